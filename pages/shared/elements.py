@@ -135,10 +135,11 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
     key, kept = f"{page}-view", f"{page}-view-address"
     asked = st.query_params.get("view", "")
     # a link to a view counts more than what was chosen before
-    if asked in labels and (asked != st.session_state.get(kept) or key not in st.session_state):
+    if asked in labels and asked != st.session_state.get(kept):
         st.session_state[key] = asked
     if st.session_state.get(key) not in labels:
-        st.session_state[key] = default or next(iter(labels))
+        # the choice is forgotten while another page is visited, unlike the last address
+        st.session_state[key] = asked if asked in labels else default or next(iter(labels))
     chosen = st.segmented_control(
         _("View"),
         list(labels),

@@ -153,10 +153,15 @@ def _duration(
 
 
 def _in_general(
-    settings: Settings, spec: ProjectSpec, choice: Choice, explained: tracking.RunInfo
+    settings: Settings,
+    spec: ProjectSpec,
+    choice: Choice,
+    explained: tracking.RunInfo,
+    *,
+    coming: bool,
 ) -> None:
     of = explained.metrics
-    _same_rows(settings, choice, explained, int(of["rows_explained"]))
+    _same_rows(settings, choice, explained, coming=coming)
     important, contributions = (
         _stored_table(settings, explained, "importance"),
         _stored_table(settings, explained, "shap"),
@@ -270,14 +275,16 @@ def _companions(settings: Settings, choice: Choice, name: str) -> str:
     )
 
 
-def _same_rows(settings: Settings, choice: Choice, explained: tracking.RunInfo, rows: int) -> None:
+def _same_rows(
+    settings: Settings, choice: Choice, explained: tracking.RunInfo, *, coming: bool
+) -> None:
     """State when and on which rows it was made, and whether the sets have changed since."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             n_(
                 "{count:,} row of the test set of its own training, explained {ago}",
                 "{count:,} rows of the test set of its own training, explained {ago}",
-                rows,
+                int(explained.metrics["rows_explained"]),
                 ago=elements.ago(explained.ended or explained.started),
             ),
             width="content",
@@ -288,7 +295,8 @@ def _same_rows(settings: Settings, choice: Choice, explained: tracking.RunInfo, 
         elements.run_link(explained.run_id, "Explicacao")
     trained = tracking.run(settings, choice.train_run) if choice.train_run else None
     prepared = storage.current_prepared(settings)
-    if prepared and trained and trained.params.get("prepared_by") != prepared.run_id:
+    is_old = prepared and trained and trained.params.get("prepared_by") != prepared.run_id
+    if is_old and not coming:
         st.warning(
             _(
                 "The prepared sets changed since this model was trained. Train again to explain a "
@@ -426,8 +434,14 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
     elements.chart(explanation_charts.waterfall(table, base, probability))
 
 
-def draw(settings: Settings, spec: ProjectSpec) -> None:
-    """Draw the choice of a model, what can be asked of it, and its newest explanation."""
+def draw(settings: Settings, spec: ProjectSpec, *, coming: bool) -> None:
+    """Draw the choice of a model, what can be asked of it, and its newest explanation.
+
+    Parameters
+    ----------
+    coming : bool
+        Whether a training is on its way.
+    """
     offered = _choices(settings, spec)
     if not offered:
         st.info(_("There is no model to explain yet. Train one first."))
@@ -475,7 +489,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     elif explained is None:
         st.info(_("No row of this model is explained yet. Choose one and press Explain this row."))
     elif view == "model":
-        _in_general(settings, spec, choice, explained)
+        _in_general(settings, spec, choice, explained, coming=coming)
     else:
         _of_row(settings, spec, explained)
 

@@ -109,12 +109,13 @@ with elements.show_errors():
     view = elements.views("train", VIEWS, default="candidates" if last is None else "results")
     if view != "explain" or is_training:
         progress(chain)
+    coming = is_training or "prepare" in active
     if view == "explain":
-        explanation_view.draw(settings, spec)
+        explanation_view.draw(settings, spec, coming=coming)
         st.stop()
     if not is_training:
         evaluation_view.ended_early(settings)
-    state(prepared, last, is_training or "prepare" in active)
+    state(prepared, last, coming)
     if view == "results":
         evaluation_view.draw(settings, spec, last)
     else:

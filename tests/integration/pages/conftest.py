@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 import streamlit as st
@@ -82,10 +83,12 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
             monkeypatch.setenv(name, value)
         st.cache_resource.clear()  # the app reads its settings once
         app = AppTest.from_file(str(CODE_ROOT / "app.py"), default_timeout=60)
+        # "data?view=prepare" is the view of a page
+        page, _mark, asked = page.partition("?")
         if page != "overview":
             # as a link to the page does: AppTest learns the addresses of pages by a first run
             app._page_hash = calc_hash(page)
-        app.query_params.update(query)
+        app.query_params.update(dict(parse_qsl(asked)) | query)
         return app.run()
 
     return visit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -32,14 +33,13 @@ def widget(app: AppTest, kind: str, key: str) -> Any:
 def test_a_value_survives_a_visit_to_another_page(
     lived, open_page: OpenPage, page: str, kind: str, key: str, value: Any
 ) -> None:
-    name, _, view = page.partition("?view=")
-    query = {"view": view} if view else {}
-    app = open_page(lived.settings, name, **query)
+    name, _mark, asked = page.partition("?")
+    app = open_page(lived.settings, page)
     assert widget(app, kind, key).value != value
     widget(app, kind, key).set_value(value).run()
     for other in ("runs", name):
         app.switch_page(f"pages/{other}/page.py")
-        app.query_params.update(query if other == name else {})
+        app.query_params.update(parse_qsl(asked) if other == name else {})
         app.run()
         assert not app.exception
     assert widget(app, kind, key).value == value

@@ -19,6 +19,7 @@ PAGES = (
     "acquire",
     "prepare",
     "train",
+    "train?view=explain",
     "registry",
     "serve",
     "score",

@@ -32,6 +32,8 @@ PAGES = (
     "acquire",
     "prepare",
     "train",
+    "train?view=candidates",
+    "train?view=explain",
     "registry",
     "serve",
     "score",
