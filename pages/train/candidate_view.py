@@ -53,6 +53,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
     order = sorted(titles, key=lambda run_id: run_id != best)
     if st.session_state.get("in-depth") not in titles:
         st.session_state["in-depth"] = order[0]
+    candidate = tracking.run(settings, st.session_state["in-depth"])
     has_court = spec.court is not None and part(spec.name, "court") is not None
     views = [view for view in VIEWS if view != "court" or has_court]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -61,6 +62,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
             order,
             format_func=titles.__getitem__,
             key="in-depth",
+            help=_about_metrics(candidate) if candidate is not None else None,
             width=300,
         )
         view = st.segmented_control(
@@ -74,7 +76,6 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
         )
         elements.step_link("explain", _("Explain it"), icon=":material/lightbulb:", target=chosen)
         elements.run_link(chosen, _("Its run"))
-    candidate = tracking.run(settings, chosen)
     if candidate is None:
         st.error(_("The run of this candidate was deleted. Train again."))
         return
@@ -86,6 +87,21 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
         _slices(settings, candidate)
     else:
         _court(settings, spec, candidate)
+
+
+def _about_metrics(candidate: tracking.RunInfo) -> str:
+    return (
+        _(
+            "Metrics: {rows:,.0f} test rows that no choice was based on.",
+            rows=candidate.metrics["rows_test"],
+        )
+        + " "
+        + _(
+            "Intervals: 200 bootstrap draws of these rows. Log loss in nats. Calibration error: "
+            "perfect calibration stays below the limit in 95% of cases. Brier score = "
+            "reliability - resolution + uncertainty."
+        )
+    )
 
 
 def _figures(candidate: tracking.RunInfo) -> None:
@@ -140,14 +156,6 @@ def _figures(candidate: tracking.RunInfo) -> None:
         elements.side_by_side(), (shown.head(half), shown.iloc[half:]), strict=True
     ):
         place.table(part_of, hide_index=True)
-    st.caption(
-        _("{rows:,.0f} rows that no choice was based on.", rows=measured["rows_test"]),
-        help=_(
-            "Intervals: 200 bootstrap draws of these rows. Log loss in nats. Calibration error: "
-            "perfect calibration stays below the limit in 95% of cases. Brier score = "
-            "reliability - resolution + uncertainty."
-        ),
-    )
 
 
 def _interval(measured: dict[str, float], name: str) -> str:
