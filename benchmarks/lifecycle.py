@@ -33,7 +33,6 @@ PAGES = (
     "prepare",
     "train",
     "registry",
-    "explain",
     "serve",
     "score",
     "monitor",

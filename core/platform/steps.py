@@ -151,7 +151,7 @@ STEPS: tuple[Step, ...] = (
         "explain",
         "Explicacao",
         "training",
-        "explain",
+        "train",
         Message("Explain"),
         "lightbulb",
         "what the probabilities depend on, overall or for one row",
@@ -159,6 +159,7 @@ STEPS: tuple[Step, ...] = (
         (CHAMPION, TEST_PREDICTIONS),
         artifacts.EXPLAIN,
         (),
+        view="explain",
     ),
     Step(
         "serve",

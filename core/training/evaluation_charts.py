@@ -369,10 +369,12 @@ def paired_differences(
         ],
     )
     spread = base.mark_rule(strokeWidth=3).encode(
-        x=alt.X("low:Q", title=x_title, scale=scale), x2=alt.X2("high:Q")
+        # a long title would leave the picture at its right
+        x=alt.X("low:Q", title=x_title, scale=scale, axis=alt.Axis(titleAnchor="end")),
+        x2=alt.X2("high:Q"),
     )
     point = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x=alt.X("difference:Q", title=x_title, scale=scale),
+        x=alt.X("difference:Q", title=x_title, scale=scale, axis=alt.Axis(titleAnchor="end")),
         shape=style.shapes("meaning:N", _("Meaning"), list(roles)),
     )
     rule = style.rule("x", 0.0, _("No difference"), in_legend=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -122,15 +122,21 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     points["rank"] = points["rank"].fillna(0.5)
     names = list(shown.values())
     axis = _("Contribution to the probability (percentage points)")
+    scale: Any = alt.Undefined
+    if (domain := style.without_outliers(points["points"])) is not None:
+        scale = alt.Scale(domain=list(domain), nice=False, clamp=True)
+        axis = _(
+            "{axis} (cut at {low:.1f} and {high:.1f})", axis=axis, low=domain[0], high=domain[1]
+        )
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=style.PALETTE["line"])
     marks = (
         alt.Chart(points)
         .mark_circle(size=16, opacity=0.75)
         .encode(
-            x=alt.X("points:Q", title=axis, axis=alt.Axis(tickCount=8)),
+            x=alt.X("points:Q", title=axis, axis=alt.Axis(tickCount=8), scale=scale),
             y=alt.Y(
                 "shown:N",
-                title=_("Feature, mean absolute contribution"),
+                title=_("Feature"),
                 sort=names,
                 axis=alt.Axis(labelLimit=260, labelOverlap=False),
                 scale=alt.Scale(paddingInner=0.25),
@@ -206,7 +212,7 @@ def waterfall(
         x=style.share_x("start:Q", _("Probability (%)"), domain=domain),
         y=alt.Y(
             "shown:N",
-            title=_("Change (points), feature and value"),
+            title=_("Change (points)"),
             sort=names,
             # Vega measures long labels with another font, and the title would overlap them
             axis=alt.Axis(labelLimit=260, titlePadding=22),
@@ -287,7 +293,7 @@ def reach_bars(
     names = [_short(f"{feature} = {worded(own)}") for feature, own in pairs]
     labels = {end: [str(worded(label)) for label in drawn[end]] for end in ("low_at", "high_at")}
     base = alt.Chart(drawn.assign(shown=names, now=probability, **labels)).encode(
-        y=style.names(names, _("Input and its value")),
+        y=style.names(names, _("Input")),
         tooltip=[
             alt.Tooltip("feature:N", title=_("Input")),
             alt.Tooltip("low:Q", title=_("Lowest probability"), format=".1%"),
@@ -362,15 +368,20 @@ def along(
 def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
     import altair as alt
 
+    x_title, scale = name, alt.Scale(zero=False, nice=False)
+    if (domain := style.without_outliers(table["value"])) is not None:
+        low, high = domain
+        scale = alt.Scale(domain=[low, high], nice=False)
+        x_title = _("{axis} (cut at {low:.3g} and {high:.3g})", axis=name, low=low, high=high)
+        table = table[table["value"].between(low, high)]
     base = alt.Chart(table).encode(
-        x=alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=False)),
-        tooltip=_partial_tooltip(name),
+        x=alt.X("value:Q", title=x_title, scale=scale), tooltip=_partial_tooltip(name)
     )
-    low, mean = (
+    least, mean = (
         style.share_y(f"{end}:Q", _("Probability (%)"), zero=False) for end in ("low", "mean")
     )
     band = base.mark_area(color=style.PALETTE["cool"], opacity=0.2).encode(
-        y=low, y2=alt.Y2("high:Q")
+        y=least, y2=alt.Y2("high:Q")
     )
     line = base.mark_line(color=style.PALETTE["accent"], strokeWidth=2.5).encode(y=mean)
     dots = base.mark_circle(color=style.PALETTE["accent"], size=45, opacity=1).encode(y=mean)

@@ -28,8 +28,11 @@ MARKS = {
     "": ":gray[:material/radio_button_unchecked:]",
 }
 TOUR = (
-    ("pages/train/page.py", Message("Train"), Message("compare candidates and their errors")),
-    ("pages/explain/page.py", Message("Explain"), Message("what the probabilities depend on")),
+    (
+        "pages/train/page.py",
+        Message("Train"),
+        Message("compare candidates, and see what their probabilities depend on"),
+    ),
     (
         "pages/score/page.py",
         Message("Score"),

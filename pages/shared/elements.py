@@ -64,7 +64,6 @@ PAGES: dict[str, tuple[Words, str]] = {
     "overview": (Message("Overview"), "home"),
     "data": (Message("Data"), "table_rows"),
     "train": (Message("Train"), "model_training"),
-    "explain": (Message("Explain"), "lightbulb"),
     "registry": (Message("Registry"), "inventory_2"),
     "serve": (Message("Serve"), "dns"),
     "score": (Message("Score"), "target"),
@@ -137,7 +136,8 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
     if asked in labels and (key not in st.session_state or asked != st.session_state.get(kept)):
         st.session_state[key] = asked
     if st.session_state.get(key) not in labels:
-        st.session_state[key] = default or next(iter(labels))
+        # the choice is forgotten while another page is visited, unlike the last address
+        st.session_state[key] = asked if asked in labels else default or next(iter(labels))
     chosen = st.segmented_control(
         _("View"),
         list(labels),

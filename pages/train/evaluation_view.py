@@ -1,46 +1,253 @@
-"""The results of a training: all candidates side by side, then one of them in depth."""
+"""The results of a training: the best candidate, all side by side, and what tells them apart."""
 
 from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
 
-from core.platform import project, tracking
+from core.platform import model_store, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, n_, number
-from core.platform.plugins import part
+from core.platform.messages import Message, Words, _, listed, number, p_, sentences
 from core.platform.project import ProjectSpec
-from core.stats import metrics
+from core.stats import metrics, performance
 from core.stats.charts import models as model_charts
+from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
 from core.training import candidates as kinds
-from core.training import evaluation, evaluation_charts, learning
-from core.training.records import CandidateRun, TrainingRun
+from core.training import evaluation_charts, learning
+from core.training.records import TrainingRun
 from pages.shared import elements
+from pages.train import candidate_view
 
-FINDINGS = {
-    "biased": (Message("biased"), "red"),
-    "no_skill": (Message("no skill"), "orange"),
-    "ok": (Message("ok"), "green"),
-    "too_few": (Message("too few rows"), "gray"),
-}
 CURVES = {
     "probabilities": Message("Probabilities"),
     "ranking": Message("Ranking"),
-    "training": Message("Training"),
+    "training": Message("Folds and learning curve"),
 }
-VIEWS = {
-    "figures": Message("Metrics"),
-    "threshold": Message("Threshold"),
-    "slices": Message("Slices"),
-    "court": Message("Court"),
+APPROACHES = {
+    "regression": Message("regression"),
+    "classification": Message("classification"),
+    "both": Message("both"),
 }
-SETS = {evaluation.VALIDATION: Message("Validation folds"), evaluation.TEST: Message("Test set")}
-# rows of the slices' table shown at first
-FIRST_SLICES = 8
+# columns of the leaderboard that fit the page
+USUAL = ("best", "name", "log_loss_cv", "log_loss_test", "roc_auc_test", "f1_test")
+ALL = (
+    "best",
+    "name",
+    "view",
+    "log_loss_cv",
+    "log_loss_cv_std",
+    *(f"{name}_test" for name in metrics.TITLES),
+    "threshold",
+    "rows_fit",
+    "seconds_fit",
+    "run",
+)
 
 
-def paired(settings: Settings, run: tracking.RunInfo) -> None:
-    """State for each other candidate whether it differs from the best by more than chance."""
+def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) -> None:
+    """Draw the results of the last training, or say that there is none."""
+    if run is None:
+        st.info(_("Nothing is trained yet. Choose candidates and press Train."))
+        elements.step_link("train", _("Choose candidates"), view="candidates")
+        return
+    table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
+    table = table.sort_values("log_loss_cv", kind="stable", ignore_index=True)
+    _best_candidate(settings, spec, run, table)
+    _leaderboard(run, table)
+    _paired(settings, run, table)
+    _curves(settings, run, table)
+    candidate_view.draw(settings, spec, run, table)
+
+
+def ended_early(settings: Settings) -> None:
+    """Show the finished part of a cancelled or failed training."""
+    last = tracking.last_run(settings, "train", status=None)
+    if last is None or last.status not in ("KILLED", "FAILED"):
+        return
+    done = tracking.runs(settings, parent=last.run_id, status="FINISHED")
+    if done:
+        st.info(
+            _(
+                "The training ended early: nothing was compared or registered. Its finished "
+                "candidates:"
+            )
+        )
+        with st.container(horizontal=True):
+            for candidate in reversed(done):
+                loss = candidate.metrics.get("log_loss_cv", float("nan"))
+                elements.run_link(
+                    candidate.run_id,
+                    _(
+                        "{candidate}, CV log loss {loss:.4f},",
+                        candidate=elements.words(candidate.name),
+                        loss=loss,
+                    ),
+                )
+
+
+def _best_candidate(
+    settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame
+) -> None:
+    best = table[table["model"] == run.params["best"]].iloc[0]
+    st.subheader(
+        _("Best: {candidate}", candidate=kinds.title(best["model"])),
+        anchor=False,
+        help=_("The lowest log loss in cross-validation; the test set decides nothing."),
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if text := _registered(settings, spec, run):
+            st.markdown(text, width="content")
+            elements.step_link("promote", _("Go to Registry"))
+        # otherwise the title has it
+        if run.is_sample and not elements.current_is_sample(settings):
+            elements.sample_badge()
+    base = best["log_loss_test"] / (1 - best["skill_test"])
+    threshold = float(run.params["threshold"])
+    elements.figures(
+        [
+            (
+                _("Log loss, test set"),
+                number(best["log_loss_test"], ".4f"),
+                _noted(best, "log_loss", _("base rate {base:.4f}", base=base)),
+            ),
+            (
+                _("ROC AUC, test set"),
+                number(best["roc_auc_test"], ".3f"),
+                _noted(best, "roc_auc", _("0.5 is chance")),
+            ),
+            (
+                _("F1, test set"),
+                number(best["f1_test"], ".3f"),
+                _noted(best, "f1", _("threshold {threshold:.3g}", threshold=threshold)),
+            ),
+            (
+                _("Rows fitted on"),
+                number(best["rows_fit"]),
+                _("of {rows:,.0f}", rows=run.metrics["rows_train"]),
+            ),
+        ]
+    )
+    if state := performance.threshold_state(
+        {"positive_rate": best.get("positive_rate_test", 0.5), "f1": best["f1_test"]}
+    ):
+        text = str(sentences(THRESHOLD_TEXTS[state], THRESHOLD_TODO))
+        st.warning(text, icon=":material/tune:")
+    for model, reason in _left_out(settings, run):
+        st.warning(
+            _(
+                "{model} was left out: {reason}",
+                model=kinds.title(model),
+                reason=elements.plain(elements.words(reason)),
+            )
+        )
+
+
+def _registered(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> str:
+    """Return which version this training registered; empty for none."""
+    versions = [
+        version
+        for version in model_store.versions(settings, spec.model)
+        if version.about.train_run == run.run_id
+    ]
+    if not versions:
+        return ""
+    version = versions[-1]
+    served = version.about.rows_served
+    aliases = f" ({listed(version.aliases, 'unit')})" if version.aliases else ""
+    text = _(
+        "Registered as **version {version}**{aliases} of {model}.",
+        version=version.version,
+        aliases=aliases,
+        model=spec.model,
+    )
+    if version.about.evaluated_model and served:
+        text += " " + _(
+            "Refitted on all {rows:,} labelled rows for serving; the metrics are of the fit on "
+            "the training rows.",
+            rows=served,
+        )
+    return text
+
+
+def _noted(row: pd.Series, name: str, note: str) -> str:
+    """Return the interval of a metric, if it is known, and a note."""
+    low, high = (row.get(f"{name}_test_{end}") for end in ("low", "high"))
+    if pd.isna(low) or pd.isna(high):
+        return note
+    return _("{low:.3f}–{high:.3f}; {note}", low=low, high=high, note=note)
+
+
+def _left_out(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
+    if not run.params.get("left_out"):
+        return []
+    table = elements.table(settings, settings.mlflow_uri, run.run_id, "left_out")
+    return list(table.itertuples(index=False, name=None))
+
+
+def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            _("**How do the candidates compare?** Select a row to see it in depth."),
+            width="stretch",
+            help=_(
+                "CV is the cross-validation on the training set, by which the best is chosen. "
+                "The other metrics are on the test set, which no choice was based on. Log loss in "
+                "nats; lower log loss and Brier score are better."
+            ),
+        )
+        every = st.toggle(_("All columns"), key="all-columns", width="content")
+    column = st.column_config.NumberColumn
+    shown = table.assign(
+        name=[str(kinds.title(model)) for model in table["model"]],
+        best=["★" if model == run.params["best"] else "" for model in table["model"]],
+        view=[str(APPROACHES[_approach(model)]) for model in table["model"]],
+        run=[f"/runs?run={run_id}" for run_id in table["run_id"]],
+    )
+
+    def take() -> None:
+        if rows := st.session_state["leaderboard"]["selection"]["rows"]:
+            st.session_state["in-depth"] = table["run_id"].iloc[rows[0]]
+
+    st.dataframe(
+        shown,
+        hide_index=True,
+        on_select=take,
+        selection_mode="single-row",
+        key="leaderboard",
+        column_order=ALL if every else USUAL,
+        column_config={
+            "best": st.column_config.TextColumn(_("Best"), width=60),
+            "name": _("Candidate"),
+            "view": st.column_config.TextColumn(
+                _("Approach"),
+                help=_(
+                    "Regression fits the probability itself by a weighted sum; classification "
+                    "sorts rows into groups and takes the share in each."
+                ),
+            ),
+            "log_loss_cv": column(_("Log loss, CV"), format="%.4f"),
+            "log_loss_cv_std": column(_("± SD"), format="%.4f"),
+            **{
+                f"{name}_test": column(str(title), format="%.4f")
+                for name, title in metrics.TITLES.items()
+            },
+            "log_loss_test": column(_("Log loss, test"), format="%.4f"),
+            "threshold": column(_("Threshold"), format="%.3f"),
+            "rows_fit": column(_("Rows fitted on"), format="localized"),
+            "seconds_fit": column(_("Seconds"), format="%.1f"),
+            "run": st.column_config.LinkColumn(_("Run"), display_text=p_("link", "open")),
+        },
+    )
+
+
+def _approach(model: str) -> str:
+    """Return which of the two approaches a candidate takes."""
+    base = model.partition(".")[0]
+    return kinds.KINDS[base].approach if base in kinds.KINDS else "both"
+
+
+def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> None:
+    """Say whether the other candidates differ from the best by more than chance."""
     try:
         pairs = elements.table(settings, settings.mlflow_uri, run.run_id, "paired")
     except elements.NotReadyError:
@@ -48,38 +255,55 @@ def paired(settings: Settings, run: tracking.RunInfo) -> None:
         return
     if pairs.empty:
         return
-    names = _names(settings, run)
-    pairs = _titled(pairs, names)
-    st.markdown(_("**Is the difference more than chance?**"))
+    best = kinds.title(run.params["best"])
+    pairs = _titled(pairs, table)
     left, right = elements.side_by_side()
     with left:
+        st.markdown(
+            _("**Is the difference more than chance?**"),
+            help=_(
+                "Differences of log loss on the same rows of the test set (nats; below 0 is "
+                "better than the best), with 95% intervals from a paired bootstrap of 500 "
+                "draws."
+            ),
+        )
+        st.markdown(_difference(pairs, best))
+        with st.popover(_("In numbers"), type="tertiary", width="content"):
+            st.table(
+                pd.DataFrame(
+                    {
+                        _("Candidate"): pairs["model"],
+                        _("Against {best}", best=best): [
+                            elements.words(text) for text in pairs["text"]
+                        ],
+                    }
+                ),
+                hide_index=True,
+            )
+    with right:
         elements.chart(
             evaluation_charts.paired_differences(
                 pairs, by="model", first=_("candidate"), second=_("the best")
             )
         )
-    with right:
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Candidate"): pairs["model"],
-                    _("Against {best}", best=kinds.title(run.params["best"])): [
-                        elements.words(text) for text in pairs["text"]
-                    ],
-                }
-            ),
-            hide_index=True,
-        )
-        st.caption(
-            _(
-                "Differences of log loss on the same rows of the test set (nats; below 0 is "
-                "better than the best), with 95% intervals from a paired bootstrap of 500 "
-                "draws."
-            )
-        )
 
 
-def curves(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
+def _difference(pairs: pd.DataFrame, best: Words) -> str:
+    """Return in a sentence which candidates differ from the best."""
+    names = {
+        side: pairs["model"][pairs["better"] == side].tolist() for side in set(pairs["better"])
+    }
+    parts = []
+    if worse := names.get("best"):
+        parts.append(_("{names}: worse than {best}.", names=worse, best=best))
+    if alike := names.get("alike"):
+        parts.append(_("{names}: may be as good as {best}.", names=alike, best=best))
+    if better := names.get("model"):
+        parts.append(_("{names}: better than {best} on the test set.", names=better, best=best))
+    return " ".join(parts)
+
+
+def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame) -> None:
     """Draw the curves of all candidates in related pairs."""
     chosen = st.segmented_control(
         _("Curves"),
@@ -88,348 +312,54 @@ def curves(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
         required=True,
         format_func=lambda view: str(CURVES[view]),
         key="curves",
-        help=_(
-            "Probabilities: calibration and gain. Ranking: ROC and precision against "
-            "recall. Training: the folds, and the learning curve."
-        ),
+        label_visibility="collapsed",
     )
 
     def table(name: str) -> pd.DataFrame:
-        found = elements.table(settings, settings.mlflow_uri, run.run_id, name)
-        return _titled(found, names) if "model" in found else found
+        stored = elements.table(settings, settings.mlflow_uri, run.run_id, name)
+        return _titled(stored, comparison) if "model" in stored else stored
 
-    names = _names(settings, run)
     left, right = elements.side_by_side()
+    on_test = _("On the test set.")
     if chosen == "probabilities":
         with left:
-            st.markdown(_("**Calibration, test set**"))
+            st.markdown(_("**Do predicted probabilities match outcomes?**"), help=on_test)
             elements.chart(model_charts.calibration_curve(table("calibration")))
         with right, elements.show_errors():
-            st.markdown(_("**Gain, test set**"))
+            st.markdown(_("**How many positives are among the most probable rows?**"), help=on_test)
             elements.chart(evaluation_charts.gain_curve(table("gain")))
     elif chosen == "ranking":
         with left:
-            st.markdown(_("**ROC curve, test set**"))
+            st.markdown(_("**Do positives rank above negatives?**"), help=on_test)
             elements.chart(model_charts.roc_curve(table("roc")))
         with right, elements.show_errors():
-            st.markdown(_("**Precision against recall, test set**"))
+            st.markdown(_("**How precise is each candidate at a recall?**"), help=on_test)
             base = _child(settings, run).metrics.get("base_rate_test")
             elements.chart(evaluation_charts.pr_curve(table("pr"), base_rate=base))
     else:
         with left:
-            st.markdown(_("**Log loss in each fold**"))
+            st.markdown(_("**Does log loss vary between folds?**"))
             spread = table("folds").rename(columns={"log_loss": "value"})
             elements.chart(model_charts.cv_spread(spread, _("Log loss (nats)")))
         with right:
-            st.markdown(_("**Learning curve of the best**"))
             _learning(settings, run)
 
 
 def _learning(settings: Settings, run: tracking.RunInfo) -> None:
+    title = _("**Would more rows help the best?**")
     try:
         curve = elements.table(settings, settings.mlflow_uri, run.run_id, "learning")
     except elements.NotReadyError:
+        st.markdown(title)
         st.caption(
             _("This training has no learning curve: see its limit under 'Threshold and more'.")
         )
         return
+    st.markdown(
+        title, help=_("Mean and range of {folds} folds of the training set.", folds=learning.FOLDS)
+    )
     elements.chart(evaluation_charts.learning_curve(curve, _("Log loss (nats)")))
-    st.caption(
-        f"{learning.sentence(curve)} "
-        + _("Mean and range of {folds} folds of the training set.", folds=learning.FOLDS)
-    )
-
-
-def in_depth(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Show one candidate in depth: metrics, threshold, slices, court."""
-    table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
-    titles = {
-        run_id: _title(model) for run_id, model in zip(table["run_id"], table["model"], strict=True)
-    }
-    best = _best(settings, run)["run_id"]
-    order = sorted(titles, key=lambda run_id: run_id != best)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox(_("Candidate"), order, format_func=titles.__getitem__, key="in-depth")
-        has_court = spec.court is not None and part(spec.name, "court") is not None
-        views = [view for view in VIEWS if view != "court" or has_court]
-        view = st.segmented_control(
-            _("View"),
-            views,
-            default=views[0],
-            required=True,
-            format_func=lambda view: str(VIEWS[view]),
-            key="view",
-            label_visibility="collapsed",
-        )
-    candidate = tracking.run(settings, chosen)
-    if candidate is None:
-        st.error(_("The run of this candidate was deleted. Train again."))
-        return
-    with st.container(horizontal=True):
-        elements.run_link(chosen, _("Its run"))
-        st.page_link(
-            "pages/explain/page.py",
-            label=_("Explain it"),
-            icon=":material/lightbulb:",
-            query_params={"target": chosen},
-        )
-    if view == "figures":
-        _figures(candidate)
-    elif view == "threshold":
-        _threshold(settings, spec, candidate)
-    elif view == "slices":
-        _slices(settings, candidate)
-    else:
-        _court(settings, spec, candidate)
-
-
-def _figures(candidate: tracking.RunInfo) -> None:
-    measured = candidate.metrics
-    base = measured["base_rate_test"]
-    threshold = float(candidate.params["threshold"])
-    guess = metrics.base_rate_log_loss(base) if 0 < base < 1 else float("nan")
-    labelled = _("at threshold {threshold:.3f}", threshold=threshold)
-    notes = {
-        "log_loss": _("nats; always predicting the base rate gives {guess:.4f}", guess=guess),
-        "skill": _("0 is the base rate, 1 is perfect"),
-        "roc_auc": _("0.5 is chance"),
-        "average_precision": _("chance gives {base:.4f}", base=base),
-        "brier_score": _(
-            "always predicting the base rate gives {guess:.4f}", guess=base * (1 - base)
-        ),
-        "f1": labelled,
-        "precision": labelled,
-        "recall": labelled,
-        "accuracy": labelled,
-    }
-    rows: list[tuple[Words, str, str]] = [
-        (title, name, notes[name]) for name, title in metrics.TITLES.items()
-    ]
-    floor = measured["calibration_floor_test"]
-    error = measured["calibration_error_test"]
-    rows += [
-        (
-            _("Calibration error"),
-            "calibration_error",
-            _(
-                "more than chance: perfect calibration stays below {floor:.4f} in 95% of cases",
-                floor=floor,
-            )
-            if error > floor
-            else _(
-                "not more than chance: perfect calibration stays below {floor:.4f} in 95% of cases",
-                floor=floor,
-            ),
-        ),
-        (
-            _("Mean predicted probability minus observed share"),
-            "calibration",
-            _("observed {base:.1%}", base=base),
-        ),
-        (_("Brier: reliability"), "brier_reliability", _("what bad calibration costs; 0 is best")),
-        (
-            _("Brier: resolution"),
-            "brier_resolution",
-            _("what separating rows gains; more is better"),
-        ),
-        (_("Brier: uncertainty"), "brier_uncertainty", _("the noise of the labels themselves")),
-    ]
-    shown = [
-        (
-            str(title),
-            elements.metric_text(measured, f"{name}_test"),
-            _interval(measured, name),
-            note,
-        )
-        for title, name, note in rows
-    ]
-    st.table(
-        pd.DataFrame(
-            shown, columns=[_("Metric, test set"), _("Value"), _("95% interval"), _("Compare with")]
-        ),
-        hide_index=True,
-    )
-    st.caption(
-        _(
-            "{rows:,.0f} rows that no choice was based on. Intervals: 200 bootstrap draws of "
-            "these rows. Brier score = reliability - resolution + uncertainty.",
-            rows=measured["rows_test"],
-        )
-    )
-
-
-def _interval(measured: dict[str, float], name: str) -> str:
-    ends = [measured.get(f"{name}_test_{end}") for end in ("low", "high")]
-    return "–" if None in ends else _("{low:.4f} to {high:.4f}", low=ends[0], high=ends[1])
-
-
-@st.fragment
-@elements.show_errors()
-def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
-    kept = float(candidate.params["threshold"])
-    st.caption(elements.words(CandidateRun.of(candidate).threshold_choice))
-    table = elements.table(settings, settings.mlflow_uri, candidate.run_id, "thresholds")
-    rows = st.segmented_control(
-        _("Rows"),
-        list(SETS),
-        default=evaluation.VALIDATION,
-        required=True,
-        format_func=lambda name: str(SETS[name]),
-        key="threshold-rows",
-        help=_(
-            "Choose on the validation folds. A threshold that is chosen on the test set looks "
-            "better there than it is."
-        ),
-    )
-    value = st.slider(
-        _("Threshold"), 0.0, 1.0, round(kept, 2), 0.01, key=f"threshold-{candidate.run_id}"
-    )
-    of_set = table[table["set"] == rows].reset_index(drop=True)
-    at = of_set.iloc[(of_set["threshold"] - value).abs().argmin()]
-    own = of_set.iloc[(of_set["threshold"] - kept).abs().argmin()]
-
-    def compared(name: str) -> str:
-        return (
-            "–"
-            if pd.isna(own[name])
-            else _("{share:.1%} at its own, {threshold:.2f}", share=own[name], threshold=kept)
-        )
-
-    def share(name: str) -> str:
-        return "–" if pd.isna(at[name]) else number(at[name], ".1%")
-
-    positive, negative = (str(project.words(word)) for word in (spec.positive, spec.negative))
-    titles = {
-        "precision": _("Precision"),
-        "recall": _("Recall"),
-        "f1": "F1",
-        "accuracy": _("Accuracy"),
-        "share_positive": _("Predicted '{positive}'", positive=positive),
-    }
-    elements.figures([(title, share(name), compared(name)) for name, title in titles.items()])
-    left, right = elements.side_by_side()
-    with left:
-        st.markdown(
-            _("**Confusion matrix at {threshold:.2f}: {rows}**", threshold=value, rows=SETS[rows])
-        )
-        counts = pd.DataFrame(
-            [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
-            columns=["actual", "predicted", "rows"],
-        ).astype("int64")
-        elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
-    with right:
-        st.markdown(_("**Trade-off of the threshold**"))
-        elements.chart(evaluation_charts.threshold_trade_off(of_set, value))
-    st.caption(
-        _(
-            "Moving the slider saves nothing. Choose an aim before training, or another "
-            "threshold on Registry when you promote."
-        )
-    )
-
-
-def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
-    slices = elements.table(settings, settings.mlflow_uri, candidate.run_id, "slices")
-    if slices.empty:
-        st.info(_("The project names no columns by which errors are judged."))
-        return
-    flagged = slices["finding"].isin(("biased", "no_skill"))
-    judged = slices["finding"].ne("too_few")
-    worst = slices.iloc[0]
-    if flagged.any():
-        st.warning(
-            n_(
-                "{count} of {slices} slices is flagged. The worst is {column} = {value}.",
-                "{count} of {slices} slices are flagged. The worst is {column} = {value}.",
-                int(flagged.sum()),
-                slices=judged.sum(),
-                column=elements.plain(worst["column"]),
-                value=elements.plain(worst["value"]),
-            )
-            + f" {elements.plain(elements.words(worst['text']))}"
-        )
-    else:
-        st.success(
-            _(
-                "On none of {slices} slices is the model shown to be wrong by more than 5 "
-                "points, or worse than the slice's own base rate.",
-                slices=judged.sum(),
-            )
-        )
-    left, right = elements.side_by_side()
-    with left:
-        elements.chart(evaluation_charts.slice_gaps(slices))
-    with right:
-        first = slices.head(FIRST_SLICES)
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Slice"): first["column"].map(elements.plain)
-                    + " = "
-                    + first["value"].map(elements.plain),
-                    _("Finding"): [_badge(finding) for finding in first["finding"]],
-                    _("What it means"): [
-                        elements.plain(elements.words(text)) for text in first["text"]
-                    ],
-                }
-            ),
-            hide_index=True,
-        )
-        st.caption(
-            _("The worst {shown} of {slices}; all are below.", shown=len(first), slices=len(slices))
-        )
-    with st.expander(_("All {slices} slices", slices=len(slices))):
-        column = st.column_config.NumberColumn
-        st.dataframe(
-            slices.assign(
-                finding=[str(FINDINGS[finding][0]) for finding in slices["finding"]],
-                text=[elements.words(text) for text in slices["text"]],
-            ),
-            hide_index=True,
-            column_config={
-                "column": _("Column"),
-                "value": _("Value"),
-                "rows": column(_("Rows"), format="localized"),
-                "base_rate": column(_("Observed"), format="percent"),
-                "mean_probability": column(_("Mean predicted probability"), format="percent"),
-                "gap": column(_("Predicted minus observed"), format="%+.4f"),
-                "low": column(_("95% from"), format="%+.4f"),
-                "high": column(_("95% to"), format="%+.4f"),
-                "log_loss": column(_("Log loss (nats)"), format="%.4f"),
-                "skill": column(_("Skill over its own base rate"), format="%.4f"),
-                "roc_auc": column("ROC AUC", format="%.3f"),
-                "f1": column("F1", format="%.3f"),
-                "finding": _("Finding"),
-                "text": _("What it means"),
-            },
-        )
-    st.caption(_("Test set. The intervals are corrected for the number of slices (Bonferroni)."))
-
-
-def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
-    court = part(spec.name, "court")
-    places = elements.table(settings, settings.mlflow_uri, candidate.run_id, "court")
-    left, right = elements.side_by_side()
-    left.altair_chart(elements.localized(court.residual_chart(places)))
-    with right:
-        st.markdown(_("**Mean predicted probability minus observed share, test set**"))
-        st.markdown(
-            _("Coloured where the two differ, grey where they agree.")
-            + f" {court.residual_sentence(places)}"
-        )
-        st.caption(
-            _(
-                "{coloured} of {places} places have enough labelled rows to be coloured. Among "
-                "so many places the largest difference is large by chance: judge by the slices.",
-                coloured=places["residual"].notna().sum(),
-                places=len(places),
-            )
-        )
-
-
-def _best(settings: Settings, run: tracking.RunInfo) -> pd.Series:
-    table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
-    return table[table["model"] == run.params["best"]].iloc[0]
+    st.caption(str(learning.sentence(curve)))
 
 
 def _child(settings: Settings, run: tracking.RunInfo) -> tracking.RunInfo:
@@ -437,25 +367,12 @@ def _child(settings: Settings, run: tracking.RunInfo) -> tracking.RunInfo:
     return best or run
 
 
-def _names(settings: Settings, run: tracking.RunInfo) -> dict[str, str]:
-    """Return the title of each candidate, by its code and by the name it was stored with."""
-    table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
-    titles = [_title(model) for model in table["model"]]
-    return {
-        **dict(zip(table["name"], titles, strict=True)),
-        **dict(zip(table["model"], titles, strict=True)),
+def _titled(table: pd.DataFrame, comparison: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the titles of candidates, which it has by their code or stored name."""
+    names = {
+        stored: str(kinds.title(model))
+        for column in ("name", "model")
+        for stored, model in zip(comparison[column], comparison["model"], strict=True)
     }
-
-
-def _titled(table: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
     titles = [names.get(model, elements.words(model)) for model in table["model"]]
     return table.assign(model=titles)
-
-
-def _title(model: str) -> str:
-    return str(kinds.title(model))
-
-
-def _badge(finding: str) -> str:
-    word, colour = FINDINGS[finding]
-    return f":{colour}-badge[{word}]"

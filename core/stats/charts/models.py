@@ -250,6 +250,8 @@ def metric_bars(
 def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -> alt.LayerChart:
     """Plot one metric in every fold of each model, with mean and one standard deviation.
 
+    Models much worse than the others are drawn at the edge, so that they do not squeeze these.
+
     Parameters
     ----------
     folds : DataFrame
@@ -267,6 +269,11 @@ def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -
 
     models = folds["model"].unique().tolist()
     y = alt.Y("model:N", title=_("Model"), sort=models, axis=alt.Axis(labelLimit=260))
+    x_title = _("{metric}, by fold", metric=metric)
+    scale = alt.Scale(zero=False)
+    if (domain := style.cut(folds["value"], folds["model"])) is not None:
+        scale = alt.Scale(domain=list(domain), nice=False, clamp=True)
+        x_title = _("{axis} (cut at {value:.2g})", axis=x_title, value=domain[1])
     means = folds.groupby("model", sort=False)["value"].agg(["mean", "std"]).reset_index()
     means["std"] = means["std"].fillna(0.0)
     means = means.assign(low=means["mean"] - means["std"], high=means["mean"] + means["std"])
@@ -274,12 +281,7 @@ def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -
         alt.Chart(folds)
         .mark_point(filled=True, color=style.PALETTE["cool"], size=40, opacity=0.7)
         .encode(
-            x=alt.X(
-                "value:Q",
-                title=_("{metric}, by fold", metric=metric),
-                scale=alt.Scale(zero=False),
-                axis=alt.Axis(tickCount=8),
-            ),
+            x=alt.X("value:Q", title=x_title, scale=scale, axis=alt.Axis(tickCount=8)),
             y=y,
             tooltip=[
                 alt.Tooltip("model:N", title=_("Model")),
@@ -297,10 +299,11 @@ def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -
         ],
     )
     accent = style.PALETTE["accent"]
+    # of each layer, as one without would let the axis begin at zero
     spread = base.mark_rule(color=accent, strokeWidth=3).encode(
-        x=alt.X("low:Q"), x2=alt.X2("high:Q")
+        x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q")
     )
-    mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x=alt.X("mean:Q"))
+    mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x=alt.X("mean:Q", scale=scale))
     height = style.height_of(len(means))
     return style.finish(
         [spread, points, mean], title, _("{metric} by fold", metric=metric), height=height

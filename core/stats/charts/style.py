@@ -53,6 +53,10 @@ SET_LABELS: dict[str, Message] = {
 }
 HEIGHT = 280
 _WIDTH = 640
+# A group this many times further than those below it is left out of an axis.
+_FAR = 5.0
+# Extreme values that stretch an axis this many times are left out of it.
+_SQUASHED = 2.0
 
 
 def set_name(code: object) -> str:
@@ -142,6 +146,74 @@ def legible(chart: alt.LayerChart, **view: Any) -> alt.LayerChart:
         chart.configure_view(**view).configure_axis(**words).configure_legend(**words)
     )
     return configured
+
+
+def cut(values: pd.Series, groups: pd.Series) -> tuple[float, float] | None:
+    """Return the ends of an axis that leaves out groups far above the others; None without such.
+
+    Parameters
+    ----------
+    values : Series of float
+        What is drawn.
+    groups : Series
+        The group of each value; at least half of them stay within the axis.
+
+    Examples
+    --------
+    >>> values = pd.Series([0.6, 0.7, 0.65, 0.7, 13.0, 14.0])
+    >>> ends = cut(values, pd.Series(["a", "a", "b", "b", "c", "c"]))
+    >>> [round(end, 3) for end in ends]
+    [0.59, 0.71]
+    >>> cut(values.head(4), pd.Series(["a", "a", "b", "b"])) is None
+    True
+    """
+    highest = values.groupby(groups).max().sort_values(kind="stable")
+    low = float(values.min())
+    usual = highest.iloc[: max((len(highest) + 1) // 2, 2)]
+    # the largest group that lies near those below it
+    last = float(usual.iloc[-1]) if len(usual) else low
+    for high in highest.iloc[len(usual) :]:
+        if high - low > _FAR * (last - low):
+            break
+        last = float(high)
+    if not len(highest) or float(highest.iloc[-1]) == last or last == low:
+        return None
+    room = 0.1 * (last - low)
+    return low - room, last + room
+
+
+def without_outliers(values: pd.Series, *, share: float = 0.01) -> tuple[float, float] | None:
+    """Return the ends of an axis that leaves out a few extreme values; None without such.
+
+    Parameters
+    ----------
+    values : Series of float
+        What is drawn.
+    share : float
+        At most this share of the values is left out at each end, but two where there are enough.
+
+    Examples
+    --------
+    >>> values = pd.Series([0.0] * 20 + [1.0] * 20 + [50.0, 60.0])
+    >>> [round(end, 2) for end in without_outliers(values)]
+    [-0.05, 1.05]
+    >>> without_outliers(pd.Series(range(40))) is None
+    True
+    """
+    ordered = values.dropna().sort_values(ignore_index=True)
+    count = max(int(share * len(ordered)), 2)
+    if len(ordered) < 5 * count:
+        return None
+    low, high = float(ordered.iloc[count]), float(ordered.iloc[-1 - count])
+    reach = high - low
+    ends = [float(ordered.iloc[0]), float(ordered.iloc[-1])]
+    if reach == 0 or ends[1] - ends[0] <= _SQUASHED * reach:
+        return None
+    # an end that is near stays as it is
+    low = max(low, ends[0]) if low - ends[0] > reach else ends[0]
+    high = min(high, ends[1]) if ends[1] - high > reach else ends[1]
+    room = 0.05 * (high - low)
+    return low - room, high + room
 
 
 def pair(field: str, title: str, roles: dict[str, str]) -> alt.Color:

@@ -436,7 +436,7 @@ def test_leaking_features_are_marked_beside_the_split(
         "recorded only after the predicted event" in warning.value for warning in app.warning
     )
     assert "ok" in app.table[0].value.set_index("Check").loc["Groups in both sets", "Verdict"]
-    app = open_page(copied.settings, "train")
+    app = open_page(copied.settings, "train", view="candidates")
     assert any("changed since this training" in warning.value for warning in app.warning)
     assert any(
         "split from the test set by group. Features, 2: action_type and lat." in caption.value

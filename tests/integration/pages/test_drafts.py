@@ -12,14 +12,14 @@ from streamlit.testing.v1 import AppTest
 OpenPage = Callable[..., AppTest]
 CHOSEN: tuple[tuple[str, str, str, Any], ...] = (
     ("data?view=prepare", "number_input", "split-seed", 7),
-    ("train", "number_input", "folds", 4),
-    ("train", "checkbox", "blend", True),
+    ("train?view=candidates", "number_input", "folds", 4),
+    ("train?view=candidates", "checkbox", "blend", True),
     ("monitor", "number_input", "false-alarms", 2.5),
     ("retrain", "radio", "strategy", "calendar"),
     ("replay", "number_input", "k", 3),
     ("predictions", "text_input", "search", "17"),
     ("serve", "number_input", "serve-port", 5999),
-    ("explain", "button_group", "rows", 500),
+    ("train?view=explain", "button_group", "rows", 500),
     ("alerts", "text_input", "channel-webhook", "https://example.org/hook"),
     ("alerts", "number_input", "schedule-count", 6),
 )
@@ -33,13 +33,13 @@ def widget(app: AppTest, kind: str, key: str) -> Any:
 def test_a_value_survives_a_visit_to_another_page(
     lived, open_page: OpenPage, page: str, kind: str, key: str, value: Any
 ) -> None:
+    name, _mark, asked = page.partition("?")
     app = open_page(lived.settings, page)
     assert widget(app, kind, key).value != value
     widget(app, kind, key).set_value(value).run()
-    for other in ("runs", page):
-        name, _mark, asked = other.partition("?")
-        app.switch_page(f"pages/{name}/page.py")
-        app.query_params.update(dict(parse_qsl(asked)))
+    for other in ("runs", name):
+        app.switch_page(f"pages/{other}/page.py")
+        app.query_params.update(parse_qsl(asked) if other == name else {})
         app.run()
         assert not app.exception
     assert widget(app, kind, key).value == value

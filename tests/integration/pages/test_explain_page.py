@@ -76,6 +76,11 @@ def charts(app: AppTest) -> list[dict]:
     return [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
 
 
+def helps_of(app: AppTest) -> str:
+    """Return what the page explains beside its headings."""
+    return "\n".join(element.proto.help for element in app.markdown)
+
+
 def linked(app: AppTest) -> set[str]:
     queries = [link.proto.query_string for link in app.page_link]
     return {query.removeprefix("run=") for query in queries if query.startswith("run=")}
@@ -84,19 +89,19 @@ def linked(app: AppTest) -> set[str]:
 def test_without_a_model_it_says_what_to_do_next(
     settings: Settings, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(settings, "explain")
+    app = open_page(settings, "train", view="explain")
     assert not app.exception
     assert [info.value for info in app.info] == [
         "There is no model to explain yet. Train one first."
     ]
-    assert "Go to Train" in [link.label for link in app.page_link]
+    assert "Choose candidates" in [link.label for link in app.page_link]
     assert not charts(app)
 
 
 def test_explainable_models_are_listed_with_the_champion_first(
     home: Home, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(home.settings, "explain")
+    app = open_page(home.settings, "train", view="explain")
     assert app.selectbox(key="model").options == [
         "Challenger and Champion: version 1, Logistic regression",
         "Base rate, of the newest training",
@@ -106,7 +111,7 @@ def test_explainable_models_are_listed_with_the_champion_first(
 def test_the_newest_explanation_is_shown_with_its_run_and_what_it_does_not_mean(
     home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    app = open_page(home.settings, "explain")
+    app = open_page(home.settings, "train", view="explain")
     assert not app.exception
     shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     strongest = tracking.table(home.settings, home.general.run_id, "importance").iloc[0]
@@ -121,19 +126,23 @@ def test_the_newest_explanation_is_shown_with_its_run_and_what_it_does_not_mean(
     text = text_of(app)
     for sentence in (
         "20 rows of the test set of its own training",
-        "either can replace the other",
-        "not a cause of the outcome",
-        "Such rows may not exist",
         "built-in sample, not real data",
     ):
         assert sentence in text
+    explained = helps_of(app)
+    for sentence in (
+        "either can replace the other",
+        "not a cause of the outcome",
+        "Such rows may not exist",
+    ):
+        assert sentence in explained
     assert "changed since this model was trained" not in text
 
 
 def test_partial_dependence_is_of_the_feature_that_is_chosen(
     home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    app = open_page(home.settings, "explain")
+    app = open_page(home.settings, "train", view="explain")
     assert app.selectbox(key="feature").value == home.general.strongest
     app = app.selectbox(key="feature").set_value("lat").run()
     assert charts(app)[-1]["layer"][0]["encoding"]["x"]["title"] == "lat: latitude, degrees"
@@ -144,7 +153,7 @@ def test_an_unexplained_candidate_says_so_and_is_explained_by_its_run_id(
     home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     run_id = home.candidate("dummy").run_id
-    app = open_page(home.settings, "explain", target=run_id)
+    app = open_page(home.settings, "train", view="explain", target=run_id)
     assert app.selectbox(key="model").value == run_id
     assert [info.value for info in app.info] == ["This model is not explained yet. Press Explain."]
     assert not charts(app)
@@ -158,7 +167,7 @@ def test_the_expected_time_is_shown_and_grows_with_the_rows(
     home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
     run = home.candidate("dummy")
-    app = open_page(home.settings, "explain", target=run.run_id)
+    app = open_page(home.settings, "train", view="explain", target=run.run_id)
     sentences = []
     for rows in (50, 500):
         app.segmented_control(key="rows").set_value(rows).run()
@@ -174,13 +183,13 @@ def test_a_running_explanation_shows_how_far_it_is_and_then_why_it_failed(
     job = jobs.submit(home.settings, "explain", {"target": "champion"})
     assert jobs.claim(home.settings, job.job_id)
     jobs.update(home.settings, job.job_id, fraction=0.4, text="Contributions: 3 of 150 rows")
-    app = open_page(home.settings, "explain")
+    app = open_page(home.settings, "train", view="explain")
     (bar,) = app.progress
     assert (bar.value, bar.text.split(" · ")[0]) == (40, "Contributions: 3 of 150 rows")
     # the earlier explanation is still shown
     assert len(charts(app)) == 3
     jobs.finish(home.settings, job.job_id, jobs.FAILED, error="The row has no value for lat.")
-    app = open_page(home.settings, "explain")
+    app = open_page(home.settings, "train", view="explain")
     assert app.error[0].value == "**Explain failed.** The row has no value for lat."
     assert len(charts(app)) == 3
 
@@ -190,13 +199,15 @@ def test_older_rows_are_marked(
 ) -> None:
     settings = copy_home(home.settings, tmp_path / "home")
     prepare.run(settings, prepare.Options(rows={"season": ("2000-01",)}))
-    assert "changed since this model was trained" in text_of(open_page(settings, "explain"))
+    assert "changed since this model was trained" in text_of(
+        open_page(settings, "train", view="explain")
+    )
 
 
 def test_the_explained_row_is_shown_with_its_label_and_its_way_to_the_probability(
     home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    app = single(open_page(home.settings, "explain"))
+    app = single(open_page(home.settings, "train", view="explain"))
     assert not app.exception
     shown = {metric.label: metric.value for metric in app.metric}
     tested = tracking.table(home.settings, home.version.run_id, "test_predictions").iloc[3]
@@ -210,13 +221,13 @@ def test_the_explained_row_is_shown_with_its_label_and_its_way_to_the_probabilit
     assert home.row.run_id in linked(app)
     text = text_of(app)
     assert f"{SPEC.id} {home.row_id} of the test set" in text
-    assert "The values are exact." in text
+    assert "The values are exact." in helps_of(app)
 
 
 def test_a_row_of_the_test_set_is_submitted_by_its_id_and_a_changed_one_by_its_values(
     home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = single(open_page(home.settings, "explain"))
+    app = single(open_page(home.settings, "train", view="explain"))
     start = app.selectbox(key=f"start-{home.version.run_id}")
     app = start.select_index(2).run()
     assert not app.exception
@@ -239,7 +250,7 @@ def test_a_row_of_the_test_set_is_submitted_by_its_id_and_a_changed_one_by_its_v
 def test_an_emptied_field_is_submitted_as_missing(
     home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = single(open_page(home.settings, "explain"))
+    app = single(open_page(home.settings, "train", view="explain"))
     next(field for field in app.number_input if field.label == "lat").set_value(None)
     press(app, "Explain this row")
     assert submitted(home)["row"]["lat"] is None
@@ -248,7 +259,7 @@ def test_an_emptied_field_is_submitted_as_missing(
 def test_an_id_that_is_not_in_the_test_set_is_refused_at_once(
     home: Home, open_page: Callable[..., AppTest]
 ) -> None:
-    app = single(open_page(home.settings, "explain"))
+    app = single(open_page(home.settings, "train", view="explain"))
     start = app.selectbox(key=f"start-{home.version.run_id}")
     start.options.append("**no**")  # as the browser does with typed text
     app = start.set_value("**no**").run()
@@ -258,7 +269,7 @@ def test_an_id_that_is_not_in_the_test_set_is_refused_at_once(
 
 
 def test_notable_rows_are_offered(home: Home, open_page: Callable[..., AppTest]) -> None:
-    app = single(open_page(home.settings, "explain"))
+    app = single(open_page(home.settings, "train", view="explain"))
     offered = app.selectbox(key=f"start-{home.version.run_id}").options
     tested = tracking.table(home.settings, home.version.run_id, "test_predictions")
     missed = tested[tested["courtside_label"] == 0]["courtside_probability"].max()
@@ -289,7 +300,7 @@ def test_a_second_project_is_explained_in_its_own_words(
     prepare.run(rain, prepare.Options())
     train.run(rain, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
     explain.run(rain, explain.Options(rows=20, repeats=2))
-    app = open_page(rain, "explain")
+    app = open_page(rain, "train", view="explain")
     assert not app.exception
     assert not app.error
     text = text_of(app)

@@ -20,7 +20,10 @@ NEXT = {
     "data?view=prepare": ("No raw data yet. Acquire it first.", "Go to Acquire"),
     "train": ("There is no training set yet. Prepare the data first.", "Go to Prepare"),
     "registry": ("There is no model yet. Train one first.", "Go to Train"),
-    "explain": ("There is no model to explain yet. Train one first.", "Go to Train"),
+    "train?view=explain": (
+        "There is no model to explain yet. Train one first.",
+        "Choose candidates",
+    ),
     "serve": ("There is no model yet. Train one first.", "Go to Train"),
     "score": ("No model is served now. Start one first.", "Go to Serve"),
     "monitor": ("Nothing to compare yet.", "Go to Score"),

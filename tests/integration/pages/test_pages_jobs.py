@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.jobs import jobs
+from core.data import prepare
+from core.jobs import chains, jobs
 from core.platform import project, storage, tracking
 from core.platform.config import Settings
 from core.platform.run_record import SILENT, Record
 from core.predictions_log import predictions
 from core.serving import server, server_process
 from core.training import candidates, train
+from tests.conftest import copy_home
 from tests.integration.pages.conftest import LIVED_PORT
 
 SPEC = project.load("kobe")
@@ -21,7 +24,7 @@ SPEC = project.load("kobe")
 PANELS = {
     "acquire": ("data?view=source", "Acquire"),
     "prepare": ("data?view=prepare", "Prepare"),
-    "train": ("train", "Train"),
+    "train": ("train?view=candidates", "Train"),
     "serve": ("serve", "Serve"),
     "score": ("score", "Score"),
     "monitor": ("monitor", "Monitor"),
@@ -218,7 +221,9 @@ def test_a_button_submits_one_job_with_the_options_of_its_form(
         options = options | {"port": server.servers(copied.settings)[0].port}
     assert (job.step, job.status, job.options) == (step, "queued", options)
     assert app.progress[0].text.startswith("Queued")
-    press(app, label)
+    # a page may lock its form while the job runs
+    if not next(button for button in app.button if button.label == label).disabled:
+        press(app, label)
     assert [job.job_id for job in jobs.latest(copied.settings)] == [job.job_id]
 
 
@@ -273,7 +278,7 @@ def test_a_share_that_leaves_a_set_empty_is_refused_in_words(
 def test_train_without_a_candidate_is_refused_in_words(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(copied.settings, "train")
+    app = open_page(copied.settings, "train", view="candidates")
     app.pills(key="candidates").set_value([])
     press(app, "Train")
     assert not app.exception
@@ -284,7 +289,7 @@ def test_train_without_a_candidate_is_refused_in_words(
 def test_train_submits_what_was_ticked_and_typed(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(copied.settings, "train")
+    app = open_page(copied.settings, "train", view="candidates")
     app.pills(key="candidates").set_value(["lr", "knn"])
     typed = (5, 1, 0.7, 20, 90, 300, 3.0, 2.0, 0)
     for box, value in zip(app.number_input, typed, strict=True):
@@ -319,7 +324,7 @@ def test_train_submits_what_was_ticked_and_typed(
 def test_train_compares_all_candidates_when_asked(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(copied.settings, "train")
+    app = open_page(copied.settings, "train", view="candidates")
     app.checkbox(key="everything").check()
     press(app, "Train")
     (job,) = jobs.latest(copied.settings)
@@ -414,13 +419,21 @@ def test_stop_ends_the_server_on_that_port(
     assert stopped == [copied.port]
 
 
-def test_a_preset_prepares_and_then_trains(
+def test_a_preset_fills_the_form_and_then_prepares_and_trains(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(copied.settings, "train")
+    app = open_page(copied.settings, "train", view="candidates")
+    app.number_input(key="folds").set_value(4).run()
+    app = app.button(key="preset-2").click().run()
     chosen = SPEC.presets[2]
-    app.selectbox(key="preset").set_value(chosen.title).run()
+    assert not app.exception
     assert any(chosen.about in caption.value for caption in app.caption)
+    assert any("prepared again first" in caption.value for caption in app.caption)
+    # in front of the person, nothing begins
+    assert app.pills(key="candidates").value == list(chosen.candidates)
+    assert app.checkbox(key="blend").value is True
+    assert app.number_input(key="folds").value == 10
+    assert not jobs.latest(copied.settings)
     press(app, "Prepare and train")
     assert not app.exception
     second, first = jobs.latest(copied.settings)
@@ -429,6 +442,93 @@ def test_a_preset_prepares_and_then_trains(
     assert (first.options["split"], first.options["test_from"]) == ("time", "2010-12-01")
     assert (second.options["preset"], second.options["blend"]) == (chosen.title, True)
     assert second.options["params"]["lightgbm"]["n_estimators"] == 200
+
+
+def test_a_preset_of_the_current_sets_only_trains(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "train", view="candidates")
+    app = app.button(key="preset-0").click().run()
+    app.pills(key="candidates").set_value(["lightgbm", "lr"]).run()
+    press(app, "Train")
+    (job,) = jobs.latest(copied.settings)
+    # parameters of a candidate that was taken out are not passed on
+    assert (job.step, list(job.options["params"])) == ("train", ["lightgbm"])
+    assert job.options["candidates"] == ["lightgbm", "lr"]
+
+
+def test_a_preset_can_be_cleared(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "train", view="candidates")
+    app = press(app.button(key="preset-1").click().run(), "Clear")
+    press(app, "Train")
+    (job,) = jobs.latest(copied.settings)
+    assert job.options == DEFAULTS["train"]
+
+
+def test_without_sets_a_preset_prepares_its_own(
+    acquired_few: Settings,
+    tmp_path: Path,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    settings = copy_home(acquired_few, tmp_path / "home")
+    app = open_page(settings, "train")
+    assert app.button(key="train").disabled
+    app = press(app.button(key="preset-0").click().run(), "Prepare and train")
+    assert [job.step for job in jobs.latest(settings)] == ["train", "prepare"]
+
+
+def test_the_form_is_locked_while_a_training_runs_and_the_results_open_after_it(
+    copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    prepare.run(copied.settings, prepare.Options(seed=7))
+    app = open_page(copied.settings, "train", view="candidates")
+    assert "Train again." in text_of(app)
+    job = running(copied.settings, "train", text="Fitting")
+    app = app.run()
+    assert app.progress[0].text.startswith("Fitting")
+    assert app.button(key="train").disabled
+    assert app.pills(key="candidates").disabled
+    assert all(box.disabled for box in [*app.number_input, *app.checkbox])
+    # what would contradict the job
+    assert "Train again." not in text_of(app)
+    assert "comes next" in text_of(app)
+    jobs.finish(copied.settings, job.job_id, jobs.DONE, result={})
+    app = app.run()
+    assert not app.exception
+    assert app.segmented_control(key="train-view").value == "results"
+
+
+def test_a_running_chain_is_shown_and_locks_the_form(
+    copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    chains.start(copied.settings, [("acquire", {}), ("train", {})], "Whole life cycle")
+    app = open_page(copied.settings, "train", view="candidates")
+    assert "Whole life cycle: Acquire is running." in text_of(app)
+    assert app.progress
+    assert app.button(key="train").disabled
+
+
+def test_the_depth_of_another_candidate_and_its_parts_can_be_seen(
+    copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    app = open_page(copied.settings, "train")
+    assert app.selectbox(key="in-depth").options == ["Logistic regression"]
+    for part, words in (
+        ("threshold", "What does another threshold change?"),
+        ("slices", "slices"),
+        ("court", "Coloured where the two differ"),
+    ):
+        app = app.segmented_control(key="depth-view").set_value(part).run()
+        assert not app.exception
+        assert not app.error
+        assert words in text_of(app)
+    for curves in ("ranking", "training"):
+        app = app.segmented_control(key="curves").set_value(curves).run()
+        assert not app.exception
+        assert not app.error
 
 
 def test_a_cancelled_training_shows_what_it_finished(

@@ -316,3 +316,22 @@ def test_importing_the_charts_does_not_import_altair():
     )
 
     assert completed.stdout.strip() == "False"
+
+
+def test_models_far_worse_than_the_others_do_not_squash_the_folds():
+    folds = pd.DataFrame(
+        {
+            "model": [name for name in ("lr", "gbm", "knn", "dt") for _fold in range(3)],
+            "fold": [1, 2, 3] * 4,
+            "value": [0.67, 0.68, 0.69, 0.68, 0.69, 0.7, 2.1, 2.0, 2.2, 13.0, 14.0, 13.5],
+        }
+    )
+    spread, points, mean = model_charts.cv_spread(folds, "Log loss").to_dict()["layer"]
+    low, high = points["encoding"]["x"]["scale"]["domain"]
+    assert (0.6 < low < 0.67, 0.7 < high < 0.75) == (True, True)
+    assert "cut at" in points["encoding"]["x"]["title"]
+    # a layer without it would widen the axis
+    for layer in (spread, mean):
+        assert layer["encoding"]["x"]["scale"]["domain"] == [low, high]
+    close = model_charts.cv_spread(folds[folds["value"] < 1], "Log loss").to_dict()["layer"][1]
+    assert "domain" not in close["encoding"]["x"]["scale"]

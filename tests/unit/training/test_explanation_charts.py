@@ -284,3 +284,25 @@ def test_many_points_keep_the_text_of_the_theme_and_every_name():
     assert spec["usermeta"]["embedOptions"]["renderer"] == "svg"
     assert spec["layer"][1]["encoding"]["y"]["axis"]["labelOverlap"] is False
     assert spec["height"] >= 17 * 20
+
+
+def test_two_outliers_do_not_squash_a_strip_and_the_axis_says_so():
+    table = long_table(rows=60)
+    usual = charts.contribution_strip(table).to_dict()["layer"][1]["encoding"]["x"]
+    assert "domain" not in usual.get("scale", {})
+    table.loc[[0, 7], "contribution"] = [8.0, 9.0]
+    cut = charts.contribution_strip(table).to_dict()["layer"][1]["encoding"]["x"]
+    low, high = cut["scale"]["domain"]
+    assert cut["scale"]["clamp"]
+    assert high < 100
+    assert f"(cut at {low:.1f} and {high:.1f})" in cut["title"]
+
+
+def test_partial_dependence_is_cut_where_two_values_are_far_from_all_others():
+    value = [*np.arange(18.0), 500.0, 900.0]
+    table = pd.DataFrame({"feature": "x", "value": value, "label": [f"{v:g}" for v in value]})
+    chart = charts.partial_dependence(table.assign(mean=0.5, low=0.4, high=0.6))
+    x = chart.to_dict()["layer"][0]["encoding"]["x"]
+    assert x["scale"]["domain"][1] < 30
+    assert "cut at" in x["title"]
+    assert len(table_with(chart, "mean")) == 18

@@ -1,4 +1,4 @@
-"""Explain: what a model's probabilities depend on, globally or for a single row."""
+"""What a model's probabilities depend on, in general or for a single row."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.jobs import jobs
 from core.platform import model_store, project, storage, tracking
+from core.platform.config import Settings
 from core.platform.messages import Message, _, listed, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
+from core.platform.project import ProjectSpec
 from core.training import candidates as kinds
 from core.training import explain, explanation, explanation_charts
 from core.training.records import CandidateRun, ExplanationRun
-from pages.shared import code_snippets, drafts, elements, row_field
+from pages.shared import elements, row_field
 
-settings, spec = elements.open_app()
-drafts.hold("explain", "rows", "view", "start-*", "input-*")
-STORE = settings.mlflow_uri
+# widgets whose values are kept
+KEYS = ("rows", "view", "start-*", "input-*")
 VIEWS = {"model": Message("In general"), "row": Message("A single row")}
 SIZES = (50, 150, 500)
 # time of a job besides predictions: loading the model, drawing and storing the figures
@@ -41,7 +43,7 @@ class Choice:
     number: str = ""
 
 
-def choices() -> dict[str, Choice]:
+def _choices(settings: Settings, spec: ProjectSpec) -> dict[str, Choice]:
     """Return what can be explained, by target: aliases first, then the newest training."""
     versions = model_store.versions(settings, spec.model)
     rank = {alias: place for place, alias in enumerate(ALIASES)}
@@ -49,7 +51,7 @@ def choices() -> dict[str, Choice]:
         (version for version in versions if version.aliases),
         key=lambda version: min(rank.get(alias, len(rank)) for alias in version.aliases),
     )
-    explainable = [of_version(version) for version in named]
+    explainable = [_of_version(version) for version in named]
     newest = tracking.last_run(settings, "train")
     if newest is not None:
         seen = {choice.run_id for choice in explainable}
@@ -67,14 +69,14 @@ def choices() -> dict[str, Choice]:
         ]
     seen = {choice.run_id for choice in explainable}
     explainable += [
-        of_version(version)
+        _of_version(version)
         for version in versions
         if not version.aliases and version.run_id not in seen
     ]
     return {choice.target: choice for choice in explainable}
 
 
-def of_version(version: model_store.ModelVersion) -> Choice:
+def _of_version(version: model_store.ModelVersion) -> Choice:
     kind = version.about.candidate
     called = listed([ALIASES.get(alias, alias) for alias in sorted(version.aliases)])
     title = f"{version.version}, {kinds.title(kind)}" if kind else version.version
@@ -89,7 +91,7 @@ def of_version(version: model_store.ModelVersion) -> Choice:
     )
 
 
-def newest(choice: Choice, explained: str) -> tracking.RunInfo | None:
+def _newest(settings: Settings, choice: Choice, explained: str) -> tracking.RunInfo | None:
     """Return the newest explanation of that kind."""
     # a refitted version is another model with the same metrics
     version = choice.number if explained == "row" and choice.number else None
@@ -98,11 +100,13 @@ def newest(choice: Choice, explained: str) -> tracking.RunInfo | None:
     return runs[0] if runs else None
 
 
-def stored_table(run: tracking.RunInfo, name: str) -> pd.DataFrame:
-    return elements.table(settings, STORE, run.run_id, name)
+def _stored_table(settings: Settings, run: tracking.RunInfo, name: str) -> pd.DataFrame:
+    return elements.table(settings, settings.mlflow_uri, run.run_id, name)
 
 
-def ask_in_general(choice: Choice, run: tracking.RunInfo) -> None:
+def _ask_in_general(
+    settings: Settings, choice: Choice, run: tracking.RunInfo, *, locked: bool
+) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rows = st.segmented_control(
             _("Test rows to explain individually"),
@@ -111,23 +115,28 @@ def ask_in_general(choice: Choice, run: tracking.RunInfo) -> None:
             required=True,
             key="rows",
             format_func=number,
+            disabled=locked,
         )
-        pressed = st.button(_("Explain"), type="primary", icon=":material/lightbulb:")
+        pressed = st.button(
+            _("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked
+        )
     options = {"target": choice.target, "rows": rows}
-    takes = duration(choice, run, explain.Options(**options))
-    st.caption(takes + " " + _("The explanation is kept as a run."))
+    st.caption(_duration(settings, choice, run, explain.Options(**options)))
     if pressed:
         elements.submit(settings, "explain", explain.Options, **options)
+        _rerun_if_begun(settings)
 
 
-def duration(choice: Choice, run: tracking.RunInfo, options: explain.Options) -> str:
+def _duration(
+    settings: Settings, choice: Choice, run: tracking.RunInfo, options: explain.Options
+) -> str:
     """Estimate the duration: from the last explanation, or from the time of the test set."""
     features, of = len(CandidateRun.of(run).features) or 1, run.metrics
     if not {"seconds_predict_test", "rows_test"} <= of.keys():
         return _("It takes seconds to minutes, longer with more rows.")
     count = explain.predicted_rows(options, features, int(of["rows_test"]))
     seconds = FIXED_SECONDS + count * of["seconds_predict_test"] / of["rows_test"]
-    if (last := newest(choice, "model")) and last.ended:
+    if (last := _newest(settings, choice, "model")) and last.ended:
         same = options.model_copy(update={"rows": int(last.metrics["rows_explained"])})
         before = explain.predicted_rows(same, features, int(of["rows_test"]))
         seconds = (last.ended - last.started) * count / before
@@ -143,12 +152,19 @@ def duration(choice: Choice, run: tracking.RunInfo, options: explain.Options) ->
     )
 
 
-def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
+def _in_general(
+    settings: Settings,
+    spec: ProjectSpec,
+    choice: Choice,
+    explained: tracking.RunInfo,
+    *,
+    coming: bool,
+) -> None:
     of = explained.metrics
-    same_rows(choice, explained, int(of["rows_explained"]))
+    _same_rows(settings, choice, explained, coming=coming)
     important, contributions = (
-        stored_table(explained, "importance"),
-        stored_table(explained, "shap"),
+        _stored_table(settings, explained, "importance"),
+        _stored_table(settings, explained, "shap"),
     )
     size = contributions["contribution"].abs().groupby(contributions["feature"]).mean()
     first = important.iloc[0]
@@ -172,7 +188,7 @@ def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
         ]
     )
     if late := [
-        name for name in important["feature"] if is_known(name) and spec.recorded_after(name)
+        name for name in important["feature"] if _is_known(spec, name) and spec.recorded_after(name)
     ]:
         st.caption(
             _(
@@ -181,94 +197,106 @@ def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
                 features=late,
             )
         )
-    st.markdown(_("**Feature importance**"))
-    elements.chart(explanation_charts.importance_bars(important))
-    st.caption(
-        _(
+    st.markdown(
+        _("**Which features does the model need?** Log loss when each is shuffled"),
+        help=_(
             "Increase of log loss when a feature is shuffled among {rows:,.0f} test rows, with "
             "its 95% interval; where that reaches 0, no importance is shown. Of two correlated "
             "features either can replace the other, so both look unimportant.",
             rows=of["rows_importance"],
-        )
+        ),
     )
-    st.markdown(_("**Contribution of each feature to single predictions**"))
-    elements.chart(explanation_charts.contribution_strip(contributions))
-    st.caption(
+    elements.chart(explanation_charts.importance_bars(important))
+    st.markdown(
         _(
-            "SHAP values: a point is a row. To the right, its value raises the probability "
-            "of {positive}; to the left, it lowers it. The points of a row add up to its "
-            "probability minus the base of {base:.1%}. A contribution is not a cause of the "
-            "outcome: the model knows correlations only.",
+            "**How does each feature move single predictions?** A point is a row; to the right, "
+            "its value raises the probability of {positive}",
             positive=project.words(spec.positive),
+        ),
+        help=_(
+            "SHAP values, with the mean absolute contribution beside each feature. The points of "
+            "a row add up to its probability minus the base of "
+            "{base:.1%}. A contribution is not a cause of the outcome: the model knows "
+            "correlations only.",
             base=of["base"],
-        )
+        ),
     )
-    st.markdown(_("**Partial dependence**"))
-    table = stored_table(explained, "partial")
+    elements.chart(explanation_charts.contribution_strip(contributions))
+    table = _stored_table(settings, explained, "partial")
     names = [
         name
         for name in size.sort_values(ascending=False, kind="stable").index
         if name in set(table["feature"])
     ]
-    name = st.selectbox(_("Feature"), names, key="feature")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.markdown(
+            _("**How does the mean probability change along a feature?**"),
+            width="stretch",
+            help=_(
+                "Partial dependence: the mean probability of {positive} if all test rows had this "
+                "value and were otherwise unchanged; the middle 80% of the rows lie between the "
+                "pale ends. Such rows may not exist.",
+                positive=project.words(spec.positive),
+            ),
+        )
+        name = st.selectbox(
+            _("Feature"), names, key="feature", width=260, label_visibility="collapsed"
+        )
     elements.chart(
         explanation_charts.partial_dependence(
-            table[table["feature"] == name], axis_title=f"{name}: {about(name)}"
+            table[table["feature"] == name], axis_title=f"{name}: {_about(spec, name)}"
         )
     )
-    st.caption(
-        _(
-            "The mean probability of {positive} if all test rows had this value and were "
-            "otherwise unchanged; the middle 80% of the rows lie between the pale ends. Such "
-            "rows may not exist.",
-            positive=project.words(spec.positive),
-        )
-        + companions(choice, name)
-    )
+    if correlated := _companions(settings, choice, name):
+        st.caption(correlated)
 
 
-def is_known(name: str) -> bool:
+def _is_known(spec: ProjectSpec, name: str) -> bool:
     """Return whether the project has this feature; a model may have others."""
     return name in spec.columns or name in spec.engineered
 
 
-def about(name: str) -> str:
+def _about(spec: ProjectSpec, name: str) -> str:
     """Return the description of a feature, its name if the project has no such feature."""
-    return str(project.words(spec.about(name))) if is_known(name) else name
+    return str(project.words(spec.about(name))) if _is_known(spec, name) else name
 
 
-def companions(choice: Choice, name: str) -> str:
+def _companions(settings: Settings, choice: Choice, name: str) -> str:
     """Return a sentence on the inputs that are correlated with a feature; empty for none."""
-    rows = elements.table(settings, STORE, choice.run_id, "test_predictions")
+    rows = elements.table(settings, settings.mlflow_uri, choice.run_id, "test_predictions")
     rows = rows.drop(columns=[PROBABILITY, PREDICTED, LABEL])
     correlations = explanation.companions(rows, name).head(3)
     if correlations.empty:
         return ""
-    return " " + _(
+    return _(
         "{feature} is correlated with {others}.",
         feature=name,
         others=[f"{other} ({number(r, '+.2f')})" for other, r in correlations.items()],
     )
 
 
-def same_rows(choice: Choice, explained: tracking.RunInfo, rows: int) -> None:
+def _same_rows(
+    settings: Settings, choice: Choice, explained: tracking.RunInfo, *, coming: bool
+) -> None:
     """State when and on which rows it was made, and whether the sets have changed since."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             n_(
                 "{count:,} row of the test set of its own training, explained {ago}",
                 "{count:,} rows of the test set of its own training, explained {ago}",
-                rows,
+                int(explained.metrics["rows_explained"]),
                 ago=elements.ago(explained.ended or explained.started),
             ),
             width="content",
         )
-        if explained.is_sample:
+        # otherwise the title has it
+        if explained.is_sample and not elements.current_is_sample(settings):
             elements.sample_badge()
         elements.run_link(explained.run_id, "Explicacao")
     trained = tracking.run(settings, choice.train_run) if choice.train_run else None
     prepared = storage.current_prepared(settings)
-    if prepared and trained and trained.params.get("prepared_by") != prepared.run_id:
+    is_old = prepared and trained and trained.params.get("prepared_by") != prepared.run_id
+    if is_old and not coming:
         st.warning(
             _(
                 "The prepared sets changed since this model was trained. Train again to explain a "
@@ -277,11 +305,13 @@ def same_rows(choice: Choice, explained: tracking.RunInfo, rows: int) -> None:
         )
 
 
-def ask_row(choice: Choice, run: tracking.RunInfo) -> None:
-    tested = elements.table(settings, STORE, choice.run_id, "test_predictions")
-    rows = elements.table(settings, STORE, choice.train_run, "test_rows")
+def _ask_row(
+    settings: Settings, spec: ProjectSpec, choice: Choice, run: tracking.RunInfo, *, locked: bool
+) -> None:
+    tested = elements.table(settings, settings.mlflow_uri, choice.run_id, "test_predictions")
+    rows = elements.table(settings, settings.mlflow_uri, choice.train_run, "test_rows")
     ids = rows[spec.id].astype(str).tolist()
-    offered = suggestions(tested, ids)
+    offered = _suggestions(spec, tested, ids)
     picked = st.selectbox(
         _("Test row: choose one, or type its {column}", column=spec.id),
         list(offered),
@@ -319,14 +349,20 @@ def ask_row(choice: Choice, run: tracking.RunInfo) -> None:
         )
         for name, value in start.items()
     }
-    sent = st.button(_("Explain this row"), type="primary", icon=":material/lightbulb:")
-    st.caption(_("It takes some seconds. Change values to explain a row of your own."))
+    sent = st.button(
+        _("Explain this row"),
+        type="primary",
+        icon=":material/lightbulb:",
+        help=_("Change values to explain a row of your own."),
+        disabled=locked,
+    )
     if sent:
         given = {"test_row": picked} if row == start else {"row": row}
         elements.submit(settings, "explain", explain.Options, target=choice.target, **given)
+        _rerun_if_begun(settings)
 
 
-def suggestions(tested: pd.DataFrame, ids: list[str]) -> dict[str, str]:
+def _suggestions(spec: ProjectSpec, tested: pd.DataFrame, ids: list[str]) -> dict[str, str]:
     """Return some interesting rows, by their id."""
     probability, label = tested[PROBABILITY], tested[LABEL]
     missed, made = probability[label == 0], probability[label == 1]
@@ -343,10 +379,9 @@ def suggestions(tested: pd.DataFrame, ids: list[str]) -> dict[str, str]:
     return {row_id: f"{row_id}: {why}" for row_id, why in offered.items()}
 
 
-def of_row(run: tracking.RunInfo, explained: tracking.RunInfo) -> None:
+def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) -> None:
     of, test_row = explained.metrics, explained.params.get("test_row", "–")
     is_test_row = "label" in of
-    st.subheader(_("Last explained row"), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         ago = elements.ago(explained.ended or explained.started)
         st.markdown(
@@ -360,7 +395,8 @@ def of_row(run: tracking.RunInfo, explained: tracking.RunInfo) -> None:
             else _("A row that was typed in, explained {ago}", ago=ago),
             width="content",
         )
-        if explained.is_sample:
+        # otherwise the title has it
+        if explained.is_sample and not elements.current_is_sample(settings):
             elements.sample_badge()
         elements.run_link(explained.run_id, "Explicacao")
     probability, base = of["probability"], of["base"]
@@ -380,82 +416,85 @@ def of_row(run: tracking.RunInfo, explained: tracking.RunInfo) -> None:
         word = spec.positive if of["label"] == 1 else spec.negative
         shown.append((_("Actual"), str(project.words(word)), _("its label")))
     elements.figures(shown)
-    table = stored_table(explained, "contributions")
-    elements.chart(explanation_charts.waterfall(table, base, probability))
+    table = _stored_table(settings, explained, "contributions")
     exact = len(table) <= explanation.EXACT_FEATURES
-    st.caption(
-        _(
-            "From the base to this row's probability, the largest step first: the SHAP value "
-            "of each feature, in percentage points, compared with usual rows. A step does not "
-            "show what another value would have caused."
+    st.markdown(
+        _("**What leads from the base to this row's probability?**"),
+        help=_(
+            "The SHAP value of each feature, in percentage points, compared with usual rows, the "
+            "largest first. A step does not show what another value would have caused."
         )
         + " "
         + (
             _("The values are exact.")
             if exact
             else _("The values are estimated over random orders.")
-        )
-    )
-
-
-with elements.show_errors():
-    elements.header(
-        _("Explain"),
-        _(
-            "What a model's probabilities depend on: the importance of each feature, and its "
-            "contribution to single predictions."
         ),
     )
-    elements.wait_for_store()
-    offered = choices()
+    elements.chart(explanation_charts.waterfall(table, base, probability))
+
+
+def draw(settings: Settings, spec: ProjectSpec, *, coming: bool) -> None:
+    """Draw the choice of a model, what can be asked of it, and its newest explanation.
+
+    Parameters
+    ----------
+    coming : bool
+        Whether a training is on its way.
+    """
+    offered = _choices(settings, spec)
     if not offered:
         st.info(_("There is no model to explain yet. Train one first."))
-        st.page_link("pages/train/page.py", label=_("Go to Train"), icon=":material/arrow_forward:")
-        code_snippets.panel(settings, "explain")
-        st.stop()
-    asked = st.query_params.get("target")  # of a link on another page; may be a run
+        elements.step_link("train", _("Choose candidates"), view="candidates")
+        return
+    asked = st.query_params.get("target")  # of a link; may be a run
     wanted = [
         choice.target for choice in offered.values() if asked in (choice.target, choice.run_id)
     ]
-    choice = offered[
-        st.selectbox(
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        target = st.selectbox(
             _("Model"),
             list(offered),
             format_func=lambda target: offered[target].title,
             key="model",
             index=list(offered).index(wanted[0]) if wanted else 0,
         )
-    ]
+        view = st.segmented_control(
+            _("Explain"),
+            list(VIEWS),
+            format_func=lambda name: str(VIEWS[name]),
+            default="model",
+            required=True,
+            key="view",
+            label_visibility="collapsed",
+        )
+    choice = offered[target]
     model_run = tracking.run(settings, choice.run_id)
     if model_run is None:
         st.error(
             _("The run that trained this model is gone, and its test set with it. Train again.")
         )
-        code_snippets.panel(settings, "explain")
-        st.stop()
-    elements.run_link(model_run.run_id, elements.words(model_run.name))
-    view = st.segmented_control(
-        _("View"),
-        list(VIEWS),
-        format_func=lambda name: str(VIEWS[name]),
-        default="model",
-        required=True,
-        key="view",
-        label_visibility="collapsed",
-    )
+        return
+    is_running = elements.job_panel(settings, "explain")
     with elements.show_errors():
         if view == "model":
-            ask_in_general(choice, model_run)
+            _ask_in_general(settings, choice, model_run, locked=is_running)
         else:
-            ask_row(choice, model_run)
-    elements.job_panel(settings, "explain")
-    explained = newest(choice, view)
+            _ask_row(settings, spec, choice, model_run, locked=is_running)
+    explained = _newest(settings, choice, view)
+    if explained is None and is_running:
+        return
     if explained is None and view == "model":
         st.info(_("This model is not explained yet. Press Explain."))
     elif explained is None:
         st.info(_("No row of this model is explained yet. Choose one and press Explain this row."))
     elif view == "model":
-        in_general(choice, explained)
+        _in_general(settings, spec, choice, explained, coming=coming)
     else:
-        of_row(model_run, explained)
-code_snippets.panel(settings, "explain")
+        _of_row(settings, spec, explained)
+
+
+def _rerun_if_begun(settings: Settings) -> None:
+    # the panel is above the form
+    if any(job.step == "explain" for job in jobs.active(settings)):
+        st.rerun()

@@ -1,0 +1,349 @@
+"""One candidate of a training in depth: metrics, threshold, slices, and the court."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.platform import project, tracking
+from core.platform.config import Settings
+from core.platform.messages import Message, Words, _, n_, number
+from core.platform.plugins import part
+from core.platform.project import ProjectSpec
+from core.stats import metrics
+from core.stats.charts import models as model_charts
+from core.training import candidates as kinds
+from core.training import evaluation, evaluation_charts
+from core.training.records import CandidateRun, TrainingRun
+from pages.shared import elements
+
+FINDINGS = {
+    "biased": (Message("biased"), "red"),
+    "no_skill": (Message("no skill"), "orange"),
+    "ok": (Message("ok"), "green"),
+    "too_few": (Message("too few rows"), "gray"),
+}
+VIEWS = {
+    "figures": Message("Metrics"),
+    "threshold": Message("Threshold"),
+    "slices": Message("Slices"),
+    "court": Message("Court"),
+}
+SETS = {evaluation.VALIDATION: Message("Validation folds"), evaluation.TEST: Message("Test set")}
+# rows of the slices' table shown at first
+FIRST_SLICES = 6
+CHARTED_SLICES = 10
+
+
+def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame) -> None:
+    """Show one candidate in depth: metrics, threshold, slices, or the court.
+
+    Parameters
+    ----------
+    run : RunInfo
+        The training.
+    table : DataFrame
+        Its comparison of the candidates.
+    """
+    titles = {
+        run_id: str(kinds.title(model))
+        for run_id, model in zip(table["run_id"], table["model"], strict=True)
+    }
+    best = TrainingRun.of(run).best_run
+    order = sorted(titles, key=lambda run_id: run_id != best)
+    if st.session_state.get("in-depth") not in titles:
+        st.session_state["in-depth"] = order[0]
+    candidate = tracking.run(settings, st.session_state["in-depth"])
+    has_court = spec.court is not None and part(spec.name, "court") is not None
+    views = [view for view in VIEWS if view != "court" or has_court]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            _("One candidate in depth"),
+            order,
+            format_func=titles.__getitem__,
+            key="in-depth",
+            help=_about_metrics(candidate) if candidate is not None else None,
+            width=300,
+        )
+        view = st.segmented_control(
+            _("In depth"),
+            views,
+            default=views[0],
+            required=True,
+            format_func=lambda view: str(VIEWS[view]),
+            key="depth-view",
+            label_visibility="collapsed",
+        )
+        elements.step_link("explain", _("Explain it"), icon=":material/lightbulb:", target=chosen)
+        elements.run_link(chosen, _("Its run"))
+    if candidate is None:
+        st.error(_("The run of this candidate was deleted. Train again."))
+        return
+    if view == "figures":
+        _figures(candidate)
+    elif view == "threshold":
+        _threshold(settings, spec, candidate)
+    elif view == "slices":
+        _slices(settings, candidate)
+    else:
+        _court(settings, spec, candidate)
+
+
+def _about_metrics(candidate: tracking.RunInfo) -> str:
+    return (
+        _(
+            "Metrics: {rows:,.0f} test rows that no choice was based on.",
+            rows=candidate.metrics["rows_test"],
+        )
+        + " "
+        + _(
+            "Intervals: 200 bootstrap draws of these rows. Log loss in nats. Calibration error: "
+            "perfect calibration stays below the limit in 95% of cases. Brier score = "
+            "reliability - resolution + uncertainty."
+        )
+    )
+
+
+def _figures(candidate: tracking.RunInfo) -> None:
+    measured = candidate.metrics
+    base = measured["base_rate_test"]
+    threshold = float(candidate.params["threshold"])
+    guess = metrics.base_rate_log_loss(base) if 0 < base < 1 else float("nan")
+    labelled = _("threshold {threshold:.3f}", threshold=threshold)
+    notes = {
+        "log_loss": _("base rate {guess:.4f}", guess=guess),
+        "skill": _("0 is the base rate, 1 is perfect"),
+        "roc_auc": _("0.5 is chance"),
+        "average_precision": _("chance {base:.4f}", base=base),
+        "brier_score": _("base rate {guess:.4f}", guess=base * (1 - base)),
+        "f1": labelled,
+        "precision": labelled,
+        "recall": labelled,
+        "accuracy": labelled,
+    }
+    rows: list[tuple[Words, str, str]] = [
+        (title, name, notes[name]) for name, title in metrics.TITLES.items()
+    ]
+    floor = measured["calibration_floor_test"]
+    is_off = measured["calibration_error_test"] > floor
+    rows += [
+        (
+            _("Calibration error"),
+            "calibration_error",
+            _("above chance, {floor:.4f}", floor=floor)
+            if is_off
+            else _("within chance, {floor:.4f}", floor=floor),
+        ),
+        (_("Predicted minus observed"), "calibration", _("observed {base:.1%}", base=base)),
+        (_("Brier: reliability"), "brier_reliability", _("0 is best")),
+        (_("Brier: resolution"), "brier_resolution", _("more is better")),
+        (_("Brier: uncertainty"), "brier_uncertainty", _("label noise")),
+    ]
+    shown = pd.DataFrame(
+        [
+            (
+                str(title),
+                elements.metric_text(measured, f"{name}_test"),
+                _interval(measured, name),
+                note,
+            )
+            for title, name, note in rows
+        ],
+        columns=[_("Metric, test set"), _("Value"), _("95% interval"), _("Compare with")],
+    )
+    half = (len(shown) + 1) // 2
+    for place, part_of in zip(
+        elements.side_by_side(), (shown.head(half), shown.iloc[half:]), strict=True
+    ):
+        place.table(part_of, hide_index=True)
+
+
+def _interval(measured: dict[str, float], name: str) -> str:
+    ends = [measured.get(f"{name}_test_{end}") for end in ("low", "high")]
+    return "–" if None in ends else _("{low:.4f} to {high:.4f}", low=ends[0], high=ends[1])
+
+
+@st.fragment
+@elements.show_errors()
+def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
+    kept = float(candidate.params["threshold"])
+    table = elements.table(settings, settings.mlflow_uri, candidate.run_id, "thresholds")
+    left, right = elements.side_by_side()
+    rows = left.segmented_control(
+        _("Rows"),
+        list(SETS),
+        default=evaluation.VALIDATION,
+        required=True,
+        format_func=lambda name: str(SETS[name]),
+        key="threshold-rows",
+        help=_(
+            "Choose on the validation folds. A threshold that is chosen on the test set looks "
+            "better there than it is."
+        ),
+    )
+    value = right.slider(
+        _("Threshold"),
+        0.0,
+        1.0,
+        round(kept, 2),
+        0.01,
+        key=f"threshold-{candidate.run_id}",
+        help=elements.words(CandidateRun.of(candidate).threshold_choice)
+        + " "
+        + _(
+            "Moving the slider saves nothing. Choose an aim before training, or another "
+            "threshold on Registry when you promote."
+        ),
+    )
+    of_set = table[table["set"] == rows].reset_index(drop=True)
+    at = of_set.iloc[(of_set["threshold"] - value).abs().argmin()]
+    own = of_set.iloc[(of_set["threshold"] - kept).abs().argmin()]
+
+    def compared(name: str) -> str:
+        return (
+            "–"
+            if pd.isna(own[name])
+            else _("{share:.1%} at its own, {threshold:.2f}", share=own[name], threshold=kept)
+        )
+
+    def share(name: str) -> str:
+        return "–" if pd.isna(at[name]) else number(at[name], ".1%")
+
+    positive, negative = (str(project.words(word)) for word in (spec.positive, spec.negative))
+    titles = {
+        "precision": _("Precision"),
+        "recall": _("Recall"),
+        "f1": "F1",
+        "accuracy": _("Accuracy"),
+    }
+    elements.figures([(title, share(name), compared(name)) for name, title in titles.items()])
+    left, right = elements.side_by_side()
+    with left:
+        st.markdown(
+            _(
+                "**Which classes are predicted at {threshold:.2f}?** {rows}",
+                threshold=value,
+                rows=SETS[rows],
+            )
+        )
+        counts = pd.DataFrame(
+            [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
+            columns=["actual", "predicted", "rows"],
+        ).astype("int64")
+        elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
+        st.caption(
+            _(
+                "Predicted '{positive}': {share}; {own}",
+                positive=positive,
+                share=share("share_positive"),
+                own=compared("share_positive"),
+            )
+        )
+    with right:
+        st.markdown(_("**What does another threshold change?**"))
+        elements.chart(evaluation_charts.threshold_trade_off(of_set, value))
+
+
+def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
+    slices = elements.table(settings, settings.mlflow_uri, candidate.run_id, "slices")
+    if slices.empty:
+        st.info(_("The project names no columns by which errors are judged."))
+        return
+    flagged = slices["finding"].isin(("biased", "no_skill"))
+    judged = slices["finding"].ne("too_few")
+    worst = slices.iloc[0]
+    if flagged.any():
+        st.warning(
+            n_(
+                "{count} of {slices} slices is flagged. The worst is {column} = {value}.",
+                "{count} of {slices} slices are flagged. The worst is {column} = {value}.",
+                int(flagged.sum()),
+                slices=judged.sum(),
+                column=elements.plain(worst["column"]),
+                value=elements.plain(worst["value"]),
+            )
+            + f" {elements.plain(elements.words(worst['text']))}"
+        )
+    else:
+        st.success(
+            _(
+                "On none of {slices} slices is the model shown to be wrong by more than 5 "
+                "points, or worse than the slice's own base rate.",
+                slices=judged.sum(),
+            )
+        )
+    left, right = elements.side_by_side()
+    with left:
+        elements.chart(evaluation_charts.slice_gaps(slices, most=CHARTED_SLICES))
+    with right:
+        first = slices.head(FIRST_SLICES)
+        st.table(
+            pd.DataFrame(
+                {
+                    _("Slice"): first["column"].map(elements.plain)
+                    + " = "
+                    + first["value"].map(elements.plain),
+                    _("Finding"): [_badge(finding) for finding in first["finding"]],
+                    _("What it means"): [
+                        elements.plain(elements.words(text)) for text in first["text"]
+                    ],
+                }
+            ),
+            hide_index=True,
+        )
+        st.caption(
+            _("The worst {shown} of {slices}; all are below.", shown=len(first), slices=len(slices))
+        )
+    with st.expander(_("All {slices} slices", slices=len(slices))):
+        elements.chart(evaluation_charts.slice_gaps(slices))
+        column = st.column_config.NumberColumn
+        st.dataframe(
+            slices.assign(
+                finding=[str(FINDINGS[finding][0]) for finding in slices["finding"]],
+                text=[elements.words(text) for text in slices["text"]],
+            ),
+            hide_index=True,
+            column_config={
+                "column": _("Column"),
+                "value": _("Value"),
+                "rows": column(_("Rows"), format="localized"),
+                "base_rate": column(_("Observed"), format="percent"),
+                "mean_probability": column(_("Mean predicted probability"), format="percent"),
+                "gap": column(_("Predicted minus observed"), format="%+.4f"),
+                "low": column(_("95% from"), format="%+.4f"),
+                "high": column(_("95% to"), format="%+.4f"),
+                "log_loss": column(_("Log loss (nats)"), format="%.4f"),
+                "skill": column(_("Skill over its own base rate"), format="%.4f"),
+                "roc_auc": column("ROC AUC", format="%.3f"),
+                "f1": column("F1", format="%.3f"),
+                "finding": _("Finding"),
+                "text": _("What it means"),
+            },
+        )
+    st.caption(_("Test set. The intervals are corrected for the number of slices (Bonferroni)."))
+
+
+def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
+    court = part(spec.name, "court")
+    places = elements.table(settings, settings.mlflow_uri, candidate.run_id, "court")
+    left, right = elements.side_by_side()
+    left.altair_chart(elements.localized(court.residual_chart(places)))
+    with right:
+        st.markdown(_("**Mean predicted probability minus observed share, test set**"))
+        st.markdown(
+            _("Coloured where the two differ, grey where they agree.")
+            + f" {court.residual_sentence(places)}"
+        )
+        st.caption(
+            _(
+                "{coloured} of {places} places have enough labelled rows to be coloured. Among "
+                "so many places the largest difference is large by chance: judge by the slices.",
+                coloured=places["residual"].notna().sum(),
+                places=len(places),
+            )
+        )
+
+
+def _badge(finding: str) -> str:
+    word, colour = FINDINGS[finding]
+    return f":{colour}-badge[{word}]"

@@ -1,0 +1,487 @@
+"""The choices of a training: presets that fill the form, the form, and its button."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from pydantic import ValidationError
+
+from core.data import prepare, snapshots, split_checks
+from core.jobs import jobs
+from core.platform import project, storage
+from core.platform.config import Settings
+from core.platform.messages import Message, Words, _, n_
+from core.platform.project import Preset, ProjectSpec
+from core.training import candidates as kinds
+from core.training import train
+from pages.shared import elements
+
+# widget -> the option of Train that it sets
+OPTIONS = {
+    "candidates": "candidates",
+    "folds": "folds",
+    "train-seed": "seed",
+    "fit-share": "fit_share",
+    "trials": "tune_trials",
+    "tune-seconds": "tune_seconds",
+    "budget": "budget_seconds",
+    "blend": "blend",
+    "stack": "stack",
+    "balanced": "balanced",
+    "calibrate": "calibrate",
+    "aim": "aim",
+    "cost-fp": "cost_false_positive",
+    "cost-fn": "cost_false_negative",
+    "learning": "learning_seconds",
+    "refit": "refit",
+}
+KEYS = ("preset", "everything", *OPTIONS)
+AIMS: dict[str, Words] = {
+    "project": Message("the project"),
+    "f1": "F1",
+    "balanced": Message("balance"),
+    "cost": Message("cost"),
+}
+CALIBRATIONS: dict[str, Words] = {
+    "none": Message("none"),
+    "sigmoid": "sigmoid",
+    "isotonic": Message("isotonic"),
+}
+CARD_WIDTH = 222
+
+
+def draw(
+    settings: Settings, spec: ProjectSpec, prepared: storage.Prepared | None, *, locked: bool
+) -> None:
+    """Draw the presets, the form and its button.
+
+    Parameters
+    ----------
+    prepared : Prepared, optional
+        The current sets; without them only a preset can be trained, as it prepares its own.
+    locked : bool
+        Whether a training is on its way, so that nothing can be changed.
+    """
+    preset = chosen(spec)
+    if spec.presets:
+        _presets(spec, preset, locked=locked)
+    is_ready = prepared is not None and (preset is None or fits(settings, spec, prepared, preset))
+    if preset is None and prepared is not None:
+        _training_set(settings, spec, prepared)
+    elif preset is not None:
+        _preset(spec, preset, is_ready=is_ready, locked=locked)
+    options = _form(spec, prepared, locked=locked)
+    pressed = st.button(
+        _("Train") if is_ready or preset is None else _("Prepare and train"),
+        type="primary",
+        icon=":material/model_training:",
+        key="train",
+        disabled=locked or (prepared is None and preset is None),
+    )
+    if pressed:
+        _submit(settings, spec, preset, options, is_ready=is_ready)
+
+
+def chosen(spec: ProjectSpec) -> Preset | None:
+    """Return the preset that filled the form."""
+    title = st.session_state.get("preset")
+    return next((preset for preset in spec.presets if preset.title == title), None)
+
+
+def fits(settings: Settings, spec: ProjectSpec, prepared: storage.Prepared, preset: Preset) -> bool:
+    """Return whether the current sets are those of a preset, of the current raw data."""
+    raw = snapshots.current(settings)
+    wanted = (spec.features_called(preset.features), preset.split, preset.test_from)
+    prepared_as = (prepared.features, prepared.options["split"], prepared.options.get("test_from"))
+    return (
+        wanted == prepared_as
+        and prepared.is_default_rows
+        and prepared.rules == spec.digest
+        and (raw is None or raw.digest == prepared.digest)
+    )
+
+
+def _fill(preset: Preset | None) -> None:
+    """Set the whole form to a preset's options, or to the defaults."""
+    options = train.Options()
+    if preset is not None:
+        options = train.Options(candidates=preset.candidates, blend=preset.blend)
+    for key, name in OPTIONS.items():
+        st.session_state[key] = getattr(options, name)
+    st.session_state["candidates"] = list(options.candidates)
+    st.session_state["everything"] = False
+    st.session_state["preset"] = preset.title if preset else None
+
+
+def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
+    st.markdown(
+        _("**Start from a preset**"),
+        help=_("It fills the form with the project's settings, for a known result."),
+    )
+    with st.container(horizontal=True, gap="small"):
+        for place, preset in enumerate(spec.presets):
+            names = [str(kinds.title(name)) for name in preset.candidates]
+            if preset.blend:
+                names.append(_("blend"))
+            count = len(spec.features_called(preset.features))
+            card = st.container(
+                border=True,
+                width=CARD_WIDTH,
+                height="stretch",
+                gap="xsmall",
+                vertical_alignment="distribute",
+            )
+            with card:
+                st.markdown(f"**{project.words(preset.title)}**")
+                st.caption(
+                    n_(
+                        "{count} feature, split {how}",
+                        "{count} features, split {how}",
+                        count,
+                        how=split_checks.SPLITS[preset.split],
+                    )
+                    + "  \n"
+                    + ", ".join(names)
+                )
+                is_filled = filled is not None and filled.title == preset.title
+                st.button(
+                    _("In the form") if is_filled else _("Use"),
+                    icon=":material/check:" if is_filled else None,
+                    key=f"preset-{place}",
+                    help=str(project.words(preset.about)),
+                    disabled=locked or is_filled,
+                    on_click=_fill,
+                    args=(preset,),
+                )
+
+
+def _preset(spec: ProjectSpec, preset: Preset, *, is_ready: bool, locked: bool) -> None:
+    """Show what the form holds now: the preset, its data, and its fixed parameters."""
+    lines = [f"**{project.words(preset.title)}.** {project.words(preset.about)}"]
+    if not is_ready:
+        lines.append(_("The current sets are other ones: they are prepared again first."))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(" ".join(lines), width="stretch")
+        if preset.params:
+            with st.popover(_("Parameters"), type="tertiary", width="content"):
+                _parameters(preset.params)
+        st.button(
+            _("Clear"),
+            icon=":material/close:",
+            key="preset-clear",
+            type="tertiary",
+            disabled=locked,
+            on_click=_fill,
+            args=(None,),
+        )
+    _warn_of_late(spec, spec.features_called(preset.features))
+
+
+def _parameters(params: Mapping[str, Mapping[str, Any]]) -> None:
+    rows = [
+        (str(kinds.title(model)), name, str(value))
+        for model, values in params.items()
+        for name, value in values.items()
+    ]
+    st.table(
+        pd.DataFrame(rows, columns=[_("Candidate"), _("Parameter"), _("Value")]), hide_index=True
+    )
+
+
+def _training_set(settings: Settings, spec: ProjectSpec, prepared: storage.Prepared) -> None:
+    """Describe the training data and its source."""
+    text = _(
+        "Training set: {rows:,} rows, split from the test set {how}. "
+        "Features, {number}: {features}.",
+        rows=prepared.rows_train,
+        how=split_checks.SPLITS[prepared.options["split"]],
+        number=len(prepared.features),
+        features=list(prepared.features),
+    )
+    if not prepared.is_complete:
+        text += " " + _("Missing values are imputed in the model.")
+    if settings.dask:
+        text += " " + _(
+            "Candidates are fitted in parallel on the Dask cluster at {address}.",
+            address=settings.dask,
+        )
+    st.caption(text)
+    _warn_of_late(spec, prepared.features)
+
+
+def _warn_of_late(spec: ProjectSpec, features: tuple[str, ...]) -> None:
+    if late := [name for name in features if spec.recorded_after(name)]:
+        st.warning(
+            _(
+                "Recorded only after the outcome: {features}. A model that uses such features "
+                "cannot predict.",
+                features=late,
+            )
+        )
+
+
+def _form(
+    spec: ProjectSpec, prepared: storage.Prepared | None, *, locked: bool
+) -> dict[str, Any] | None:
+    """Draw the form, and return the options; None without a candidate."""
+    # not a Streamlit form: its unsent values would be lost by a visit to another page
+    picked = st.pills(
+        _("Candidates"),
+        list(kinds.KINDS),
+        selection_mode="multi",
+        default=list(kinds.DEFAULT),
+        format_func=lambda name: str(kinds.title(name)),
+        key="candidates",
+        disabled=locked,
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        everything = st.checkbox(
+            _("Compare all {number}", number=len(kinds.KINDS)),
+            key="everything",
+            help=_("Set 'Time limit (s)' too: on many rows some of them take minutes."),
+            disabled=locked,
+        )
+        with st.popover(_("About the candidates"), type="tertiary", width="content"):
+            described = [(str(kind.title), str(kind.about)) for kind in kinds.KINDS.values()]
+            st.table(
+                pd.DataFrame(described, columns=[_("Candidate"), _("What it does")]),
+                hide_index=True,
+            )
+    options = {
+        **_validation(prepared, locked=locked),
+        **_tuning(locked=locked),
+        **_threshold(spec, locked=locked),
+    }
+    names = list(kinds.KINDS) if everything else picked
+    return {**options, "candidates": tuple(names)} if names else None
+
+
+def _validation(prepared: storage.Prepared | None, *, locked: bool) -> dict[str, Any]:
+    with st.expander(_("Cross-validation and rows")):
+        left, middle, right = st.columns(3)
+        folds = left.number_input(
+            _("Folds"),
+            min_value=2,
+            max_value=20,
+            value=10,
+            step=1,
+            key="folds",
+            help=_("Drawn at random from the training rows, however the test set was split."),
+            disabled=locked,
+        )
+        seed = middle.number_input(
+            _("Seed"),
+            min_value=0,
+            max_value=2**31 - 1,
+            value=42,
+            step=1,
+            key="train-seed",
+            disabled=locked,
+        )
+        share = right.number_input(
+            _("Share of the training rows to fit on"),
+            min_value=0.1,
+            max_value=1.0,
+            value=1.0,
+            step=0.1,
+            format="%.2f",
+            key="fit-share",
+            help=_(
+                "PyCaret's default is 0.70, with the rest as a hold-out. There is a separate "
+                "test set here, so the default is all training rows."
+            ),
+            disabled=locked,
+        )
+        if prepared is not None:
+            st.caption(_("There are {rows:,} training rows.", rows=prepared.rows_train))
+    return {"folds": int(folds), "seed": int(seed), "fit_share": share}
+
+
+def _tuning(*, locked: bool) -> dict[str, Any]:
+    with st.expander(_("Tune, combine, calibrate")):
+        left, middle, right = st.columns(3)
+        trials = left.number_input(
+            _("Tuning trials"),
+            min_value=0,
+            max_value=500,
+            value=0,
+            step=5,
+            key="trials",
+            help=_("Optuna tunes the best candidate; 0 means no tuning."),
+            disabled=locked,
+        )
+        seconds = middle.number_input(
+            _("Time limit for tuning (s)"),
+            min_value=1,
+            max_value=86_400,
+            value=60,
+            step=30,
+            help=_("No trial starts after this time."),
+            key="tune-seconds",
+            disabled=locked,
+        )
+        budget = right.number_input(
+            _("Time limit (s)"),
+            min_value=1,
+            max_value=86_400,
+            value=None,
+            step=60,
+            placeholder=_("no limit"),
+            key="budget",
+            help=_("Training stops at the end of a fold; finished candidates are compared."),
+            disabled=locked,
+        )
+        with st.container(horizontal=True):
+            blend = st.checkbox(
+                _("Blend the best three"),
+                key="blend",
+                help=_("The mean of their probabilities."),
+                disabled=locked,
+            )
+            stack = st.checkbox(
+                _("Stack the best three"),
+                key="stack",
+                help=_("A logistic regression on their probabilities."),
+                disabled=locked,
+            )
+            balanced = st.checkbox(
+                _("Balance the class weights"),
+                key="balanced",
+                help=_(
+                    "Only for candidates that support it; the probabilities are then no "
+                    "longer calibrated."
+                ),
+                disabled=locked,
+            )
+        calibrate = st.segmented_control(
+            _("Calibrate the best"),
+            list(CALIBRATIONS),
+            default="none",
+            required=True,
+            format_func=lambda name: str(CALIBRATIONS[name]),
+            key="calibrate",
+            help=_("Adds the best candidate with its probabilities calibrated on inner folds."),
+            disabled=locked,
+        )
+    return {
+        "balanced": balanced,
+        "tune_trials": int(trials),
+        "tune_seconds": int(seconds),
+        "blend": blend,
+        "stack": stack,
+        "calibrate": calibrate,
+        "budget_seconds": None if budget is None else int(budget),
+    }
+
+
+def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
+    with st.expander(_("Threshold and more")):
+        aim = st.segmented_control(
+            _("Choose the threshold by"),
+            list(AIMS),
+            default="project",
+            required=True,
+            format_func=lambda name: str(AIMS[name]),
+            key="aim",
+            help=_(
+                "Chosen on the validation folds, never on the test set, separately for each "
+                "candidate; the served model uses it."
+            ),
+            disabled=locked,
+        )
+        st.caption(f"**{AIMS[aim or 'project']}**: {_aim(spec, aim)}")
+        left, middle, right = st.columns(3)
+        false_positive = left.number_input(
+            _("Cost of a false '{positive}'", positive=project.words(spec.positive)),
+            min_value=0.0,
+            value=1.0,
+            key="cost-fp",
+            help=_("In any unit; used only by the aim cost."),
+            disabled=locked,
+        )
+        false_negative = middle.number_input(
+            _("Cost of a false '{negative}'", negative=project.words(spec.negative)),
+            min_value=0.0,
+            value=1.0,
+            key="cost-fn",
+            help=_("In the same unit."),
+            disabled=locked,
+        )
+        learning = right.number_input(
+            _("Time limit for the learning curve (s)"),
+            min_value=0,
+            max_value=3600,
+            value=20,
+            step=10,
+            key="learning",
+            help=_("For the best candidate; 0 for none."),
+            disabled=locked,
+        )
+        refit = st.checkbox(
+            _("Refit the best on all labelled rows for serving"),
+            key="refit",
+            help=_(
+                "Including the test rows. The metrics remain those of the model that was "
+                "fitted on the training rows; both models are kept."
+            ),
+            disabled=locked,
+        )
+    return {
+        "aim": aim,
+        "cost_false_positive": false_positive,
+        "cost_false_negative": false_negative,
+        "refit": refit,
+        "learning_seconds": int(learning),
+    }
+
+
+def _aim(spec: ProjectSpec, aim: str | None) -> str:
+    if aim == "f1":
+        return _("the highest F1, the harmonic mean of precision and recall.")
+    if aim == "balanced":
+        return _("the highest sum of the shares predicted correctly in each class.")
+    if aim == "cost":
+        return _("the lowest cost of errors, by the two costs below.")
+    return _("the project's own threshold, {threshold:g}.", threshold=spec.threshold)
+
+
+def _submit(
+    settings: Settings,
+    spec: ProjectSpec,
+    preset: Preset | None,
+    options: dict[str, Any] | None,
+    *,
+    is_ready: bool,
+) -> None:
+    if options is None:
+        st.error(_("No candidate is selected. Select at least one."))
+        return
+    if preset is not None:
+        names = options["candidates"]
+        options["params"] = {name: of for name, of in preset.params.items() if name in names}
+        # it waits for the preparation, and refuses sets other than those of the preset
+        options["preset"] = preset.title
+        if not is_ready and _is_valid(options):
+            elements.submit(
+                settings,
+                "prepare",
+                prepare.Options,
+                features=spec.features_called(preset.features),
+                split=preset.split,
+                test_from=preset.test_from,
+            )
+    elements.submit(settings, "train", train.Options, **options)
+    # the panel is above the form, and the form is locked
+    if any(job.step == "train" for job in jobs.active(settings)):
+        st.rerun()
+
+
+def _is_valid(options: Mapping[str, Any]) -> bool:
+    try:
+        train.Options(**options)
+    except ValidationError:
+        return False
+    return True
