@@ -16,6 +16,10 @@ from pages.registry import decisions, version_list
 from pages.registry.standing import Standing
 from pages.shared import elements
 
+# columns of the table of slices
+MAIN = ("finding", "column", "value", "rows", "difference", "interval")
+ALL = (*MAIN[:4], "log_loss_challenger", "log_loss_champion", "difference", "low", "high")
+
 
 def draw(now: Standing) -> None:
     """Draw the choice of two versions, and what their newest comparison says."""
@@ -89,7 +93,7 @@ def compared(settings: Settings, first: str, other: str) -> None:
     titles = _("Version {version}", version=first), _("Version {version}", version=other)
     left, right = elements.side_by_side()
     with left:
-        st.markdown(_("**Differences on the same rows**"))
+        st.markdown(_("**Do the two differ by more than chance?**"))
         elements.chart(
             evaluation_charts.paired_differences(
                 table, by="metric", first=names[0], second=names[1]
@@ -145,7 +149,7 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
     slices = elements.table(settings, settings.mlflow_uri, run.run_id, "slices")
     if slices.empty:
         return
-    st.markdown(_("**Slices**"))
+    st.markdown(_("**Is a slice worse?**"))
     first, second = versions
     harmed = slices[slices["harmed"]]
     judged = int(slices["low"].notna().sum())
@@ -186,27 +190,22 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
             )
         )
     column = st.column_config.NumberColumn
+    everything = st.toggle(_("All columns"), key="slices-all-columns")
     st.dataframe(
         # the finding says what these two columns do
         slices.drop(columns=["text", "harmed"], errors="ignore").assign(
             finding=[
                 _("worse") if harm else _("too few rows") if pd.isna(low) else _("no harm shown")
                 for harm, low in zip(slices["harmed"], slices["low"], strict=True)
-            ]
+            ],
+            interval=[
+                "–" if pd.isna(low) else _between(low, high)
+                for low, high in zip(slices["low"], slices["high"], strict=True)
+            ],
         ),
         hide_index=True,
         height="auto" if len(slices) <= 8 else 318,
-        column_order=[
-            "finding",
-            "column",
-            "value",
-            "rows",
-            "log_loss_challenger",
-            "log_loss_champion",
-            "difference",
-            "low",
-            "high",
-        ],
+        column_order=ALL if everything else MAIN,
         column_config={
             "finding": _("Finding"),
             "column": _("Column"),
@@ -219,6 +218,7 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
                 _("Log loss, version {version}", version=second), format="%.4f"
             ),
             "difference": column(_("Difference"), format="%+.4f"),
+            "interval": _("95% interval"),
             "low": column(_("From"), format="%+.4f"),
             "high": column(_("To"), format="%+.4f"),
         },

@@ -16,6 +16,8 @@ from pages.registry import decisions, gate_form, ledger, version_list
 from pages.registry.standing import Standing
 from pages.shared import elements, endpoint_warning
 
+# two beside each other at 1440 px, one above the other at 800
+CARD_WIDTH = 481
 METRICS = {
     "log_loss_test": (
         metrics.TITLES["log_loss"],
@@ -41,10 +43,10 @@ def draw(now: Standing) -> None:
     if is_behind:
         elements.job_panel(now.settings, "serve")
     row = st.container(horizontal=True)
-    with row.container(border=True, width=elements.HALF_WIDTH, height="stretch"):
+    with row.container(border=True, width=CARD_WIDTH, height="stretch"):
         _champion(now, moves)
     due = _due(now)
-    with row.container(border=True, width=elements.HALF_WIDTH, height="stretch"):
+    with row.container(border=True, width=CARD_WIDTH, height="stretch"):
         if due is None:
             _nothing_due(now)
         else:
@@ -72,6 +74,8 @@ def draw(now: Standing) -> None:
             if is_about_due:
                 decisions.detail(now.settings, runs[0])
             objected = is_about_due and last is not None and last.decision in ("hold", "refuse")
+            if objected:
+                elements.step_link("train", _("Train another"))
             gate_form.draw(now, due, is_next=not (is_behind or objected))
     elif now.offered:
         with st.expander(_("Judge another version")):
@@ -98,12 +102,12 @@ def _champion(now: Standing, moves: pd.DataFrame) -> None:
         st.subheader(_("No champion"), anchor=False)
         st.caption(_("The gate promotes one."))
         return
-    _version(now, _("Champion: version {version}", version=champion.version), champion)
+    title = _("Champion: version {version}", version=champion.version)
+    is_served = now.live is not None and now.live.version == champion.version
+    _version(now, title, champion, live=now.live if is_served else None)
+    _since(now, moves)
     if now.live is None:
         elements.step_link("serve", _("Not served: go to Serve"))
-    elif now.live.version == champion.version:
-        _served(now.live)
-    _since(now, moves)
 
 
 def _served(live: Server) -> None:
@@ -118,10 +122,20 @@ def _served(live: Server) -> None:
     st.badge(str(words), icon=":material/dns:", color=colour)
 
 
-def _version(now: Standing, title: Words, version: ModelVersion) -> None:
-    """Draw a version: its candidate, its metrics, and the way to its card."""
+def _version(
+    now: Standing, title: Words, version: ModelVersion, *, live: Server | None = None
+) -> None:
+    """Draw a version: its candidate, its metrics, and the way to its card.
+
+    Parameters
+    ----------
+    live : Server, optional
+        The live endpoint, if it serves this version.
+    """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(str(title), anchor=False, width="content")
+        if live is not None:
+            _served(live)
         if version.is_sample:
             elements.sample_badge()
     st.caption(
@@ -164,7 +178,7 @@ def _since(now: Standing, moves: pd.DataFrame) -> None:
     was_sample = any(each.is_sample for each in now.listed if each.version == former)
     is_sample = bool(now.champion and now.champion.is_sample)
     if not former:
-        text = _("Champion since {when}: {decision}, decided by {person}.", **said)
+        text = _("Became the champion {when}: {decision}, decided by {person}.", **said)
     elif was_sample and not is_sample:
         text = _(
             "Replaced version {former}, trained on the built-in sample, {when}: {decision}, "
@@ -174,7 +188,7 @@ def _since(now: Standing, moves: pd.DataFrame) -> None:
         )
     else:
         text = _(
-            "Replaced version {former} {when}: {decision}, decided by {person}.",
+            "Replaced version {former}, {when}: {decision}, decided by {person}.",
             former=former,
             **said,
         )

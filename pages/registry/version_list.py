@@ -223,4 +223,4 @@ def _card(settings: Settings, version: ModelVersion) -> None:
         )
         elements.run_link(version.run_id, _("Run of its metrics"))
     # its first line is the drawer's title
-    st.markdown(re.sub(r"(?m)^(#+) ", r"##\1 ", text.partition("\n\n")[2]))
+    st.markdown(re.sub(r"(?m)^(#+) ", r"#\1 ", text.partition("\n\n")[2]))

@@ -88,6 +88,8 @@ def _asked(
 
 def _load_and_log(settings: Settings, served: server.Server, status: gateway.Status | None) -> None:
     if status is not None:
+        if status.log.ok and not status.log.lost:
+            st.caption(_(":material/check: Every answer is kept in the predictions log."))
         _memory(settings, served)
         if any(status.counts.per_minute):
             elements.chart(serving_charts.per_minute(status.counts.per_minute))
@@ -146,7 +148,7 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
         _("live endpoint, port {port}", port=served.port)
         if served.is_live
         else _("port {port}", port=served.port),
-        elements.plain(served.url),
+        f"`{served.url}`",
         _("serves this version since {when}", when=elements.ago(served.started)),
     ]
     if served.restarts:
@@ -246,7 +248,7 @@ def _memory(settings: Settings, served: server.Server) -> None:
 
 
 def _log_state(status: gateway.Status) -> None:
-    """State whether predictions are being logged."""
+    """Warn if predictions are not being logged, or were not."""
     log = status.log
     lost = plural(
         "{count:,} row did not fit and is lost.",
@@ -254,8 +256,8 @@ def _log_state(status: gateway.Status) -> None:
         log.lost,
     )
     if log.ok and not log.lost:
-        st.caption(_(":material/check: Every answer is kept in the predictions log."))
-    elif log.ok:
+        return  # said with the load and the log
+    if log.ok:
         st.warning(str(sentences(Message("The predictions log is written again."), lost)))
     else:
         waiting = plural(

@@ -21,8 +21,12 @@ PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.p
 
 
 def codes(app: AppTest) -> str:
-    (panel,) = [expander for expander in app.expander if expander.label == "Show code"]
-    return "\n".join(str(block.value) for block in panel.code)
+    if not [button for button in app.button if button.key == "show-code"]:
+        (panel,) = [expander for expander in app.expander if expander.label == "Show code"]
+        return "\n".join(str(block.value) for block in panel.code)
+    app = app.button(key="show-code").click().run()
+    assert not app.exception
+    return "\n".join(str(block.value) for block in app.code)
 
 
 @pytest.mark.parametrize("page", PAGES)
