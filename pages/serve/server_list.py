@@ -149,7 +149,7 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
         if served.is_live
         else _("port {port}", port=served.port),
         f"`{served.url}`",
-        _("serves this version since {when}", when=elements.ago(served.started)),
+        _("this version started {when}", when=elements.ago(served.started)),
     ]
     if served.restarts:
         facts.append(_("restarts after a fault: {restarts:,}", restarts=served.restarts))
