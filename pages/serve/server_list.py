@@ -228,7 +228,8 @@ def _figures(status: gateway.Status) -> None:
             ),
             (_("Refused (4xx)"), number(counts.refused), refused or _("none")),
             (_("Server errors (5xx)"), share, faults or _("none")),
-        ]
+        ],
+        width=elements.INNER_FIGURE_WIDTH,
     )
 
 
