@@ -146,6 +146,7 @@ STEPS: tuple[Step, ...] = (
         (CHALLENGER, CHAMPION, TEST_PREDICTIONS),
         artifacts.PROMOTE,
         ("serve",),
+        view="decide",
     ),
     Step(
         "explain",

@@ -82,7 +82,13 @@ def register(
         champion = model_store.find_version(settings, model, CHAMPION)
         if champion is None or (champion.is_sample and not EveryRun.read(tags).sample):
             old, why = (
-                (champion.version, Message("The champion was trained on the built-in sample."))
+                (
+                    champion.version,
+                    Message(
+                        "It replaces version {former}, which was trained on the built-in sample.",
+                        former=champion.version,
+                    ),
+                )
                 if champion
                 else ("", Message("There was no champion yet."))
             )

@@ -15,21 +15,25 @@ SHOWN = "api-key-made"
 @elements.show_errors()
 def section(settings: Settings) -> None:
     """Draw the keys that programs need to call an endpoint, if there are any."""
-    st.subheader(_("API keys"), anchor=False)
     keys = api_keys.listed(settings)
+    made = st.session_state.pop(SHOWN, None)
+    title = n_("API keys: {count:,} key", "API keys: {count:,} keys", len(keys))
+    with st.expander(
+        title if keys else _("API keys: none, every program on this machine may call"),
+        icon=":material/key:",
+        expanded=made is not None,
+    ):
+        _keys(settings, keys, made)
+
+
+def _keys(settings: Settings, keys: list[api_keys.ApiKey], made: tuple[str, str] | None) -> None:
     st.markdown(
-        n_(
-            "{count:,} key: a call needs it in the header `X-Api-Key`. `/ping`, `/health` and "
-            "`/version` need none.",
-            "{count:,} keys: a call needs one of them in the header `X-Api-Key`. `/ping`, "
-            "`/health` and `/version` need none.",
-            len(keys),
+        _(
+            "A call needs a key in the header `X-Api-Key`. `/ping`, `/health` and `/version` "
+            "need none."
         )
         if keys
-        else _(
-            "No keys: every program on this machine may ask for predictions. Once there is a key, "
-            "calls without one are refused (401)."
-        )
+        else _("Once there is a key, calls without one are refused (401).")
     )
     form = st.form("api-key", border=False, clear_on_submit=True)
     with form.container(horizontal=True, vertical_alignment="bottom"):
@@ -43,7 +47,6 @@ def section(settings: Settings) -> None:
         with elements.show_errors():
             st.session_state[SHOWN] = (name, api_keys.create(settings, name))
             st.rerun()
-    made = st.session_state.pop(SHOWN, None)
     if made is not None:
         st.success(
             _(

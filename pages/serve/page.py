@@ -6,11 +6,11 @@ import streamlit as st
 
 from core.jobs import jobs
 from core.platform import messages, model_store, tracking
-from core.platform.messages import _
+from core.platform.messages import _, n_
 from core.platform.runs import ModelVersion
 from core.serving import endpoint, external_servers, serve, server
 from pages.serve import key_list, server_list
-from pages.shared import aliases, code_snippets, drafts, elements, set_aside_list
+from pages.shared import aliases, code_snippets, drafts, elements, endpoint_warning, set_aside_list
 
 settings, spec = elements.open_app()
 drafts.hold("serve", "serve-target", "serve-port", "serve-shadow")
@@ -22,7 +22,7 @@ def in_order(held: Iterable[str]) -> list[str]:
     return sorted(held, key=lambda alias: (known.index(alias) if alias in known else 9, alias))
 
 
-def form(listed: list[ModelVersion]) -> None:
+def form(listed: list[ModelVersion], *, is_next: bool) -> None:
     names: dict[str, str] = {}
     for version in listed:
         for alias in version.aliases:
@@ -65,41 +65,16 @@ def form(listed: list[ModelVersion]) -> None:
             "log only."
         ),
     )
-    sent = st.button(_("Start"), type="primary", icon=":material/play_arrow:")
+    sent = st.button(
+        _("Start"),
+        type="primary" if is_next else "secondary",
+        icon=":material/play_arrow:",
+        disabled=any(job.step == "serve" for job in jobs.active(settings)),
+    )
     if sent:
         chosen = None if port is None else int(port)
         values = {"target": target, "port": chosen}
         elements.submit(settings, "serve", serve.Options, **values, shadow=shadow)
-    elements.job_panel(settings, "serve")
-
-
-def live_endpoint(listed: list[ModelVersion]) -> None:
-    """Show the version that serves callers, and the switch to the champion."""
-    live = endpoint.live(settings)
-    if live is None or live.model != spec.model:
-        return
-    champion = next(
-        (version for version in listed if model_store.CHAMPION in version.aliases), None
-    )
-    if champion is None or live.version == champion.version:
-        return
-    st.warning(
-        _(
-            "The live endpoint on port {port} serves version {served}, but the champion is version "
-            "{champion}.",
-            port=live.port,
-            served=live.version,
-            champion=champion.version,
-        )
-    )
-    going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
-    if st.button(
-        _("Switch to the champion, version {version}", version=champion.version),
-        icon=":material/sync:",
-        disabled=going,
-        help=_("Takes a few seconds; no request fails."),
-    ):
-        elements.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
 
 
 def aliases_now(served: server.Server) -> str:
@@ -117,10 +92,13 @@ def aliases_now(served: server.Server) -> str:
 def watch() -> None:
     running = server.servers(settings)
     live = next((served for served in running if served.is_live), None)
-    if not running:
-        st.info(_("No server is running. Choose a model and press Start; it takes a few seconds."))
-    for served in sorted(running, key=lambda served: (not served.is_live, served.port)):
-        server_list.card(settings, served, aliases_now(served), live)
+    if live is None:
+        st.info(_("The live endpoint is not running.") if running else _("No server is running."))
+    else:
+        server_list.live_card(settings, live, aliases_now(live))
+    for served in sorted(running, key=lambda served: served.port):
+        if not served.is_live:
+            server_list.card(settings, served, aliases_now(served), live)
 
 
 @st.fragment(run_every=15)
@@ -130,58 +108,65 @@ def others() -> None:
     programs = external_servers.listed(settings)
     if not programs:
         return
-    st.subheader(_("Not started by this app"), anchor=False)
-    st.caption(_("For information only: this app stops no program that it did not start."))
-    for program in programs:
-        facts = [
-            _("MLflow serves a model: port **{port}**", port=program.port)
-            if program.is_model
-            else _("A program uses one of this app's ports: port **{port}**", port=program.port),
-            _("another person's process")
-            if program.pid is None
-            else _("process {pid}", pid=program.pid),
-        ]
-        if program.since is not None:
-            facts.append(_("started {when}", when=elements.ago(program.since)))
-        with st.container(border=True):
-            st.markdown(messages.listed(facts, "unit"))
-            if program.command:
-                st.code(program.command, language=None, wrap_lines=True)
+    title = n_(
+        "Not started by this app: {count:,} server",
+        "Not started by this app: {count:,} servers",
+        len(programs),
+    )
+    with st.expander(title, icon=":material/visibility:"):
+        st.caption(_("For information only: this app stops no program that it did not start."))
+        for program in programs:
+            facts = [
+                _("MLflow serves a model: port **{port}**", port=program.port)
+                if program.is_model
+                else _(
+                    "A program uses one of this app's ports: port **{port}**", port=program.port
+                ),
+                _("another person's process")
+                if program.pid is None
+                else _("process {pid}", pid=program.pid),
+            ]
+            if program.since is not None:
+                facts.append(_("started {when}", when=elements.ago(program.since)))
+            with st.container(border=True):
+                st.markdown(messages.listed(facts, "unit"))
+                if program.command:
+                    st.code(program.command, language=None, wrap_lines=True)
 
 
-elements.header(
-    _("Serve"),
-    _(
-        "Serve a registered version as an API on this machine. A server keeps running when the app "
-        "is closed, and is restarted when it crashes."
-    ),
-)
+def menu() -> None:
+    code_snippets.button(settings, "serve")
+    last = tracking.last_run(settings, "serve")
+    if last is not None:
+        elements.run_link(last.run_id, "Disponibilizacao")
+        st.caption(
+            _(
+                "The last start took {seconds:.1f} s until the first answer.",
+                seconds=last.metrics["seconds_to_answer"],
+            )
+        )
+
+
 with elements.show_errors():
     elements.wait_for_store()
     listed = model_store.versions(settings, spec.model)
+    elements.header(_("Serve"), _("A registered version as an API on this machine."), menu=menu)
+    # the job that a button below starts is shown above it
+    place = st.container()
     if not listed:
         st.info(_("There is no model yet. Train one first."))
-        st.page_link("pages/train/page.py", label=_("Go to Train"), icon=":material/arrow_forward:")
+        elements.step_link("train", _("Go to Train"))
         others()
-        code_snippets.panel(settings, "serve")
         st.stop()
-    live_endpoint(listed)
-    form(listed)
-    st.subheader(_("Servers"), anchor=False)
+    champion = next((each for each in listed if model_store.CHAMPION in each.aliases), None)
+    live = endpoint.live(settings)
+    is_behind = endpoint_warning.behind(settings, champion, live)
     watch()
+    is_next = live is None and not is_behind
+    with st.expander(_("Start a server"), icon=":material/play_arrow:", expanded=is_next):
+        form(listed, is_next=is_next)
     set_aside_list.draw(settings, "predictions", "endpoint", "servers")
-    others()
     key_list.section(settings)
-    last = tracking.last_run(settings, "serve")
-    if last is not None:
-        seconds = last.metrics["seconds_to_answer"]
-        st.caption(
-            _(
-                "The last start took {seconds:.1f} s until the first answer. Requests are answered "
-                "by MLflow's own scoring server, which `mlflow models serve` starts too; started "
-                "without that command it imports everything only once.",
-                seconds=seconds,
-            )
-        )
-        elements.run_link(last.run_id, "Disponibilizacao")
-code_snippets.panel(settings, "serve")
+    others()
+    with place:
+        elements.job_panel(settings, "serve")

@@ -34,48 +34,87 @@ STATES = {
 }
 
 
-def card(settings: Settings, served: server.Server, name: str, live: server.Server | None) -> None:
-    """Draw an endpoint with all its actions."""
+def live_card(settings: Settings, served: server.Server, name: str) -> None:
+    """Draw the live endpoint: its state, how to call it, and the rest on request."""
     with st.container(border=True, key=f"server-{served.port}"):
-        status = gateway.status(served.port, timeout=1.0) if served.state != "died" else None
-        if status is None and served.state == "ready":
-            # checked just now: no need to wait for its watch
-            served = replace(served, state="silent")
+        served, status = _asked(settings, served)
         _head(settings, served, name)
         _problem(settings, served)
         if status is not None:
-            _figures(settings, served, status)
+            _figures(status)
             _log_state(status)
             _copies(status.shadow)
-        if live is not None and served.port != live.port and served.state == "ready":
+        if served.state == "ready":
+            _call(settings, served)
+        with st.expander(_("Load and log"), expanded=served.state == "died"):
+            _load_and_log(settings, served, status)
+
+
+def card(settings: Settings, served: server.Server, name: str, live: server.Server | None) -> None:
+    """Draw another endpoint with all its actions, closed unless something is wrong with it."""
+    served, status = _asked(settings, served)
+    word = STATES[served.state][0]
+    title = _("{name} on port {port}: {state}", name=name, port=served.port, state=word)
+    is_wrong = served.state in ("died", "silent", "restarting")
+    with (
+        st.expander(title, expanded=is_wrong, icon=STATES[served.state][2]),
+        st.container(key=f"server-{served.port}"),
+    ):
+        _head(settings, served, name)
+        _problem(settings, served)
+        if status is not None:
+            _figures(status)
+            _log_state(status)
+            _copies(status.shadow)
+        if live is not None and served.state == "ready":
             _shadow(settings, served, live)
         if served.state == "ready":
             with st.expander(_("Example calls")):
                 _call(settings, served)
-        with st.expander(_("Log"), expanded=served.state == "died"):
-            model, front = st.tabs([_("Model's server"), _("Gateway")])
-            for place, is_gateway in ((model, False), (front, True)):
-                place.code(
-                    server_process.log_tail(settings, served.port, gateway=is_gateway)
-                    or _("No output."),
-                    language=None,
-                )
-            st.caption(_("Without this app, MLflow's own command serves the same model:"))
-            st.code(server_process.command_line(served), language="bash", wrap_lines=True)
+        with st.expander(_("Load and log"), expanded=served.state == "died"):
+            _load_and_log(settings, served, status)
+
+
+def _asked(
+    settings: Settings, served: server.Server
+) -> tuple[server.Server, gateway.Status | None]:
+    """Return an endpoint as it is now, and what its gateway says."""
+    status = gateway.status(served.port, timeout=1.0) if served.state != "died" else None
+    if status is None and served.state == "ready":
+        # checked just now: no need to wait for its watch
+        served = replace(served, state="silent")
+    return served, status
+
+
+def _load_and_log(settings: Settings, served: server.Server, status: gateway.Status | None) -> None:
+    if status is not None:
+        if status.log.ok and not status.log.lost:
+            st.caption(_(":material/check: Every answer is kept in the predictions log."))
+        _memory(settings, served)
+        if any(status.counts.per_minute):
+            elements.chart(serving_charts.per_minute(status.counts.per_minute))
+    model, front = st.tabs([_("Model's server"), _("Gateway")])
+    for place, is_gateway in ((model, False), (front, True)):
+        place.code(
+            server_process.log_tail(settings, served.port, gateway=is_gateway) or _("No output."),
+            language=None,
+        )
+    st.caption(
+        _(
+            "MLflow's own scoring server computes the predictions. Without this app, this command "
+            "serves the same model:"
+        )
+    )
+    st.code(server_process.command_line(served), language="bash", wrap_lines=True)
+    elements.run_link(served.run_id, _("Model's run"))
 
 
 def _head(settings: Settings, served: server.Server, name: str) -> None:
     word, colour, icon = STATES[served.state]
     with st.container(horizontal=True, vertical_alignment="center"):
-        called = elements.plain(name)
-        title = _("**{called}** on port **{port}**", called=called, port=served.port)
         if served.is_live:
-            title = _(
-                "**{called}** on the live endpoint, port **{port}**",
-                called=called,
-                port=served.port,
-            )
-        st.markdown(title, width="content")
+            # the title of any other is that of its section
+            st.subheader(elements.plain(name), anchor=False, width="content")
         st.badge(str(word), icon=icon, color=colour)
         if served.sample:
             elements.sample_badge()
@@ -106,17 +145,15 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
                 lambda: server_process.stop(settings, served.port),
             )
     facts = [
-        served.url,
-        _(
-            "version {version}, started {when}",
-            version=served.version,
-            when=elements.ago(served.started),
-        ),
+        _("live endpoint, port {port}", port=served.port)
+        if served.is_live
+        else _("port {port}", port=served.port),
+        f"`{served.url}`",
+        _("this version started {when}", when=elements.ago(served.started)),
     ]
     if served.restarts:
         facts.append(_("restarts after a fault: {restarts:,}", restarts=served.restarts))
     st.caption(" · ".join(facts))
-    elements.run_link(served.run_id, _("Model's run"))
 
 
 def _button(
@@ -161,18 +198,8 @@ def _plain(fact: Words) -> str:
     return elements.plain(elements.words(fact))
 
 
-def _figures(settings: Settings, served: server.Server, status: gateway.Status) -> None:
-    behind, counts = server.behind(settings, served), status.counts
-    programs = [served.process, *([behind.process] if behind else [])]
-    used, load = process.usage(programs), ""
-    # CPU share since this page last measured it
-    last = st.session_state.get(f"usage-{served.port}")
-    now = time.monotonic()
-    st.session_state[f"usage-{served.port}"] = (now, used.cpu_seconds)
-    if last is not None and used.cpu_seconds >= last[1]:
-        load = _(
-            "{share:.0%} of a core", share=(used.cpu_seconds - last[1]) / max(now - last[0], 0.1)
-        )
+def _figures(status: gateway.Status) -> None:
+    counts = status.counts
     share = number(counts.faults / counts.requests, ".1%") if counts.requests else "–"
     faults, refused = (
         listed(
@@ -185,38 +212,44 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
         )
         for is_fault in (True, False)
     )
-    typical = "–" if counts.p50 is None else _("{p50:,.0f} ms", p50=counts.p50)
-    slow = (
-        ""
-        if counts.p95 is None
-        else _("95%: {p95:,.0f} ms, 99%: {p99:,.0f} ms", p95=counts.p95, p99=counts.p99)
-    )
-    with st.container(horizontal=True):
-        for label, value, note in (
+    elements.figures(
+        [
             (
                 _("Requests"),
                 number(counts.requests),
                 _("{recent:,} in 10 minutes", recent=counts.recent),
             ),
-            (_("Errors"), share, faults or _("none")),
-            (_("Refused"), number(counts.refused), refused or _("none")),
-            (_("Median latency"), typical, slow),
-            (_("Memory"), _("{size:,.0f} MB", size=used.memory / 1e6), load),
-        ):
-            st.metric(
-                label,
-                value,
-                delta=note or None,
-                delta_color="off",
-                delta_arrow="off",
-                width=max(140, 36 + 8 * len(note)),
-            )
-    if any(counts.per_minute):
-        elements.chart(serving_charts.per_minute(counts.per_minute))
+            (
+                _("Median latency, answered"),
+                "–" if counts.p50 is None else _("{p50:,.0f} ms", p50=counts.p50),
+                ""
+                if counts.p95 is None
+                else _("95%: {p95:,.0f} ms, 99%: {p99:,.0f} ms", p95=counts.p95, p99=counts.p99),
+            ),
+            (_("Refused (4xx)"), number(counts.refused), refused or _("none")),
+            (_("Server errors (5xx)"), share, faults or _("none")),
+        ],
+        width=elements.INNER_FIGURE_WIDTH,
+    )
+
+
+def _memory(settings: Settings, served: server.Server) -> None:
+    behind = server.behind(settings, served)
+    used = process.usage([served.process, *([behind.process] if behind else [])])
+    load = ""
+    # CPU share since this page last measured it
+    last = st.session_state.get(f"usage-{served.port}")
+    now = time.monotonic()
+    st.session_state[f"usage-{served.port}"] = (now, used.cpu_seconds)
+    if last is not None and used.cpu_seconds >= last[1]:
+        load = _(
+            "{share:.0%} of a core", share=(used.cpu_seconds - last[1]) / max(now - last[0], 0.1)
+        )
+    elements.figures([(_("Memory"), _("{size:,.0f} MB", size=used.memory / 1e6), load)])
 
 
 def _log_state(status: gateway.Status) -> None:
-    """State whether predictions are being logged."""
+    """Warn if predictions are not being logged, or were not."""
     log = status.log
     lost = plural(
         "{count:,} row did not fit and is lost.",
@@ -224,8 +257,8 @@ def _log_state(status: gateway.Status) -> None:
         log.lost,
     )
     if log.ok and not log.lost:
-        st.caption(_(":material/check: Every answer is kept in the predictions log."))
-    elif log.ok:
+        return  # said with the load and the log
+    if log.ok:
         st.warning(str(sentences(Message("The predictions log is written again."), lost)))
     else:
         waiting = plural(
@@ -280,26 +313,35 @@ def _shadow(settings: Settings, served: server.Server, live: server.Server) -> N
 
 
 def _call(settings: Settings, served: server.Server) -> None:
+    """Draw a call to copy in each language, and how its label is sent later."""
     with_key = bool(api_keys.listed(settings))
     row = elements.example_row(settings, served.run_id)
     examples = call_examples.predict(served.url, row, with_key=with_key)
     labelled = call_examples.label(served.url, with_key=with_key)
+    if with_key:
+        st.caption(_("Replace `{key}` with one of the API keys below.", key=call_examples.KEY))
     for name, place in zip(examples, st.tabs(list(examples)), strict=True):
+        language = call_examples.LANGUAGES[name]
         with place:
-            st.code(examples[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
-            st.markdown(
-                _(
-                    "The answer is `{answer}`: for each row the probability of 1 and the label at "
-                    "the threshold {threshold:g}. The header `X-Prediction-Ids` has the prediction "
-                    "id, or the first and the last id of several rows. Send the label once it is "
-                    "known:",
-                    answer='{"predictions": [{"probability": …, "label": …}]}',
-                    threshold=served.threshold,
-                )
-                if served.threshold is not None
-                else ""
+            st.code(examples[name], language=language, wrap_lines=True)
+            with st.expander(_("The answer, and sending a label later")):
+                _answer(served)
+                st.code(labelled[name], language=language, wrap_lines=True)
+
+
+def _answer(served: server.Server) -> None:
+    """Say what an answer holds, and how a label names its row."""
+    if served.threshold is not None:
+        st.markdown(
+            _(
+                "The answer is `{answer}`: for each row the probability of 1 and the label at "
+                "the threshold {threshold:g}. The header `X-Prediction-Ids` has the prediction "
+                "id, or the first and the last id of several rows. Send the label once it is "
+                "known:",
+                answer='{"predictions": [{"probability": …, "label": …}]}',
+                threshold=served.threshold,
             )
-            st.code(labelled[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
+        )
     if served.key:
         st.caption(
             _(
@@ -309,5 +351,3 @@ def _call(settings: Settings, served: server.Server) -> None:
                 label=f'{{"{served.key}": …, "label": 1}}',
             )
         )
-    if with_key:
-        st.caption(_("Replace `{key}` with one of the API keys below.", key=call_examples.KEY))

@@ -43,6 +43,7 @@ POLL_SECONDS = 0.5
 HALF_WIDTH = 470
 # four beside each other at 1440 px, two at 800
 FIGURE_WIDTH = 222
+INNER_FIGURE_WIDTH = 208
 MLFLOW_RUN = Message("MLflow run")
 # usual columns of a table of checks
 COMPARED = (Message("Current"), Message("Reference"))
@@ -451,8 +452,14 @@ def run_link(run_id: str, name: Words = MLFLOW_RUN) -> None:
     )
 
 
-def figures(rows: Sequence[tuple[Words, Words, Words]]) -> None:
-    """Draw metrics in an even grid: a label, a value with its unit, and a comparison."""
+def figures(rows: Sequence[tuple[Words, Words, Words]], *, width: int = FIGURE_WIDTH) -> None:
+    """Draw metrics in an even grid: a label, a value with its unit, and a comparison.
+
+    Parameters
+    ----------
+    width : int
+        Of each, in pixels; within a container with a border use `INNER_FIGURE_WIDTH`.
+    """
     with st.container(horizontal=True, gap="small"):
         for label, value, note in rows:
             st.metric(
@@ -463,7 +470,7 @@ def figures(rows: Sequence[tuple[Words, Words, Words]]) -> None:
                 delta_arrow="off",
                 border=True,
                 height="stretch",
-                width=FIGURE_WIDTH,
+                width=width,
             )
 
 

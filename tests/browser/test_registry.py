@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from core.platform import project
 from core.platform.config import Settings
-from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press, settle
+from tests.browser.driving import PATIENCE_MS, SERVE_PORT, go, keep, press, settle
 from tests.conftest import new_home
 from tests.integration.pages.test_registry_page import register
 
@@ -42,6 +42,11 @@ def open_view(page, view: str) -> None:
     page.get_by_test_id("stMain").get_by_role("radio", name=view, exact=True).click()
     page.wait_for_timeout(300)
     settle(page)
+
+
+def section(page, title: str) -> None:
+    """Open a closed section of the page."""
+    page.get_by_test_id("stExpander").filter(has_text=title).last.locator("summary").click()
 
 
 class Caller(threading.Thread):
@@ -70,30 +75,36 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     expect(page.get_by_text("answering").first).to_be_visible(timeout=PATIENCE_MS)
 
     go(page, "Registry")
-    assert figure(page, "Champion") == "version 1"
-    assert figure(page, "Live endpoint") == "version 1"
-    expect(page.get_by_text("Model card of version 1")).to_be_visible()
+    expect(page.get_by_role("heading", name="Champion: version 1")).to_be_visible()
+    expect(page.get_by_role("heading", name="Challenger: version 2")).to_be_visible()
+    expect(page.get_by_text("answers on port")).to_be_visible()
+    open_view(page, "Versions")
     # the box before the first line, which is the newest version
     table = page.get_by_test_id("stDataFrame").first
     table.click(position={"x": 18, "y": 52})
-    expect(page.get_by_text("Model card of version 2")).to_be_visible()
+    drawer = page.get_by_role("dialog")
+    expect(drawer.get_by_text("Model card of version 2")).to_be_visible()
     with page.expect_download() as card:
-        page.get_by_role("button", name="Model card (Markdown)").click()
+        drawer.get_by_role("button", name="Model card (Markdown)").click()
     assert card.value.suggested_filename == "kobe-shots-version-2.md"
     text = Path(card.value.path()).read_text(encoding="utf-8")
     assert text.startswith("# kobe-shots, version 2\n")
     keep(page, "registry-versions")
+    page.keyboard.press("Escape")
+    expect(drawer).to_have_count(0)
 
     open_view(page, "Compare")
     expect(page.get_by_text("Version 2 was not compared with version 1 yet.")).to_be_visible()
-    press(page, "Compare")
-    notice = page.get_by_text("Both were asked on the same 3,000 rows")
+    page.get_by_test_id("stMain").get_by_role("button", name=re.compile("Compare$")).last.click()
+    notice = page.get_by_text("Compared on 3,000 rows")
     expect(notice).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     keep(page, "registry-compare")
 
-    open_view(page, "Promote")
+    open_view(page, "Decide")
+    section(page, "Roll back")
     expect(page.get_by_text("There is nothing to roll back to")).to_be_visible()
+    section(page, "Options of the decision")
     page.get_by_test_id("stMain").get_by_text("Promote with another threshold").click()
     expect(page.get_by_test_id("stSlider")).to_be_visible()
     keep(page, "registry-threshold")
@@ -103,32 +114,36 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     # the regression is better, but its probabilities are not calibrated
     caller = Caller()
     caller.start()
-    # the last of that name: the one above it chooses the view
     promote = page.get_by_test_id("stMain").get_by_role("button", name=re.compile("Promote$"))
-    promote.last.click()
+    promote.click()
     expect(page.get_by_text("Train it with calibration.").first).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("held back", exact=True)).to_be_visible()
     keep(page, "registry-held")
-    page.get_by_text("Promote against the rules").click()
+    section(page, "Promote against the rules")
     page.get_by_role("textbox", name=re.compile("Reason")).fill("too short")
     press(page, "Promote version 2 anyway")
     expect(page.get_by_text("needs a written reason of 10 characters")).to_be_visible()
     page.get_by_role("textbox", name=re.compile("Reason")).fill("The coach wants it today.")
     press(page, "Promote version 2 anyway")
-    link = page.get_by_role("link", name=re.compile("Champion's run"))
-    expect(page.get_by_text("Roll back to version 1")).to_be_visible(timeout=PATIENCE_MS)
-    assert figure(page, "Champion") == figure(page, "Live endpoint") == "version 2"
+    champion = page.get_by_role("heading", name=re.compile("Champion: version"))
+    expect(champion).to_have_text("Champion: version 2", timeout=PATIENCE_MS)
+    expect(page.get_by_text("answers on port")).to_be_visible()
+    expect(page.get_by_text("Replaced version 1")).to_be_visible()
+    section(page, "Last decision of the gate")
     expect(page.get_by_text("decides: The coach wants it today.")).to_be_visible()
     keep(page, "registry-promoted")
 
+    back = page.get_by_role("button", name="Roll back to version 1")
+    if not back.is_visible():  # the section may have stayed open
+        section(page, "Roll back")
     press(page, "Roll back to version 1")
     expect(page.get_by_text("Waiting for version 1 on the live endpoint")).to_be_visible(
         timeout=PATIENCE_MS
     )
     keep(page, "registry-rolling-back")
-    expect(page.get_by_text("Roll back to version 2")).to_be_visible(timeout=PATIENCE_MS)
-    assert figure(page, "Champion") == figure(page, "Live endpoint") == "version 1"
-    expect(link).to_be_visible()
+    expect(champion).to_have_text("Champion: version 1", timeout=PATIENCE_MS)
+    expect(page.get_by_text("answers on port")).to_be_visible()
+    expect(page.get_by_text("Replaced version 2")).to_be_visible()
     caller.stopping.set()
     caller.join()
     assert caller.failed == []

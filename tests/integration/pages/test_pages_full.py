@@ -129,8 +129,8 @@ def test_serve_shows_the_server_its_model_and_how_to_call_it(
     app = open_page(lived.settings, "serve")
     text = text_of(app)
     version = model_store.require_version(lived.settings, SPEC.model, "champion")
-    model_text = f"**{SPEC.model} version 1 (champion, challenger)**"
-    assert f"{model_text} on the live endpoint, port **{lived.port}**" in text
+    assert app.subheader[0].value == f"{SPEC.model} version 1 (champion, challenger)"
+    assert f"live endpoint, port {lived.port} · `http://127.0.0.1:{lived.port}`" in text
     assert "answering" in text
     assert version.run_id in linked_runs(app)
     assert app.button(key=f"stop-{lived.port}").label == "Stop"

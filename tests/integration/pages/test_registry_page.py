@@ -24,6 +24,7 @@ from core.platform.config import Options, Settings
 from core.platform.messages import loads
 from core.platform.run_record import SILENT, ModelRecord, Record
 from core.platform.run_tags import TAG
+from core.platform.runs import EveryRun
 from core.registry import model_card, model_facts, promote, registry
 from core.serving import endpoint, server
 from core.stats import thresholds
@@ -47,7 +48,9 @@ class Judged:
     tried: promote.Result
 
 
-def register(settings: Settings, estimator: Any, rows: pd.DataFrame, kind: str) -> None:
+def register(
+    settings: Settings, estimator: Any, rows: pd.DataFrame, kind: str, *, is_sample: bool = False
+) -> None:
     kinds = SPEC.kinds_of(FEATURES)
     train, test = rows.iloc[::2], rows.iloc[1::2].reset_index(drop=True)
     estimator.fit(served_model.checked(train, kinds), train[SPEC.target])
@@ -59,6 +62,7 @@ def register(settings: Settings, estimator: Any, rows: pd.DataFrame, kind: str) 
         TAG + "candidate": kind,
         TAG + "features": ",".join(FEATURES),
         TAG + "formulas": "{}",
+        **EveryRun(sample=is_sample).write(),
     }
     loss = float(-np.log(np.where(label == 1, probability, 1 - probability)).mean())
     tables = {
@@ -171,38 +175,98 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
 ) -> None:
     app = open_page(lived.settings, "registry")
     assert not app.exception
-    shown = figures_of(app)
-    assert shown["Champion"] == ("version 1", "Logistic regression, built-in sample")
-    assert shown["Previous"] == ("none", "nothing to roll back to")
-    assert shown["Live endpoint"] == ("version 1", f"answers on port {lived.port}")
     version = model_store.require_version(lived.settings, SPEC.model, "1")
-    assert version.run_id in linked_runs(app)
+    run = tracking.run(lived.settings, version.run_id)
+    assert run is not None
+    assert app.segmented_control(key="registry-view").value == "decide"
     text = text_of(app)
+    assert "Champion: version 1" in text
+    assert "Logistic regression, trained " in text
     assert "built-in sample, not real data" in text
+    assert f"answers on port {lived.port}" in text
+    shown = figures_of(app)
+    for title, name in (("Log loss", "log_loss_test"), ("Skill over base rate", "skill_test")):
+        low, high = run.metrics[f"{name}_low"], run.metrics[f"{name}_high"]
+        assert shown[title] == (f"{run.metrics[name]:.4f}", f"{low:.4f} to {high:.4f}")
+    assert version.run_id in linked_runs(app)
+    # the champion is its own challenger: there is none, and no form
+    assert "No challenger" in text
+    assert "Nothing to decide: version 1 is the champion" in text
+    assert "There is nothing to roll back to" in text
+    assert not {"Promote", "Dry run"} & {button.label for button in app.button}
+    assert "Last decision of the gate" not in [expander.label for expander in app.expander]
+    # the card is in a drawer, not on the page
+    assert "What it is for" not in text
+    app = app.button(key="card-1").click().run()
+    assert not app.exception
+    text = text_of(app)
     card = model_card.card(model_facts.card_facts(lived.settings, version))
     for part in ("What it is for", "Where it is weak", "How to call it"):
-        assert f"#### {part}" in text
-    assert card.split("\n\n", 1)[1].replace("\n## ", "\n#### ") in text
+        assert f"### {part}" in text
+    assert card.split("\n\n", 1)[1].replace("\n## ", "\n### ") in text
     assert [button.label for button in app.get("download_button")] == ["Model card (Markdown)"]
+    app = app.run()
+    assert "What it is for" not in text_of(app)
     text = text_of(view(app, "compare"))
     assert "There is only one version" in text
-    text = text_of(view(app, "promote"))
-    assert "There is no challenger to promote" in text
-    assert "There is nothing to roll back to" in text
-    assert "The gate has not decided yet." in text
     assert view(app, "ledger").dataframe[0].value["decision"].tolist() == ["first champion"]
+
+
+def test_champion_and_challenger_stand_beside_each_other(
+    judged_shared: Judged, open_page: OpenPage, text_of: TextOf
+) -> None:
+    app = open_page(judged_shared.settings, "registry")
+    assert not app.exception
+    assert [heading.value for heading in app.subheader] == [
+        "Champion: version 2",
+        "Challenger: version 4",
+        "Decision about version 4",
+    ]
+    text = text_of(app)
+    assert "Replaced version 1, just now: promotion against the rules, decided by ann." in text
+    assert "Not served: go to Serve" in [link.label for link in app.page_link]
+    log_losses = [metric.value for metric in app.metric if metric.label == "Log loss"]
+    versions = [
+        model_store.require_version(judged_shared.settings, SPEC.model, alias)
+        for alias in ("champion", "challenger")
+    ]
+    assert log_losses == [
+        f"{tracking.run(judged_shared.settings, each.run_id).metrics['log_loss_test']:.4f}"
+        for each in versions
+    ]
+    # the card follows the choice in the form
+    app = app.selectbox(key="challenger").select("3").run()
+    assert "Challenger: version 3" in [heading.value for heading in app.subheader]
+    assert "not judged yet" in text_of(app)
+
+
+def test_a_version_on_real_rows_names_the_sample_that_it_replaced(
+    settings: Settings, shots: pd.DataFrame, open_page: OpenPage, text_of: TextOf
+) -> None:
+    rows = shots[shots[SPEC.target].notna()].head(1200).reset_index(drop=True)
+    register(settings, LogisticRegression(), rows, "lr", is_sample=True)
+    register(settings, LogisticRegression(), rows, "lr")
+    app = open_page(settings, "registry")
+    assert not app.exception
+    text = text_of(app)
+    assert "Replaced version 1, trained on the built-in sample, just now: first model on" in text
+    assert "version 1 was the champion before, but it was trained on the built-in" in text
+    moves = view(app, "ledger").dataframe[0].value
+    assert moves["decision"].tolist() == ["first model on real data", "first champion"]
+    assert moves["reason"][0] == "It replaces version 1, which was trained on the built-in sample."
+    # a newer version on the sample is no challenger of a champion on real rows
+    register(settings, LogisticRegression(), rows, "lr", is_sample=True)
+    app = open_page(settings, "registry")
+    assert "No challenger" in [heading.value for heading in app.subheader]
+    assert "Not offered: version 3 and version 1, trained on the built-in sample." in text_of(app)
+    assert not {"Promote", "Dry run"} & {button.label for button in app.button}
 
 
 def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
     judged_shared: Judged, open_page: OpenPage, text_of: TextOf
 ) -> None:
-    app = open_page(judged_shared.settings, "registry")
+    app = open_page(judged_shared.settings, "registry", view="versions")
     assert not app.exception
-    shown = figures_of(app)
-    assert shown["Champion"] == ("version 2", "Logistic regression")
-    assert shown["Challenger"][0] == "version 4"
-    assert shown["Previous"][0] == "version 1"
-    assert shown["Live endpoint"] == ("none", "start it on the page Serve")
     table = app.dataframe[0].value
     assert table["version"].tolist() == [4, 3, 2, 1]
     assert table["aliases"].tolist() == ["challenger", "", "champion", "previous"]
@@ -212,21 +276,30 @@ def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
     ]
     assert table["log_loss"].tolist() == log_losses
     assert table["interval"][0] == f"{log_losses[0] - 0.01:.4f} to {log_losses[0] + 0.01:.4f}"
-    # the champion's card first; a person's text there is never an image
+    assert len(app.dataframe[0].proto.column_order) == 6
+    app = app.toggle(key="registry-all-columns").set_value(True).run()
+    assert not app.dataframe[0].proto.column_order
+    # the champion is chosen first; a person's text on its card is never an image
     assert app.selectbox(key="version").value == "2"
+    assert "Registered " not in text_of(app)
+    app = app.button(key="open-card").click().run()
     text = text_of(app)
-    assert "Model card of version 2" in text
+    assert "now champion" in text
     assert "override, by ann" in text
     assert "![x](http" not in text
     app = app.selectbox(key="version").select("1").run()
-    assert "Model card of version 1" in text_of(app)
-    assert f"{log_losses[3]:.4f}" in text_of(app)
+    app = app.button(key="open-card").click().run()
+    text = text_of(app)
+    assert "now previous" in text
+    assert f"{log_losses[3]:.4f}" in text
     # the choice survives other views, and an address can name a version
     assert view(view(app, "ledger"), "versions").selectbox(key="version").value == "1"
     app = open_page(judged_shared.settings, "registry", version="3")
-    assert "Model card of version 3" in text_of(app)
+    assert app.selectbox(key="version").value == "3"
+    assert "### Decisions" in text_of(app)
     app = open_page(judged_shared.settings, "registry", version="99")
-    assert "Model card of version 2" in text_of(app)
+    assert app.segmented_control(key="registry-view").value == "decide"
+    assert "### Decisions" not in text_of(app)
 
 
 def test_two_versions_are_compared_on_the_same_rows(
@@ -237,7 +310,7 @@ def test_two_versions_are_compared_on_the_same_rows(
     app = app.selectbox(key="other").select("1").run()
     assert not app.exception
     text = text_of(app)
-    assert "Compared on 3,000 rows" in text
+    assert "Compared on 3,000 rows that neither model was trained on." in text
     assert judged_shared.compared.run_id in linked_runs(app)
     compared = tracking.table(judged_shared.settings, judged_shared.compared.run_id, "comparison")
     table = app.table[0].value
@@ -276,14 +349,16 @@ def test_versions_not_compared_yet_are_compared_on_request(
 def test_the_last_answer_is_shown_rule_by_rule(
     judged_shared: Judged, open_page: OpenPage, text_of: TextOf
 ) -> None:
-    app = view(open_page(judged_shared.settings, "registry"), "promote")
+    app = open_page(judged_shared.settings, "registry")
     text = text_of(app)
     # not the answer for the two that were only compared
     assert judged_shared.tried.run_id in linked_runs(app)
     assert judged_shared.compared.run_id not in linked_runs(app)
     assert "**Version 4** against version 2, with the threshold 0.3" in text
-    assert "dry run" in text
+    assert "Dry run: nothing was changed." in text
     assert "would be refused" in text
+    # the gate objects: promoting is not what the page asks for
+    assert not [button for button in app.button if button.proto.type == "primary"]
     assert "requested by bob" in text
     rules = tracking.table(judged_shared.settings, judged_shared.tried.run_id, "rules")
     shown = app.table[-1].value
@@ -306,7 +381,7 @@ def test_the_last_answer_is_shown_rule_by_rule(
 def test_the_gate_is_asked_with_what_was_chosen(
     judged: Judged, open_page: OpenPage, text_of: TextOf, press: Press
 ) -> None:
-    app = view(open_page(judged.settings, "registry"), "promote")
+    app = open_page(judged.settings, "registry")
     assert app.selectbox(key="challenger").value == "4"
     assert "2 (champion)" not in str(app.selectbox(key="challenger").options)
     app = app.selectbox(key="challenger").select("3").run()
@@ -327,7 +402,7 @@ def test_the_gate_is_asked_with_what_was_chosen(
 def test_a_threshold_is_tried_with_its_consequences_in_view(
     judged: Judged, open_page: OpenPage, text_of: TextOf, press: Press
 ) -> None:
-    app = view(open_page(judged.settings, "registry"), "promote")
+    app = open_page(judged.settings, "registry")
     app = app.selectbox(key="challenger").select("3").run()
     app = app.toggle(key="changes-3").set_value(True).run()
     assert app.slider(key="threshold-3").value == 0.45
@@ -365,7 +440,7 @@ def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
     client.create_model_version(
         SPEC.model, version_1.source, run_id=version_1.run_id, tags=dict(version_1.tags)
     )
-    app = view(open_page(copied.settings, "registry"), "promote")
+    app = open_page(copied.settings, "registry")
     app = app.toggle(key="changes-2").set_value(True).run()
     assert not app.exception
     assert f"On {len(folds):,} rows of the validation folds" in text_of(app)
@@ -373,7 +448,7 @@ def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
 
 
 def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: Press) -> None:
-    app = view(open_page(judged.settings, "registry"), "promote")
+    app = open_page(judged.settings, "registry")
     for reason in ("", "because", "          "):
         app.text_area(key="reason-4").set_value(reason)
         app = press(app, "Promote version 4 anyway")
@@ -394,7 +469,7 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     press: Press,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    app = view(open_page(judged.settings, "registry"), "promote")
+    app = open_page(judged.settings, "registry")
     text = text_of(app)
     assert "Version **1** (" in text
     assert "becomes the champion again, and version 2 becomes the previous one." in text
@@ -410,10 +485,11 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     monkeypatch.setattr(endpoint, "live", lambda _: None)
     done = promote.run(judged.settings, promote.Options(**options))
     assert done.champion == "1"
-    app = view(open_page(judged.settings, "registry"), "promote")
-    sentence = f"Version 1 became the champion just now, decided by {promote.user()} (rollback)."
+    app = open_page(judged.settings, "registry")
+    sentence = f"Replaced version 2, just now: rollback, decided by {promote.user()}."
     assert sentence in text_of(app)
-    assert done.run_id in linked_runs(app)
+    ledger = view(app, "ledger").dataframe[0].value
+    assert ledger["run"][0] == f"/runs?run={done.run_id}"
 
 
 def test_the_ledger_is_that_of_the_registry(judged_shared: Judged, open_page: OpenPage) -> None:
@@ -442,6 +518,10 @@ def test_an_endpoint_behind_the_champion_is_reported_and_follows_on_request(
     monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "1"))
     app = open_page(judged.settings, "registry")
     assert sentence in app.warning[0].value
+    # one action: the switch
+    assert [button.label for button in app.button if button.proto.type == "primary"] == [
+        "Switch to the champion, version 2"
+    ]
     app = open_page(judged.settings, "serve")
     assert not app.exception
     assert sentence in app.warning[0].value
@@ -473,8 +553,8 @@ def test_a_version_with_a_missing_run_does_not_hide_the_rest(
     app = open_page(judged.settings, "registry", version="3")
     assert not app.exception
     assert pd.isna(app.dataframe[0].value.set_index("version").loc[3, "threshold"])
-    assert "Model card of version 3" in text_of(app)
-    app = view(app, "promote")
+    assert "### Decisions" in text_of(app)
+    app = view(app, "decide")
     app = app.selectbox(key="challenger").select("3").run()
     app = app.toggle(key="changes-3").set_value(True).run()
     assert not app.exception
@@ -504,7 +584,7 @@ def test_sixty_versions_and_five_hundred_runs_need_no_more_queries(
     def counted() -> dict[str, int]:
         counts = {}
         app = open_page(judged.settings, "registry")
-        for name in ("versions", "compare", "promote", "ledger"):
+        for name in ("decide", "versions", "compare", "ledger"):
             questions.clear()
             app = view(app, name)
             counts[name] = len(questions)
@@ -530,7 +610,7 @@ def test_sixty_versions_and_five_hundred_runs_need_no_more_queries(
     many = counted()
     assert all(many[name] <= few[name] for name in many), (few, many)
     assert max(many.values()) <= 16, many
-    app = open_page(judged.settings, "registry")
+    app = open_page(judged.settings, "registry", view="versions")
     table = app.dataframe[0].value
     assert table["version"].tolist() == list(range(60, 0, -1))
     assert table["log_loss"].tolist()[:3] == [0.55, 0.54, 0.53]

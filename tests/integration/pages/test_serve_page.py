@@ -30,6 +30,10 @@ def shown(app: AppTest, begins: str) -> list[str]:
     return [block.value for block in app.code if block.value.startswith(begins)]
 
 
+def labels(app: AppTest) -> list[str]:
+    return [section.label for section in app.expander]
+
+
 def run(text: str) -> str:
     """Run a call as a person would paste it, and return its output."""
     command = [sys.executable, "-c", text]
@@ -129,9 +133,9 @@ def test_an_endpoint_shows_its_statistics(
     assert not app.exception
     text = text_of(app)
     assert "Requests: 200 (40 in 10 minutes)" in text
-    assert "Errors: 0.5% (1 × 503)" in text
-    assert "Refused: 3 (3 × 400)" in text
-    assert "Median latency: 8 ms (95%: 21 ms, 99%: 41 ms)" in text
+    assert "Server errors (5xx): 0.5% (1 × 503)" in text
+    assert "Refused (4xx): 3 (3 × 400)" in text
+    assert "Median latency, answered: 8 ms (95%: 21 ms, 99%: 41 ms)" in text
     memory = next(metric for metric in app.metric if metric.label == "Memory")
     assert 100 < int(memory.value.split(" ")[0].replace(",", "")) < 2000
     assert "Every answer is kept in the predictions log." in text
@@ -210,6 +214,11 @@ def test_a_challenger_beside_the_champion_can_become_its_shadow(
     server.keep(copied.settings, replace(backend, port=second.backend, front=second.port))
     app = open_page(copied.settings, "serve")
     assert not app.exception
+    # the state of the live endpoint comes first; the other is a closed section
+    assert app.subheader[0].value == "kobe-shots version 1 (champion, challenger)"
+    (section,) = [each for each in app.expander if "version 2 on port" in each.label]
+    assert section.label == f"kobe-shots version 2 on port {second.port}: answering"
+    assert not section.proto.expanded
     (toggle,) = app.toggle
     assert not toggle.value
     for port in (second.port, None):
@@ -223,7 +232,8 @@ def test_foreign_servers_are_shown_without_a_button(
     copied, open_page: OpenPage, text_of: Callable[[AppTest], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(external_servers, "listed", lambda settings: [])
-    assert "Not started by this app" not in text_of(open_page(copied.settings, "serve"))
+    app = open_page(copied.settings, "serve")
+    assert not [each for each in app.expander if each.label.startswith("Not started by this app")]
     foreign = [
         external_servers.Foreign(
             5009, 4711, "python -m mlflow models serve -m x", 0.0, is_model=True
@@ -236,6 +246,10 @@ def test_foreign_servers_are_shown_without_a_button(
     assert "MLflow serves a model: port **5009**, process 4711, started" in text
     assert "A program uses one of this app's ports: port **5010**, another person's process" in text
     assert foreign[0].command in text
+    (section,) = [
+        each for each in app.expander if each.label == "Not started by this app: 2 servers"
+    ]
+    assert not section.proto.expanded
     assert not [
         button for button in app.button if button.key and button.key.endswith(("5009", "5010"))
     ]
@@ -252,12 +266,13 @@ def test_a_key_is_shown_once_listed_by_its_name_and_revoked(
 ) -> None:
     settings: Settings = copied.settings
     app = open_page(settings, "serve")
-    assert "every program on this machine may ask" in text_of(app)
+    assert "API keys: none, every program on this machine may call" in labels(app)
     app.text_input[0].input("Ann's [nightly](http://x) job")
     press(app, "Create a key")
     assert not app.exception
     (key,) = [block.value for block in app.code if api_keys.accepts(settings, block.value)]
-    assert "1 key: a call needs it" in text_of(app)
+    assert "API keys: 1 key" in labels(app)
+    assert "A call needs a key in the header" in text_of(app)
     app.run()
     assert key not in text_of(app)
     assert "**Ann's \\[nightly\\](http\\://x) job** · created" in text_of(app)

@@ -1,0 +1,231 @@
+"""Two versions compared on the same rows, as the newest run that did so keeps it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.platform import model_store, tracking
+from core.platform.config import Settings
+from core.platform.errors import NotReadyError
+from core.platform.messages import Message, _, number, sentences
+from core.registry import model_facts, promote
+from core.stats import metrics
+from core.training import evaluation_charts
+from pages.registry import decisions, version_list
+from pages.registry.standing import Standing
+from pages.shared import elements
+
+# columns of the table of slices
+MAIN = ("finding", "column", "value", "rows", "difference", "interval")
+ALL = (*MAIN[:4], "log_loss_challenger", "log_loss_champion", "difference", "low", "high")
+
+
+def draw(now: Standing) -> None:
+    """Draw the choice of two versions, and what their newest comparison says."""
+    listed = now.listed
+    if len(listed) < 2:
+        st.info(_("There is only one version. Train another to compare it with."))
+        elements.step_link("train", _("Go to Train"))
+        return
+    champion = now.champion
+    default = now.by_alias.get(model_store.CHALLENGER)
+    if default is None or default == champion:
+        default = next(version for version in listed if version != champion)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        first = version_list.select(
+            now.names, _("Version"), "one", list(now.names), default.version, width=330
+        )
+        rest = [number for number in now.names if number != first]
+        usual = champion.version if champion and champion.version != first else rest[0]
+        other = version_list.select(now.names, _("Compared with"), "other", rest, usual, width=330)
+        pressed = st.button(
+            _("Compare"),
+            icon=":material/compare_arrows:",
+            disabled=now.going,
+            type="primary",
+            help=_(
+                "Both score the test rows of the first version's training that neither was "
+                "trained on. This takes a few seconds, moves no alias, and is kept as a run."
+            ),
+        )
+    kinds = {version.is_sample for version in listed if version.version in (first, other)}
+    if len(kinds) > 1:
+        st.warning(
+            _(
+                "Only one of the two was trained on the built-in sample. They share no test rows, "
+                "so their metrics cannot be compared."
+            )
+        )
+    if pressed:
+        elements.submit(
+            now.settings, "promote", promote.Options, challenger=first, against=other, dry_run=True
+        )
+    compared(now.settings, first, other)
+
+
+def compared(settings: Settings, first: str, other: str) -> None:
+    """Show the newest comparison of two versions, if there is any."""
+    runs = model_facts.decisions(settings, version=first, against=other)
+    if not runs:
+        st.info(
+            _(
+                "Version {first} was not compared with version {other} yet. Press Compare.",
+                first=first,
+                other=other,
+            )
+        )
+        return
+    run = runs[0]
+    rules = elements.table(settings, settings.mlflow_uri, run.run_id, "rules").set_index("code")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(_("Compared {when}.", when=elements.ago(run.started)), width="content")
+        elements.run_link(run.run_id, "Promocao")
+        if run.is_sample:
+            elements.sample_badge()
+    try:
+        table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
+    except NotReadyError:
+        st.warning(elements.plain(_why_not(rules)))
+        return
+    st.markdown(elements.plain(elements.words(rules.loc["same_rows", "text"])))
+    names = _("version {version}", version=first), _("version {version}", version=other)
+    titles = _("Version {version}", version=first), _("Version {version}", version=other)
+    left, right = elements.side_by_side()
+    with left:
+        st.markdown(_("**Do the two differ by more than chance?**"))
+        elements.chart(
+            evaluation_charts.paired_differences(
+                table, by="metric", first=names[0], second=names[1]
+            )
+        )
+    with right:
+        better = {
+            "one": _("version {version} is better", version=first),
+            "other": _("version {version} is better", version=other),
+        }
+        st.table(
+            pd.DataFrame(
+                {
+                    _("Metric"): [str(metrics.TITLES.get(name, name)) for name in table["metric"]],
+                    titles[0]: [number(value, ".4f") for value in table["challenger"]],
+                    titles[1]: [number(value, ".4f") for value in table["champion"]],
+                    _("Difference"): [
+                        f"{number(value, '+.4f')}  \n:small[:gray[{_between(low, high)}]]"
+                        for value, low, high in table[["difference", "low", "high"]].itertuples(
+                            index=False
+                        )
+                    ],
+                    _("Meaning"): [better.get(who, _("may be chance")) for who in table["better"]],
+                }
+            ),
+            hide_index=True,
+        )
+        st.caption(
+            _(
+                "Version {first} minus version {second}, with 95% intervals of a paired bootstrap "
+                "(500 draws). Log loss (nats) and Brier score: lower is better.",
+                first=first,
+                second=other,
+            )
+        )
+    _slices(settings, run, (first, other))
+    with st.expander(_("What the gate would decide")):
+        decisions.rule_table(rules.reset_index())
+
+
+def _between(low: float, high: float) -> str:
+    return _("{low:+.4f} to {high:+.4f}", low=low, high=high)
+
+
+def _why_not(rules: pd.DataFrame) -> str:
+    """Return why two versions could not be compared."""
+    against = rules[rules["verdict"].isin(("hold", "refuse"))]
+    reasons = sentences(*(elements.words(text) for text in against["text"]))
+    return str(reasons or Message("They could not be compared."))
+
+
+def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]) -> None:
+    slices = elements.table(settings, settings.mlflow_uri, run.run_id, "slices")
+    if slices.empty:
+        return
+    st.markdown(_("**Is a slice worse?**"))
+    first, second = versions
+    harmed = slices[slices["harmed"]]
+    judged = int(slices["low"].notna().sum())
+    if len(harmed):
+        worst = [
+            elements.plain(f"{row['column']} = {row['value']}")
+            for row in harmed.head(3).to_dict("records")
+        ]
+        st.warning(
+            _(
+                "Version {first} is worse than version {second} on {harmed} of {judged} slices: "
+                "{worst}.",
+                first=first,
+                second=second,
+                harmed=len(harmed),
+                judged=judged,
+                worst=worst,
+            )
+            if len(harmed) <= len(worst)
+            else _(
+                "Version {first} is worse than version {second} on {harmed} of {judged} slices, "
+                "most of all on {worst}.",
+                first=first,
+                second=second,
+                harmed=len(harmed),
+                judged=judged,
+                worst=worst,
+            )
+        )
+    else:
+        st.success(
+            _(
+                "On none of {judged} slices is version {first} shown to be worse than version "
+                "{second}.",
+                judged=judged,
+                first=first,
+                second=second,
+            )
+        )
+    column = st.column_config.NumberColumn
+    everything = st.toggle(_("All columns"), key="slices-all-columns")
+    st.dataframe(
+        # the finding says what these two columns do
+        slices.drop(columns=["text", "harmed"], errors="ignore").assign(
+            finding=[
+                _("worse") if harm else _("too few rows") if pd.isna(low) else _("no harm shown")
+                for harm, low in zip(slices["harmed"], slices["low"], strict=True)
+            ],
+            interval=[
+                "–" if pd.isna(low) else _between(low, high)
+                for low, high in zip(slices["low"], slices["high"], strict=True)
+            ],
+        ),
+        hide_index=True,
+        height="auto" if len(slices) <= 8 else 318,
+        column_order=ALL if everything else MAIN,
+        column_config={
+            "finding": _("Finding"),
+            "column": _("Column"),
+            "value": _("Value"),
+            "rows": column(_("Rows"), format="localized"),
+            "log_loss_challenger": column(
+                _("Log loss, version {version}", version=first), format="%.4f"
+            ),
+            "log_loss_champion": column(
+                _("Log loss, version {version}", version=second), format="%.4f"
+            ),
+            "difference": column(_("Difference"), format="%+.4f"),
+            "interval": _("95% interval"),
+            "low": column(_("From"), format="%+.4f"),
+            "high": column(_("To"), format="%+.4f"),
+        },
+    )
+    st.caption(
+        _(
+            "Worst first; log loss in nats. The intervals allow for the number of slices. Slices "
+            "of fewer than 50 rows are not judged."
+        )
+    )

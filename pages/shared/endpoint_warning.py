@@ -1,0 +1,41 @@
+"""The warning of a live endpoint that serves another version than the champion."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.jobs import jobs
+from core.platform import model_store
+from core.platform.config import Settings
+from core.platform.messages import _
+from core.platform.runs import ModelVersion
+from core.serving import serve
+from core.serving.server import Server
+from pages.shared import elements
+
+
+def behind(settings: Settings, champion: ModelVersion | None, live: Server | None) -> bool:
+    """Warn if the live endpoint is behind the champion, and offer the switch; return whether."""
+    if champion is None or live is None or live.model != champion.name:
+        return False
+    if live.version == champion.version:
+        return False
+    st.warning(
+        _(
+            "The live endpoint on port {port} serves version {served}, but the champion is version "
+            "{champion}.",
+            port=live.port,
+            served=live.version,
+            champion=champion.version,
+        )
+    )
+    going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
+    if st.button(
+        _("Switch to the champion, version {version}", version=champion.version),
+        type="primary",
+        icon=":material/sync:",
+        disabled=going,
+        help=_("Takes a few seconds; no request fails."),
+    ):
+        elements.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
+    return True
