@@ -70,7 +70,6 @@ PAGES: dict[str, tuple[Words, str]] = {
     "registry": (Message("Registry"), "inventory_2"),
     "serve": (Message("Serve"), "dns"),
     "score": (Message("Score"), "target"),
-    "predictions": (Message("Predictions"), "table_view"),
     "monitor": (Message("Monitor"), "monitoring"),
     "alerts": (Message("Alerts"), "notifications"),
     "retrain": (Message("Retrain"), "autorenew"),
@@ -84,7 +83,7 @@ PAGES: dict[str, tuple[Words, str]] = {
 GROUPS: tuple[tuple[Words, tuple[str, ...]], ...] = (
     (NOTHING, ("overview",)),
     (Message("Build"), ("data", "acquire", "prepare", "train", "explain", "registry")),
-    (Message("Operate"), ("serve", "score", "predictions", "monitor", "alerts")),
+    (Message("Operate"), ("serve", "score", "monitor", "alerts")),
     (
         Message("Improve and document"),
         ("retrain", "replay", "documents", "reports", "checklist", "runs"),
@@ -139,7 +138,8 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
     if asked in labels and asked != st.session_state.get(kept):
         st.session_state[key] = asked
     if st.session_state.get(key) not in labels:
-        st.session_state[key] = default or next(iter(labels))
+        # the choice is forgotten while another page is visited, unlike the last address
+        st.session_state[key] = asked if asked in labels else default or next(iter(labels))
     chosen = st.segmented_control(
         _("View"),
         list(labels),
