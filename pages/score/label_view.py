@@ -32,6 +32,15 @@ OUTCOMES = {
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the form of a file of labels, and the outcome of the last one."""
     set_aside_list.draw(settings, "labels")
+    tallies = [tally for tally in predictions.tallies(settings) if not tally.is_shadow]
+    if tallies:
+        st.caption(
+            _(
+                "{known:,} of {rows:,} logged predictions have a label.",
+                known=sum(tally.labels for tally in tallies),
+                rows=sum(tally.rows for tally in tallies),
+            )
+        )
     panel = st.container()
     names = label.fields(spec)
     files = uploads.ask(
@@ -48,7 +57,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     )
     staged = files[0] if files else None
     written = preview(settings, staged) if staged else {}
-    data = whose_keys(spec, predictions.tallies(settings))
+    data = whose_keys(spec, tallies)
     if st.button(
         _("Import labels"),
         type="primary",

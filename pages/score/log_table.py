@@ -216,6 +216,7 @@ def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
         ),
         hide_index=True,
         height=TABLE_HEIGHT,
+        placeholder="–",
         column_order=[*usual, *more] if is_whole else usual,
         column_config={
             SCORED_AT: st.column_config.DatetimeColumn(_("Time"), format="YYYY-MM-DD HH:mm:ss"),
@@ -226,8 +227,8 @@ def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
                 max_value=1,
                 format="percent",
             ),
-            PREDICTED: _("Predicted label"),
-            LABEL: _("Actual label"),
+            PREDICTED: _("Predicted class"),
+            LABEL: _("Actual class"),
             VERSION: _("Version"),
             IS_SAMPLE: _("Data"),
             ALIAS: _("Alias"),

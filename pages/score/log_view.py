@@ -163,7 +163,7 @@ def side_by_side(settings: Settings) -> None:
                     _("regardless of sign"),
                 ),
                 (
-                    _("Labels that differ"),
+                    _("Classes that differ"),
                     number(summary.labels_differ, ".1%"),
                     _("of {rows:,} rows", rows=summary.rows),
                 ),

@@ -20,21 +20,18 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         st.info(_("No raw data yet. Acquire it first."))
         elements.step_link("acquire", _("Go to Acquire"))
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(
-            _("Score"),
-            type="primary",
-            icon=":material/target:",
-            key="score-production",
-            disabled=serving_choice.is_scoring(settings),
-        ):
-            elements.submit(settings, "score", score.Options, source="production", port=served.port)
-        st.caption(
-            _(
-                "All rows with `{column} = {value}`, with and without label.",
-                column=spec.rows.column,
-                value=spec.rows.production,
-            ),
-            width="content",
-            help=_("By {server}.", server=serving_choice.named(served)),
-        )
+    if st.button(
+        _("Score"),
+        type="primary",
+        icon=":material/target:",
+        key="score-production",
+        disabled=serving_choice.is_scoring(settings),
+        help=_(
+            "All rows of the raw data with `{column} = {value}`, with and without label. Those "
+            "with a label show whether the model fits them.",
+            column=spec.rows.column,
+            value=spec.rows.production,
+        ),
+    ):
+        elements.submit(settings, "score", score.Options, source="production", port=served.port)
+    st.caption(serving_choice.named(served), width="content")

@@ -30,7 +30,7 @@ from pages.score import scorings
 from pages.shared import elements, report_view
 
 PAGE_ROWS = 100
-TABLE_HEIGHT = 320
+TABLE_HEIGHT = 285
 # rows left out that are shown
 LISTED = 1000
 ORDERS = {
@@ -52,8 +52,8 @@ def show(settings: Settings, spec: ProjectSpec, last: tracking.RunInfo) -> None:
         run = scorings.chosen(settings, spec, last, one_row=False)
         if run.is_sample:
             elements.sample_badge()
+        verdict(settings, run)
         details(spec, run)
-    verdict(settings, run)
     figures(settings, spec, run)
     left_out(settings, run)
     name = score.output_name(run.params["source"], run.run_id, is_sample=run.is_sample)
@@ -185,9 +185,9 @@ def _beside(of: dict[str, float], name: str, digits: int, test: str) -> str:
     """Return the interval of a metric, if it has one, and its value on the test set."""
     low, high = of.get(f"{name}_low"), of.get(f"{name}_high")
     if low is None or high is None:
-        return _("{test} on the test set", test=test)
+        return _("test set {test}", test=test)
     return _(
-        "{low} to {high}; {test} on the test set",
+        "{low}–{high}; test {test}",
         low=number(low, f".{digits}f"),
         high=number(high, f".{digits}f"),
         test=test,
@@ -308,8 +308,8 @@ def charts(
         with right:
             st.markdown(
                 n_(
-                    "**Is the predicted label right?** {count:,} row with label",
-                    "**Is the predicted label right?** {count:,} rows with label",
+                    "**Is the predicted class right?** {count:,} row with label",
+                    "**Is the predicted class right?** {count:,} rows with label",
                     int(known.sum()),
                 )
             )
@@ -329,8 +329,8 @@ def charts(
 
 def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: str) -> None:
     """Show the filtered rows page by page, and offer them as files."""
-    st.markdown(_("**Predictions**"))
     with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(_("**Predictions**"), width="content")
         with st.popover(_("Filter"), icon=":material/filter_alt:"):
             chosen = rows_chosen(spec, rows, run.run_id)
         is_whole = st.toggle(_("All columns"), key=f"columns-{run.run_id}")
@@ -349,6 +349,7 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
         part.assign(**{name: part[name].map(words) for name in (PREDICTED, LABEL)}),
         hide_index=True,
         height=TABLE_HEIGHT,
+        placeholder="–",
         column_order=[*outcome, *inputs, PREDICTION_ID] if is_whole else [*outcome, *inputs[:2]],
         column_config={
             ROW_KEY: spec.id,
@@ -358,15 +359,16 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
                 max_value=1,
                 format="percent",
             ),
-            PREDICTED: _("Predicted label"),
-            LABEL: _("Actual label"),
+            PREDICTED: _("Predicted class"),
+            LABEL: _("Actual class"),
             PREDICTION_ID: _("Prediction id"),
         },
     )
     every = len(chosen) == len(rows)
     kept = rows if every else rows.iloc[chosen]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.number_input(_("Page, 1 to {pages:,}", pages=pages), 1, pages, 1, key=key, width=170)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.number_input(_("Page"), 1, pages, 1, key=key, width=140, label_visibility="collapsed")
+        st.caption(n_("of {count:,} page", "of {count:,} pages", pages), width="content")
         help_text = None if every else _("The files hold the rows that pass the filters.")
         st.download_button(
             "CSV",

@@ -70,19 +70,19 @@ def live(settings: Settings, spec: ProjectSpec, version: ModelVersion, row: Row)
         predicted = live_model.probability(settings, version, row)
     except CourtsideError as error:
         fault = elements.plain(str(error))
-    label = "–"
+    called = "–"
     if predicted is not None:
-        label = positive if predicted >= version.threshold else negative
+        called = positive if predicted >= version.threshold else negative
     elements.figures(
         [
             (
-                _("Predicted probability"),
+                _("Probability of {positive}", positive=positive),
                 "–" if predicted is None else number(predicted, ".1%"),
-                _("of {positive}", positive=positive),
+                _("live, not logged"),
             ),
             (
-                _("Predicted label"),
-                label,
+                _("Predicted class"),
+                called,
                 _("{positive} from {threshold:g}", threshold=version.threshold, positive=positive),
             ),
         ]

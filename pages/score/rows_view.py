@@ -34,17 +34,20 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
 
 def form(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Draw the choice of the rows, and what is needed to score them."""
-    source = st.segmented_control(
+    line = st.container(horizontal=True, vertical_alignment="center")
+    source = line.segmented_control(
         _("Rows"),
         SOURCES,
         format_func=lambda code: scorings.source_words(spec, code),
         default="production",
         required=True,
         key="rows",
+        label_visibility="collapsed",
     )
     with elements.show_errors():
         if source == "production":
-            production_form.ask(settings, spec, served)
+            with line:
+                production_form.ask(settings, spec, served)
         elif source == "upload":
             file_form.ask_upload(settings, spec, served)
         else:

@@ -56,6 +56,8 @@ def chosen(
     if last.run_id not in titles:
         titles = {last.run_id: _("The newest"), **titles}
     if len(titles) == 1:
+        if not one_row:
+            st.caption(titles[last.run_id], width="content")
         return last
     run_id = st.selectbox(
         _("Scoring"),

@@ -16,7 +16,7 @@ CHOSEN: tuple[tuple[str, str, str, Any], ...] = (
     ("monitor", "number_input", "false-alarms", 2.5),
     ("retrain", "radio", "strategy", "calendar"),
     ("replay", "number_input", "k", 3),
-    ("predictions", "text_input", "search", "17"),
+    ("score?view=log", "text_input", "search", "17"),
     ("serve", "number_input", "serve-port", 5999),
     ("explain", "button_group", "rows", 500),
     ("alerts", "text_input", "channel-webhook", "https://example.org/hook"),
@@ -28,16 +28,25 @@ def widget(app: AppTest, kind: str, key: str) -> Any:
     return getattr(app, kind)(key=key)
 
 
+def go_back(app: AppTest, page: str, view: str) -> None:
+    """Open a page again, at a view by a link to it."""
+    app.switch_page(f"pages/{page}/page.py")
+    if view:
+        app.query_params["view"] = view
+    app.run()
+    assert not app.exception
+
+
 @pytest.mark.parametrize(("page", "kind", "key", "value"), CHOSEN)
 def test_a_value_survives_a_visit_to_another_page(
     lived, open_page: OpenPage, page: str, kind: str, key: str, value: Any
 ) -> None:
-    app = open_page(lived.settings, page)
+    page, _, view = page.partition("?view=")
+    app = open_page(lived.settings, page, **({"view": view} if view else {}))
     assert widget(app, kind, key).value != value
     widget(app, kind, key).set_value(value).run()
-    for other in ("runs", page):
-        app.switch_page(f"pages/{other}/page.py").run()
-        assert not app.exception
+    app.switch_page("pages/runs/page.py").run()
+    go_back(app, page, view)
     assert widget(app, kind, key).value == value
     # the kept value does not override the person: the next change stays
     app.run()
@@ -61,15 +70,15 @@ def test_two_pages_with_the_same_key_do_not_share_a_value(lived, open_page: Open
 def test_a_chosen_file_survives_and_can_be_removed(
     lived, open_page: OpenPage, text_of, press
 ) -> None:
-    app = open_page(lived.settings, "predictions")
+    app = open_page(lived.settings, "score", view="labels")
     app.file_uploader(key="labels").set_value(("l.csv", b"shot_id,label\n1,1\n", "text/csv")).run()
     assert "`l.csv` is read with commas" in text_of(app)
-    for other in ("runs", "predictions"):
-        app.switch_page(f"pages/{other}/page.py").run()
+    app.switch_page("pages/runs/page.py").run()
+    go_back(app, "score", "labels")
     assert "Chosen before: **l.csv**" in text_of(app)
     assert "`l.csv` is read with commas" in text_of(app)
     app = press(app, "Remove")
     assert "l.csv" not in text_of(app)
     app.switch_page("pages/runs/page.py").run()
-    app.switch_page("pages/predictions/page.py").run()
+    go_back(app, "score", "labels")
     assert "l.csv" not in text_of(app)

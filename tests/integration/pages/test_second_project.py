@@ -36,7 +36,6 @@ PAGES = (
     "explain",
     "serve",
     "score",
-    "predictions",
     "monitor",
     "alerts",
     "retrain",
