@@ -115,8 +115,8 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     (answer,) = logged["courtside_probability"]
     # what was shown before is what the server answered
     assert live["Probability of made"] == f"{answer:.1%}"
-    threshold = model_store.require_version(copied.settings, SPEC.model, "champion").threshold
-    label = SPEC.positive if answer >= threshold else SPEC.negative
+    version = model_store.require_version(copied.settings, SPEC.model, "champion")
+    label = SPEC.positive if answer >= version.threshold else SPEC.negative
     assert live["Predicted class"] == label
     text = text_of(app)
     assert f"**{answer:.1%}** made, predicted **{label}**" in text
@@ -136,7 +136,7 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     assert len(cells) == len(court_map.grid())
     # the court above shows the same map
     assert "Every place on the court" not in text_of(app)
-    app.number_input(key=f"one-{explained.params['model_run']}-period").set_value(4).run()
+    app.number_input(key=f"one-{version.run_id}-period").set_value(4).run()
     assert "Every place on the court" in text_of(app)
     app = press(app, "Made")
     assert not app.exception
