@@ -57,7 +57,9 @@ def chosen(
         titles = {last.run_id: _("The newest"), **titles}
     if len(titles) == 1:
         if not one_row:
-            st.caption(titles[last.run_id], width="content")
+            when = elements.ago(last.ended or last.started)
+            version = last.params["version"]
+            st.caption(_("Version {version}, {when}", version=version, when=when), width="content")
         return last
     run_id = st.selectbox(
         _("Scoring"),

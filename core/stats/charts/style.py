@@ -266,7 +266,11 @@ def rule_label(value: float, text: str, *, line: int = 0) -> alt.Chart:
 
     base = alt.Chart(pd.DataFrame({"value": [value], "text": [text]}))
     mark = base.mark_text(
-        align="left" if value <= 0.6 else "right", baseline="bottom", fontSize=12, tooltip=None
+        align="left" if value <= 0.6 else "right",
+        baseline="bottom",
+        fontSize=12,
+        tooltip=None,
+        color="currentColor",
     )
     drawn: alt.Chart = mark.encode(
         x=alt.X("value:Q"), y=alt.value(-3 - 15 * line), text=alt.Text("text:N")
