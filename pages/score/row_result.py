@@ -44,14 +44,6 @@ def show(
                 ),
                 width="content",
             )
-            st.caption(
-                _(
-                    "Version {version}, {when}",
-                    version=version.version,
-                    when=elements.ago(run.ended or run.started),
-                ),
-                width="content",
-            )
             if run.is_sample:
                 elements.sample_badge()
             details(run, str(first.get(PREDICTION_ID, "")))

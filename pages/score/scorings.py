@@ -56,10 +56,9 @@ def chosen(
     if last.run_id not in titles:
         titles = {last.run_id: _("The newest"), **titles}
     if len(titles) == 1:
-        if not one_row:
-            when = elements.ago(last.ended or last.started)
-            version = last.params["version"]
-            st.caption(_("Version {version}, {when}", version=version, when=when), width="content")
+        when = elements.ago(last.ended or last.started)
+        version = last.params["version"]
+        st.caption(_("Version {version}, {when}", version=version, when=when), width="content")
         return last
     run_id = st.selectbox(
         _("Scoring"),
