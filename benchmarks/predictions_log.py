@@ -61,7 +61,7 @@ def main() -> None:
             begun = time.perf_counter()
             query()
             print(f"{name}: {(time.perf_counter() - begun) * 1000:,.0f} ms")
-        time_pages(settings, ["predictions"])
+        time_pages(settings, ["score?view=log"])
 
 
 def answer(first: int, rows: int, *, single: bool = False) -> predictions.Answer:

@@ -195,14 +195,15 @@ STEPS: tuple[Step, ...] = (
         artifacts.SCORE,
         ("label", "monitor"),
         "operation",
+        view="rows",
     ),
     Step(
         "label",
         "RecepcaoRotulos",
         "scoring",
-        "predictions",
-        Message("Predictions"),
-        "receipt_long",
+        "score",
+        Message("Labels"),
+        "new_label",
         "import the labels of predictions",
         Message(
             "Imports the outcomes of predictions as they become known, and joins them to the "
@@ -212,6 +213,7 @@ STEPS: tuple[Step, ...] = (
         artifacts.LABEL,
         ("monitor",),
         "operation",
+        view="labels",
     ),
     Step(
         "monitor",

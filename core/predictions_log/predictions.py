@@ -5,7 +5,7 @@ A prediction's id is its request's id and its position among the request's rows:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -205,7 +205,12 @@ def _file(path: str) -> pd.DataFrame:
 
 
 def scorings(
-    settings: Settings, *, run_id: str | None = None, min_rows: int = 1, limit: int = 50
+    settings: Settings,
+    *,
+    run_id: str | None = None,
+    sources: Sequence[str] | None = None,
+    min_rows: int = 1,
+    limit: int = 50,
 ) -> list[Scoring]:
     """Return the project's scoring runs in the log, newest first.
 
@@ -213,6 +218,8 @@ def scorings(
     ----------
     run_id : str, optional
         Only this one.
+    sources : sequence of str, optional
+        Only those of these sources, as the log names them.
     min_rows : int
         Only those with at least this many rows.
 
@@ -232,6 +239,8 @@ def scorings(
     query = query.where(table.rows >= min_rows, table.scope.in_(log_store.scopes(settings.project)))
     if run_id is not None:
         query = query.where(table.run_id == run_id)
+    if sources is not None:
+        query = query.where(table.source.in_(sources))
     query = query.order_by(table.scored_at.desc()).limit(limit)
     with log_store.reading(settings) as connection:
         rows = connection.execute(query).mappings()

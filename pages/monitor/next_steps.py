@@ -22,7 +22,7 @@ HALF = 640
 FIGURES = ("probability", "psi", "reliability", "slices")
 SLICE_COLUMNS = ("column", "value", "rows", "base_rate", "mean_probability", "gap", "low", "high")
 LINKS = {
-    "labels": ("pages/predictions/page.py", Message("Bring labels"), ":material/label:"),
+    "labels": ("pages/score/page.py", Message("Bring labels"), ":material/label:"),
     "score": ("pages/score/page.py", Message("Score more rows"), ":material/target:"),
     "retrain": ("pages/retrain/page.py", Message("Go to Retrain"), ":material/autorenew:"),
     "prepare": ("pages/data/page.py", Message("Choose other rows"), ":material/filter_alt:"),

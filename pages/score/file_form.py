@@ -18,6 +18,7 @@ from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
 from core.scoring import batches, score
 from core.serving import server
+from pages.score import serving_choice
 from pages.shared import csv_format, elements, uploads
 
 # From here on the result is the file only: browsing that many rows is slow.
@@ -72,14 +73,17 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
     csv_format.describe(staged.name, head.dialect)
     written = csv_format.ask("upload", None) if head.dialect is not None else {}
     mapping = columns(settings, spec, served, head.columns, first, head.rows)
-    way = choose_way(settings, head.rows, ("endpoint", "in_process"))
-    keep = choose_keep("upload")
+    left, right = elements.side_by_side()
+    with left:
+        way = choose_way(settings, head.rows, ("endpoint", "in_process"))
+    with right:
+        keep = choose_keep("upload")
     if st.button(
         _("Score"),
         type="primary",
         icon=":material/target:",
         key="score-upload",
-        disabled=mapping is None,
+        disabled=mapping is None or serving_choice.is_scoring(settings),
     ):
         elements.submit(
             settings,
@@ -97,13 +101,14 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
 
 def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Draw the input of a path or an address, and the button that scores it."""
-    path = st.text_input(
+    left, right = elements.side_by_side()
+    path = left.text_input(
         _("File, folder or address"),
         key="path",
         placeholder=_("/data/rows.parquet or s3://bucket/rows"),
         help=_("On the app's machine, or any storage that fsspec supports."),
     ).strip()
-    destination = st.text_input(
+    destination = right.text_input(
         _("Where the result goes"),
         key="destination",
         placeholder=_("Empty: a folder of its own in data/07_model_output"),
@@ -135,16 +140,19 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
             peek.clear()
             st.session_state["looked-at"] = path
             st.rerun()
-    way = choose_way(settings, MANY_ROWS + 1, tuple(WAYS))
-    keep = None if way == "dask" else choose_keep("path")
-    if way == "dask":
-        cluster(settings)
+    left, right = elements.side_by_side()
+    with left:
+        way = choose_way(settings, MANY_ROWS + 1, tuple(WAYS))
+    with right:
+        keep = None if way == "dask" else choose_keep("path")
+        if way == "dask":
+            cluster(settings)
     if st.button(
         _("Score"),
         type="primary",
         icon=":material/target:",
         key="score-path",
-        disabled=mapping is None,
+        disabled=mapping is None or serving_choice.is_scoring(settings),
     ):
         if not path:
             st.error(_("No path given. Type a path or an address above."))

@@ -1,4 +1,4 @@
-"""Scoring of the production rows with one button, as the brief asks."""
+"""Scoring of the production rows with one button."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from core.platform.messages import _
 from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.serving import server
+from pages.score import serving_choice
 from pages.shared import elements
 
 
 def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Describe the production rows, and score them on request."""
     if snapshots.current(settings) is None:
-        st.info(_("There is no raw data yet. Acquire it on the Data page first."))
+        st.info(_("No raw data yet. Acquire it first."))
         elements.step_link("acquire", _("Go to Acquire"))
         return
-    st.caption(
-        _(
+    if st.button(
+        _("Score"),
+        type="primary",
+        icon=":material/target:",
+        key="score-production",
+        disabled=serving_choice.is_scoring(settings),
+        help=_(
             "All rows of the raw data with `{column} = {value}`, with and without label. Those "
             "with a label show whether the model fits them.",
             column=spec.rows.column,
             value=spec.rows.production,
-        )
-    )
-    if st.button(_("Score"), type="primary", icon=":material/target:", key="score-production"):
+        ),
+    ):
         elements.submit(settings, "score", score.Options, source="production", port=served.port)
+    st.caption(serving_choice.named(served), width="content")

@@ -1,4 +1,4 @@
-"""The result of scoring many rows: Monitor's verdict, metrics and rows."""
+"""The result of scoring many rows: figures, distribution, and the rows themselves."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ from core.stats import metrics
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.check import THRESHOLD_TODO
+from pages.score import scorings
 from pages.shared import elements, report_view
 
 PAGE_ROWS = 100
+TABLE_HEIGHT = 285
 # rows left out that are shown
 LISTED = 1000
 ORDERS = {
@@ -43,14 +45,16 @@ KNOWN = {
 }
 
 
-def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Show the result of a finished scoring of many rows."""
-    verdict(settings, run)
+def show(settings: Settings, spec: ProjectSpec, last: tracking.RunInfo) -> None:
+    """Show the result of the newest scoring of many rows, or of an earlier one by choice."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(_("Result"), anchor=False, width="content")
+        run = scorings.chosen(settings, spec, last, one_row=False)
+        if run.is_sample:
+            elements.sample_badge()
+        verdict(settings, run)
+        details(spec, run)
     figures(settings, spec, run)
-    with st.container(horizontal=True):
-        elements.run_link(run.run_id, "PipelineAplicacao")
-        if model_run := ScoringRun.of(run).model_run:
-            elements.run_link(model_run, _("Model from"))
     left_out(settings, run)
     name = score.output_name(run.params["source"], run.run_id, is_sample=run.is_sample)
     try:
@@ -64,6 +68,21 @@ def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     answers(spec, run, rows, name)
 
 
+def details(spec: ProjectSpec, run: tracking.RunInfo) -> None:
+    """Draw the runs of a scoring and its speed, on request."""
+    with st.popover(_("Details"), type="tertiary"):
+        st.markdown(
+            _(
+                "{source}, version {version}",
+                source=scorings.source_words(spec, run.params["source"]),
+                version=run.params["version"],
+            )
+        )
+        elements.run_link(run.run_id, "PipelineAplicacao")
+        if model_run := ScoringRun.of(run).model_run:
+            elements.run_link(model_run, _("Model from"))
+
+
 @st.cache_resource(show_spinner=False, max_entries=4)
 def read(path: str) -> pd.DataFrame:
     """Return the rows of a scoring; do not modify them: all sessions share them."""
@@ -71,14 +90,16 @@ def read(path: str) -> pd.DataFrame:
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def density(path: str, threshold: float, language: str) -> Any:
+def density(path: str, threshold: float, base_rate: float | None, language: str) -> Any:
     """Return the chart of a scoring's probabilities in a language; its file is immutable."""
     rows = read(path)[[PROBABILITY]]
-    return drift_charts.probability_density(rows.assign(set=_("scored")), threshold=threshold)
+    return drift_charts.probability_density(
+        rows.assign(set="current"), threshold=threshold, base_rate=base_rate
+    )
 
 
 def verdict(settings: Settings, run: tracking.RunInfo) -> None:
-    """Show Monitor's verdict on these rows, or a link to get one: there is no other judgement."""
+    """Link to Monitor's verdict on these rows, or to where one is made."""
     scoring = ScoringRun.of(run).scoring or run.run_id
     reports = tracking.runs(
         settings,
@@ -88,35 +109,23 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
         matching=["params.scored_by = " + repr(scoring)],
     )
     if reports:
-        monitored, report = reports[0], ReportRun.of(reports[0])
-        draw, icon = report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])
-        draw(
-            _(
-                "**{title}** (Monitor, {when})",
-                title=elements.plain(elements.words(report.verdict_title)),
-                when=elements.ago(monitored.started),
-            ),
-            icon=icon,
+        report = ReportRun.of(reports[0])
+        elements.step_link(
+            "monitor",
+            _("Monitor: {title}", title=elements.plain(elements.words(report.verdict_title))),
+            icon=report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])[1],
+            report=reports[0].run_id,
         )
-        st.page_link(
-            "pages/monitor/page.py",
-            label=_("See the report"),
-            icon=":material/arrow_forward:",
-            query_params={"report": monitored.run_id},
-        )
-        return
-    if run.metrics["rows_scored"] < monitor.MIN_ROWS:
-        st.info(
+    elif run.metrics["rows_scored"] < monitor.MIN_ROWS:
+        st.caption(
             _("Too few rows for Monitor, which compares {rows:,} or more.", rows=monitor.MIN_ROWS)
         )
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(_("Monitor checks whether the model fits these rows."), width="content")
-        st.page_link(
-            "pages/monitor/page.py",
-            label=_("Monitor these rows"),
+    else:
+        elements.step_link(
+            "monitor",
+            _("Monitor these rows: does the model fit them?"),
             icon=":material/monitor_heart:",
-            query_params={"scoring": scoring},
+            scoring=scoring,
         )
 
 
@@ -127,10 +136,12 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
     test = trained.metrics if trained else {}
     out = of.get("rows_skipped", 0) + of.get("rows_rejected", 0)
     base_rate = of.get(f"base_rate_{source}")
-    shown = [
+    rows, reached = of["rows_scored"], of["predicted_positive"]
+    positive = project.words(spec.positive)
+    shown: list[tuple[Words, Words, Words]] = [
         (
             _("Rows scored"),
-            number(of["rows_scored"], ",.0f"),
+            number(rows, ",.0f"),
             _(
                 "{labelled:,.0f} with label, {left_out:,.0f} left out",
                 labelled=of["rows_labelled"],
@@ -140,15 +151,17 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
         (
             _("Mean probability"),
             number(of["probability_mean"], ".1%"),
-            _(
-                "{rows:,.0f} predicted {positive}",
-                rows=of["predicted_positive"],
-                positive=project.words(spec.positive),
-            )
-            if base_rate is None
-            else _("{base_rate:.1%} observed", base_rate=base_rate),
+            "" if base_rate is None else _("{base_rate:.1%} observed", base_rate=base_rate),
+        ),
+        (
+            _("Predicted {label}", label=positive),
+            number(reached, ",.0f"),
+            _("{share:.1%} of the rows", share=reached / rows) if rows else "",
         ),
     ]
+    if of.get("rows_per_second"):
+        speed = _("{rows:,.0f} rows/s", rows=of["rows_per_second"])
+        shown.append((_("Speed"), speed, _("reading included")))
     if base_rate is not None:
         shown += [
             (
@@ -161,11 +174,8 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
                     elements.metric_text(test, f"{name}_test", digits),
                 ),
             )
-            for name, digits in (("log_loss", 4), ("f1", 3), ("roc_auc", 3), ("skill", 4))
+            for name, digits in (("log_loss", 4), ("roc_auc", 3), ("f1", 3), ("skill", 4))
         ]
-    if of.get("rows_per_second"):
-        speed = _("{rows:,.0f} rows/s", rows=of["rows_per_second"])
-        shown.append((_("Speed"), speed, _("reading included")))
     elements.figures(shown)
     if base_rate is not None:
         caution(spec, run, base_rate, test)
@@ -175,9 +185,9 @@ def _beside(of: dict[str, float], name: str, digits: int, test: str) -> str:
     """Return the interval of a metric, if it has one, and its value on the test set."""
     low, high = of.get(f"{name}_low"), of.get(f"{name}_high")
     if low is None or high is None:
-        return _("{test} on the test set", test=test)
+        return _("test set {test}", test=test)
     return _(
-        "{low} to {high}; {test} on the test set",
+        "{low}–{high}; test {test}",
         low=number(low, f".{digits}f"),
         high=number(high, f".{digits}f"),
         test=test,
@@ -187,7 +197,7 @@ def _beside(of: dict[str, float], name: str, digits: int, test: str) -> str:
 def caution(
     spec: ProjectSpec, run: tracking.RunInfo, base_rate: float, test: dict[str, float]
 ) -> None:
-    """State what log loss and F1 alone would hide."""
+    """State what F1 alone would hide; what log loss would hide is in its tooltip."""
     of, source = run.metrics, run.params["source"]
     positive, negative = project.words(spec.positive), project.words(spec.negative)
     facts: list[Words] = []
@@ -217,14 +227,15 @@ def caution(
                 positive=positive,
             )
         )
+    of_loss: list[Words] = []
     loss, known = of[f"log_loss_{source}"], test.get("log_loss_test")
     base = metrics.base_rate_log_loss(base_rate)
     if base == base:
-        facts.append(
+        of_loss.append(
             Message("Always predicting the base rate has a log loss of {base:.4f} here.", base=base)
         )
     if known is not None and loss < known and base_rate < test.get("base_rate_test", 0.0):
-        facts.append(
+        of_loss.append(
             Message(
                 "Lower log loss than on the test set ({test:.4f}) is not an improvement: "
                 "{positive} is rarer here ({base_rate:.1%} against {base_rate_test:.1%}). Skill "
@@ -235,7 +246,10 @@ def caution(
                 base_rate_test=test["base_rate_test"],
             )
         )
-    st.caption(str(sentences(*facts)))
+    if not facts:
+        facts, of_loss = of_loss[-1:], of_loss[:-1]
+    if facts:
+        st.caption(str(sentences(*facts)), help=str(sentences(*of_loss)) if of_loss else None)
 
 
 def left_out(settings: Settings, run: tracking.RunInfo) -> None:
@@ -250,31 +264,32 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
             count,
         )
     )
-    with suppress(NotReadyError):
-        stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
-        rejected = stored.assign(reason=stored["reason"].map(elements.words))
-        st.dataframe(
-            rejected.head(LISTED),
-            hide_index=True,
-            height=240,
-            column_config={
-                "row": _("Row"),
-                "column": _("Column"),
-                "value": _("Value"),
-                "reason": _("Reason"),
-            },
-        )
-        counted = Message("Rows are counted from 0, as in the file below its header.")
-        more = Message("The first {rows:,} are shown; the file has them all.", rows=LISTED)
-        st.caption(str(sentences(counted, more if len(rejected) > LISTED else "")))
-        st.download_button(
-            _("Rows left out (CSV)"),
-            lambda: export.csv(rejected),
-            on_click="ignore",
-            file_name=f"left_out_{run.run_id[:12]}.csv",
-            icon=":material/download:",
-        )
-    with st.expander(_("Checks of all rows")):
+    with st.expander(_("Rows left out ({rows:,})", rows=count)):
+        with suppress(NotReadyError):
+            stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
+            rejected = stored.assign(reason=stored["reason"].map(elements.words))
+            st.dataframe(
+                rejected.head(LISTED),
+                hide_index=True,
+                height=240,
+                column_config={
+                    "row": _("Row"),
+                    "column": _("Column"),
+                    "value": _("Value"),
+                    "reason": _("Reason"),
+                },
+            )
+            counted = Message("Rows are counted from 0, as in the file below its header.")
+            more = Message("The first {rows:,} are shown; the file has them all.", rows=LISTED)
+            st.caption(str(sentences(counted, more if len(rejected) > LISTED else "")))
+            st.download_button(
+                _("Rows left out (CSV)"),
+                lambda: export.csv(rejected),
+                on_click="ignore",
+                file_name=f"left_out_{run.run_id[:12]}.csv",
+                icon=":material/download:",
+            )
+        st.markdown(_("**Checks of all rows**"))
         elements.validation(settings, run.run_id)
 
 
@@ -283,14 +298,21 @@ def charts(
 ) -> None:
     """Draw the probabilities and, with labels, the confusion matrix."""
     version = model_store.require_version(settings, run.params["model"], run.params["version"])
+    base_rate = run.metrics.get(f"base_rate_{run.params['source']}")
     left, right = elements.side_by_side()
     with left:
-        st.markdown(_("**Probabilities**"))
-        elements.chart(density(path, version.threshold, current()))
+        st.markdown(_("**How are the predicted probabilities distributed?**"))
+        elements.chart(density(path, version.threshold, base_rate, current()))
     known = rows[LABEL].notna().to_numpy()
     if known.any():
         with right:
-            st.markdown(_("**Rows with label: {rows:,}**", rows=int(known.sum())))
+            st.markdown(
+                n_(
+                    "**Is the predicted class right?** {count:,} row with label",
+                    "**Is the predicted class right?** {count:,} rows with label",
+                    int(known.sum()),
+                )
+            )
             table = metrics.confusion(
                 rows[LABEL].to_numpy()[known].astype(int),
                 rows[PROBABILITY].to_numpy()[known],
@@ -307,30 +329,28 @@ def charts(
 
 def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: str) -> None:
     """Show the filtered rows page by page, and offer them as files."""
-    st.markdown(_("**Predictions**"))
-    chosen = rows_chosen(spec, rows, run.run_id)
-    pages = max(1, -(-len(chosen) // PAGE_ROWS))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        # keyed by the filter: another selection starts on its first page
-        filter_key = hashlib.sha256(chosen.tobytes()).hexdigest()[:12]
-        page = st.number_input(
-            _("Page, 1 to {pages:,}", pages=pages),
-            1,
-            pages,
-            1,
-            key=f"page-{run.run_id}-{filter_key}",
-            width=170,
-        )
-        st.markdown(
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(_("**Predictions**"), width="content")
+        with st.popover(_("Filter"), icon=":material/filter_alt:"):
+            chosen = rows_chosen(spec, rows, run.run_id)
+        is_whole = st.toggle(_("All columns"), key=f"columns-{run.run_id}")
+        st.caption(
             _("{shown:,} of {rows:,} rows", shown=len(chosen), rows=len(rows)), width="content"
         )
+    pages = max(1, -(-len(chosen) // PAGE_ROWS))
+    # keyed by the filter: another selection starts on its first page
+    key = f"page-{run.run_id}-{hashlib.sha256(chosen.tobytes()).hexdigest()[:12]}"
+    page = min(max(int(st.session_state.get(key) or 1), 1), pages)
     part = rows.iloc[chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]
     words = _labels(spec)
     inputs = [column for column in rows.columns if column in spec.columns]
+    outcome = [ROW_KEY, PROBABILITY, PREDICTED, LABEL]
     st.dataframe(
         part.assign(**{name: part[name].map(words) for name in (PREDICTED, LABEL)}),
         hide_index=True,
-        column_order=[ROW_KEY, PROBABILITY, PREDICTED, LABEL, *inputs, PREDICTION_ID],
+        height=TABLE_HEIGHT,
+        placeholder="–",
+        column_order=[*outcome, *inputs, PREDICTION_ID] if is_whole else [*outcome, *inputs[:2]],
         column_config={
             ROW_KEY: spec.id,
             PROBABILITY: st.column_config.ProgressColumn(
@@ -339,20 +359,24 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
                 max_value=1,
                 format="percent",
             ),
-            PREDICTED: _("Predicted label"),
-            LABEL: _("Actual label"),
+            PREDICTED: _("Predicted class"),
+            LABEL: _("Actual class"),
             PREDICTION_ID: _("Prediction id"),
         },
     )
     every = len(chosen) == len(rows)
     kept = rows if every else rows.iloc[chosen]
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.number_input(_("Page"), 1, pages, 1, key=key, width=140, label_visibility="collapsed")
+        st.caption(n_("of {count:,} page", "of {count:,} pages", pages), width="content")
+        help_text = None if every else _("The files hold the rows that pass the filters.")
         st.download_button(
             "CSV",
             lambda: export.csv(kept),
             file_name=f"{name}.csv",
             icon=":material/download:",
             on_click="ignore",
+            help=help_text,
         )
         st.download_button(
             _("Parquet"),
@@ -360,9 +384,8 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
             file_name=f"{name}.parquet",
             icon=":material/download:",
             on_click="ignore",
+            help=help_text,
         )
-    if not every:
-        st.caption(_("The files hold the rows that pass the filters."))
 
 
 def _labels(spec: ProjectSpec) -> dict[int, str]:
@@ -371,34 +394,19 @@ def _labels(spec: ProjectSpec) -> dict[int, str]:
 
 def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarray:
     """Draw the filters, and return the positions of the matching rows, in the selected order."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        low, high = st.slider(
-            _("Probability (%)"), 0, 100, (0, 100), key=f"between-{run_id}", width=230
-        )
-        called = st.pills(
-            _("Predicted"),
-            [1, 0],
-            format_func=_labels(spec).__getitem__,
-            key=f"called-{run_id}",
-            width="content",
-        )
-        known = st.pills(
-            _("Label"),
-            list(KNOWN),
-            format_func=lambda code: str(KNOWN[code]),
-            key=f"known-{run_id}",
-            width="content",
-        )
-        order = st.selectbox(
-            _("Order"),
-            list(ORDERS),
-            format_func=lambda code: str(ORDERS[code]),
-            key=f"order-{run_id}",
-            width=150,
-        )
-        sought = st.text_input(
-            _("{id} or prediction id contains", id=spec.id), key=f"sought-{run_id}", width=230
-        ).strip()
+    low, high = st.slider(_("Probability (%)"), 0, 100, (0, 100), key=f"between-{run_id}")
+    called = st.pills(
+        _("Predicted"), [1, 0], format_func=_labels(spec).__getitem__, key=f"called-{run_id}"
+    )
+    known = st.pills(
+        _("Label"), list(KNOWN), format_func=lambda code: str(KNOWN[code]), key=f"known-{run_id}"
+    )
+    order = st.selectbox(
+        _("Order"), list(ORDERS), format_func=lambda code: str(ORDERS[code]), key=f"order-{run_id}"
+    )
+    sought = st.text_input(
+        _("{id} or prediction id contains", id=spec.id), key=f"sought-{run_id}"
+    ).strip()
     probability = rows[PROBABILITY].to_numpy(dtype=float)
     predicted, label = rows[PREDICTED].to_numpy(), rows[LABEL].to_numpy(dtype=float)
     keep = (probability >= low / 100) & (probability <= high / 100)

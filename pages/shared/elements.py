@@ -68,7 +68,6 @@ PAGES: dict[str, tuple[Words, str]] = {
     "registry": (Message("Registry"), "inventory_2"),
     "serve": (Message("Serve"), "dns"),
     "score": (Message("Score"), "target"),
-    "predictions": (Message("Predictions"), "table_view"),
     "monitor": (Message("Monitor"), "monitoring"),
     "alerts": (Message("Alerts"), "notifications"),
     "retrain": (Message("Retrain"), "autorenew"),

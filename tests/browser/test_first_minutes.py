@@ -86,8 +86,8 @@ def test_a_link_to_a_page_shows_no_names_of_files_before_the_app_has_run(
     """In every frame from the first on, in the first session since the start."""
     page = window.context.new_page()
     page.add_init_script(LINKS)
-    page.goto(f"{app}/predictions")
-    heading = page.get_by_role("heading", name="Predictions", exact=True, level=1)
+    page.goto(f"{app}/score?view=log")
+    heading = page.get_by_role("heading", name="Score", exact=True, level=1)
     heading.wait_for(timeout=PATIENCE_MS)
     # the name of an icon stands before that of its page
     titles = {link.split("\n")[-1] for link in page.evaluate("() => [...window.linked]")}

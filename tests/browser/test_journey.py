@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.browser.driving import PATIENCE_MS, figure, go, keep, press, view
+from tests.browser.driving import PATIENCE_MS, figure, go, keep, press, settle, view
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
@@ -52,6 +52,8 @@ def journey(page) -> dict[str, str]:
     keep(page, "5-serve")
 
     go(page, "Score")
+    page.get_by_test_id("stMain").get_by_role("radio", name="Many rows").click()
+    settle(page)
     press(page, "Score")
     shown["scored"] = figure(page, "Rows scored")
     shown["log_loss_production"] = figure(page, "Log loss")

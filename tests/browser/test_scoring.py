@@ -35,7 +35,6 @@ def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -
     press(page, "Start")
     expect(page.get_by_text(re.compile("answering$")).first).to_be_visible(timeout=PATIENCE_MS)
     go(page, "Score")
-    page.get_by_test_id("stMain").get_by_role("radio", name="On the court").click()
     distance = page.get_by_role("spinbutton", name="shot_distance")
     court = page.get_by_test_id("stVegaLiteChart").first
     expect(court.locator("canvas, svg").first).to_be_visible(timeout=PATIENCE_MS)
@@ -45,9 +44,12 @@ def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -
     # the centre circle, where no row of a development set lies
     court.click(position={"x": 220, "y": 40})
     expect(distance).not_to_have_value(before)
+    # before anything is sent
+    assert figure(page, "Probability of made").endswith("%")
     press(page, "Score")
-    assert figure(page, "Probability").endswith("%")
-    reasons = page.get_by_text("From the mean prediction to this row")
+    why = page.get_by_text("What drives this prediction?")
+    why.click(timeout=PATIENCE_MS)
+    reasons = page.get_by_text("What moves it away from the mean prediction?")
     expect(reasons).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("the prediction is extrapolated").first).to_be_visible()
     keep(page, "score-court")

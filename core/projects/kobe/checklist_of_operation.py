@@ -113,9 +113,9 @@ def lines(facts: Facts) -> list[Line]:
             "10.2",
             _("Revalidation in operation, by control samples that people label."),
             _revalidated,
-            "predictions",
+            "score",
             _(
-                "Import a file with at least {labels} labels on the page Predictions.",
+                "Import a file with at least {labels} labels on the page Score.",
                 labels=CONTROL_ROWS,
             ),
         ),

@@ -61,6 +61,11 @@ def _histogram(
     )
     y = style.share_y("share:Q", y_title, stack=None)
     color = style.pair("set:N", _("Set"), roles)
+    dashes = style.dashes("set:N", _("Set"), list(roles))
+    # a single set needs no legend: the title of the chart names it
+    names = [alt.Tooltip("set:N", title=_("Set"))]
+    if len(roles) == 1:
+        color.legend, dashes.legend, names = None, None, []
     bars = (
         alt.Chart(table)
         .mark_bar(opacity=0.25, binSpacing=0)
@@ -70,7 +75,7 @@ def _histogram(
             y=y,
             color=color,
             tooltip=[
-                alt.Tooltip("set:N", title=_("Set")),
+                *names,
                 alt.Tooltip("start:Q", title=_("From"), format=".5~g"),
                 alt.Tooltip("end:Q", title=_("To below"), format=".5~g"),
                 alt.Tooltip("share:Q", title=_("Share of rows"), format=".1%"),
@@ -80,7 +85,6 @@ def _histogram(
     )
     line = alt.Chart(outline).mark_line(interpolate="step-after", strokeWidth=2, tooltip=None)
     unbinned = alt.X("start:Q", title=axis_title)
-    dashes = style.dashes("set:N", _("Set"), list(roles))
     return [bars, line.encode(x=unbinned, y=y, color=color, strokeDash=dashes)]
 
 

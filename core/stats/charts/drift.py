@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def probability_density(
-    frame: pd.DataFrame, *, threshold: float | None = None, bins: int = 40, title: str | None = None
+    frame: pd.DataFrame,
+    *,
+    threshold: float | None = None,
+    base_rate: float | None = None,
+    bins: int = 40,
+    title: str | None = None,
 ) -> alt.LayerChart:
     """Plot the distribution of the predicted probability in each set, as shares of its rows.
 
@@ -25,8 +30,8 @@ def probability_density(
     ----------
     frame : DataFrame
         Columns `set` (at most two names; the first is the reference) and `own_columns.PROBABILITY`.
-    threshold : float, optional
-        Drawn as a rule.
+    threshold, base_rate : float, optional
+        Each drawn as a rule; labelled directly if there is one set.
 
     Examples
     --------
@@ -50,10 +55,16 @@ def probability_density(
     roles = _set_roles(table["set"].unique().tolist())
     table = table.assign(set=table["set"].map(style.set_name))
     layers = density_charts.layers(table, _("Predicted probability"), roles)
+    rules = []
     if threshold is not None:
-        layers.append(
-            style.rule("x", threshold, _("Threshold: {threshold:.2f}", threshold=threshold))
-        )
+        rules.append((threshold, _("Threshold: {threshold:.2f}", threshold=threshold)))
+    if base_rate is not None:
+        rules.append((base_rate, _("Base rate: {base_rate:.1%}", base_rate=base_rate)))
+    for place, (value, text) in enumerate(rules):
+        is_alone = len(roles) == 1
+        layers.append(style.rule("x", value, text, in_legend=not is_alone))
+        if is_alone:
+            layers.append(style.rule_label(value, text, line=place))
     return style.finish(layers, title, _("Distribution of the predicted probability"))
 
 

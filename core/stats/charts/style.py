@@ -319,3 +319,32 @@ def rule(axis: str, value: float, text: str, *, in_legend: bool = True) -> alt.C
     place = alt.X("value:Q") if axis == "x" else alt.Y("value:Q")
     drawn: alt.Chart = rule.encode(**{axis: place}, strokeDash=dash, tooltip=tooltip)
     return drawn
+
+
+def rule_label(value: float, text: str, *, line: int = 0) -> alt.Chart:
+    """Return the name of a rule across the horizontal axis, above the chart.
+
+    Parameters
+    ----------
+    line : int
+        Lines below it that are taken by the names of other rules.
+
+    Examples
+    --------
+    >>> rule_label(0.5, "Half").to_dict()["mark"]["align"]
+    'left'
+    """
+    import altair as alt
+
+    base = alt.Chart(pd.DataFrame({"value": [value], "text": [text]}))
+    mark = base.mark_text(
+        align="left" if value <= 0.6 else "right",
+        baseline="bottom",
+        fontSize=12,
+        tooltip=None,
+        color="currentColor",
+    )
+    drawn: alt.Chart = mark.encode(
+        x=alt.X("value:Q"), y=alt.value(-3 - 15 * line), text=alt.Text("text:N")
+    )
+    return drawn

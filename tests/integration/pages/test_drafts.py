@@ -17,7 +17,7 @@ CHOSEN: tuple[tuple[str, str, str, Any], ...] = (
     ("monitor", "number_input", "false-alarms", 2.5),
     ("retrain", "radio", "strategy", "calendar"),
     ("replay", "number_input", "k", 3),
-    ("predictions", "text_input", "search", "17"),
+    ("score?view=log", "text_input", "search", "17"),
     ("serve", "number_input", "serve-port", 5999),
     ("train?view=explain", "button_group", "rows", 500),
     ("alerts", "text_input", "channel-webhook", "https://example.org/hook"),
@@ -27,6 +27,15 @@ CHOSEN: tuple[tuple[str, str, str, Any], ...] = (
 
 def widget(app: AppTest, kind: str, key: str) -> Any:
     return getattr(app, kind)(key=key)
+
+
+def go_back(app: AppTest, page: str, view: str) -> None:
+    """Open a page again, at a view by a link to it."""
+    app.switch_page(f"pages/{page}/page.py")
+    if view:
+        app.query_params["view"] = view
+    app.run()
+    assert not app.exception
 
 
 @pytest.mark.parametrize(("page", "kind", "key", "value"), CHOSEN)
@@ -65,15 +74,15 @@ def test_two_pages_with_the_same_key_do_not_share_a_value(lived, open_page: Open
 def test_a_chosen_file_survives_and_can_be_removed(
     lived, open_page: OpenPage, text_of, press
 ) -> None:
-    app = open_page(lived.settings, "predictions")
+    app = open_page(lived.settings, "score", view="labels")
     app.file_uploader(key="labels").set_value(("l.csv", b"shot_id,label\n1,1\n", "text/csv")).run()
     assert "`l.csv` is read with commas" in text_of(app)
-    for other in ("runs", "predictions"):
-        app.switch_page(f"pages/{other}/page.py").run()
+    app.switch_page("pages/runs/page.py").run()
+    go_back(app, "score", "labels")
     assert "Chosen before: **l.csv**" in text_of(app)
     assert "`l.csv` is read with commas" in text_of(app)
     app = press(app, "Remove")
     assert "l.csv" not in text_of(app)
     app.switch_page("pages/runs/page.py").run()
-    app.switch_page("pages/predictions/page.py").run()
+    go_back(app, "score", "labels")
     assert "l.csv" not in text_of(app)

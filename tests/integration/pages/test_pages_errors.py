@@ -133,9 +133,9 @@ def test_score_without_raw_data_says_where_to_get_it(
     copied, open_page: Callable[..., AppTest]
 ) -> None:
     (copied.settings.data_dir / "01_raw" / "current.json").unlink()
-    app = open_page(copied.settings, "score")
+    app = open_page(copied.settings, "score", view="rows")
     assert not app.exception
-    assert any("Acquire it on the Data page first." in info.value for info in app.info)
+    assert any("No raw data yet. Acquire it first." in info.value for info in app.info)
     assert not [button for button in app.button if button.label == "Score"]
 
 

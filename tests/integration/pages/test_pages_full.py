@@ -27,10 +27,10 @@ STEP_OF = {
     "data?view=prepare": "prepare",
     "train": "train",
     "serve": "serve",
-    "score": "score",
+    "score?view=rows": "score",
     "monitor": "monitor",
 }
-CHARTS = {"data?view=explore": 7, "data?view=prepare": 3, "train": 2, "score": 1}
+CHARTS = {"data?view=explore": 7, "data?view=prepare": 3, "train": 2, "score?view=rows": 2}
 
 
 def metrics_of(app: AppTest) -> dict[str, tuple[str, str]]:
@@ -144,7 +144,7 @@ def test_serve_shows_the_server_its_model_and_how_to_call_it(
 def test_score_shows_the_figures_beside_those_of_the_test_set_and_the_rows(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(lived.settings, "score")
+    app = open_page(lived.settings, "score", view="rows")
     shown, recorded = metrics_of(app), lived.run("score").metrics
     version = model_store.require_version(lived.settings, SPEC.model, "champion")
     model = tracking.run(lived.settings, version.run_id)
@@ -161,8 +161,7 @@ def test_score_shows_the_figures_beside_those_of_the_test_set_and_the_rows(
         assert shown[label][0] == f"{recorded[f'{name}_production']:.{digits}f}"
         low, high = (recorded[f"{name}_production_{end}"] for end in ("low", "high"))
         assert shown[label][1] == (
-            f"{low:.{digits}f} to {high:.{digits}f}; "
-            f"{model.metrics[f'{name}_test']:.{digits}f} on the test set"
+            f"{low:.{digits}f}–{high:.{digits}f}; test {model.metrics[f'{name}_test']:.{digits}f}"
         )
     rows = app.dataframe[0].value
     stored = predictions.read(lived.settings, lived.run("score").run_id)
@@ -170,6 +169,8 @@ def test_score_shows_the_figures_beside_those_of_the_test_set_and_the_rows(
         rows["courtside_probability"].tolist()
         == stored["courtside_probability"].head(len(rows)).tolist()
     )
+    assert len(app.dataframe[0].proto.column_order) == 6
+    assert set(rows["courtside_predicted"]) <= {SPEC.positive, SPEC.negative}
     assert [button.label for button in app.get("download_button")] == ["CSV", "Parquet"]
 
 

@@ -1,4 +1,4 @@
-"""Predictions page: the answers, their outcomes, and labels from a file."""
+"""Predictions log and labels on Score: the answers, their outcomes, and labels from a file."""
 
 from __future__ import annotations
 
@@ -60,9 +60,11 @@ def home(module_settings: Settings) -> Settings:
 
 
 def test_an_empty_log_says_what_to_do(open_page, text_of, settings: Settings) -> None:
-    app = open_page(settings, "predictions")
+    app = open_page(settings, "score", view="log")
     assert not app.exception
     assert "No predictions yet." in text_of(app)
+    app = open_page(settings, "score", view="labels")
+    assert not app.exception
     assert app.button(key="take").label == "Import labels"
 
 
@@ -73,7 +75,7 @@ def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
     set_aside.put(settings, "schedules", "Daily", "unreadable")
     journal = gap_journal.Journal(settings)
     journal.note(time.time(), 12, is_closed=True)
-    app = open_page(settings, "predictions")
+    app = open_page(settings, "score", view="log")
     assert not app.exception
     text = text_of(app)
     assert "**1 item was set aside**" in text
@@ -83,14 +85,14 @@ def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
     nonsense.speak(monkeypatch)
     foreign = text_of(open_page(settings, "alerts", lang="pt"))
     assert nonsense.nonsense("1 item was set aside") in foreign
-    app = open_page(settings, "predictions")
+    app = open_page(settings, "score", view="log")
     [button] = [button for button in app.button if button.label == "Dismiss"]
     assert "set aside" not in text_of(button.click().run())
     assert [entry.queue for entry in set_aside.entries(settings)] == ["schedules"]
 
 
 def test_the_page_shows_counts_gaps_shadows_and_the_last_file(open_page, text_of, home) -> None:
-    app = open_page(home, "predictions")
+    app = open_page(home, "score", view="log")
     assert not app.exception
     text = text_of(app)
     assert "Predictions: 240 (since" in text
@@ -99,7 +101,11 @@ def test_the_page_shows_counts_gaps_shadows_and_the_last_file(open_page, text_of
     assert "Shadow answers: 20" in text
     assert "**17 predictions are missing in the log.**" in text
     assert "The newest 20 rows that version 1 answered and version 2" in text
-    assert "Labels that differ: 80.0% (of 20 rows)" in text
+    assert "Classes that differ: 80.0% (of 20 rows)" in text
+    app = open_page(home, "score", view="labels")
+    assert not app.exception
+    text = text_of(app)
+    assert "61 of 240 logged predictions have a label." in text
     assert "New: 60" in text
     assert "Rejected: 1" in text
     assert (
@@ -109,8 +115,24 @@ def test_the_page_shows_counts_gaps_shadows_and_the_last_file(open_page, text_of
     )
 
 
+def test_the_table_has_the_labels_in_words_and_a_latency_once_per_request(open_page, home) -> None:
+    app = open_page(home, "score", view="log")
+    app.selectbox(key="who").set_value("answers").run()
+    rows = app.dataframe[0].value
+    assert set(rows["courtside_predicted"]) == {"made", "missed"}
+    assert set(rows["courtside_label"].dropna()) <= {"made", "missed"}
+    assert rows["courtside_latency_ms"].notna().sum() == 100 // 20
+    shown = json.loads(app.dataframe[0].proto.columns)
+    assert "courtside_version" in shown
+    order = list(app.dataframe[0].proto.column_order)
+    assert len(order) == 6
+    app.toggle(key="all-columns").set_value(True).run()
+    order = list(app.dataframe[0].proto.column_order)
+    assert {"lat", "lon", "courtside_latency_ms", "courtside_prediction_id"} <= set(order)
+
+
 def test_filters_and_pages_show_every_prediction_once(open_page, press, text_of, home) -> None:
-    app = open_page(home, "predictions")
+    app = open_page(home, "score", view="log")
     app.selectbox(key="who").set_value("answers").run()
     shown: list[str] = []
     while True:
@@ -127,7 +149,7 @@ def test_filters_and_pages_show_every_prediction_once(open_page, press, text_of,
 
 
 def test_a_prediction_shows_the_history_of_its_label(open_page, text_of, home) -> None:
-    app = open_page(home, "predictions")
+    app = open_page(home, "score", view="log")
     app.selectbox(key="who").set_value("answers")
     app.text_input(key="search").set_value("220").run()
     assert not app.exception
@@ -140,11 +162,11 @@ def test_a_prediction_shows_the_history_of_its_label(open_page, text_of, home) -
 
 
 def test_a_file_of_labels_becomes_a_job(open_page, text_of, home) -> None:
-    app = open_page(home, "predictions")
+    app = open_page(home, "score", view="labels")
     app.button(key="take").click().run()
     assert "No file is chosen yet" in text_of(app)
     assert not jobs.active(home)
-    app = open_page(home, "predictions")
+    app = open_page(home, "score", view="labels")
     app.file_uploader(key="labels").set_value(("l.csv", b"shot_id,label\n1,1\n", "text/csv")).run()
     assert "`l.csv` is read with commas, decimal points, UTF-8." in text_of(app)
     first = next(table.value for table in app.dataframe if "shot_id" in table.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -73,10 +74,6 @@ def test_filters_leave_the_rows_that_they_name(rows, values, positions) -> None:
     assert filtered(rows, **values) == positions
 
 
-def on_the_court(app: AppTest) -> AppTest:
-    return app.segmented_control(key="rows").set_value("row").run()
-
-
 def log_as_its_gateway_would(settings: Settings, run: tracking.RunInfo) -> None:
     """Log the one answer of a run here; the gateway of the shared server has its own log."""
     name = score.output_name("row", run.run_id, is_sample=run.is_sample)
@@ -103,50 +100,88 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     press: Callable[[AppTest, str], AppTest],
     text_of: Callable[[AppTest], str],
 ) -> None:
-    app = on_the_court(open_page(copied.settings, "score"))
+    app = open_page(copied.settings, "score")
     assert not app.exception
-    assert "Press Score to see the map" in text_of(app)
+    live = {metric.label: metric.value for metric in app.metric}
     app = press(app, "Score")
-    submitted = {job.step: job for job in jobs.active(copied.settings)}
-    assert set(submitted) == {"score", "explain"}
-    for step, module in (("score", score), ("explain", explain)):
-        job = submitted[step]
-        assert jobs.claim(copied.settings, job.job_id)
-        module.run(copied.settings, module.Options(**job.options))
-        jobs.finish(copied.settings, job.job_id, "done", result={})
+    run_the_job(copied.settings, "score", score)
     run = tracking.last_run(copied.settings, "score")
-    explained = tracking.last_run(copied.settings, "explain")
     assert run is not None
-    assert explained is not None
     log_as_its_gateway_would(copied.settings, run)
     app.run()
     assert not app.exception
     assert not app.error
     logged = predictions.read(copied.settings, run.run_id)
     (answer,) = logged["courtside_probability"]
-    shown = {metric.label: metric.value for metric in app.metric}
-    assert shown["Probability"] == f"{answer:.1%}"
-    threshold = model_store.require_version(copied.settings, SPEC.model, "champion").threshold
-    assert shown["Predicted label"] == (SPEC.positive if answer >= threshold else SPEC.negative)
-    assert explained.metrics["probability"] == pytest.approx(answer)
+    # what was shown before is what the server answered
+    assert live["Probability of made"] == f"{answer:.1%}"
+    version = model_store.require_version(copied.settings, SPEC.model, "champion")
+    label = SPEC.positive if answer >= version.threshold else SPEC.negative
+    assert live["Predicted class"] == label
     text = text_of(app)
+    assert f"**{answer:.1%}** made, predicted **{label}**" in text
     assert logged["courtside_prediction_id"].iloc[0] in text
-    assert "Predicted probability of made here:" in text
+    # explained on request only
+    assert "What moves it" not in text
+    assert not jobs.active(copied.settings)
+    app.toggle(key=f"explain-{run.run_id}").set_value(True).run()
+    run_the_job(copied.settings, "explain", explain)
+    app.run()
+    assert not app.exception
+    explained = tracking.last_run(copied.settings, "explain")
+    assert explained is not None
+    assert explained.metrics["probability"] == pytest.approx(answer)
+    assert "What moves it away from the mean prediction?" in text_of(app)
     cells = tracking.table(copied.settings, explained.run_id, "map")
     assert len(cells) == len(court_map.grid())
+    # the court above shows the same map
+    assert "Every place on the court" not in text_of(app)
+    app.number_input(key=f"one-{version.run_id}-period").set_value(4).run()
+    assert "Every place on the court" in text_of(app)
     app = press(app, "Made")
     assert not app.exception
     assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [1.0]
     assert "Outcome: **made**" in text_of(app)
     app = press(app, "Missed")
     assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [0.0]
-    # the earlier scoring can be opened again
-    box = app.selectbox(key=f"scoring-{run.run_id}")
-    assert len(box.options) == 2
-    box.select_index(1)
-    app = app.run()
-    assert not app.exception
+    # the scoring of many rows has its own view
+    app = open_page(copied.settings, "score", view="rows")
     assert {metric.label for metric in app.metric} >= {"Rows scored", "F1", "Log loss"}
+
+
+def run_the_job(settings: Settings, step: str, module: Any) -> None:
+    """Run the one job that was submitted, as the worker would."""
+    (job,) = jobs.active(settings)
+    assert job.step == step
+    assert jobs.claim(settings, job.job_id)
+    module.run(settings, module.Options(**job.options))
+    jobs.finish(settings, job.job_id, "done", result={})
+
+
+def test_a_missing_value_has_no_live_probability(
+    lived, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    app = open_page(lived.settings, "score")
+    run_id = model_store.require_version(lived.settings, SPEC.model, "champion").run_id
+    app.number_input(key=f"one-{run_id}-period").set_value(None).run()
+    assert not app.exception
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown == {"Probability of made": "–", "Predicted class": "–"}
+    assert any("period" in warning.value for warning in app.warning)
+
+
+def test_an_earlier_scoring_can_be_opened_again(copied, open_page: Callable[..., AppTest]) -> None:
+    first = copied.run("score")
+    score.run(copied.settings, score.Options(way="in_process"))
+    newest = copied.run("score")
+    app = open_page(copied.settings, "score", view="rows")
+    box = app.selectbox(key=f"scoring-{newest.run_id}")
+    assert len(box.options) == 2
+    box.select_index(1).run()
+    assert not app.exception
+    queries = [link.proto.query_string for link in app.page_link]
+    assert f"run={first.run_id}" in queries
+    assert f"run={newest.run_id}" not in queries
 
 
 def test_columns_of_a_file_are_matched_or_asked_for(
@@ -162,7 +197,7 @@ def test_columns_of_a_file_are_matched_or_asked_for(
     frame.loc[3, "lat"] = 99.0
     content = io.BytesIO()
     frame.to_csv(content, index=False)
-    app = open_page(copied.settings, "score")
+    app = open_page(copied.settings, "score", view="rows")
     app = app.segmented_control(key="rows").set_value("upload").run()
     app.file_uploader(key="file").upload("rows.csv", content.getvalue(), "text/csv")
     app = app.run()
@@ -185,7 +220,7 @@ def test_columns_of_a_file_are_matched_or_asked_for(
 def test_a_path_without_a_name_is_refused_and_one_with_a_name_is_submitted(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(copied.settings, "score")
+    app = open_page(copied.settings, "score", view="rows")
     app = app.segmented_control(key="rows").set_value("path").run()
     app = press(app, "Score")
     assert "No path given." in app.error[0].value
@@ -211,7 +246,7 @@ def test_the_columns_of_a_path_can_be_listed_and_mapped(
     frame = pd.DataFrame({name: [1.0, 2.0] for name in columns})
     path = tmp_path / "rows.parquet"
     frame.rename(columns={"period": "quarter"}).to_parquet(path)
-    app = open_page(copied.settings, "score")
+    app = open_page(copied.settings, "score", view="rows")
     app = app.segmented_control(key="rows").set_value("path").run()
     app.text_input(key="path").set_value(str(path))
     app = press(app.run(), "Preview")
@@ -234,7 +269,7 @@ def test_an_interrupted_scoring_of_a_path_can_be_resumed(
     begun = copied.run("score").run_id
     jobs.update(copied.settings, job.job_id, run_id=begun)
     jobs.finish(copied.settings, job.job_id, "failed", error="The machine went down.")
-    app = press(open_page(copied.settings, "score"), "Resume")
+    app = press(open_page(copied.settings, "score", view="rows"), "Resume")
     assert not app.exception
     (again,) = jobs.active(copied.settings)
     assert again.options["resume"] == begun
@@ -243,19 +278,20 @@ def test_an_interrupted_scoring_of_a_path_can_be_resumed(
 def test_the_verdict_on_a_scoring_is_the_one_of_its_monitoring_report(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(lived.settings, "score")
+    app = open_page(lived.settings, "score", view="rows")
     assert not app.exception
-    title = str(loads(lived.run("monitor").tags["courtside.verdict_title"]))
-    (shown,) = [error.value for error in app.error if title in error.value]
-    assert "(Monitor, " in shown
-    assert any(link.label == "See the report" for link in app.get("page_link"))
+    assert not app.error
+    report = lived.run("monitor")
+    title = str(loads(report.tags["courtside.verdict_title"]))
+    (link,) = [link for link in app.get("page_link") if title in link.label]
+    assert link.label == f"Monitor: {title}"
+    assert f"report={report.run_id}" in link.proto.query_string
 
 
 def test_a_scoring_without_a_report_offers_to_monitor_it(
-    copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+    copied, open_page: Callable[..., AppTest]
 ) -> None:
     scored = score.run(copied.settings, score.Options(way="in_process"))
-    app = open_page(copied.settings, "score")
-    assert "Monitor checks whether the model fits these rows." in text_of(app)
-    (link,) = [link for link in app.get("page_link") if link.label == "Monitor these rows"]
-    assert link.proto.query_string == f"scoring={scored.scoring}"
+    app = open_page(copied.settings, "score", view="rows")
+    (link,) = [link for link in app.get("page_link") if "Monitor these rows" in link.label]
+    assert f"scoring={scored.scoring}" in link.proto.query_string

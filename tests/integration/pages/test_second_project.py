@@ -38,7 +38,6 @@ PAGES = (
     "registry",
     "serve",
     "score",
-    "predictions",
     "monitor",
     "alerts",
     "retrain",

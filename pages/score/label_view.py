@@ -1,0 +1,152 @@
+"""Labels: a file with the outcomes of predictions, and what became of the last one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.jobs import jobs
+from core.platform import storage, tables, tracking
+from core.platform import table_files as export
+from core.platform.config import Settings
+from core.platform.csv_dialect import Given
+from core.platform.messages import Message, _, n_, number
+from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
+from core.platform.project import ProjectSpec
+from core.predictions_log import predictions
+from core.scoring import label
+from pages.shared import csv_format, elements, set_aside_list, uploads
+
+OUTCOMES = {
+    "new": (Message("New"), Message("had no label before")),
+    "repeated": (Message("Repeated"), Message("known already")),
+    "changed": (Message("Changed"), Message("replaced an older label")),
+    "outdated": (Message("Outdated"), Message("a newer label is kept")),
+    "unmatched": (Message("Unmatched"), Message("of predictions not in the log yet; kept")),
+    "rejected": (Message("Rejected"), Message("could not be used")),
+}
+
+
+def draw(settings: Settings, spec: ProjectSpec) -> None:
+    """Draw the form of a file of labels, and the outcome of the last one."""
+    set_aside_list.draw(settings, "labels")
+    tallies = [tally for tally in predictions.tallies(settings) if not tally.is_shadow]
+    if tallies:
+        st.caption(
+            _(
+                "{known:,} of {rows:,} logged predictions have a label.",
+                known=sum(tally.labels for tally in tallies),
+                rows=sum(tally.rows for tally in tallies),
+            )
+        )
+    panel = st.container()
+    names = label.fields(spec)
+    files = uploads.ask(
+        settings,
+        _(
+            "CSV or parquet file with the column `{id}` or `{key}`, and `{target}` or `{label}`",
+            id=names[PREDICTION_ID],
+            key=spec.id,
+            target=spec.target,
+            label=names[LABEL],
+        ),
+        "labels",
+        types=["csv", "parquet"],
+    )
+    staged = files[0] if files else None
+    written = preview(settings, staged) if staged else {}
+    data = whose_keys(spec, tallies)
+    if st.button(
+        _("Import labels"),
+        type="primary",
+        icon=":material/new_label:",
+        key="take",
+        disabled=written is None or any(job.step == "label" for job in jobs.active(settings)),
+        help=_(
+            "Labels may arrive late, in any order, or before their predictions; importing a file "
+            "twice changes nothing. The newest label counts, by the column `{time}`, or by the "
+            "time of arrival without it.",
+            time=names[LABELLED_AT],
+        ),
+    ):
+        if staged is None:
+            st.error(_("No file is chosen yet. Drop one above."))
+        else:
+            values = {"upload": staged.model_dump(), "data": data, **written}
+            elements.submit(settings, "label", label.Options, **values)
+    with panel:
+        going = elements.job_panel(settings, "label")
+    elements.wait_for_store()
+    last = tracking.last_run(settings, "label")
+    # the previous file's result would be misread as that of the file being imported
+    if last is not None and not going:
+        outcome(settings, last)
+
+
+def whose_keys(spec: ProjectSpec, tallies: list[predictions.Tally]) -> str | None:
+    """Ask for the data source of a file's keys if the log holds both; None if it holds one."""
+    if len({tally.is_sample for tally in tallies}) < 2:
+        return None
+    kinds = {"real": _("Real rows"), "sample": _("Sample rows")}
+    return st.segmented_control(
+        _("Which rows does {key} identify?", key=spec.id),
+        list(kinds),
+        format_func=kinds.__getitem__,
+        default="real",
+        required=True,
+        key="whose-keys",
+        help=_(
+            "A key identifies a row within its own data only: labels of real rows never go to "
+            "predictions of the built-in sample. With a prediction_id this does not matter."
+        ),
+    )
+
+
+def preview(settings: Settings, staged: storage.Upload) -> dict[str, Any] | None:
+    """Show how a file is read; None while a question is open."""
+
+    def read(given: Given) -> tuple[tables.Head, pd.DataFrame]:
+        return csv_format.inspect(settings, staged.stored, staged.name, given)
+
+    return csv_format.preview("labels", [(staged.name, read)])
+
+
+def outcome(settings: Settings, run: tracking.RunInfo) -> None:
+    """Show what became of the labels of a file."""
+    st.markdown(
+        n_(
+            "**Last file:** {file}, {count:,} row, {when}",
+            "**Last file:** {file}, {count:,} rows, {when}",
+            int(run.metrics["rows"]),
+            file=elements.plain(run.params["file"]),
+            when=elements.ago(run.ended or run.started),
+        )
+        + elements.sample_mark(run.is_sample)
+    )
+    elements.figures(
+        [
+            (title, number(run.metrics[f"labels_{name}"], ",.0f"), note)
+            for name, (title, note) in OUTCOMES.items()
+        ]
+    )
+    elements.run_link(run.run_id, "RecepcaoRotulos")
+    stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
+    rejected = stored.assign(reason=stored["reason"].map(elements.words))
+    if len(rejected):
+        with st.expander(
+            _("Rows that could not be used ({rows:,})", rows=len(rejected)), expanded=True
+        ):
+            st.dataframe(
+                rejected,
+                hide_index=True,
+                column_config={"row": _("Row of the file"), "reason": _("Why")},
+            )
+            st.download_button(
+                _("Rejected rows (CSV)"),
+                lambda: export.csv(rejected),
+                file_name="rejected.csv",
+                icon=":material/download:",
+                on_click="ignore",
+            )

@@ -1,0 +1,185 @@
+"""The predictions log: what was predicted, for whom, and the true labels."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.platform.config import Settings
+from core.platform.messages import Message, _, day, listed, n_, number, plural, sentences
+from core.platform.project import ProjectSpec
+from core.predictions_log import gap_journal, predictions
+from core.serving import gateway
+from core.stats import agreement
+from pages.score import log_table, scorings
+from pages.shared import elements, set_aside_list
+
+DAY = 86_400
+# texts for coded reasons of a gap
+GAPS = {
+    gap_journal.ENDED: Message(
+        "The endpoint ended while the log was down; at least this many rows were waiting."
+    )
+}
+
+
+def draw(settings: Settings, spec: ProjectSpec) -> None:
+    """Draw the state of the log, its newest predictions, and the shadow's beside the champion's."""
+    tallies = predictions.tallies(settings)
+    log_state(settings)
+    set_aside_list.draw(settings, "predictions", "labels")
+    gaps(settings)
+    if not tallies:
+        st.info(_("No predictions yet. Serve a model, then score rows or call its API."))
+        elements.step_link("serve", _("Go to Serve"))
+        return
+    figures(settings, spec, tallies)
+    log_table.newest(settings, spec, tallies)
+    side_by_side(settings)
+
+
+def figures(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tally]) -> None:
+    """Count the predictions, those with a label, and the newest by their source."""
+    answers = [tally for tally in tallies if not tally.is_shadow]
+    rows, known = sum(tally.rows for tally in answers), sum(tally.labels for tally in answers)
+    shadows = sum(tally.rows for tally in tallies if tally.is_shadow)
+    latest: dict[str, int] = {}
+    for source, count in predictions.by_source(settings, time.time() - DAY).items():
+        name = scorings.source_words(spec, source)
+        latest[name] = latest.get(name, 0) + count
+    since = min((tally.first_at for tally in answers), default=None)
+    shown = [
+        (
+            _("Predictions"),
+            number(rows),
+            _("since {day}", day=datetime.fromtimestamp(since).date()) if since else "",
+        ),
+        (
+            _("With label"),
+            number(known),
+            _("{share:.1%} of them", share=known / rows) if rows else "",
+        ),
+        (
+            _("Last 24 hours"),
+            number(sum(latest.values())),
+            listed([f"{name} {number(count)}" for name, count in latest.items()], "unit"),
+        ),
+    ]
+    made_up = sum(tally.rows for tally in answers if tally.is_sample)
+    if made_up:
+        shown.append((_("Of the sample"), number(made_up), str(elements.SAMPLE)))
+    if shadows:
+        shown.append((_("Shadow answers"), number(shadows), _("of a challenger, sent to nobody")))
+    elements.figures(shown)
+
+
+@st.fragment(run_every=10)
+@elements.show_errors()
+def log_state(settings: Settings) -> None:
+    """Warn while the live gateway cannot write the log."""
+    live = next((server for server in elements.ready_servers(settings) if server.is_live), None)
+    status = gateway.status(live.port) if live else None
+    if status is None:
+        return
+    state = status.log
+    if not state.ok:
+        behind = Message("**The predictions log cannot be written.**")
+        if state.since:
+            behind = Message(
+                "**The predictions log has not been writable for {time}.**",
+                time=elements.length(time.time() - state.since),
+            )
+        waiting = plural(
+            "Requests are still answered; {count:,} row waits to be written.",
+            "Requests are still answered; {count:,} rows wait to be written.",
+            state.waiting,
+        )
+        lost = plural(
+            "{count:,} row did not fit and is lost.",
+            "{count:,} rows did not fit and are lost.",
+            state.lost,
+        )
+        reason = elements.plain(elements.words(state.reason))
+        st.warning(str(sentences(behind, reason, waiting, lost if state.lost else "")))
+
+
+def gaps(settings: Settings) -> None:
+    """Warn of answers that are missing in the log."""
+    log_gaps = predictions.gaps(settings)
+    if not log_gaps:
+        return
+    lost = sum(gap.rows for gap in log_gaps)
+    st.warning(
+        n_(
+            "**{count:,} prediction is missing in the log.** It was answered while the log could "
+            "not be written; metrics exclude it.",
+            "**{count:,} predictions are missing in the log.** They were answered while the log "
+            "could not be written; metrics exclude them.",
+            lost,
+        )
+    )
+    with st.expander(_("Gaps ({gaps:,})", gaps=len(log_gaps))):
+        st.table(
+            pd.DataFrame(
+                {
+                    _("From"): [_moment(gap.begun) for gap in log_gaps],
+                    _("To"): [_moment(gap.ended) for gap in log_gaps],
+                    _("Rows missing"): [number(gap.rows) for gap in log_gaps],
+                    _("Why"): [
+                        elements.plain(elements.words(GAPS.get(gap.reason, gap.reason)))
+                        for gap in log_gaps
+                    ],
+                }
+            ),
+            hide_index=True,
+        )
+
+
+def _moment(at: float) -> str:
+    return day(datetime.fromtimestamp(at))
+
+
+def side_by_side(settings: Settings) -> None:
+    """Compare champion and challenger on the requests that both answered."""
+    pairs = predictions.pairs(settings)
+    if pairs.empty:
+        return
+    champion, challenger = pairs[["champion_version", "challenger_version"]].iloc[0]
+    with st.expander(_("Champion and challenger on the same requests"), icon=":material/compare:"):
+        summary = agreement.agreement(pairs)
+        elements.figures(
+            [
+                (
+                    _("Mean difference"),
+                    _("{value:+.2f} points", value=100 * summary.difference),
+                    _("challenger minus champion"),
+                ),
+                (
+                    _("Mean absolute difference"),
+                    _("{value:.2f} points", value=100 * summary.distance),
+                    _("regardless of sign"),
+                ),
+                (
+                    _("Classes that differ"),
+                    number(summary.labels_differ, ".1%"),
+                    _("of {rows:,} rows", rows=summary.rows),
+                ),
+            ]
+        )
+        with st.container(width=elements.HALF_WIDTH):
+            st.markdown(
+                _("**Do champion and challenger agree?**"), help=_("On the dashed line both agree.")
+            )
+            elements.chart(agreement.agreement_chart(pairs))
+        st.caption(
+            _(
+                "The newest {rows:,} rows that version {champion} answered and version "
+                "{challenger} scored as its shadow. Shadow answers are sent to nobody.",
+                rows=len(pairs),
+                champion=champion,
+                challenger=challenger,
+            )
+        )

@@ -1,0 +1,96 @@
+"""The scorings that were made: the newest, and earlier ones by choice."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.platform import project, tracking
+from core.platform.config import Settings
+from core.platform.messages import _, n_
+from core.platform.project import ProjectSpec
+from core.predictions_log import predictions
+from pages.shared import elements
+
+# as the predictions log names them
+ONE_ROW = ("page", "row")
+MANY_ROWS = ("production", "file", "upload")
+HISTORY = 50
+
+
+def source_words(spec: ProjectSpec, source: str) -> str:
+    """Return the name of a source of rows: an option of a scoring, or as the log names it."""
+    names = {
+        "production": str(project.words(spec.rows.production_name)).capitalize(),
+        "row": _("One row"),
+        "page": _("One row"),
+        "upload": _("A file"),
+        "file": _("A file"),
+        "path": _("A path"),
+        "api": _("API"),
+    }
+    return names.get(source, source)
+
+
+def newest(settings: Settings, *, one_row: bool) -> tracking.RunInfo | None:
+    """Return the newest finished scoring of one row, or of many."""
+    runs = tracking.runs(
+        settings,
+        step="score",
+        status="FINISHED",
+        limit=1,
+        matching=["params.source = 'row'" if one_row else "params.source != 'row'"],
+    )
+    return runs[0] if runs else None
+
+
+def chosen(
+    settings: Settings, spec: ProjectSpec, last: tracking.RunInfo, *, one_row: bool
+) -> tracking.RunInfo:
+    """Return the scoring to show: the newest, or an earlier one by selection."""
+    kept: list[predictions.Scoring] = []
+    with elements.show_errors():
+        kept = predictions.scorings(
+            settings, sources=ONE_ROW if one_row else MANY_ROWS, limit=HISTORY
+        )
+    titles = {scoring.run_id: _title(spec, scoring, one_row=one_row) for scoring in kept}
+    if last.run_id not in titles:
+        titles = {last.run_id: _("The newest"), **titles}
+    if len(titles) == 1:
+        when = elements.ago(last.ended or last.started)
+        version = last.params["version"]
+        st.caption(_("Version {version}, {when}", version=version, when=when), width="content")
+        return last
+    run_id = st.selectbox(
+        _("Scoring"),
+        list(titles),
+        index=list(titles).index(last.run_id),
+        format_func=titles.__getitem__,
+        # a new scoring is shown at once, whatever was selected before
+        key=f"scoring-{last.run_id}",
+        label_visibility="collapsed",
+        width=380,
+    )
+    run = last if run_id == last.run_id else tracking.finished_run(settings, run_id)
+    if run is None:
+        st.warning(
+            _("The run of this scoring has not ended, or was deleted. The newest one is shown.")
+        )
+        return last
+    return run
+
+
+def _title(spec: ProjectSpec, scoring: predictions.Scoring, *, one_row: bool) -> str:
+    when = elements.ago(scoring.scored_at)
+    title = (
+        _("Version {version}, {when}", version=scoring.version, when=when)
+        if one_row
+        else n_(
+            "{source}: {count:,} row, version {version}, {when}",
+            "{source}: {count:,} rows, version {version}, {when}",
+            scoring.rows,
+            source=source_words(spec, scoring.source),
+            version=scoring.version,
+            when=when,
+        )
+    )
+    return title + (f", {elements.data_word(is_sample=True)}" if scoring.is_sample else "")
