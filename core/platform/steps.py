@@ -225,6 +225,7 @@ STEPS: tuple[Step, ...] = (
         artifacts.MONITOR,
         ("retrain",),
         "operation",
+        "report",
     ),
     Step(
         "retrain",

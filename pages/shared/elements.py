@@ -72,7 +72,6 @@ PAGES: dict[str, tuple[Words, str]] = {
     "score": (Message("Score"), "target"),
     "predictions": (Message("Predictions"), "table_view"),
     "monitor": (Message("Monitor"), "monitoring"),
-    "alerts": (Message("Alerts"), "notifications"),
     "retrain": (Message("Retrain"), "autorenew"),
     "replay": (Message("Replay"), "replay"),
     "documents": (Message("Documents"), "description"),
@@ -84,7 +83,7 @@ PAGES: dict[str, tuple[Words, str]] = {
 GROUPS: tuple[tuple[Words, tuple[str, ...]], ...] = (
     (NOTHING, ("overview",)),
     (Message("Build"), ("data", "acquire", "prepare", "train", "explain", "registry")),
-    (Message("Operate"), ("serve", "score", "predictions", "monitor", "alerts")),
+    (Message("Operate"), ("serve", "score", "predictions", "monitor")),
     (
         Message("Improve and document"),
         ("retrain", "replay", "documents", "reports", "checklist", "runs"),
