@@ -103,7 +103,7 @@ def _about(settings: Settings, incident: Incident) -> str:
         if incident.version
         else "",
         _(
-            "For {duration}, since {moment}",
+            "first seen {moment} ({duration} ago)",
             duration=elements.length(clock.now(settings) - incident.first_seen),
             moment=moment(incident.first_seen),
         ),

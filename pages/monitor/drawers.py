@@ -53,6 +53,7 @@ def show(settings: Settings, spec: ProjectSpec) -> None:
 
 
 def _open(name: str) -> None:
+    elements.close_menu()
     st.session_state[OPEN] = name
 
 

@@ -120,13 +120,16 @@ with elements.show_errors():
     elements.wait_for_store()
     last = tracking.last_run(settings, "monitor")
     shown, note = requested(last)
-    elements.header(
-        Message("Monitor"),
-        Message("Does the model still fit the rows that it scores?"),
-        is_sample=bool(shown and shown.is_sample),
-        menu=lambda: menu(shown),
-    )
+    top = st.container()
     view = choice()
+    with top:
+        elements.header(
+            Message("Monitor"),
+            Message("Does the model still fit the rows that it scores?"),
+            # each incident is marked itself
+            is_sample=bool(shown and shown.is_sample) and view != "alerts",
+            menu=lambda: menu(shown),
+        )
     if view == "report":
         report(shown, note)
     elif view == "alerts":
