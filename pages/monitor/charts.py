@@ -22,9 +22,8 @@ def show(settings: Settings, run: tracking.RunInfo) -> None:
     densities = report_view.stored_table(settings, store, run.run_id, "densities")
     drift = report_view.stored_table(settings, store, run.run_id, "drift")
     left, right = elements.side_by_side()
-    judged = reliability is not None and bool(len(report_view.of_current(reliability)))
     with left:
-        if judged:
+        if reliability is not None and report_view.is_judged(settings, run.run_id):
             st.markdown(_("**Do predicted probabilities match outcomes?**"))
             _calibration(run, reliability)
         elif densities is not None and (densities["feature"] == PROBABILITY).any():

@@ -237,7 +237,9 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
     densities = report_view.stored_table(settings, store, run.run_id, "densities")
     ranking = report_view.stored_table(settings, store, run.run_id, "ranking")
     left, right = elements.side_by_side()
-    if densities is not None and (densities["feature"] == PROBABILITY).any():
+    # without labels it is below in any case
+    is_new = report_view.is_judged(settings, run.run_id)
+    if is_new and densities is not None and (densities["feature"] == PROBABILITY).any():
         with left:
             st.markdown(_("**Did the predicted probabilities change?**"))
             probabilities(run, densities)

@@ -51,6 +51,12 @@ def checks_of(_settings: Settings, store: str, run_id: str) -> pd.DataFrame | No
     return None if checks is None else report_tables.complete(checks)
 
 
+def is_judged(settings: Settings, run_id: str) -> bool:
+    """Return whether a report compares probabilities with outcomes: it has labels."""
+    bins = stored_table(settings, settings.mlflow_uri, run_id, "reliability")
+    return bins is not None and len(of_current(bins)) > 0
+
+
 def of_current(table: pd.DataFrame) -> pd.DataFrame:
     """Return the current side of a table with both."""
     if "set" not in table:
