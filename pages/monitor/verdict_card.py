@@ -175,5 +175,6 @@ def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
 
 
 def _tile(name: str, state: str, figure: str, note: str, about: Words) -> None:
-    with st.container(border=True, width=TILE_WIDTH):
-        st.markdown(f"{name}  \n{MARKS[state]} **{figure}**{elements.small(note)}", help=str(about))
+    with st.container(border=True, width=TILE_WIDTH, gap=None):
+        st.markdown(name, help=str(about))
+        st.markdown(f"{MARKS[state]} **{figure}**{elements.small(note)}")

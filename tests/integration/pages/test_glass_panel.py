@@ -21,8 +21,10 @@ PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.p
 
 
 def codes(app: AppTest) -> str:
-    (panel,) = [expander for expander in app.expander if expander.label == "Show code"]
-    return "\n".join(str(block.value) for block in panel.code)
+    panels = [expander for expander in app.expander if expander.label == "Show code"]
+    # in the menu of a page it is a button that opens a drawer
+    blocks = panels[0].code if panels else app.button(key="show-code").click().run().code
+    return "\n".join(str(block.value) for block in blocks)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -56,7 +58,7 @@ def test_a_secret_is_nowhere(
 ) -> None:
     hidden = settings.model_copy(update={"webhook_secret": "do-not-show-this"})
     assert code_snippets.known(hidden) is None
-    for page in ("prepare", "alerts", "reports"):
+    for page in ("prepare", "monitor", "reports"):
         shown = codes(open_page(hidden, page))
         assert "settings = Settings.load()" in shown
         assert "do-not-show-this" not in shown

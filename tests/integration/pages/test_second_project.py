@@ -38,7 +38,6 @@ PAGES = (
     "score",
     "predictions",
     "monitor",
-    "alerts",
     "retrain",
     "replay",
     "reports",
