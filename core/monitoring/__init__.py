@@ -12,6 +12,7 @@ __all__ = [
     "channels",
     "deliver",
     "evidently_report",
+    "incidents",
     "monitor",
     "monitoring_charts",
     "operation",

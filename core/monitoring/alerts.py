@@ -251,7 +251,23 @@ def acknowledge(settings: Settings, alert_id: str, person: str, note: str) -> No
     InputError
         Without a name, or when the alert is closed or acknowledged already.
     """
-    _answer(settings, alert_id, "acknowledged", person, note)
+    _answer(settings, tables.alerts.c.alert_id == alert_id, "acknowledged", person, note)
+
+
+def acknowledge_all(settings: Settings, subject: str, person: str, note: str) -> int:
+    """Acknowledge every open alert of a version and data source, and return their number.
+
+    Parameters
+    ----------
+    subject : str
+        The key of `core.monitoring.alerting.Subject`.
+
+    Raises
+    ------
+    InputError
+        Without a name, or when none of them is open.
+    """
+    return _answer(settings, tables.alerts.c.subject == subject, "acknowledged", person, note)
 
 
 def close(settings: Settings, alert_id: str, person: str, note: str) -> None:
@@ -264,7 +280,7 @@ def close(settings: Settings, alert_id: str, person: str, note: str) -> None:
     InputError
         Without a name, or when the alert is closed already.
     """
-    _answer(settings, alert_id, "closed", person, note)
+    _answer(settings, tables.alerts.c.alert_id == alert_id, "closed", person, note)
 
 
 def close_left(settings: Settings, model: str, in_operation: Collection[str]) -> list[Alert]:
@@ -311,7 +327,10 @@ def close_left(settings: Settings, model: str, in_operation: Collection[str]) ->
     return left
 
 
-def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str) -> None:
+def _answer(
+    settings: Settings, which: sql.ColumnElement[bool], kind: str, person: str, note: str
+) -> int:
+    """Record a person's answer to these alerts, all or none, and return their number."""
     person, note = " ".join(person.split()), note.strip()
     if not person or len(person) > PERSON_LENGTH or not person.isprintable():
         raise InputError(Message("Enter your name: 1 to {most} characters.", most=PERSON_LENGTH))
@@ -325,38 +344,42 @@ def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str
         )
     at, real = clock.now(settings), time.time()
     of = tables.alerts.c
-    mine = of.alert_id == alert_id
     allowed = (OPEN,) if kind == "acknowledged" else STANDING
     change: dict[str, Any] = {"state": ACKNOWLEDGED}
+    fresh: dict[str, Any] = {"is_acknowledged": True}
     if kind == "closed":
         change = {"state": CLEARED, "cleared_at": at, "cleared_real": real}
+        fresh = asdict(State())
+        del fresh["told_at"]
     with state.transaction(settings) as connection:
-        if not connection.execute(
-            sql.update(tables.alerts).where(mine, of.state.in_(allowed)).values(change)
-        ).rowcount:
+        query = sql.select(of.alert_id, of.subject, of.code)
+        answered = connection.execute(query.where(which, of.state.in_(allowed))).all()
+        if not answered:
             raise InputError(
                 Message("This alert was cleared or acknowledged in the meantime. Reload the page.")
             )
-        subject, code = connection.execute(sql.select(of.subject, of.code).where(mine)).one()
-        fresh: dict[str, Any] = {"is_acknowledged": True}
-        if kind == "closed":
-            fresh = asdict(State())
-            del fresh["told_at"]
-        its = tables.states.c
-        connection.execute(
-            sql.update(tables.states).where(its.subject == subject, its.code == code).values(fresh)
-        )
-        connection.execute(
-            sql.insert(tables.events).values(
-                alert_id=alert_id,
-                kind=kind,
-                run_id=None,
-                value=None,
-                is_told=False,
-                person=person,
-                note=note,
-                at=at,
-                real=real,
-                reason=BY_PERSON if kind == "closed" else None,
+        for alert_id, subject, code in answered:
+            its = tables.states.c
+            connection.execute(
+                sql.update(tables.alerts).where(of.alert_id == alert_id).values(change)
             )
-        )
+            connection.execute(
+                sql.update(tables.states)
+                .where(its.subject == subject, its.code == code)
+                .values(fresh)
+            )
+            connection.execute(
+                sql.insert(tables.events).values(
+                    alert_id=alert_id,
+                    kind=kind,
+                    run_id=None,
+                    value=None,
+                    is_told=False,
+                    person=person,
+                    note=note,
+                    at=at,
+                    real=real,
+                    reason=BY_PERSON if kind == "closed" else None,
+                )
+            )
+    return len(answered)

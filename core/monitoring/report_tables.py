@@ -18,6 +18,8 @@ from core.stats.checks import Check
 WORST_FIRST = ("alert", "warning", "ok", "not_applicable")
 # kinds of checks of a column, in display order
 KINDS = ("psi", "ks", "js", "chi2", "missing", "unseen", "range")
+# the order of a report: the most important first
+GROUPS = ("performance", "support", "output", "input")
 NUMBERS = (
     "value",
     "reference",
@@ -127,6 +129,46 @@ def beyond(checks: pd.DataFrame) -> list[tuple[str, Words, Words]]:
     return sorted(findings, key=lambda finding: _rank(finding[0]))
 
 
+def failed(checks: pd.DataFrame) -> pd.DataFrame:
+    """Return the checks beyond their limits, the worst first; of each column the worst one.
+
+    Returns
+    -------
+    DataFrame
+        The fields of a check, and `others`: how many more checks of its column are beyond theirs.
+
+    Examples
+    --------
+    >>> rows = [("ks.lat", "input", "warning"), ("psi.lat", "input", "alert"),
+    ...         ("f1", "performance", "alert"), ("skill", "performance", "ok")]
+    >>> bad = failed(pd.DataFrame(rows, columns=["code", "group", "verdict"]))
+    >>> bad[["code", "verdict", "others"]].values.tolist()
+    [['f1', 'alert', 0], ['psi.lat', 'alert', 1]]
+    """
+    rows = complete(checks)
+    bad = rows[rows["verdict"].isin(WORST_FIRST[:2])]
+    kinds = [code.partition(".")[0] for code in bad["code"]]
+    columns = [
+        code.partition(".")[2] if group in ("input", "output") and "." in code else code
+        for code, group in zip(bad["code"], bad["group"], strict=True)
+    ]
+    bad = bad.assign(
+        column=columns,
+        rank=bad["verdict"].map(_rank),
+        place=bad["group"].map(_place),
+        kind=[KINDS.index(kind) if kind in KINDS else len(KINDS) for kind in kinds],
+        size=-bad["value"].fillna(0.0),
+    ).sort_values(["rank", "place", "kind"], kind="stable")
+    parts = bad.groupby(["group", "column"], sort=False)
+    bad = bad.assign(others=parts["code"].transform("size") - 1)
+    first = bad.drop_duplicates(["group", "column"])
+    # among columns the one that moved most comes first; the others keep the order of a report
+    is_column = first["group"].eq("input")
+    moved = first[is_column].sort_values(["rank", "size"], kind="stable")
+    first = pd.concat([first[~is_column], moved]).sort_values(["rank", "place"], kind="stable")
+    return first[[*rows.columns, "others"]].reset_index(drop=True)
+
+
 def standing_out(slices: pd.DataFrame, checks: pd.DataFrame) -> pd.DataFrame:
     """Return the slices that a check warns about, or whose predictions are wrong beyond chance.
 
@@ -226,6 +268,10 @@ def over_time(reports: Sequence[tuple[str, float, str, pd.DataFrame]]) -> pd.Dat
 
 def _rank(verdict: str) -> int:
     return WORST_FIRST.index(verdict) if verdict in WORST_FIRST else len(WORST_FIRST)
+
+
+def _place(group: str) -> int:
+    return GROUPS.index(group) if group in GROUPS else len(GROUPS)
 
 
 def _badness(verdict: str) -> int:

@@ -231,6 +231,7 @@ STEPS: tuple[Step, ...] = (
         artifacts.MONITOR,
         ("retrain",),
         "operation",
+        "report",
     ),
     Step(
         "retrain",

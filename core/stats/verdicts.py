@@ -251,16 +251,16 @@ def _investigate(params: Params) -> Wording:
             Message("Rows outside the training data, and no labels to judge by")
             if params["support"]
             else Message("The input changed, and there are no labels to judge by"),
-            sentences(_reason(params), *_moved(params)),
+            sentences(*_moved(params), _reason(params)),
             Message("Find out why the input changed, and add labels before you retrain."),
         )
     has_interval = not params["is_skill_shown"] and "skill" in params
     return (
         Message("The input changed; performance is not in alert"),
         sentences(
+            *_moved(params),
             _weaker(params) or Message("No performance check is beyond its limits."),
             _interval(params) if has_interval else "",
-            *_moved(params),
         ),
         Message(
             "Find out why the input changed: the recording, or a new kind of row. Changed input "

@@ -1,217 +1,126 @@
-"""What to do about a report: links to the next steps, and the report as a file."""
+"""What to do about a report: one button, and links to what may help as well."""
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import pandas as pd
 import streamlit as st
 
-from core.monitoring import evidently_report, report_html, report_tables
 from core.monitoring.records import ReportRun
-from core.platform import messages, tracking
+from core.platform import steps, tracking
 from core.platform.config import Settings
-from core.platform.errors import NotReadyError
-from core.platform.messages import Message, _, n_
+from core.platform.messages import Message, plural
 from pages.shared import elements, report_view
 
-HALF = 640
-FIGURES = ("probability", "psi", "reliability", "slices")
-SLICE_COLUMNS = ("column", "value", "rows", "base_rate", "mean_probability", "gap", "low", "high")
-LINKS = {
-    "labels": ("pages/score/page.py", Message("Bring labels"), ":material/label:"),
-    "score": ("pages/score/page.py", Message("Score more rows"), ":material/target:"),
-    "retrain": ("pages/retrain/page.py", Message("Go to Retrain"), ":material/autorenew:"),
-    "prepare": ("pages/data/page.py", Message("Choose other rows"), ":material/filter_alt:"),
-    "acquire": ("pages/data/page.py", Message("Look at the raw data"), ":material/download:"),
-    "registry": ("pages/registry/page.py", Message("Choose a threshold"), ":material/inventory_2:"),
-}
+# checks that only the threshold can mend
+AT_THRESHOLD = ("f1", "precision", "recall")
+
+
+class Action(NamedTuple):
+    """A step that helps: its label, and why."""
+
+    step: str
+    label: Message
+    icon: str
+    why: Message
+
+
+RETRAIN = Action(
+    "retrain",
+    Message("Retrain"),
+    "autorenew",
+    Message("Train a challenger on newer labelled rows; it waits for your promotion."),
+)
+PREPARE = Action(
+    "prepare",
+    Message("Train on such rows"),
+    "filter_alt",
+    Message("Add rows such as these to the training set, then train again."),
+)
+THRESHOLD = Action(
+    "promote",
+    Message("Choose a threshold"),
+    "tune",
+    Message("Its predicted classes fail at the threshold; the probabilities may not."),
+)
+ACQUIRE = Action(
+    "acquire",
+    Message("Look at the raw data"),
+    "search",
+    Message("See in the raw data what changed, and since when."),
+)
+MORE = Action(
+    "score",
+    Message("Score more rows"),
+    "target",
+    Message("More rows make the intervals narrower; then make a new report."),
+)
+NEW = Action(
+    "score",
+    Message("Score new rows"),
+    "target",
+    Message("Make a new report when new rows were scored."),
+)
 
 
 def show(settings: Settings, run: tracking.RunInfo) -> None:
-    """State what to do next, with links to the pages for it."""
-    st.subheader(_("What to do"), anchor=False)
-    st.markdown(f"**{elements.plain(str(ReportRun.of(run).verdict_todo))}**")
-    for name, why in _reasons(settings, run):
-        page, label, icon = LINKS[name]
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.page_link(page, label=str(label), icon=icon, width=200)
-            st.markdown(why, width=HALF)
+    """Draw the next action as the page's button, and the others as links."""
+    first, *others = actions(settings, run)
+    if st.button(
+        str(first.label),
+        type="primary",
+        icon=f":material/{first.icon}:",
+        key="next",
+        help=str(first.why),
+    ):
+        of = steps.named(first.step)
+        st.switch_page(
+            f"pages/{of.page}/page.py", query_params={"view": of.view} if of.view else None
+        )
+    for action in others:
+        elements.step_link(action.step, action.label, icon=f":material/{action.icon}:")
 
 
-def _reasons(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
-    """Return what helps with this verdict, the most important first, and why."""
+def actions(settings: Settings, run: tracking.RunInfo) -> list[Action]:
+    """Return what helps with this verdict, the most important first."""
     code = ReportRun.of(run).verdict or "unknown"
     missing = int(run.metrics.get("rows_current", 0) - run.metrics.get("rows_labelled", 0))
-    labels = (
-        "labels",
-        n_(
+    labels = Action(
+        "label",
+        Message("Add labels"),
+        "label",
+        plural(
             "{count:,} of these rows has no label; only labels show whether the model is right.",
             "{count:,} of these rows have no label; only labels show whether the model is right.",
             missing,
         ),
     )
-    reasons: list[tuple[str, str]] = []
+    at_threshold, elsewhere = _failures(settings, run)
+    threshold = [THRESHOLD] if at_threshold else []
     if code in ("does_not_fit", "no_skill"):
-        reasons = [
-            (
-                "retrain",
-                _("Train a challenger on newer labelled rows; it waits for your promotion."),
-            ),
-            ("prepare", _("Add rows such as these to the training set, then train again.")),
-        ]
+        helpful = [RETRAIN, PREPARE]
+        if code == "does_not_fit" and not elsewhere:
+            return [*threshold, *helpful]
     elif code == "investigate":
-        reasons = [("acquire", _("See in the raw data what changed, and since when."))]
-        reasons += [labels] if missing else []
+        unjudged = [labels] if missing and not run.metrics.get("rows_labelled") else []
+        later = [labels] if missing and not unjudged else []
+        helpful = [*unjudged, ACQUIRE, *later]
     elif code == "watch":
-        reasons = [("score", _("More rows make the intervals narrower; then press Monitor again."))]
-        reasons += [labels] if missing else []
+        helpful = [MORE, *([labels] if missing else [])]
     elif code in ("unknown", "cannot_tell"):
-        reasons = [labels]
+        helpful = [labels]
     else:
-        reasons = [("score", _("Press Monitor again when new rows were scored."))]
-    if _is_at_threshold(settings, run):
-        reasons.append(
-            (
-                "registry",
-                _("Its predicted classes fail at the threshold; the probabilities may not."),
-            )
-        )
-    return reasons
+        helpful = [NEW]
+    return [*helpful, *threshold]
 
 
-def _is_at_threshold(settings: Settings, run: tracking.RunInfo) -> bool:
-    """Return whether F1 is beyond its limits, or the threshold separates no rows at all."""
+def _failures(settings: Settings, run: tracking.RunInfo) -> tuple[bool, bool]:
+    """Return whether F1 fails or the threshold separates no rows, and whether more is in alert."""
     checks = report_view.checks_of(settings, settings.mlflow_uri, run.run_id)
     if checks is None:
-        return False
+        return False, True
     f1 = checks[checks["code"] == "f1"]
     bad = f1["verdict"].isin(("warning", "alert"))
-    return bool((bad | (f1["state"].ne("") & f1["verdict"].ne("ok") & f1["value"].notna())).any())
-
-
-def files(settings: Settings, run: tracking.RunInfo) -> None:
-    """Offer the report as a self-contained page, as JSON, and evidently's beside it."""
-    name = f"monitoring_{run.run_id[:12]}"
-    # a file is built after this visit's script has ended
-    language = messages.current()
-
-    def in_this_language() -> bytes:
-        with messages.speaking(language):
-            return as_html(settings, run)
-
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
-            _("Report (HTML)"),
-            in_this_language,
-            file_name=f"{name}.html",
-            mime="text/html",
-            icon=":material/download:",
-            on_click="ignore",
-            key="html",
-        )
-        st.download_button(
-            _("Report (JSON)"),
-            lambda: as_json(settings, run),
-            file_name=f"{name}.json",
-            mime="application/json",
-            icon=":material/download:",
-            on_click="ignore",
-            key="json",
-        )
-        beside = _evidently(settings, settings.mlflow_uri, run.run_id)
-        if beside:
-            st.download_button(
-                _("Evidently's report (HTML)"),
-                Path(beside).read_bytes,
-                file_name=f"evidently_{run.run_id[:12]}.html",
-                mime="text/html",
-                icon=":material/download:",
-                on_click="ignore",
-                key="evidently",
-            )
-    if not beside:
-        note = (
-            _("Evidently is installed; the next report keeps its own beside it.")
-            if evidently_report.available()
-            else _(
-                "For evidently's report beside ours, run `{command}`, restart the app and "
-                "press Monitor.",
-                command=evidently_report.INSTALL,
-            )
-        )
-        st.caption(note)
-
-
-def as_json(settings: Settings, run: tracking.RunInfo) -> bytes:
-    """Return the report as the step wrote it, or what the run's tags and metrics have of it."""
-    report = report_view.document(settings, settings.mlflow_uri, run.run_id) or _report_of(
-        settings, run
-    )
-    return json.dumps(messages.to_data(report), indent=2, default=str).encode()
-
-
-def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
-    """Return the report as one self-contained HTML document."""
-    store = settings.mlflow_uri
-    checks = report_view.checks_of(settings, store, run.run_id)
-    figures = {}
-    for name in FIGURES:
-        with suppress(NotReadyError):  # figures of labels, where there are none
-            path = tracking.artifact(settings, run.run_id, f"figures/{name}.svg")
-            figures[name] = path.read_text(encoding="utf-8")
-    tables = {}
-    if checks is not None:
-        moved = report_tables.by_column(checks)
-        tables[_("The columns, the worst first")] = moved.drop(columns=["text", "todo"])
-    slices = report_view.stored_table(settings, store, run.run_id, "slices")
-    if slices is not None and len(slices):
-        worst = report_view.of_current(slices).reindex(columns=list(SLICE_COLUMNS))
-        worst = worst.head(report_view.WORST_SLICES)
-        tables[_("The worst slices of the current rows")] = worst
-    confusion = report_view.stored_table(settings, store, run.run_id, "confusion")
-    if confusion is not None and len(confusion):
-        of_current = report_view.of_current(confusion)
-        tables[_("Labels at the threshold, current rows")] = of_current
-    stored = messages.from_data(report_view.document(settings, store, run.run_id))
-    report = _report_of(settings, run) | stored
-    return report_html.render(
-        report, checks if checks is not None else pd.DataFrame(), figures, tables
-    ).encode()
-
-
-def _report_of(settings: Settings, run: tracking.RunInfo) -> dict[str, Any]:
-    """Return the parts of a report in a run's tags and metrics."""
-    report, of = ReportRun.of(run), run.metrics
-    return {
-        "run_id": run.run_id,
-        "scoring_run": report.scoring_run,
-        "window": report.window,
-        "source": report.source,
-        "created": run.started,
-        "sample": run.is_sample,
-        "model": {"name": report.model, "version": report.version, "run_id": report.model_run},
-        "rows": {
-            name: of[f"rows_{name}"]
-            for name in ("reference", "current", "labelled")
-            if f"rows_{name}" in of
-        },
-        "conclusion": {
-            "code": report.verdict or "unknown",
-            "title": report.verdict_title,
-            "text": report.verdict_text,
-            "todo": report.verdict_todo,
-        },
-    }
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _evidently(_settings: Settings, store: str, run_id: str) -> str | None:
-    """Return the path of evidently's report on the same rows, None without one."""
-    try:
-        return str(tracking.artifact(_settings, run_id, "files/evidently.html"))
-    except NotReadyError:
-        return None
+    odd = f1["state"].ne("") & f1["verdict"].ne("ok") & f1["value"].notna()
+    own = checks[(checks["group"] == "performance") & (checks["verdict"] == "alert")]
+    return bool((bad | odd).any()), bool((~own["code"].isin(AT_THRESHOLD)).any())

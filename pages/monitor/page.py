@@ -2,13 +2,20 @@
 
 import streamlit as st
 
-from core.monitoring import monitor
-from core.monitoring.records import ReportRun
-from core.platform import model_store, project, tracking
-from core.platform.messages import _
+from core.monitoring import incidents, monitor
+from core.platform import model_store, tracking
+from core.platform.messages import Message, _
 from core.predictions_log import predictions
-from pages.monitor import next_steps, options_form, report_history
-from pages.shared import alert_banner, code_snippets, drafts, elements, report_view
+from pages.monitor import (
+    alert_list,
+    charts,
+    check_views,
+    drawers,
+    report_files,
+    report_history,
+    verdict_card,
+)
+from pages.shared import code_snippets, drafts, elements, report_view, set_aside_list
 
 settings, spec = elements.open_app()
 drafts.hold(
@@ -22,30 +29,9 @@ drafts.hold(
     "source",
     "version",
     "false-alarms",
+    "schedule-*",
+    "channel-*",
 )
-
-
-def form(scorings: list[predictions.Scoring], last: tracking.RunInfo | None) -> None:
-    st.subheader(_("New report"), anchor=False)
-    options = options_form.ask(settings, spec, scorings, last)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button(
-            _("Monitor"), type="primary", icon=":material/monitor_heart:", key="monitor"
-        )
-        st.page_link("pages/alerts/page.py", label=_("On a schedule"), icon=":material/schedule:")
-    if pressed:
-        if options.get("window") == "log" and not {"last", "since", "where"} & set(options):
-            st.error(_("Choose at least one value first."), icon=":material/error:")
-        else:
-            elements.submit(settings, "monitor", monitor.Options, **options)
-    if not elements.job_panel(settings, "monitor") and last is not None:
-        st.caption(
-            _(
-                "The newest report, {ago}, is above: {verdict}.",
-                ago=elements.ago(last.started),
-                verdict=elements.plain(str(ReportRun.of(last).verdict_title)),
-            )
-        )
 
 
 def requested(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, str]:
@@ -59,48 +45,97 @@ def requested(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, s
     return linked, _("This is an older report.")
 
 
-with elements.show_errors():
-    elements.wait_for_store()
-    last = tracking.last_run(settings, "monitor")
-    shown, note = requested(last)
-    elements.header(
-        _("Monitor"),
-        _(
-            "Compare scored rows with the reference, the rows that the model was tested on "
-            "({development_name}, unless others were prepared): performance where there are "
-            "labels, input and predictions in any case.",
-            development_name=project.words(spec.rows.development_name),
-        ),
-        is_sample=bool(shown and shown.is_sample),
-    )
+def menu(shown: tracking.RunInfo | None) -> None:
+    """Draw what is set, taken away, and shown as code."""
+    for name in drawers.DRAWERS:
+        drawers.button(name)
+    if shown is not None:
+        report_files.draw(settings, shown)
+    code_snippets.button(settings, "monitor", "alerts")
+
+
+def choice() -> str:
+    """Draw the choice of the view, and beside it what starts a new report."""
+    unanswered = sum(len(found.unanswered) for found in incidents.standing(settings))
+    labels = {
+        "report": Message("Report"),
+        "alerts": Message("Alerts ({count})", count=unanswered)
+        if unanswered
+        else Message("Alerts"),
+        "history": Message("History"),
+    }
+    with st.container(
+        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    ):
+        view = elements.views("monitor", labels)
+        if view == "report" and shown is not None:
+            drawers.button("new", kind="secondary", place="page")
+    return view
+
+
+def report(shown: tracking.RunInfo | None, note: str) -> None:
+    """Draw a report, or what is missing for the first one."""
+    elements.job_panel(settings, "monitor")
+    if shown is None:
+        first()
+        return
     if note:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":material/history: {note}", width="content")
             st.page_link(
-                "pages/monitor/page.py", label=_("See the newest"), icon=":material/arrow_forward:"
+                "pages/monitor/page.py",
+                label=_("See the newest"),
+                icon=":material/arrow_forward:",
+                query_params={"view": "report"},
             )
-    alert_banner.banner(settings)
-    scorings = predictions.scorings(settings, min_rows=monitor.MIN_ROWS)
-    is_ready = bool(scorings) or bool(predictions.tallies(settings))
-    if shown is not None:
-        report_view.show(settings, spec, shown)
-        next_steps.show(settings, shown)
-        next_steps.files(settings, shown)
-    elif is_ready:
-        st.info(_("No report yet. Press Monitor."))
-    if not is_ready:
-        st.info(
-            _(
-                "Nothing to compare yet. Score at least {min_rows} rows first.",
-                min_rows=monitor.MIN_ROWS,
-            )
+    checks = report_view.checks_of(settings, settings.mlflow_uri, shown.run_id)
+    if checks is None:
+        st.error(_("The checks of this report are gone. Make a new one."))
+        return
+    verdict_card.show(settings, shown, checks)
+    check_views.show(settings, spec, shown, checks)
+    charts.show(settings, shown)
+
+
+def first() -> None:
+    """State what a report will show, and lead to the one step before it."""
+    if predictions.scorings(settings, min_rows=monitor.MIN_ROWS) or predictions.tallies(settings):
+        st.info(_("No report yet. It will say whether the model fits the scored rows."))
+        drawers.button("new", kind="primary", place="page")
+        return
+    st.info(
+        _(
+            "Nothing to compare yet. Score at least {min_rows} rows first.",
+            min_rows=monitor.MIN_ROWS,
         )
-        st.page_link("pages/score/page.py", label=_("Go to Score"), icon=":material/arrow_forward:")
-    # a champion's test set can be compared before anything was scored
-    if is_ready or model_store.find_version(settings, spec.model, model_store.CHAMPION):
-        form(scorings, last)
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        elements.step_link("score", Message("Go to Score"))
+        # a champion's test set can be compared before anything was scored
+        if model_store.find_version(settings, spec.model, model_store.CHAMPION):
+            drawers.button("new", _("Compare the test set"), kind="primary", place="page")
+
+
+with elements.show_errors():
+    elements.wait_for_store()
+    last = tracking.last_run(settings, "monitor")
+    shown, note = requested(last)
+    top = st.container()
+    view = choice()
+    with top:
+        elements.header(
+            Message("Monitor"),
+            Message("Does the model still fit the rows that it scores?"),
+            # each incident is marked itself
+            is_sample=bool(shown and shown.is_sample) and view != "alerts",
+            menu=lambda: menu(shown),
+        )
+    if view == "report":
+        report(shown, note)
+    elif view == "alerts":
+        alert_list.standing(settings)
+        set_aside_list.draw(settings, "alerts", "messages", "schedules", "jobs")
+        alert_list.history(settings)
     else:
-        elements.job_panel(settings, "monitor")
-    if last is not None:
         report_history.show(settings, last)
-code_snippets.panel(settings, "monitor")
+    drawers.show(settings, spec)

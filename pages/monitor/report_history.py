@@ -16,7 +16,11 @@ from core.platform.own_columns import PROBABILITY
 from pages.shared import elements, report_view
 
 MOST = 60
-VIEWS = {"time": Message("Over time"), "list": Message("List"), "two": Message("Two side by side")}
+VIEWS = {
+    "list": Message("All reports"),
+    "two": Message("Two side by side"),
+    "time": Message("A check over time"),
+}
 WORDS = {
     "fits": Message("fits"),
     "watch": Message("watch"),
@@ -27,6 +31,7 @@ WORDS = {
     "unknown": Message("not known"),
 }
 TIMES = {"made": Message("When the report was made"), "rows": Message("When the rows came")}
+SHOWN = ("made", "verdict", "rows", "labels", "alerts", "report")
 FIRST_CHECKS = ("skill", "log_loss", "roc_auc", "calibration", "psi." + PROBABILITY)
 
 
@@ -51,18 +56,21 @@ def checks_of(
 
 @st.fragment
 @elements.show_errors()
-def show(settings: Settings, last: tracking.RunInfo) -> None:
-    """Show earlier reports."""
-    st.subheader(_("All reports"), anchor=False)
+def show(settings: Settings, last: tracking.RunInfo | None) -> None:
+    """Show all reports, two of them side by side, or a check across them."""
+    if last is None:
+        st.info(_("Every report is kept here, from the first on."))
+        elements.step_link("monitor", Message("Go to the report"))
+        return
     runs = reports(settings, settings.mlflow_uri, last.run_id)
     if len(runs) < 2:
-        st.caption(_("Every report is kept. From the second on, they can be compared here."))
+        st.caption(_("From the second report on, they can be compared here."))
         _list(runs)
         return
     view = st.segmented_control(
         _("History"),
         list(VIEWS),
-        default="time",
+        default="list",
         required=True,
         format_func=lambda view: str(VIEWS[view]),
         key="history",
@@ -148,22 +156,24 @@ def _list(runs: list[tracking.RunInfo]) -> None:
         return run.metrics.get(name)
 
     reports = [ReportRun.of(run) for run in runs]
+    every = st.toggle(_("All columns"), key="all-columns")
     config = st.column_config
+    table = pd.DataFrame(
+        {
+            "made": pd.to_datetime([run.started for run in runs], unit="s"),
+            "verdict": [str(WORDS.get(report.verdict, "–")) for report in reports],
+            "rows": [counted(run, "rows_current") for run in runs],
+            "labels": [counted(run, "rows_labelled") for run in runs],
+            "alerts": [counted(run, "checks_alert") for run in runs],
+            "report": [f"/monitor?view=report&report={run.run_id}" for run in runs],
+            "warnings": [counted(run, "checks_warning") for run in runs],
+            "version": [report.version for report in reports],
+            "data": [str(elements.data_word(run.is_sample)) for run in runs],
+            "window": [_window_of(report) for report in reports],
+        }
+    )
     st.dataframe(
-        pd.DataFrame(
-            {
-                "made": pd.to_datetime([run.started for run in runs], unit="s"),
-                "verdict": [str(WORDS.get(report.verdict, "–")) for report in reports],
-                "window": [_window_of(report) for report in reports],
-                "version": [report.version for report in reports],
-                "data": [str(elements.data_word(run.is_sample)) for run in runs],
-                "rows": [counted(run, "rows_current") for run in runs],
-                "labels": [counted(run, "rows_labelled") for run in runs],
-                "alerts": [counted(run, "checks_alert") for run in runs],
-                "warnings": [counted(run, "checks_warning") for run in runs],
-                "report": [f"/monitor?report={run.run_id}" for run in runs],
-            }
-        ),
+        table if every else table[list(SHOWN)],
         hide_index=True,
         width="stretch",
         column_config={

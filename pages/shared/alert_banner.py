@@ -48,5 +48,8 @@ def banner(settings: Settings) -> None:
         if mark:
             st.markdown(mark.strip(), width="content")
         st.page_link(
-            "pages/alerts/page.py", label=_("See the alerts"), icon=":material/arrow_forward:"
+            "pages/monitor/page.py",
+            label=_("See the alerts"),
+            icon=":material/arrow_forward:",
+            query_params={"view": "alerts"},
         )

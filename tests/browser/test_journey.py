@@ -61,12 +61,15 @@ def journey(page) -> dict[str, str]:
     keep(page, "6-score")
 
     go(page, "Monitor")
-    press(page, "Monitor")
+    press(page, "New report")
+    page.get_by_role("dialog").get_by_role("button", name="Monitor", exact=True).click()
     verdict = page.get_by_text(re.compile("The model does not fit the 3-point shots"))
     expect(verdict.first).to_be_visible(timeout=PATIENCE_MS)
-    shown["skill"] = figure(page, "Skill over base rate")
+    skill = page.get_by_role("row", name=re.compile("^Skill over base rate"))
+    shown["skill"] = skill.get_by_role("cell").nth(1).inner_text().split(" ")[0]
     keep(page, "7-monitor")
 
+    page.get_by_role("button", name="Details", exact=True).click()
     page.get_by_role("link", name=re.compile("Monitoramento")).first.click()
     expect(page.get_by_role("heading", name=re.compile("Monitoramento"))).to_be_visible()
     expect(page.get_by_text("finished", exact=False).first).to_be_visible()

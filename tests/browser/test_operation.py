@@ -87,6 +87,15 @@ def scored(trained_sample: Settings, tmp_path: Path) -> Settings:
     return home
 
 
+def open_drawer(page, name: str):
+    """Open a drawer of Monitor's menu, and return it."""
+    page.get_by_test_id("stMain").get_by_role("button", name="More").click()
+    page.get_by_role("button", name=name, exact=True).click()
+    drawer = page.get_by_role("dialog")
+    expect(drawer.get_by_text(name, exact=True).first).to_be_visible()
+    return drawer
+
+
 def until(is_so, seconds: float = PATIENCE_MS / 1000) -> None:
     end = time.monotonic() + seconds
     while not is_so():
@@ -113,38 +122,41 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     expect(page.get_by_text("It applies from the next report on.")).to_be_visible()
     assert policy_store.load(scored) == Policy(strategy="reactive", k=1, n=1, promotes="person")
 
-    go(page, "Alerts")
-    expect(page.get_by_text("240 times as fast")).to_be_visible(timeout=PATIENCE_MS)
-    main.get_by_role("textbox", name="Address", exact=True).fill(receiver.url)
-    press(page, "Save the webhook")
+    go(page, "Monitor")
+    drawer = open_drawer(page, "Channels")
+    drawer.get_by_role("textbox", name="Address", exact=True).fill(receiver.url)
+    drawer.get_by_role("button", name="Save the webhook").click()
     expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
-    main.get_by_text("Set a schedule").click()
-    main.get_by_role("radio", name="At times of the day", exact=True).click()
-    main.get_by_role("textbox", name=re.compile("^Minute, hour")).fill("0 * * * *")
-    main.get_by_role("textbox", name="Name", exact=True).fill("Hourly")
-    press(page, "Save the schedule")
+    page.keyboard.press("Escape")
+    drawer = open_drawer(page, "Schedule")
+    expect(page.get_by_text("240 times as fast")).to_be_visible(timeout=PATIENCE_MS)
+    drawer.get_by_role("radio", name="At times of the day", exact=True).click()
+    drawer.get_by_role("textbox", name=re.compile("^Minute, hour")).fill("0 * * * *")
+    drawer.get_by_role("textbox", name="Name", exact=True).fill("Hourly")
+    drawer.get_by_role("button", name="Save the schedule").click()
     expect(
         page.get_by_text("at the times 0 * * * * (cron, UTC), the newest scored rows")
     ).to_be_visible()
 
     # the first report is automatic; the schedule is stopped before many more
-    expect(main.get_by_role("link", name="Report").first).to_be_visible(timeout=PATIENCE_MS)
-    main.get_by_test_id("stCheckbox").get_by_text("On", exact=True).first.click()
+    expect(drawer.get_by_role("link", name="Report").first).to_be_visible(timeout=PATIENCE_MS)
+    drawer.get_by_test_id("stCheckbox").get_by_text("On", exact=True).first.click()
     expect(page.get_by_text("Off: no automatic report")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"Open alerts \(\d+\)"))).to_be_visible(timeout=PATIENCE_MS)
     until(lambda: "raised" in receiver.events())
-    keep(page, "operation-alerts")
-
-    go(page, "Monitor")
+    page.keyboard.press("Escape")
+    expect(main.get_by_role("radio", name=re.compile(r"Alerts \(\d+\)"))).to_be_visible(
+        timeout=PATIENCE_MS
+    )
     expect(page.get_by_text(re.compile("does not fit")).first).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "operation-report")
 
-    go(page, "Alerts")
-    main.get_by_role("button", name=re.compile("Acknowledge all")).click()
+    main.get_by_role("radio", name=re.compile("^Alerts")).click()
+    keep(page, "operation-alerts")
+    main.get_by_role("button", name=re.compile(r"Acknowledge \d+ alerts")).click()
     page.get_by_role("textbox", name="Your name").fill("Ann")
     page.get_by_role("textbox", name="Note").fill(NOTE)
     page.get_by_role("button", name="Acknowledge", exact=True).click()
-    expect(page.get_by_text("All are acknowledged")).to_be_visible()
+    expect(page.get_by_text("Acknowledged: it stays quiet until it clears.")).to_be_visible()
     assert {(item.person, item.note) for item in alerts.open_alerts(scored)} == {("Ann", NOTE)}
     keep(page, "operation-acknowledged")
 

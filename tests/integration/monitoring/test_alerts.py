@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.monitoring import alert_rules, alert_store, alerting, alerts, channels
+from core.monitoring import alert_rules, alert_store, alerting, alerts, channels, incidents
 from core.monitoring.alert_store import Event
 from core.monitoring.alerting import Rule, Subject
 from core.platform import clock, state
@@ -304,3 +304,32 @@ def test_alerts_of_a_version_that_leaves_operation_close_with_the_reason(
     # a version that comes back starts its streaks again: once is not twice
     again = report(settings, "run-3", 1.0, subject=SAMPLE, psi_lat="alert")
     assert ("psi.lat", "raised") not in kinds(again)
+
+
+def test_an_incident_holds_the_alerts_of_one_version_and_source(settings: Settings) -> None:
+    assert incidents.standing(settings) == []
+    report(settings, "run-1", 5.0, f1="alert")
+    report(settings, "run-2", 6.0, SAMPLE, f1="alert")
+    report(settings, "run-3", 7.0, f1="warning", domain_auc="alert")
+    newer, older = incidents.standing(settings)
+    assert (newer.version, newer.is_sample) == ("1", True)
+    assert (older.version, older.is_sample, older.title) == ("2", False, "It does not fit")
+    assert [alert.code for alert in older.checks] == ["domain_auc", "f1"]
+    assert (older.first_seen, older.last_seen, older.last_run_id) == (5.0, 7.0, "run-3")
+    assert older.verdict == "alert"
+    raised = [event.code for event in incidents.history(settings, older)]
+    assert sorted(raised) == ["domain_auc", "f1", "verdict"]
+
+
+def test_one_acknowledgement_answers_every_open_alert_of_an_incident(settings: Settings) -> None:
+    report(settings, "run-1", f1="alert")
+    report(settings, "run-2", 1.0, SAMPLE, f1="alert")
+    with pytest.raises(InputError, match="your name"):
+        alerts.acknowledge_all(settings, REAL.key, " ", "")
+    assert alerts.acknowledge_all(settings, REAL.key, "Ann", "We know.") == 2
+    last, other = incidents.standing(settings)[::-1]
+    assert (last.subject, last.unanswered) == (REAL.key, ())
+    assert {(alert.person, alert.note) for alert in last.alerts} == {("Ann", "We know.")}
+    assert len(other.unanswered) == 2
+    with pytest.raises(InputError, match="in the meantime"):
+        alerts.acknowledge_all(settings, REAL.key, "Bob", "")

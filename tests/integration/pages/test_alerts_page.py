@@ -1,4 +1,4 @@
-"""The Alerts page: what it shows of alerts, schedules, rules and channels, and what it does."""
+"""The alerts of Monitor: incidents and answers to them; schedules, rules and channels."""
 
 from __future__ import annotations
 
@@ -15,20 +15,25 @@ from core.monitoring.alerting import DAY, DEFAULTS, Rule, Subject
 from core.platform import state
 from core.platform.config import Settings
 from core.platform.errors import InputError
-from pages.alerts import rule_form
+from pages.monitor import rule_form
 
 OpenPage = Callable[..., AppTest]
 SECRET = "a secret of a test"
 
 
-def raised(settings: Settings, at: float, run: str = "a" * 32, **verdicts: str) -> None:
+REAL = Subject("kobe", "kobe-shots", "1", is_sample=False)
+
+
+def raised(
+    settings: Settings, at: float, run: str = "a" * 32, subject: Subject = REAL, **verdicts: str
+) -> None:
     alerts.report(
         settings,
         run,
         verdicts,
         {"f1": "F1 at the *threshold*"},
         {"f1": 0.125},
-        subject=Subject("kobe", "kobe-shots", "1", is_sample=False),
+        subject=subject,
         now=at,
         verdict_title="It does not fit",
         groups={"f1": "performance"},
@@ -49,71 +54,99 @@ def button(app: AppTest, label: str, nth: int = 0) -> AppTest:
     return [button for button in app.button if button.label == label][nth].click().run()
 
 
-def name_field(app: AppTest, key: str) -> TextInput:
+def drawer(app: AppTest, name: str) -> AppTest:
+    """Open a drawer of the page's menu."""
+    return app.button(key=f"open-{name}-menu").click().run()
+
+
+def name_field(app: AppTest, subject: str = "kobe/kobe-shots/1/real") -> TextInput:
     return next(
-        field for field in app.text_input if field.label == "Your name" and key in field.form_id
+        field for field in app.text_input if field.label == "Your name" and subject in field.form_id
     )
 
 
-def test_an_alert_shows_its_cause_its_age_and_its_limit(
+def test_an_incident_shows_its_checks_their_age_and_their_limits(
     settings: Settings, now: float, open_page: OpenPage, text_of
 ) -> None:
-    assert "No alert is open" in text_of(open_page(settings, "alerts"))
+    assert "No alert is open" in text_of(open_page(settings, "monitor", view="alerts"))
     raised(settings, now - 3 * DAY, f1="alert")
     raised(settings, now - DAY, "b" * 32, f1="warning")
-    text = text_of(open_page(settings, "alerts"))
-    assert "Open alerts (2)" in text
-    assert "**F1 at the \\*threshold\\***  \nValue **0.125**, limits: alert below 0.4" in text
-    assert "For 3 days, since 2026-02-26 12:00 UTC · rule: Performance" in text
-    assert "In the newest report: :orange-badge[warning]" in text
-    # and the overview shows it too
-    assert "**2 alerts are open**, the oldest for 3 days" in text_of(
-        open_page(settings, "overview")
+    app = open_page(settings, "monitor", view="alerts")
+    assert not app.exception
+    assert app.button_group(key="monitor-view").options[1] == "Alerts (2)"
+    text = text_of(app)
+    assert ":orange-badge[warning] **It does not fit**" in text
+    assert (
+        "Version 1 · first seen 2026-02-26 12:00 UTC (3 days ago) · last seen 2026-02-28 12:00 UTC"
+        in text
     )
+    (row,) = app.table[0].value.to_dict("records")
+    assert row["Check"] == "**F1 at the \\*threshold\\***"
+    assert (row["Value"], row["Limits"]) == ("0.125", "alert below 0.4")
+    assert (row["Rule"], row["State"]) == ("Performance", "open")
+    assert row["In the newest report"] == ":orange-badge[warning]"
+    assert app.table[1].value["What"].tolist() == [":red-badge[raised]"] * 2
+    # and the overview shows it too
+    overview = open_page(settings, "overview")
+    assert "**2 alerts are open**, the oldest for 3 days" in text_of(overview)
+    (link,) = [link for link in overview.get("page_link") if link.label == "See the alerts"]
+    assert link.proto.query_string == "view=alerts"
 
 
-def test_a_person_acknowledges_with_a_name_and_a_note(
+def test_each_version_and_source_is_an_incident_of_its_own(
     settings: Settings, now: float, open_page: OpenPage, text_of
 ) -> None:
     raised(settings, now - DAY, f1="alert")
-    app = open_page(settings, "alerts")
-    (f1,) = (alert for alert in alerts.open_alerts(settings) if alert.code == "f1")
-    position = next(
-        number
-        for number, button in enumerate(
-            button for button in app.button if button.label == "Acknowledge"
-        )
-        if f1.alert_id in button.form_id
-    )
-    app = button(app, "Acknowledge", position)
+    sample = Subject("kobe", "kobe-shots", "2", is_sample=True)
+    raised(settings, now - DAY, "b" * 32, sample, f1="alert")
+    app = open_page(settings, "monitor", view="alerts")
+    text = text_of(app)
+    assert text.count("**It does not fit**") == 2
+    assert text.count("built-in sample") == 1
+    name_field(app).input("Ann")
+    button(app, "Acknowledge")
+    states = {alert.version: alert.state for alert in alerts.open_alerts(settings)}
+    assert states == {"1": "acknowledged", "2": "open"}
+
+
+def test_one_acknowledgement_with_a_name_and_a_note_is_for_all_checks_of_an_incident(
+    settings: Settings, now: float, open_page: OpenPage, text_of
+) -> None:
+    raised(settings, now - DAY, f1="alert")
+    app = button(open_page(settings, "monitor", view="alerts"), "Acknowledge")
     assert "Enter your name" in text_of(app)
     assert {alert.state for alert in alerts.open_alerts(settings)} == {"open"}
-    name_field(app, f1.alert_id).input("Ann")
-    app.text_area(key=f"note-{f1.alert_id}").input("See ![x](http://evil.example/x.png)")
-    app = button(app, "Acknowledge", position)
-    text = text_of(app)
-    assert ":blue-badge[acknowledged by Ann]: “See !\\[x\\](http\\://evil.example/x.png)”" in text
-    assert "Open alerts (1)" in text
-    assert alerts.history(settings)[0].kind == "acknowledged"
+    name_field(app).input("Ann")
+    app.text_area(key="note-kobe/kobe-shots/1/real").input("See ![x](http://evil.example/x.png)")
+    app = button(app, "Acknowledge")
+    assert {alert.state for alert in alerts.open_alerts(settings)} == {"acknowledged"}
+    (row,) = app.table[0].value.to_dict("records")
+    assert row["State"] == (
+        ":blue-badge[acknowledged by Ann]: “See !\\[x\\](http\\://evil.example/x.png)”"
+    )
+    assert "it stays quiet until it clears" in text_of(app)
+    assert [event.kind for event in alerts.history(settings)][:2] == ["acknowledged"] * 2
 
 
-def test_all_are_acknowledged_at_once_and_one_is_dismissed(
+def test_one_alert_is_dismissed(
     settings: Settings, now: float, open_page: OpenPage, text_of
 ) -> None:
     raised(settings, now - DAY, f1="alert")
-    app = open_page(settings, "alerts")
-    name_field(app, "all").input("Ann")
-    app = button(app, "Acknowledge")
-    assert {alert.state for alert in alerts.open_alerts(settings)} == {"acknowledged"}
-    assert "stay quiet until they clear" in text_of(app)
+    app = open_page(settings, "monitor", view="alerts")
+    (f1,) = (alert for alert in alerts.open_alerts(settings) if alert.code == "f1")
+    name_field(app).input("Ann")
+    app.selectbox(key="which-kobe/kobe-shots/1/real").set_value(f1.alert_id)
     app = button(app, "Dismiss")
-    assert len(alerts.open_alerts(settings)) == 1
+    assert [alert.code for alert in alerts.open_alerts(settings)] == ["verdict"]
+    # its history is among the earlier ones
+    assert any(expander.label == "Earlier alerts" for expander in app.expander)
+    assert ":gray-badge[closed]" in app.table[-1].value["What"].tolist()
 
 
 def test_a_schedule_is_set_turned_off_and_removed(
     settings: Settings, now: float, open_page: OpenPage, text_of, press
 ) -> None:
-    app = open_page(settings, "alerts")
+    app = drawer(open_page(settings, "monitor"), "schedule")
     assert "While the app is closed nothing runs" in text_of(app)
     app.selectbox(key="schedule-window").select("log").run()
     app = press(app, "Save the schedule")
@@ -140,7 +173,7 @@ def test_the_runs_of_a_schedule_are_shown(
     jobs.claim(settings, job.job_id)
     jobs.finish(settings, job.job_id, jobs.FAILED, error="Nothing was scored yet.")
     jobs.submit(settings, "monitor", {"scheduled": "another"})
-    text = text_of(open_page(settings, "alerts"))
+    text = text_of(drawer(open_page(settings, "monitor"), "schedule"))
     assert "at the times 0 6 \\* \\* 1 (cron, UTC), the newest scored rows." in text
     assert "failed] :small[just now: Nothing was scored yet.]" in text
     assert "waiting]" not in text
@@ -149,7 +182,7 @@ def test_the_runs_of_a_schedule_are_shown(
 def test_an_invalid_time_is_refused_on_the_page(
     settings: Settings, now: float, open_page: OpenPage, text_of, press
 ) -> None:
-    app = open_page(settings, "alerts")
+    app = drawer(open_page(settings, "monitor"), "schedule")
     app.button_group(key="schedule-kind").set_value("cron").run()
     (cron,) = (field for field in app.text_input if field.label.startswith("Minute"))
     cron.input("0 25 * * *")
@@ -159,7 +192,7 @@ def test_an_invalid_time_is_refused_on_the_page(
 
 def test_an_accelerated_clock_is_shown(settings: Settings, open_page: OpenPage, text_of) -> None:
     fast = settings.model_copy(update={"clock_speed": 3600.0})
-    assert "3,600 times as fast" in text_of(open_page(fast, "alerts"))
+    assert "3,600 times as fast" in text_of(drawer(open_page(fast, "monitor"), "schedule"))
 
 
 def test_rules_are_the_table_that_is_saved(settings: Settings, open_page: OpenPage, press) -> None:
@@ -174,7 +207,7 @@ def test_rules_are_the_table_that_is_saved(settings: Settings, open_page: OpenPa
     with pytest.raises(InputError, match="pattern"):
         rule_form._as_rules(pd.DataFrame([{"name": "x", "pattern": None}]))
     alert_rules.save(settings, [Rule(name="AUC", pattern="roc_auc")])
-    press(open_page(settings, "alerts"), "Save the rules")
+    press(drawer(open_page(settings, "monitor"), "rules"), "Save the rules")
     assert alert_rules.load(settings) == [Rule(name="AUC", pattern="roc_auc")]
 
 
@@ -182,7 +215,7 @@ def test_a_webhook_is_set_and_tested_without_waiting(
     settings: Settings, open_page: OpenPage, text_of, press
 ) -> None:
     with_secret = settings.model_copy(update={"webhook_secret": SECRET})
-    app = open_page(with_secret, "alerts")
+    app = drawer(open_page(with_secret, "monitor"), "channels")
     text = text_of(app)
     assert "COURTSIDE_WEBHOOK_SECRET is set" in text
     assert "COURTSIDE_SMTP_PASSWORD is not set" in text
@@ -192,7 +225,11 @@ def test_a_webhook_is_set_and_tested_without_waiting(
     assert "contains a user name or password" in text_of(app)
     (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("http://127.0.0.1:9/hook")
+    app.selectbox(key="channel-webhook-language").set_value("pt")
     app = press(app, "Save the webhook")
+    webhook = channels.load(settings).webhook
+    assert webhook is not None
+    assert webhook.language == "pt"
     assert channels.load(settings).on == ("webhook",)
     app = app.button(key="test-webhook").click().run()
     text = text_of(app)
@@ -207,7 +244,7 @@ def test_a_webhook_is_set_and_tested_without_waiting(
 
 
 def test_mail_is_set(settings: Settings, open_page: OpenPage, text_of, press) -> None:
-    app = open_page(settings, "alerts")
+    app = drawer(open_page(settings, "monitor"), "channels")
 
     def fill(sender: str) -> AppTest:
         for label, value in {
@@ -230,6 +267,7 @@ def test_mail_is_set(settings: Settings, open_page: OpenPage, text_of, press) ->
         "starttls",
         "ann",
     )
+    assert mail.language == "en"
     assert mail.to == ("ann@club.example", "bob@club.example")
 
 
@@ -237,7 +275,7 @@ def test_a_damaged_list_of_channels_is_reported_and_can_be_set_again(
     settings: Settings, open_page: OpenPage, text_of, press
 ) -> None:
     state.save(settings, channels.NAME, "{")
-    app = open_page(settings, "alerts")
+    app = drawer(open_page(settings, "monitor"), "channels")
     assert "Set the channels again" in text_of(app)
     (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("https://a.example/x")

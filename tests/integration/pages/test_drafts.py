@@ -14,14 +14,11 @@ CHOSEN: tuple[tuple[str, str, str, Any], ...] = (
     ("data?view=prepare", "number_input", "split-seed", 7),
     ("train?view=candidates", "number_input", "folds", 4),
     ("train?view=candidates", "checkbox", "blend", True),
-    ("monitor", "number_input", "false-alarms", 2.5),
     ("retrain", "radio", "strategy", "calendar"),
     ("replay", "number_input", "k", 3),
     ("score?view=log", "text_input", "search", "17"),
     ("serve", "number_input", "serve-port", 5999),
     ("train?view=explain", "button_group", "rows", 500),
-    ("alerts", "text_input", "channel-webhook", "https://example.org/hook"),
-    ("alerts", "number_input", "schedule-count", 6),
 )
 
 
@@ -57,15 +54,42 @@ def test_a_value_survives_a_visit_to_another_page(
     assert widget(app, kind, key).value == value
 
 
+@pytest.mark.parametrize(
+    ("drawer", "kind", "key", "value"),
+    [
+        ("new", "number_input", "false-alarms", 2.5),
+        ("channels", "text_input", "channel-webhook", "https://example.org/hook"),
+        ("schedule", "number_input", "schedule-count", 6),
+    ],
+)
+def test_a_value_in_a_drawer_of_monitor_survives_a_visit_to_another_page(
+    lived, open_page: OpenPage, drawer: str, kind: str, key: str, value: Any
+) -> None:
+    app = open_page(lived.settings, "monitor")
+    app.button(key=f"open-{drawer}-menu").click().run()
+    assert widget(app, kind, key).value != value
+    widget(app, kind, key).set_value(value).run()
+    for other in ("runs", "monitor"):
+        app.switch_page(f"pages/{other}/page.py").run()
+        assert not app.exception
+    app.button(key=f"open-{drawer}-menu").click().run()
+    assert widget(app, kind, key).value == value
+    # the kept value does not override the person: the next change stays
+    app.run()
+    assert widget(app, kind, key).value == value
+
+
 def test_two_pages_with_the_same_key_do_not_share_a_value(lived, open_page: OpenPage) -> None:
     """`window` is the kind of rows on Monitor, and the length of time on Replay."""
     app = open_page(lived.settings, "monitor")
+    app.button(key="open-new-menu").click().run()
     app.button_group(key="window").set_value("last").run()
     app.switch_page("pages/replay/page.py").run()
     assert not app.exception
     chosen = app.selectbox(key="window").value
     app.switch_page("pages/monitor/page.py").run()
     assert not app.exception
+    app.button(key="open-new-menu").click().run()
     assert app.button_group(key="window").value == "last"
     app.switch_page("pages/replay/page.py").run()
     assert app.selectbox(key="window").value == chosen

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.jobs import jobs
 from core.monitoring import monitor
 from core.platform import config, project, tracking
 from core.platform.config import Settings
+from core.platform.messages import Message, sentences
 from core.platform.run_record import SILENT, Record
 from core.platform.run_tags import TAG
+from core.predictions_log import predictions
 from core.stats import drift
 from core.stats.checks import Check, as_table
-from pages.monitor import next_steps, options_form
+from pages.monitor import next_steps, options_form, report_files, verdict_card
 from pages.shared import elements
 from tests.conftest import copy_home
 
@@ -191,14 +194,38 @@ def links(app: AppTest) -> list[str]:
     return [link.proto.label for link in app.get("page_link")]
 
 
-def test_the_newest_report_reads_from_the_verdict_down_to_what_to_do(page, text_of) -> None:
+def new_report(app: AppTest) -> AppTest:
+    """Open the form of a report, which is in a drawer."""
+    return app.button(key="open-new-menu").click().run()
+
+
+def rows_of(app: AppTest) -> dict[str, dict[str, str]]:
+    """Return the rows of the table of failed checks by their check."""
+    return {row["Check"]: row for row in app.table[0].value.to_dict("records")}
+
+
+def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page, text_of) -> None:
     app = page()
     assert not app.exception
-    assert app.warning[0].value.startswith("## The input has changed\n")
-    headings = [heading.value for heading in app.subheader]
-    assert headings == ["What changed", "Evidence", "What to do", "New report", "All reports"]
+    assert app.warning[0].value == "## The input has changed\n\nWhy."
+    assert [heading.value for heading in app.subheader] == ["Checks"]
+    (primary,) = [button for button in app.button if button.proto.type == "primary"]
+    assert primary.label == "Add labels"
+    assert "400 of these rows have no label" in primary.help
+    assert "Look at the raw data" in links(app)
+    assert list(rows_of(app)) == ["**PSI: lat**"]
+    row = rows_of(app)["**PSI: lat**"]
+    assert (row["Value, with 95% interval"], row["Limit"]) == ("2.4000", "alert above 0.2")
+    assert "red-badge" in row["Verdict"]
     text = text_of(app)
-    assert ":red-badge[alert] **lat**: Moved far." in text
+    for tile in (
+        ":gray[:material/do_not_disturb_on:] **not judged**",
+        "**1 in alert**  \n:small[:gray[of 1 column]]",
+        "**1 ok**  \n:small[:gray[of 1 check]]",
+        ":orange[:material/warning:] **0%**  \n:small[:gray[0 of 400 rows]]",
+    ):
+        assert tile in text
+    # the details
     assert (
         "at most **0.4%** of windows of this size raise an alert of performance or of a column. "
         "The limits are set for at most 1.0%." in text
@@ -206,37 +233,77 @@ def test_the_newest_report_reads_from_the_verdict_down_to_what_to_do(page, text_
     assert "Labels: **0** received, 400 missing." in text
     assert "about 1,400 labels are needed: 1,400 more" in text
     assert "**Do it.**" in text
-    assert {"Look at the raw data", "Bring labels"} <= set(links(app))
 
 
-def test_without_labels_the_columns_come_first_and_performance_says_why_not(page, text_of) -> None:
+def test_without_labels_performance_says_why_not(page, text_of) -> None:
     app = page()
-    assert app.segmented_control(key="evidence").value == "columns"
+    assert len(app.get("vega_lite_chart")) == 2  # probability, column
+    app = app.segmented_control(key="evidence").set_value("performance").run()
+    assert "No check of performance is possible. No labels. Bring labels." in text_of(app)
+
+
+def test_the_columns_are_listed_on_request(page) -> None:
+    app = page().segmented_control(key="evidence").set_value("columns").run()
     (table,) = (table.value for table in app.dataframe if "psi" in table.value)
     assert table["column"].tolist() == ["lat"]
     assert table["verdict"].tolist() == [["alert"]]
-    app = app.segmented_control(key="evidence").set_value("performance").run()
-    assert "No check of performance is possible. No labels. Bring labels." in text_of(app)
+    app = app.toggle(key="all-kinds").set_value(True).run()
+    assert not app.exception
 
 
 def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of) -> None:
     _, (fits, does_not_fit, _) = reports
     app = page(report=does_not_fit)
     assert app.error[0].value.startswith("## It does not fit\n")
-    text = text_of(app)
-    assert "This is an older report." in text
-    assert {"See the newest", "Go to Retrain", "Choose other rows", "Choose a threshold"} <= set(
-        links(app)
-    )
+    assert "This is an older report." in text_of(app)
+    assert {"See the newest", "Train on such rows"} <= set(links(app))
+    (primary,) = [button for button in app.button if button.proto.type == "primary"]
+    # F1 alone failed: the threshold, not the model
+    assert primary.label == "Choose a threshold"
+    assert list(rows_of(app)) == ["**F1 at the threshold**", "**PSI: lat**"]
+    assert rows_of(app)["**F1 at the threshold**"]["Limit"] == "alert below 0.25"
+    app = app.segmented_control(key="evidence").set_value("performance").run()
     skill, f1 = app.table[0].value.to_dict("records")
     assert f1["Check"].startswith("**F1 at the threshold**  \nNo row is right. Bring labels.")
     assert "red-badge" in f1["Verdict"]
     assert "0.0100 to 0.0300" in skill["Current, with 95% interval"]
-    assert len(app.get("vega_lite_chart")) == 2  # confusion, history
+    assert len(app.get("vega_lite_chart")) == 3  # confusion; probability, column
     app = page(report=fits)
     # a report's text is shown as text, not as markup
     assert app.success[0].value.startswith("## It fits the \\<b>new\\</b> rows")
-    assert "Nothing: no check is beyond its limits." in text_of(app)
+    assert "No check is beyond its limits." in text_of(app)
+
+
+def test_the_reason_is_the_first_sentence_of_the_verdict() -> None:
+    several = sentences(sentences("", Message("{n} rows.", n=2), "More."), "Still more.")
+    assert verdict_card.first_sentence(several) == "2 rows."
+    assert verdict_card.first_sentence("Of an older report. Whole.") == "Of an older report. Whole."
+    assert verdict_card.first_sentence(None) == ""
+
+
+def test_the_next_action_leads_to_its_page(page, reports) -> None:
+    app = page(report=reports[1][0])
+    app = app.button(key="next").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Score"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("no_skill", ["retrain", "prepare"]),
+        ("watch", ["score", "label"]),
+        ("unknown", ["label"]),
+        ("cannot_tell", ["label"]),
+        ("fits", ["score"]),
+    ],
+)
+def test_each_verdict_has_its_next_actions(reports, code: str, expected: list[str]) -> None:
+    settings, (fits, _, _) = reports
+    run = tracking.run(settings, fits)
+    assert run is not None
+    run = replace(run, tags=run.tags | {"courtside.verdict": code})
+    assert [action.step for action in next_steps.actions(settings, run)] == expected
 
 
 def test_a_link_to_a_report_that_is_gone_shows_the_newest(page, text_of) -> None:
@@ -255,7 +322,7 @@ def test_answers_and_support_are_beside_the_density_of_the_probability(page) -> 
 
 def test_each_window_asks_for_its_rows(page, press, submitted: list[dict[str, Any]]) -> None:
     fixed = {"limits": {"psi.lat": {"alert_high": 0.4}}, "false_alarms": 0.05}
-    app = press(page(), "Monitor")
+    app = press(new_report(page()), "Monitor")
     assert set(submitted.pop()) == {"scoring_run", *fixed}
 
     app = app.segmented_control(key="window").set_value("last").run()
@@ -295,7 +362,7 @@ def test_each_window_asks_for_its_rows(page, press, submitted: list[dict[str, An
 
 
 def test_limits_set_by_a_person_apply_to_the_next_report(page, reports) -> None:
-    app = page()
+    app = new_report(page())
     assert app.number_input(key="false-alarms").value == 5.0
     assert any(expander.label == "Limits: 1 set by a person" for expander in app.expander)
     shown = options_form.editable(
@@ -314,7 +381,7 @@ def test_limits_set_by_a_person_apply_to_the_next_report(page, reports) -> None:
 
 
 def test_a_check_is_drawn_across_all_reports_by_report_time_or_by_window(page, text_of) -> None:
-    app = page()
+    app = page(view="history").segmented_control(key="history").set_value("time").run()
     assert app.selectbox(key="history-check").value == "skill"
     assert "1 of 4 reports has no value of this check." in text_of(app)
     app = app.segmented_control(key="history-by").set_value("rows").run()
@@ -323,10 +390,9 @@ def test_a_check_is_drawn_across_all_reports_by_report_time_or_by_window(page, t
 
 
 def test_the_list_leads_to_every_report(page, reports) -> None:
-    app = page()
-    app = app.segmented_control(key="history").set_value("list").run()
+    app = page(view="history")
     (table,) = (table.value for table in app.dataframe if "report" in table.value)
-    expected = [f"/monitor?report={run_id}" for run_id in reversed(reports[1])]
+    expected = [f"/monitor?view=report&report={run_id}" for run_id in reversed(reports[1])]
     assert table["report"].tolist()[:3] == expected
     assert table["verdict"].tolist() == [
         "investigate the input",
@@ -335,11 +401,14 @@ def test_the_list_leads_to_every_report(page, reports) -> None:
         "does not fit",
     ]
     assert table["labels"].tolist()[:2] == [0, 300]
+    assert len(table.columns) == 6
+    app = app.toggle(key="all-columns").set_value(True).run()
+    assert app.dataframe[0].value["window"].tolist()[0] == "400 rows for investigate"
 
 
 def test_two_reports_side_by_side_show_what_changed(page, reports, text_of) -> None:
     fits, does_not_fit, _ = reports[1]
-    app = page()
+    app = page(view="history")
     app = app.segmented_control(key="history").set_value("two").run()
     app.selectbox(key="before").set_value(fits)
     app = app.selectbox(key="after").set_value(does_not_fit).run()
@@ -360,12 +429,12 @@ def test_a_report_is_available_as_standalone_html_and_as_json(page, reports) -> 
     assert {"Report (HTML)", "Report (JSON)"} <= set(labels)
     run = tracking.run(settings, fits)
     assert run is not None
-    html = next_steps.as_html(settings, run).decode()
+    html = report_files.as_html(settings, run).decode()
     assert "It fits the &lt;b&gt;new&lt;/b&gt; rows" in html
     assert "At most 0.40% of windows without a change" in html
     assert "<script" not in html
     assert "400 rows for fits" in html
-    assert json.loads(next_steps.as_json(settings, run))["labels_needed"] == 1400
+    assert json.loads(report_files.as_json(settings, run))["labels_needed"] == 1400
 
 
 def test_a_report_of_an_older_app_that_kept_less_is_shown(copied, open_page, text_of) -> None:
@@ -376,15 +445,16 @@ def test_a_report_of_an_older_app_that_kept_less_is_shown(copied, open_page, tex
     for name in ("drift", "densities", "confusion"):
         path.with_name(f"{name}.parquet").unlink()
     app = open_page(copied.settings, "monitor")
-    for view in ("columns", "answers"):
+    assert not app.exception
+    for view in ("performance", "columns", "answers"):
         app = app.segmented_control(key="evidence").set_value(view).run()
         assert not app.exception
     assert not app.error
     assert "was not measured in this report" in text_of(app)
     run = tracking.run(copied.settings, run_id)
     assert run is not None
-    assert b"All checks" in next_steps.as_html(copied.settings, run)
-    assert json.loads(next_steps.as_json(copied.settings, run))["run_id"] == run_id
+    assert b"All checks" in report_files.as_html(copied.settings, run)
+    assert json.loads(report_files.as_json(copied.settings, run))["run_id"] == run_id
 
 
 def test_before_anything_was_scored_the_test_set_can_be_compared(
@@ -392,6 +462,27 @@ def test_before_anything_was_scored_the_test_set_can_be_compared(
 ) -> None:
     app = open_page(copy_home(trained_few, tmp_path / "home"), "monitor")
     assert "Nothing to compare yet." in text_of(app)
-    app = press(app, "Monitor")
+    app = press(press(app, "Compare the test set"), "Monitor")
     assert not app.exception
     assert submitted == [{"window": "test"}]
+
+
+def test_a_link_to_scored_rows_opens_the_form_with_them(page, reports) -> None:
+    (scoring,) = predictions.scorings(reports[0])
+    app = page(scoring=scoring.run_id)
+    assert not app.exception
+    assert app.selectbox(key="scoring").value == scoring.run_id
+
+
+def test_a_new_report_closes_its_drawer_and_the_form_waits_for_it(
+    copied, open_page, press, text_of
+) -> None:
+    app = press(new_report(open_page(copied.settings, "monitor")), "Monitor")
+    assert not app.exception
+    (job,) = jobs.active(copied.settings)
+    assert job.step == "monitor"
+    assert not [button for button in app.button if button.label == "Monitor"]
+    app = new_report(app)
+    (again,) = [button for button in app.button if button.label == "Monitor"]
+    assert again.disabled
+    assert "A report is being made." in text_of(app)

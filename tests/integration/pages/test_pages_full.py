@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -178,36 +177,42 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(lived.settings, "monitor")
-    run, shown = lived.run("monitor"), metrics_of(app)
+    run = lived.run("monitor")
     assert run.tags["courtside.verdict"] == "does_not_fit"
-    verdict = app.error[0].value
-    assert verdict.startswith(f"## {said(run, 'verdict_title')}\n")
-    assert said(run, "verdict_text") in verdict
-    assert f"**{said(run, 'verdict_todo')}**" in [element.value for element in app.markdown]
-    assert shown["Current rows"][0] == f"{run.metrics['rows_current']:,.0f}"
-    for label, name, digits in (
-        ("Skill over base rate", "skill", 4),
-        ("ROC AUC", "roc_auc", 3),
-        ("F1", "f1", 3),
-        ("Log loss", "log_loss", 4),
-    ):
-        current, reference = (run.metrics[f"{name}_{side}"] for side in ("current", "reference"))
-        assert shown[label][0] == f"{current:.{digits}f}"
-        assert shown[label][1].endswith(f" {reference:.{digits}f}")
+    title, reason = app.error[0].value.split("\n\n")
+    assert title == f"## {said(run, 'verdict_title')}"
+    assert said(run, "verdict_text").startswith(reason)
+    texts = [element.value for element in app.markdown]
+    assert said(run, "verdict_text") in texts
+    assert f"**{said(run, 'verdict_todo')}**" in texts
+    assert any(f" of {run.metrics['rows_current']:,.0f} rows" in text for text in texts)
     of_model = model_store.require_version(lived.settings, SPEC.model, "champion").run_id
     assert {run.run_id, lived.run("score").run_id, of_model} <= linked_runs(app)
     stored = tracking.table(lived.settings, run.run_id, "checks")
-    drawn = pd.concat([table.value for table in app.table])
     performance = stored[stored["group"] == "performance"]
+    failed = app.table[0].value
+    names = failed["Check"].str.extract(r"^\*\*(.*)\*\*")[0]
+    assert set(performance.loc[performance["verdict"] == "alert", "title"]) <= set(names)
+    assert not failed["Verdict"].str.contains("ok").any()
+    app = app.segmented_control(key="evidence").set_value("performance").run()
+    drawn = app.table[0].value
     titles = drawn["Check"].str.extract(r"^\*\*(.*)\*\*")[0]
     assert sorted(titles) == sorted(map(str, performance["title"]))
+    for title, name in (
+        ("Skill over base rate", "skill"),
+        ("ROC AUC", "roc_auc"),
+        ("F1 at the threshold", "f1"),
+        ("Log loss", "log_loss"),
+    ):
+        row = drawn[titles == title].iloc[0]
+        assert row["Current, with 95% interval"].startswith(f"{run.metrics[f'{name}_current']:.4f}")
+        assert row["Reference"] == f"{run.metrics[f'{name}_reference']:.4f}"
     alerts = drawn["Verdict"].str.contains("alert").sum()
     assert alerts == (performance["verdict"] == "alert").sum()
 
 
 def test_monitor_draws_the_column_that_is_chosen(lived, open_page: Callable[..., AppTest]) -> None:
     app = open_page(lived.settings, "monitor")
-    app = app.segmented_control(key="evidence").set_value("columns").run()
     assert len(app.get("vega_lite_chart")) == 2
     chosen = app.selectbox(key="feature")
     assert sorted(chosen.options) == sorted([*SPEC.features, "predicted probability"])

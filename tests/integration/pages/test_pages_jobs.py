@@ -240,8 +240,8 @@ def test_reloading_a_page_or_pressing_in_another_window_makes_no_second_job(
 def test_monitor_submits_the_scoring_that_is_chosen(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = press(open_page(copied.settings, "monitor"), "Monitor")
-    press(app, "Monitor")
+    app = open_page(copied.settings, "monitor")
+    press(app.button(key="open-new-menu").click().run(), "Monitor")
     (job,) = jobs.latest(copied.settings)
     (scoring,) = predictions.scorings(copied.settings)
     assert (job.step, job.options["scoring_run"]) == ("monitor", scoring.run_id)

@@ -83,7 +83,7 @@ def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
     assert "**12 predictions are missing in the log.**" in text
     assert "**2 items were set aside**" in text_of(open_page(settings, "overview"))
     nonsense.speak(monkeypatch)
-    foreign = text_of(open_page(settings, "alerts", lang="pt"))
+    foreign = text_of(open_page(settings, "monitor", view="alerts", lang="pt"))
     assert nonsense.nonsense("1 item was set aside") in foreign
     app = open_page(settings, "score", view="log")
     [button] = [button for button in app.button if button.label == "Dismiss"]

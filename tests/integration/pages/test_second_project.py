@@ -39,7 +39,6 @@ PAGES = (
     "serve",
     "score",
     "monitor",
-    "alerts",
     "retrain",
     "replay",
     "reports",

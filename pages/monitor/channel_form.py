@@ -12,7 +12,7 @@ from core.monitoring import channels, deliver
 from core.monitoring.channels import Channels, Mail, Name, Webhook
 from core.platform.config import Settings
 from core.platform.errors import StoreError
-from core.platform.messages import Message, _
+from core.platform.messages import LANGUAGES, Message, _
 from pages.shared import elements
 
 STATES = {
@@ -31,13 +31,9 @@ SAVED = "channels-saved"
 
 def section(settings: Settings) -> None:
     """Draw the channels, each with the state of its last message."""
-    st.subheader(_("Channels"), anchor=False)
-    st.markdown(
-        _(
-            "Alerts are always on this page. Each channel also gets one message for each report "
-            "that changes something; a message that cannot be delivered is tried again for "
-            "about 4 hours."
-        )
+    st.caption(
+        _("One message for each report that changes something."),
+        help=_("A message that cannot be delivered is tried again for about 4 hours."),
     )
     try:
         kept = channels.load(settings)
@@ -71,7 +67,7 @@ def section(settings: Settings) -> None:
             )
     if notice := st.session_state.pop(SAVED, None):
         st.success(str(notice), icon=":material/check:")
-    messages(settings)
+    sent(settings)
 
 
 @st.fragment(run_every=2)
@@ -97,6 +93,7 @@ def _webhook(settings: Settings, saved: Channels) -> None:
         key="channel-webhook",
         max_chars=2000,
     )
+    language = _language("webhook", now)
     is_on = st.toggle(_("On"), now.is_on if now else True, key="channel-webhook-on")
     _secret(
         settings.webhook_secret,
@@ -108,7 +105,11 @@ def _webhook(settings: Settings, saved: Channels) -> None:
         _keep(
             settings,
             lambda: saved.model_copy(
-                update={"webhook": channels.made(Webhook, url=url.strip(), is_on=is_on)}
+                update={
+                    "webhook": channels.made(
+                        Webhook, url=url.strip(), is_on=is_on, language=language
+                    )
+                }
             ),
         )
 
@@ -146,6 +147,7 @@ def _mail(settings: Settings, saved: Channels) -> None:
             placeholder=_("none"),
             key="channel-user",
         )
+    language = _language("mail", now)
     is_on = st.toggle(_("On"), now.is_on if now else True, key="channel-mail-on")
     _secret(
         settings.smtp_password,
@@ -168,10 +170,24 @@ def _mail(settings: Settings, saved: Channels) -> None:
                         security=security,
                         user=user.strip() or None,
                         is_on=is_on,
+                        language=language,
                     )
                 }
             ),
         )
+
+
+def _language(name: Name, now: Webhook | Mail | None) -> str:
+    return str(
+        st.selectbox(
+            _("Language of the messages"),
+            list(LANGUAGES),
+            format_func=LANGUAGES.__getitem__,
+            index=list(LANGUAGES).index(now.language if now else "en"),
+            width=200,
+            key=f"channel-{name}-language",
+        )
+    )
 
 
 def _secret(value: str | None, name: str, used: str, missing: str) -> None:
@@ -216,7 +232,7 @@ def _send(settings: Settings, name: Name) -> None:
 
 @st.fragment(run_every=2)
 @elements.show_errors()
-def messages(settings: Settings) -> None:
+def sent(settings: Settings) -> None:
     """Draw sent and waiting messages."""
     deliveries = deliver.deliveries(settings, limit=20)
     if not deliveries:

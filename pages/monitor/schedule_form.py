@@ -12,7 +12,7 @@ from core.platform import clock, config
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, _
-from pages.alerts.alert_list import moment
+from pages.monitor.alert_list import moment
 from pages.shared import elements
 
 UNITS = {
@@ -36,13 +36,12 @@ ENDED = {
 
 def section(settings: Settings) -> None:
     """Draw the schedules, and the form for a new one."""
-    st.subheader(_("Schedule"), anchor=False)
-    st.markdown(
-        _(
-            "Automatic reports, one at a time: a time that comes while the last report is still "
-            "running is skipped. **While the app is closed nothing runs**, unless the schedule "
-            "goes on without it; missed reports are made up for once."
-        )
+    st.caption(
+        _("While the app is closed nothing runs, unless a schedule goes on without it."),
+        help=_(
+            "One report at a time: a time that comes while the last report is still running is "
+            "skipped. Missed reports are made up for once."
+        ),
     )
     if settings.clock_speed != 1:
         st.info(
@@ -67,7 +66,7 @@ def _listed(settings: Settings) -> None:
         if scheduled.schedule.step == "monitor"
     ]
     if not timetable:
-        st.caption(_("No schedule yet: a report is made when somebody presses Monitor."))
+        st.caption(_("No schedule yet: reports are made by hand."))
     newest = jobs.latest(settings, "monitor", limit=200) if timetable else []
     for scheduled in timetable:
         _schedule(
@@ -151,7 +150,8 @@ def _remove(settings: Settings, name: str) -> None:
 
 
 def _form(settings: Settings) -> None:
-    with st.expander(_("Set a schedule"), icon=":material/add_alarm:"):
+    with st.container(border=True):
+        st.markdown(_("**New schedule**"))
         kind = st.segmented_control(
             _("When"),
             list(KINDS),

@@ -21,14 +21,13 @@ COLUMNS = ("is_on", "name", "pattern", "level", "raise_after", "clear_after", "q
 @elements.show_errors()
 def section(settings: Settings) -> None:
     """Draw the rules and save changes."""
-    st.subheader(_("Rules"), anchor=False)
-    st.markdown(
-        _(
-            "The first rule that is on and matches a check decides about it. An alert opens "
-            "and clears only after so many reports in a row, so that a value that swings "
-            "around its limit does not alert each time; a check that cannot be judged "
+    st.caption(
+        _("The first rule that is on and matches a check decides about it."),
+        help=_(
+            "An alert opens and clears only after so many reports in a row, so that a value that "
+            "swings around its limit does not alert each time; a check that cannot be judged "
             "changes nothing. With level *alert*, a *warning* neither opens nor clears."
-        )
+        ),
     )
     kept = alert_rules.load(settings)
     edited = st.data_editor(

@@ -1,0 +1,224 @@
+"""Open alerts as incidents, one per version and source, with the answer to each, and history."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.monitoring import alerting, alerts, incidents
+from core.monitoring.alert_store import ACKNOWLEDGED, NO_RULE, VERSION_LEFT, Alert, Event
+from core.monitoring.incidents import Incident
+from core.platform import clock, messages
+from core.platform.config import Settings
+from core.platform.messages import Message, _, day, n_
+from pages.shared import elements, login
+
+HAPPENED = {
+    "raised": Message(":red-badge[raised]"),
+    "reminded": Message(":orange-badge[still there]"),
+    "cleared": Message(":green-badge[cleared]"),
+    "acknowledged": Message(":blue-badge[acknowledged]"),
+    "closed": Message(":gray-badge[closed]"),
+}
+# reasons of automatically closed alerts
+REASONS = {
+    NO_RULE: Message("No rule watches this check any more."),
+    VERSION_LEFT: Message("Its version is not in operation any more."),
+}
+
+
+def moment(seconds: float) -> str:
+    """Return date and time as text."""
+    return f"{day(datetime.fromtimestamp(seconds, UTC))} UTC"
+
+
+def who_or_why(event: Event) -> str:
+    """Return who acted on an alert and their note, or why it was closed automatically."""
+    texts = (event.person, event.note)
+    own = " · ".join(elements.plain(text) for text in texts if text)
+    return own or str(REASONS.get(event.reason or "", "–"))
+
+
+def number(value: float | None) -> str:
+    """Return a check's value as text."""
+    return "–" if value is None else messages.number(value, ",.4g")
+
+
+@st.fragment(run_every=5)
+@elements.show_errors()
+def standing(settings: Settings) -> None:
+    """Draw the incidents whose alerts are not cleared."""
+    found = incidents.standing(settings)
+    if not found:
+        st.success(
+            _("No alert is open. One opens when a report finds what a rule watches."),
+            icon=":material/check_circle:",
+        )
+        return
+    for place, incident in enumerate(found):
+        _card(settings, incident, is_first=place == 0)
+
+
+def _card(settings: Settings, incident: Incident, *, is_first: bool) -> None:
+    count = len(incident.unanswered)
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            title = elements.plain(str(incident.title))
+            st.markdown(
+                f"{elements.VERDICTS[incident.verdict]} **{title}**  \n{_about(settings, incident)}"
+            )
+            if incident.is_sample:
+                elements.sample_badge()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.popover(
+                n_("Acknowledge {count} alert", "Acknowledge {count} alerts", count)
+                if count
+                else _("Respond"),
+                icon=":material/done_all:" if count else ":material/reply:",
+                type="primary" if count and is_first else "secondary",
+            ):
+                _answer(settings, incident)
+            st.page_link(
+                "pages/monitor/page.py",
+                label=_("See the report"),
+                icon=":material/monitoring:",
+                query_params={"view": "report", "report": incident.last_run_id},
+            )
+        if not count:
+            st.markdown(_("Acknowledged: it stays quiet until it clears."))
+        _checks(settings, incident)
+        events = incidents.history(settings, incident)
+        with st.expander(
+            n_("History ({count} event)", "History ({count} events)", len(events)),
+            icon=":material/history:",
+        ):
+            _events(events)
+
+
+def _about(settings: Settings, incident: Incident) -> str:
+    parts = [
+        _("Version {version}", version=elements.plain(incident.version))
+        if incident.version
+        else "",
+        _(
+            "first seen {moment} ({duration} ago)",
+            duration=elements.length(clock.now(settings) - incident.first_seen),
+            moment=moment(incident.first_seen),
+        ),
+        _("last seen {moment}", moment=moment(incident.last_seen)),
+    ]
+    return f":small[:gray[{' · '.join(part for part in parts if part)}]]"
+
+
+def _checks(settings: Settings, incident: Incident) -> None:
+    """Draw a row per check: its newest value, its limits and who answered."""
+    checks = incident.checks or incident.alerts
+    st.table(
+        pd.DataFrame(
+            {
+                _("Check"): [f"**{elements.plain(str(alert.title))}**" for alert in checks],
+                _("Value"): [number(alert.last_value) for alert in checks],
+                _("Limits"): [elements.plain(str(alert.limit)) or "–" for alert in checks],
+                _("In the newest report"): [
+                    str(elements.VERDICTS[alert.last_verdict]) for alert in checks
+                ],
+                _("Rule"): [elements.plain(str(alert.rule)) for alert in checks],
+                _("State"): [_state(settings, incident, alert) for alert in checks],
+            }
+        ),
+        hide_index=True,
+    )
+
+
+def _state(settings: Settings, incident: Incident, alert: Alert) -> str:
+    """Return who acknowledged an alert, or for how long it is open if others are older."""
+    if alert.state == ACKNOWLEDGED:
+        note = f": “{elements.plain(alert.note)}”" if alert.note else ""
+        person = elements.plain(alert.person or "")
+        return _(":blue-badge[acknowledged by {person}]", person=person) + note
+    if alert.at > incident.first_seen:
+        return _("open for {duration}", duration=elements.length(clock.now(settings) - alert.at))
+    return _("open")
+
+
+def _answer(settings: Settings, incident: Incident) -> None:
+    """Ask for name and note: to acknowledge all alerts of an incident, or to dismiss one."""
+    titles = {
+        alert.alert_id: elements.words(alert.title)
+        if alert.code != alerting.VERDICT
+        else _("The report as a whole")
+        for alert in incident.alerts
+    }
+    with st.form(f"answer-{incident.subject}", border=False):
+        # without a key, so that the name stays for the next incident
+        person = st.text_input(
+            _("Your name"),
+            value=st.session_state.get("person", login.logged_in()),
+            max_chars=alerts.PERSON_LENGTH,
+        )
+        note = st.text_area(
+            _("Note"), max_chars=alerts.NOTE_LENGTH, key=f"note-{incident.subject}", height=80
+        )
+        is_acknowledged = bool(incident.unanswered) and st.form_submit_button(
+            _("Acknowledge"),
+            type="primary",
+            icon=":material/done:",
+            help=_("Acknowledged, they stay quiet until they clear."),
+        )
+        alert_id = st.selectbox(
+            _("Or dismiss one"),
+            list(titles),
+            format_func=titles.__getitem__,
+            key=f"which-{incident.subject}",
+            help=_(
+                "Dismiss an alert that no report will clear, as when its check is gone. It "
+                "opens again if a report finds it again."
+            ),
+        )
+        is_dismissed = st.form_submit_button(_("Dismiss"), icon=":material/close:")
+    if not (is_acknowledged or is_dismissed):
+        return
+    with elements.show_errors():
+        if is_acknowledged:
+            alerts.acknowledge_all(settings, incident.subject, person, note)
+        else:
+            alerts.close(settings, str(alert_id), person, note)
+        st.session_state["person"] = person
+        st.rerun()
+
+
+@elements.show_errors()
+def history(settings: Settings) -> None:
+    """Draw the newest events of alerts that are cleared; those of the others are on their cards."""
+    standing_ids = {
+        alert.alert_id for found in incidents.standing(settings) for alert in found.alerts
+    }
+    events = alerts.history(settings, limit=100)
+    earlier = [event for event in events if event.alert_id not in standing_ids]
+    if earlier:
+        with st.expander(_("Earlier alerts"), icon=":material/history:"):
+            _events(earlier)
+
+
+def _events(events: list[Event]) -> None:
+    st.table(
+        pd.DataFrame(
+            {
+                _("When (UTC)"): [day(datetime.fromtimestamp(event.at, UTC)) for event in events],
+                _("What"): [str(HAPPENED[event.kind]) for event in events],
+                _("Check"): [_named(event) for event in events],
+                _("Value"): [number(event.value) for event in events],
+                _("Report"): [f"`{event.run_id[:8]}`" if event.run_id else "–" for event in events],
+                _("Who or why"): [who_or_why(event) for event in events],
+            }
+        ),
+        hide_index=True,
+    )
+
+
+def _named(event: Event) -> str:
+    version = _("version {version}", version=event.version) if event.version else ""
+    about = elements.plain(version) + elements.sample_mark(event.is_sample)
+    return elements.plain(str(event.title)) + (f" · {about.strip()}" if about else "")

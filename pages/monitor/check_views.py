@@ -1,0 +1,310 @@
+"""The checks of a report: those that failed, and on request all of a group with their evidence."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.monitoring import report_tables
+from core.platform import project, tracking
+from core.platform.config import Settings
+from core.platform.messages import Message, Words, _, n_, sentences
+from core.platform.own_columns import PROBABILITY
+from core.platform.project import ProjectSpec
+from core.stats.charts import drift as drift_charts
+from core.stats.charts import models as model_charts
+from core.stats.check import Limit
+from core.training import evaluation_charts
+from pages.shared import elements, report_view
+
+VIEWS = {
+    "failed": Message("Failed"),
+    "performance": Message("Performance"),
+    "columns": Message("Columns"),
+    "answers": Message("Predictions and support"),
+}
+# most failed checks to list, before the rest is left to the tables of all
+FIRST = 12
+WORST_SLICES = 12
+COLUMN_KINDS: dict[str, tuple[Words, str]] = {
+    "psi": ("PSI", "%.3f"),
+    "ks": ("KS", "%.3f"),
+    "js": ("JS", "%.3f"),
+    "chi2": (Message("Cramér's V"), "%.3f"),
+    "missing": (Message("Missing"), "percent"),
+    "unseen": (Message("Unseen"), "percent"),
+    "range": (Message("Out of range"), "percent"),
+}
+MEASURES = {
+    "psi": Message("Compares shares in ten bins of the reference. Usual limits: 0.1 and 0.2."),
+    "ks": Message(
+        "Largest distance between the two distribution functions, 0 to 1. Usual limits: 0.1 and "
+        "0.2."
+    ),
+    "js": Message("Jensen-Shannon distance, 0 to 1."),
+    "chi2": Message("Cramér's V: the size of a chi-square of values, 0 to 1."),
+}
+WORDS = {
+    "alert": Message("alert"),
+    "warning": Message("warning"),
+    "ok": Message("ok"),
+    "not_applicable": Message("not applicable"),
+}
+
+
+@st.fragment
+@elements.show_errors()
+def show(
+    settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, checks: pd.DataFrame
+) -> None:
+    """Draw the checks that failed, or all of the chosen group."""
+    st.subheader(
+        _("Checks"),
+        anchor=False,
+        help=_(
+            "Of each column the worst check is listed. The limits allow for chance: they were "
+            "learned from the reference, or the better end of the interval is compared with them."
+        ),
+    )
+    view = st.segmented_control(
+        _("Checks"),
+        list(VIEWS),
+        default="failed",
+        required=True,
+        format_func=lambda view: str(VIEWS[view]),
+        key="evidence",
+        label_visibility="collapsed",
+    )
+    if view == "failed":
+        failed(checks)
+    elif view == "performance":
+        performance(settings, spec, run, checks[checks["group"] == "performance"])
+    elif view == "columns":
+        columns(settings, run, checks)
+    else:
+        answers(settings, run, checks[checks["group"].isin(("output", "support"))])
+
+
+def failed(checks: pd.DataFrame) -> None:
+    """List what is beyond its limits, the worst first."""
+    bad = report_tables.failed(checks)
+    if bad.empty:
+        st.markdown(_("No check is beyond its limits."))
+        return
+    first = bad.head(FIRST)
+    st.table(
+        pd.DataFrame(
+            {
+                _("Check"): [_name(row.title, row.others) for row in first.itertuples()],
+                _("Value, with 95% interval"): [
+                    report_view.number(row.value) + _between(row.low, row.high)
+                    for row in first.itertuples()
+                ],
+                _("Reference"): first["reference"].map(report_view.number).to_list(),
+                _("Limit"): [_limit(row) for row in first.to_dict("records")],
+                _("Verdict"): [str(elements.VERDICTS[verdict]) for verdict in first["verdict"]],
+            }
+        ),
+        hide_index=True,
+    )
+    if more := len(bad) - len(first):
+        st.caption(
+            n_(
+                "{count} more is in the tables by group.",
+                "{count} more are in the tables by group.",
+                more,
+            )
+        )
+
+
+def _name(title: object, others: int) -> str:
+    name = f"**{elements.plain(elements.words(title))}**"
+    return name + " " + _("(and {count} more)", count=others) if others else name
+
+
+def _between(low: float, high: float) -> str:
+    return "" if pd.isna(low) else " " + _("({low:.4f} to {high:.4f})", low=low, high=high)
+
+
+def _limit(row: dict[str, object]) -> str:
+    """Return the limit that was passed; of an older report, all of its limits."""
+
+    def end(name: str) -> float | None:
+        value = row[f"{row['verdict']}_{name}"]
+        return float(value) if isinstance(value, float) and value == value else None
+
+    low, high = end("low"), end("high")
+    words = (
+        Limit(alert_low=low, alert_high=high)
+        if row["verdict"] == "alert"
+        else Limit(warning_low=low, warning_high=high)
+    ).words()
+    return elements.plain(elements.words(words or row["threshold"])) or "–"
+
+
+def performance(
+    settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, checks: pd.DataFrame
+) -> None:
+    """Show the checks with labels, the confusion matrix and the worst slices."""
+    reasons = checks["text"].unique()
+    if len(reasons) == 1 and checks["verdict"].eq("not_applicable").all():
+        st.info(
+            _(
+                "No check of performance is possible. {reason}",
+                reason=elements.plain(_joined(checks)[0]),
+            )
+        )
+        return
+    check_table(checks)
+    store = settings.mlflow_uri
+    confusion = report_view.stored_table(settings, store, run.run_id, "confusion")
+    slices = report_view.stored_table(settings, store, run.run_id, "slices")
+    left, right = elements.side_by_side()
+    if confusion is not None and len(confusion):
+        with left:
+            st.markdown(_("**Which labels does the threshold get wrong?**"))
+            counts = report_view.of_current(confusion)
+            report_view.draw(
+                lambda: model_charts.confusion(
+                    counts,
+                    positive=str(project.words(spec.positive)),
+                    negative=str(project.words(spec.negative)),
+                ),
+                run.run_id,
+                "confusion",
+            )
+    if slices is not None and len(slices):
+        with right:
+            st.markdown(_("**In which slices are the probabilities wrong?**"))
+            worst = report_tables.standing_out(report_view.of_current(slices), checks)
+            if worst.empty:
+                st.markdown(_("No slice stands out."))
+                return
+            report_view.draw(
+                lambda: evaluation_charts.slice_gaps(worst, most=WORST_SLICES), run.run_id, "slices"
+            )
+
+
+def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
+    """Show one line per input column, and how far each one moved."""
+    by_column = report_tables.by_column(checks)
+    kinds = [kind for kind in report_tables.KINDS if by_column[kind].notna().any()]
+    every = st.toggle(_("All columns"), key="all-kinds", help=_("All measures of the table."))
+    shown = kinds if every else [kind for kind in kinds if kind in ("psi", "ks", "missing")]
+    named = {code: str(word) for code, word in WORDS.items()}
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "column": by_column["column"],
+                "verdict": [[named.get(verdict, verdict)] for verdict in by_column["verdict"]],
+                **{kind: by_column[kind] for kind in shown},
+                "text": _joined(by_column),
+            }
+        ),
+        hide_index=True,
+        width="stretch",
+        placeholder="–",
+        column_config={
+            "column": st.column_config.TextColumn(_("Column"), pinned=True),
+            "verdict": st.column_config.MultiselectColumn(
+                _("Verdict"),
+                options=list(named.values()),
+                color=["red", "orange", "green", "gray"],
+                help=_("The worst of a column's checks."),
+            ),
+            **{
+                kind: st.column_config.NumberColumn(
+                    str(title), format=form, help=str(MEASURES.get(kind) or "") or None
+                )
+                for kind, (title, form) in COLUMN_KINDS.items()
+            },
+            "text": st.column_config.TextColumn(_("What it means"), width="large"),
+        },
+    )
+    drift = report_view.stored_table(settings, settings.mlflow_uri, run.run_id, "drift")
+    if drift is not None:
+        st.markdown(_("**How far did each column move?**"))
+        report_view.draw(lambda: drift_charts.psi_bars(drift), run.run_id, "psi")
+
+
+def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
+    """Show the model's predictions, and whether the rows are within its support."""
+    if checks.empty:
+        st.caption(_("This report has no such checks. Make a new one."))
+    else:
+        check_table(checks)
+    store = settings.mlflow_uri
+    densities = report_view.stored_table(settings, store, run.run_id, "densities")
+    ranking = report_view.stored_table(settings, store, run.run_id, "ranking")
+    left, right = elements.side_by_side()
+    # without labels it is below in any case
+    is_new = report_view.is_judged(settings, run.run_id)
+    if is_new and densities is not None and (densities["feature"] == PROBABILITY).any():
+        with left:
+            st.markdown(_("**Did the predicted probabilities change?**"))
+            probabilities(run, densities)
+    if ranking is not None and len(ranking):
+        with right:
+            st.markdown(_("**What separates reference and current rows?**"))
+            st.dataframe(
+                ranking,
+                hide_index=True,
+                column_config={
+                    "feature": _("Column"),
+                    "auc": st.column_config.NumberColumn(_("Its ROC AUC alone"), format="%.3f"),
+                    "importance": st.column_config.NumberColumn(
+                        _("Share of the gain"), format="percent"
+                    ),
+                },
+            )
+
+
+def probabilities(run: tracking.RunInfo, densities: pd.DataFrame) -> None:
+    """Draw the predicted probability, reference beside current."""
+    report_view.draw(
+        lambda: drift_charts.feature_density(
+            densities, PROBABILITY, axis_title=_("Predicted probability")
+        ),
+        run.run_id,
+        "answers",
+    )
+
+
+def check_table(checks: pd.DataFrame) -> None:
+    """Show checks in four columns: the meaning fits even in a narrow window."""
+    titles = [_title(row.title, row.text, row.todo, row.threshold) for row in checks.itertuples()]
+    st.table(
+        pd.DataFrame(
+            {
+                _("Check"): titles,
+                _("Verdict"): [str(elements.VERDICTS[verdict]) for verdict in checks["verdict"]],
+                _("Current, with 95% interval"): [
+                    report_view.number(row.value) + _interval(row.low, row.high)
+                    for row in checks.itertuples()
+                ],
+                _("Reference"): checks["reference"].map(report_view.number),
+            }
+        ),
+        hide_index=True,
+    )
+
+
+def _title(title: object, text: object, todo: object, threshold: object) -> str:
+    name, limits = elements.plain(elements.words(title)), elements.words(threshold)
+    note = _("Limits: {limits}", limits=elements.plain(limits)) if limits else ""
+    meaning = elements.plain(_sentences(text, todo))
+    return f"**{name}**  \n{meaning}" + (elements.small(note) if note else "")
+
+
+def _interval(low: float, high: float) -> str:
+    if pd.isna(low):
+        return ""
+    return elements.small(_("{low:.4f} to {high:.4f}", low=low, high=high))
+
+
+def _joined(rows: pd.DataFrame) -> list[str]:
+    return list(map(_sentences, rows["text"], rows["todo"]))
+
+
+def _sentences(text: object, todo: object) -> str:
+    return str(sentences(elements.words(text), elements.words(todo)))

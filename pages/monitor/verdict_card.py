@@ -1,0 +1,180 @@
+"""The verdict of a report, its one next action, and the state of each part in a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.monitoring.records import ReportRun
+from core.platform import messages, tracking
+from core.platform.config import Settings
+from core.platform.messages import Message, Words, _, n_, number
+from pages.monitor import next_steps
+from pages.shared import elements, report_view
+
+TILE_WIDTH = 180
+GROUPS = {
+    "performance": Message("Performance"),
+    "input": Message("Inputs"),
+    "output": Message("Predictions"),
+    "support": Message("Support"),
+}
+MEANINGS = {
+    "performance": Message("Are the predictions as good as on the test set? Needs labels."),
+    "input": Message("Do the columns have the distributions that the model was tested on?"),
+    "output": Message("Did the predicted probabilities change?"),
+    "support": Message("Do the rows lie where the model was trained and tested?"),
+}
+MARKS = {
+    "alert": ":red[:material/error:]",
+    "warning": ":orange[:material/warning:]",
+    "ok": ":green[:material/check_circle:]",
+    "not_applicable": ":gray[:material/do_not_disturb_on:]",
+}
+
+
+def show(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
+    """Draw the card and the row of states."""
+    report = ReportRun.of(run)
+    draw, icon = report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])
+    title = elements.words(report.verdict_title) or _("This report has no verdict")
+    reason = elements.plain(first_sentence(report.verdict_text))
+    draw(f"## {elements.plain(title)}\n\n{reason}", icon=icon)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        next_steps.show(settings, run)
+        with st.popover(_("Details"), icon=":material/info:", type="tertiary"):
+            _details(settings, run, report)
+    st.caption(_subject(run, report))
+    with st.container(horizontal=True, gap="small"):
+        for group, name in GROUPS.items():
+            _tile(str(name), *_state(group, checks[checks["group"] == group]), MEANINGS[group])
+        _tile(_("Labels"), *_labels(run, _needed(settings, run)), _labels_text(settings, run))
+
+
+def first_sentence(text: Words | None) -> str:
+    """Return the first sentence of a fact of several; an older text as it is."""
+    found = messages.loads(text or "")
+    while isinstance(found, Message) and not found.msgid and found.params.get("sentences"):
+        found = found.params["sentences"][0]
+    return str(found)
+
+
+def _subject(run: tracking.RunInfo, report: ReportRun) -> str:
+    parts = [
+        _("{model} version {version}", model=report.model, version=report.version),
+        elements.words(report.window),
+        _("made {ago}", ago=elements.ago(run.started)),
+    ]
+    return " · ".join(elements.plain(part) for part in parts if part)
+
+
+def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> None:
+    st.markdown(elements.plain(elements.words(report.verdict_text)))
+    st.markdown(f"**{elements.plain(elements.words(report.verdict_todo))}**")
+    st.markdown(f":material/label: {_labels_text(settings, run)}")
+    st.markdown(f":material/verified: {_promise(settings, run)}")
+    elements.run_link(run.run_id, "Monitoramento")
+    if report.scoring_run:
+        elements.run_link(report.scoring_run, _("Scored by"))
+    if report.model_run:
+        elements.run_link(report.model_run, _("Reference from"))
+
+
+def _promise(settings: Settings, run: tracking.RunInfo) -> str:
+    """Return the checks' false alarm rate in words."""
+    measured = report_view.document(settings, settings.mlflow_uri, run.run_id).get("false_alarms")
+    measured = measured or {}
+    rate = measured.get("rate", run.metrics.get("false_alarms"))
+    if rate is None:
+        return _("The false alarm rate was not measured in this report. Make a new one.")
+    target = measured.get("target", run.metrics.get("false_alarms_target"))
+    text = _(
+        "False alarm rate: without any change, at most **{rate:.1%}** of windows of this size "
+        "raise an alert of performance or of a column.",
+        rate=rate,
+    )
+    if target is not None:
+        text += " " + _("The limits are set for at most {target:.1%}.", target=target)
+    return text
+
+
+def _needed(settings: Settings, run: tracking.RunInfo) -> float | None:
+    """Return how many labels detect a loss of all skill."""
+    stored: Any = report_view.document(settings, settings.mlflow_uri, run.run_id)
+    needed = stored.get("labels_needed")
+    if needed is None:
+        needed = run.metrics.get("labels_needed")
+    return needed if isinstance(needed, int | float) and needed == needed else None
+
+
+def _labels_text(settings: Settings, run: tracking.RunInfo) -> str:
+    rows, known = run.metrics.get("rows_current", 0), run.metrics.get("rows_labelled", 0)
+    text = _(
+        "Labels: **{known:,.0f}** received, {missing:,.0f} missing.",
+        known=known,
+        missing=rows - known,
+    )
+    needed = _needed(settings, run)
+    if needed is None:
+        return text
+    more = (
+        _(
+            "To detect a loss of all skill, about {needed:,.0f} labels are needed: enough "
+            "were received.",
+            needed=needed,
+        )
+        if known >= needed
+        else _(
+            "To detect a loss of all skill, about {needed:,.0f} labels are needed: "
+            "{lacking:,.0f} more.",
+            needed=needed,
+            lacking=needed - known,
+        )
+    )
+    return f"{text} {more}"
+
+
+def _labels(run: tracking.RunInfo, needed: float | None) -> tuple[str, str, str]:
+    rows, known = run.metrics.get("rows_current", 0), run.metrics.get("rows_labelled", 0)
+    state = "ok" if known and (needed is None or known >= needed) else "warning"
+    return (
+        state,
+        number(known / rows if rows else 0.0, ".0%"),
+        _("{known:,.0f} of {rows:,.0f} rows", known=known, rows=rows),
+    )
+
+
+def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
+    """Return a group's worst verdict, how much of it is at that verdict, and of how many."""
+    verdicts = checks["verdict"]
+    if group == "input":  # a column counts once
+        names = checks["code"].str.partition(".")[2]
+        worst = [
+            next((v for v in ("alert", "warning", "ok") if v in set(own)), "not_applicable")
+            for _name, own in verdicts.groupby(names, sort=False)
+        ]
+        verdicts = pd.Series(worst, dtype=object)
+    judged = int(verdicts.ne("not_applicable").sum())
+    bad, doubtful = int(verdicts.eq("alert").sum()), int(verdicts.eq("warning").sum())
+    note = (
+        n_("of {count} column", "of {count} columns", judged)
+        if group == "input"
+        else n_("of {count} check", "of {count} checks", judged)
+    )
+    if bad:
+        return "alert", _("{count} in alert", count=bad), note
+    if doubtful:
+        return "warning", _("{count} in warning", count=doubtful), note
+    if judged:
+        return "ok", _("{count} ok", count=judged), note
+    if group == "performance":
+        return "not_applicable", _("not judged"), _("no labels, or too few")
+    return "not_applicable", _("not judged"), _("no check was possible")
+
+
+def _tile(name: str, state: str, figure: str, note: str, about: Words) -> None:
+    with st.container(border=True, width=TILE_WIDTH, gap=None):
+        st.markdown(name, help=str(about))
+        st.markdown(f"{MARKS[state]} **{figure}**{elements.small(note)}")
