@@ -247,7 +247,7 @@ STEPS: tuple[Step, ...] = (
         "replay",
         "Simulacao",
         "retraining",
-        "replay",
+        "retrain",
         Message("Replay"),
         "replay",
         "simulate several policies on labelled history, and compare them",
@@ -258,6 +258,7 @@ STEPS: tuple[Step, ...] = (
         (RAW, CURRENT),
         artifacts.REPLAY,
         ("retrain",),
+        view="replay",
     ),
 )
 

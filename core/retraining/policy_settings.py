@@ -42,7 +42,7 @@ STRATEGIES: dict[str, tuple[Message, Message]] = {
         Message("Calendar"),
         Message(
             "Retrain when a fixed time has passed since the last training, needed or not. Simple "
-            "and predictable, but blind to what happens. A schedule on the page Alerts starts it."
+            "and predictable, but blind to what happens. A schedule on the page Monitor starts it."
         ),
     ),
 }

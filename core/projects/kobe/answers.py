@@ -545,9 +545,9 @@ def split(facts: Facts) -> list[Block]:
         met.append(
             n_(
                 "Not reduced: {count:,} group (`{group}`) has rows in both sets. If rows of one "
-                "group resemble each other, split by group on the page Prepare.",
+                "group resemble each other, split by group on the page Data.",
                 "Not reduced: {count:,} groups (`{group}`) have rows in both sets. If rows of one "
-                "group resemble each other, split by group on the page Prepare.",
+                "group resemble each other, split by group on the page Data.",
                 int(shared),
                 group=facts.spec.group,
             )
