@@ -32,7 +32,7 @@ TABLES = {
 OF_CANDIDATE = ("slices", "thresholds", "folds", "calibration")
 MOST_RUNS = 200
 # older ones have ended
-NEWEST_RUNS = 20
+NEWEST_RUNS = 100
 
 
 @contextmanager

@@ -20,7 +20,8 @@ STATES = {
     "missing": (Message("open"), "red", ":material/radio_button_unchecked:", "○"),
 }
 SHOWN = {"all": Message("All"), "open": Message("Open"), "met": Message("Met")}
-TABLE_HEIGHT = 430
+ROWS_BEFORE_SCROLLING = 11
+ROW_HEIGHT = 35
 
 
 def draw(spec: ProjectSpec, facts: Facts) -> None:
@@ -38,21 +39,25 @@ def draw(spec: ProjectSpec, facts: Facts) -> None:
         still=still,
     )
     st.progress(met / len(requirements), text=text)
-    chosen, graded = _filtered(requirements)
+    chosen, graded = _filtered(requirements, first="open" if partly + still else "all")
     if not chosen:
         st.success(_("Every line is met."), icon=":material/check_circle:")
         return
     points = {line.number: [checklist.POINTS[at - 1] for at in line.graded] for line in chosen}
-    _details(_selected(chosen, points, graded=graded), points)
+    selected = _selected(chosen, points, graded=graded)
+    same = [line for line in requirements if line.group == selected.group]
+    _details(selected, points[selected.number], same)
 
 
-def _filtered(requirements: tuple[Requirement, ...]) -> tuple[list[Requirement], bool]:
+def _filtered(
+    requirements: tuple[Requirement, ...], *, first: str
+) -> tuple[list[Requirement], bool]:
     """Return the lines that match the filters, and whether they are those of the grader."""
     with st.container(horizontal=True, vertical_alignment="center"):
         shown = st.segmented_control(
             _("Show"),
             list(SHOWN),
-            default="all",
+            default=first,
             required=True,
             format_func=lambda name: str(SHOWN[name]),
             key="shown",
@@ -73,7 +78,6 @@ def _selected(
             "number": line.number,
             "state": f"{STATES[line.state][3]} {STATES[line.state][0]}",
             "text": str(line.text).replace("`", ""),
-            "group": str(line.group),
             "points": "; ".join(str(point) for point in points[line.number]),
         }
         for line in chosen
@@ -87,14 +91,13 @@ def _selected(
         "number": config.TextColumn(_("No."), width=50),
         "state": config.TextColumn(_("State"), width=95),
         "text": config.TextColumn(_("Requirement"), width="large"),
-        "group": config.TextColumn(_("Topic"), width="medium"),
     }
     if graded:
         columns["points"] = config.TextColumn(_("What a grader checks"), width="medium")
     picked = st.dataframe(
         pd.DataFrame(rows)[list(columns)],
         hide_index=True,
-        height=TABLE_HEIGHT,
+        height=ROW_HEIGHT * (min(len(rows), ROWS_BEFORE_SCROLLING) + 1) + 3,
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [first], "columns": [], "cells": []}},
@@ -106,8 +109,14 @@ def _selected(
     return chosen[at[0] if at else first]
 
 
-def _details(requirement: Requirement, points: dict[str, list[Message]]) -> None:
-    """Draw a requirement: its state, the evidence, where that is, and what to do."""
+def _details(requirement: Requirement, points: list[Message], same: list[Requirement]) -> None:
+    """Draw a requirement: its state, the evidence, where that is, and what to do.
+
+    Parameters
+    ----------
+    same : list of Requirement
+        All of its topic.
+    """
     word, colour, icon, _sign = STATES[requirement.state]
     with st.container(border=True, gap="xsmall", key=f"line-{requirement.number}"):
         st.markdown(f":{colour}-badge[{icon} {word}] **`{requirement.number}`** {requirement.text}")
@@ -116,9 +125,13 @@ def _details(requirement: Requirement, points: dict[str, list[Message]]) -> None
             todo = _("**To do:** {todo}", todo=requirement.todo)
             st.markdown(f":material/arrow_forward: {todo}")
         if requirement.graded:
-            st.caption(_("A grader checks: {points}.", points=points[requirement.number]))
+            st.caption(_("A grader checks: {points}.", points=points))
         if requirement.path:
             st.caption(f":material/draft: {elements.plain(requirement.path)}")
+        met = sum(line.state == "met" for line in same)
+        st.caption(
+            _("{topic}: {met} of {number} met", topic=requirement.group, met=met, number=len(same))
+        )
         with st.container(horizontal=True, gap="small"):
             name, page_icon = elements.PAGES[requirement.page]
             st.page_link(

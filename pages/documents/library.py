@@ -16,8 +16,6 @@ from core.platform.project import ProjectSpec
 from pages.documents import checklist_view, diagram_view, download, preview
 
 CONTENTS_WIDTH = 220
-# the rest of the page fits beside the contents, and below them in a narrow window
-PREVIEW_WIDTH = 740
 HEIGHT = 800
 # in the contents beside the documents
 LIFE_CYCLE, CHECKLIST = "life_cycle", "checklist"
@@ -61,7 +59,7 @@ def draw(settings: Settings, spec: ProjectSpec, facts: Facts, built: tuple[Docum
     row = st.container(horizontal=True, gap="medium")
     with row.container(width=CONTENTS_WIDTH):
         chosen = _contents(titles)
-    with row.container(width=PREVIEW_WIDTH):
+    with row.container(key="chosen-document"):
         if chosen in by_name:
             _document(facts, built, by_name[chosen], f"{spec.model}_documents.zip")
             return

@@ -116,18 +116,26 @@ def _actions(
             )
         elif main == "report":
             _to_report(state)
-        if st.button(
-            _("Decide now"),
-            type="primary" if main == "decide" else "secondary",
-            icon=":material/gavel:",
-            disabled=going,
-            key="decide",
-            help=_("Applies the policy, as after a report, and keeps the decision as a run."),
-        ) and elements.submit(settings, "retrain", retrain.Options, trigger="person"):
-            st.rerun()
-        _by_hand(settings, is_main=main == "retrain", going=going)
+        if main == "retrain":
+            _by_hand(settings, is_main=True, going=going)
+            _decide(settings, is_main=False, going=going)
+        else:
+            _decide(settings, is_main=main == "decide", going=going)
+            _by_hand(settings, is_main=False, going=going)
         if decision is not None:
             _evidence(decision)
+
+
+def _decide(settings: Settings, *, is_main: bool, going: bool) -> None:
+    if st.button(
+        _("Decide now"),
+        type="primary" if is_main else "secondary",
+        icon=":material/gavel:",
+        disabled=going,
+        key="decide",
+        help=_("Applies the policy, as after a report, and keeps the decision as a run."),
+    ) and elements.submit(settings, "retrain", retrain.Options, trigger="person"):
+        st.rerun()
 
 
 def _main(code: str, by: Policy) -> str:

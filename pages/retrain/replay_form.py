@@ -31,8 +31,8 @@ def outlook(_settings: Settings, snapshot: str, rows: str) -> replay_rows.Outloo
     return replay_rows.outlook(_settings, rows=rows)
 
 
-def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
-    """Draw the form; return the options of the step."""
+def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str, Any], str]:
+    """Draw the form; return the options of the step, and which rows would be replayed."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rows = st.segmented_control(
             _("Rows"),
@@ -49,7 +49,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
     with st.spinner(_("Reading the rows")):
         prospect = outlook(settings, snapshot, rows)
     if prospect is None:
-        return {}
+        return {}, ""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         options |= _windows(prospect)
         chosen = st.multiselect(
@@ -81,15 +81,12 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
         options["policies"] = _policies(chosen)
         st.markdown(_("**Injected drift**, to see which policy detects it"))
         options["injection"] = _injection(spec, options["features"], prospect)
-    st.caption(
-        _(
-            "{rows:,} labelled rows from {first} to {last}.",
-            rows=prospect.rows,
-            first=day(prospect.first),
-            last=day(prospect.last),
-        )
+    return options, _(
+        "{rows:,} labelled rows from {first} to {last}.",
+        rows=prospect.rows,
+        first=day(prospect.first),
+        last=day(prospect.last),
     )
-    return options
 
 
 def _model(spec: ProjectSpec) -> dict[str, Any]:

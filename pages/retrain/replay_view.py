@@ -68,19 +68,21 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
 
 
 def _form(settings: Settings, spec: ProjectSpec, snapshot: str, *, going: bool) -> None:
-    options = replay_form.ask(settings, spec, snapshot)
-    pressed = st.button(
-        _("Replay"),
-        type="primary",
-        icon=":material/replay:",
-        key="replay",
-        disabled=going,
-        help=_(
-            "A model is trained on the first rows and predicts the rest in order of time; each "
-            "policy sees only the labels known by then. Your models and your predictions log stay "
-            "as they are."
-        ),
-    )
+    options, about = replay_form.ask(settings, spec, snapshot)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button(
+            _("Replay"),
+            type="primary",
+            icon=":material/replay:",
+            key="replay",
+            disabled=going,
+            help=_(
+                "A model is trained on the first rows and predicts the rest in order of time; each "
+                "policy sees only the labels known by then. Your models and your predictions log "
+                "stay as they are."
+            ),
+        )
+        st.caption(about, width="content")
     if pressed and elements.submit(settings, "replay", replay.Options, **options):
         st.rerun()
 
@@ -116,15 +118,18 @@ def _result(settings: Settings, run: tracking.RunInfo) -> None:
     # doing nothing comes first
     draw = st.success if (policies["gain_low"].iloc[1:] > 0).any() else st.info
     draw(f"**{outcome.answer}**", icon=":material/gavel:")
-    _subject(settings, run, begin)
+    if begin is not None:
+        drift = elements.plain(_drift(settings, run.run_id, current()))
+        st.markdown(_(":red[:material/bolt:] Injected: {drift}.", drift=drift))
     _table(policies, has_drift=begin is not None)
     _charts(_stored(settings, run, "windows"), str(policies["policy"].iloc[0]), begin)
-    with st.expander(_("Decisions")):
+    with st.expander(_("What was replayed, and every decision")):
+        _subject(run)
         _decided(_stored(settings, run, "decisions"))
-    _store(settings, run.run_id)
+        _store(settings, run.run_id)
 
 
-def _subject(settings: Settings, run: tracking.RunInfo, begin: float | None) -> None:
+def _subject(run: tracking.RunInfo) -> None:
     """Draw what was replayed, in a line, with its run."""
     of = run.metrics
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -145,31 +150,30 @@ def _subject(settings: Settings, run: tracking.RunInfo, begin: float | None) -> 
         elements.run_link(run.run_id, "Simulacao")
         if run.is_sample:
             elements.sample_badge()
-    if begin is not None:
-        drift = elements.plain(_drift(settings, run.run_id, current()))
-        st.markdown(_(":red[:material/bolt:] Injected: {drift}.", drift=drift))
 
 
 def _charts(windows: pd.DataFrame, baseline: str, begin: float | None) -> None:
     """Draw the log loss of each policy, or its gain over doing nothing."""
-    shown = "log_loss"
-    if windows["policy"].nunique() > 1:
-        shown = st.segmented_control(
-            _("Chart"),
-            list(CHARTS),
-            default="log_loss",
-            required=True,
-            format_func=lambda code: str(CHARTS[code]),
-            key="replay-chart",
-            label_visibility="collapsed",
-        )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        place = st.container()
+        shown = "log_loss"
+        if windows["policy"].nunique() > 1:
+            shown = st.segmented_control(
+                _("Chart"),
+                list(CHARTS),
+                default="log_loss",
+                required=True,
+                format_func=lambda code: str(CHARTS[code]),
+                key="replay-chart",
+                label_visibility="collapsed",
+            )
     if shown == "gain":
         title = _("What did each policy gain over doing nothing?")
         drawn = replay_charts.gain(windows, baseline=baseline, drift_begin=begin)
     else:
         title = _("How did the log loss develop under each policy?")
         drawn = replay_charts.log_loss(windows, drift_begin=begin)
-    st.markdown(
+    place.markdown(
         f"**{title}**",
         help=_(
             "By all labels, including those that came too late to act on. Where lines overlap, "

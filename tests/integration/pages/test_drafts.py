@@ -14,8 +14,8 @@ CHOSEN: tuple[tuple[str, str, str, Any], ...] = (
     ("train", "number_input", "folds", 4),
     ("train", "checkbox", "blend", True),
     ("monitor", "number_input", "false-alarms", 2.5),
-    ("retrain", "radio", "strategy", "calendar"),
-    ("replay", "number_input", "k", 3),
+    ("retrain?policy", "radio", "strategy", "calendar"),
+    ("retrain?replay", "number_input", "k", 3),
     ("predictions", "text_input", "search", "17"),
     ("serve", "number_input", "serve-port", 5999),
     ("explain", "button_group", "rows", 500),
@@ -32,7 +32,8 @@ def widget(app: AppTest, kind: str, key: str) -> Any:
 def test_a_value_survives_a_visit_to_another_page(
     lived, open_page: OpenPage, page: str, kind: str, key: str, value: Any
 ) -> None:
-    app = open_page(lived.settings, page)
+    page, _, view = page.partition("?")
+    app = open_page(lived.settings, page, **({"view": view} if view else {}))
     assert widget(app, kind, key).value != value
     widget(app, kind, key).set_value(value).run()
     for other in ("runs", page):
@@ -48,13 +49,15 @@ def test_two_pages_with_the_same_key_do_not_share_a_value(lived, open_page: Open
     """`window` is the kind of rows on Monitor, and the length of time on Replay."""
     app = open_page(lived.settings, "monitor")
     app.button_group(key="window").set_value("last").run()
-    app.switch_page("pages/replay/page.py").run()
+    app.query_params["view"] = "replay"
+    app.switch_page("pages/retrain/page.py").run()
     assert not app.exception
     chosen = app.selectbox(key="window").value
     app.switch_page("pages/monitor/page.py").run()
     assert not app.exception
     assert app.button_group(key="window").value == "last"
-    app.switch_page("pages/replay/page.py").run()
+    app.query_params["view"] = "replay"
+    app.switch_page("pages/retrain/page.py").run()
     assert app.selectbox(key="window").value == chosen
 
 
