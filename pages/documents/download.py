@@ -71,9 +71,8 @@ def _offer(
         icon=":material/folder_zip:" if kind == "zip" else ":material/draft:",
         width="stretch",
     ):
-        place = st.empty()
-        place.caption(_(":material/hourglass_top: Creating {file}", file=called))
-        with st.spinner(_("Creating {file}. It takes some seconds.", file=called), show_time=True):
-            _file(*wanted, facts, built)
+        # at once: a spinner waits for half a second
+        st.caption(_(":material/hourglass_top: Creating {file}", file=called))
+        _file(*wanted, facts, built)
         ready.add(wanted)
         st.rerun()

@@ -11,7 +11,7 @@ from core.documents import gather as documents
 from core.documents.dossier import Document, Facts
 from core.platform import messages, plugins
 from core.platform.config import Settings
-from core.platform.messages import Message, _
+from core.platform.messages import _
 from core.platform.project import ProjectSpec
 from pages.documents import checklist_view, diagram_view, download, preview
 
@@ -49,9 +49,9 @@ def _documents(
 def draw(settings: Settings, spec: ProjectSpec, facts: Facts, built: tuple[Document, ...]) -> None:
     """Draw the contents, and the chosen document."""
     by_name = {document.name: document for document in built}
-    others = {LIFE_CYCLE: str(Message("Life-cycle diagram"))}
+    others = {LIFE_CYCLE: _("Life-cycle diagram")}
     if plugins.has(spec.name, CHECKLIST):
-        others[CHECKLIST] = str(Message("Checklist"))
+        others[CHECKLIST] = _("Checklist")
     # cards of versions come last: there may be many
     cards = [name for name in by_name if name.startswith("model_card")]
     order = [*(name for name in by_name if name not in cards), *others, *cards]

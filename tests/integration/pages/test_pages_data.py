@@ -390,9 +390,7 @@ def test_leaking_features_are_marked_beside_the_split(
     prepare.run(copied.settings, prepare.Options(features=("action_type", "lat"), split="group"))
     app = open_page(copied.settings, "prepare")
     assert not app.exception
-    assert any(
-        "recorded only after the predicted event" in warning.value for warning in app.warning
-    )
+    assert any("recorded only after the predicted event" in warning.value for warning in app.warning)
     assert "ok" in app.table[0].value.set_index("Check").loc["Groups in both sets", "Verdict"]
     app = open_page(copied.settings, "train")
     assert any("changed since this training" in warning.value for warning in app.warning)
