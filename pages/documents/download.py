@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
 from core.documents import export
@@ -9,6 +11,7 @@ from core.documents.dossier import Document, Facts
 from core.platform import messages
 from core.platform.messages import _
 
+SEND_SECONDS = 0.1
 NAMES = {"md": "Markdown", "html": "HTML", "pdf": "PDF"}
 
 
@@ -17,7 +20,7 @@ def draw(facts: Facts, built: tuple[Document, ...], document: Document, archive:
     with st.popover(_("Download"), icon=":material/download:", type="primary"):
         for kind, name in NAMES.items():
             _offer(facts, built, document.name, kind, name, f"{document.name}.{kind}")
-        _offer(facts, built, "", "zip", _("All documents (zip)"), archive)
+        _offer(facts, built, "", "zip", _("all documents (zip)"), archive)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -73,6 +76,8 @@ def _offer(
     ):
         # at once: a spinner waits for half a second
         st.caption(_(":material/hourglass_top: Creating {file}", file=called))
+        # pictures hold the interpreter for seconds: the words are sent before
+        time.sleep(SEND_SECONDS)
         _file(*wanted, facts, built)
         ready.add(wanted)
         st.rerun()

@@ -37,6 +37,8 @@ def test_a_value_survives_a_visit_to_another_page(
     assert widget(app, kind, key).value != value
     widget(app, kind, key).set_value(value).run()
     for other in ("runs", page):
+        if view and other == page:
+            app.query_params["view"] = view
         app.switch_page(f"pages/{other}/page.py").run()
         assert not app.exception
     assert widget(app, kind, key).value == value
