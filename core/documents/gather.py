@@ -31,6 +31,8 @@ TABLES = {
 }
 OF_CANDIDATE = ("slices", "thresholds", "folds", "calibration")
 MOST_RUNS = 200
+# older ones have ended
+NEWEST_RUNS = 100
 
 
 @contextmanager
@@ -75,6 +77,19 @@ def of(facts: Facts, language: str | None = None) -> tuple[Document, ...]:
     """Return all documents of the given facts, in a language, the current one by default."""
     with speaking(language):
         return documents.build(facts)
+
+
+def stamp(settings: Settings) -> tuple[str, ...]:
+    """Return a key of what `gather` reads, in a fraction of its time: other facts, another key."""
+    spec = project.load(settings.project)
+    runs = tracking.runs(settings, limit=NEWEST_RUNS)
+    versions = model_store.versions(settings, spec.model)
+    return (
+        spec.name,
+        *(f"{run.run_id}:{run.status}" for run in runs),
+        *(f"{version.version}:{','.join(version.aliases)}" for version in versions),
+        *inventory.states(settings),
+    )
 
 
 def gather(settings: Settings) -> Facts:

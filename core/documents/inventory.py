@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ def files(settings: Settings) -> dict[str, FileFacts]:
     A file that vanishes meanwhile is left out; one of more than 64 MB has no digest.
     """
     by_path = {}
-    for path in sorted(settings.data_dir.glob("0*_*/**/*")):
+    for path in _below(settings):
         name = path.relative_to(settings.home).as_posix()
         if path.name.startswith(".") or not path.is_file():
             continue
@@ -30,6 +31,16 @@ def files(settings: Settings) -> dict[str, FileFacts]:
         except (OSError, ValueError):
             continue
     return by_path
+
+
+def states(settings: Settings) -> list[str]:
+    """Return path, size and time of the same files, which change with their contents."""
+    known = []
+    for path in _below(settings):
+        with suppress(OSError):
+            now = path.stat()
+            known.append(f"{path}:{now.st_size}:{now.st_mtime_ns}")
+    return known
 
 
 def shipped() -> frozenset[str]:
@@ -47,6 +58,10 @@ def shipped() -> frozenset[str]:
         if path.is_file() and "__pycache__" not in path.parts
     }
     return frozenset(top | below)
+
+
+def _below(settings: Settings) -> list[Path]:
+    return sorted(settings.data_dir.glob("0*_*/**/*"))
 
 
 def _facts(path: Path, name: str) -> FileFacts:

@@ -188,10 +188,13 @@ def day(value: date | datetime | str) -> str:
 
     Examples
     --------
-    >>> day(date(2026, 11, 25)), day("2026-11-25T14:06:12+00:00")
-    ('2026-11-25', '2026-11-25 14:06')
+    >>> day(date(2026, 11, 25)), day("2026-11-25"), day("2026-11-25T14:06:12+00:00")
+    ('2026-11-25', '2026-11-25', '2026-11-25 14:06')
     """
-    return _day(datetime.fromisoformat(value) if isinstance(value, str) else value, current())
+    if isinstance(value, str):
+        has_time = len(value) > len("2026-11-25")
+        value = datetime.fromisoformat(value) if has_time else date.fromisoformat(value)
+    return _day(value, current())
 
 
 def listed(words: Sequence[Any], kind: str = "standard") -> str:

@@ -254,7 +254,7 @@ STEPS: tuple[Step, ...] = (
         "replay",
         "Simulacao",
         "retraining",
-        "replay",
+        "retrain",
         Message("Replay"),
         "replay",
         "simulate several policies on labelled history, and compare them",
@@ -265,6 +265,7 @@ STEPS: tuple[Step, ...] = (
         (RAW, CURRENT),
         artifacts.REPLAY,
         ("retrain",),
+        view="replay",
     ),
 )
 

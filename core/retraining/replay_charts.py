@@ -41,7 +41,7 @@ def log_loss(
     ...     "rows": 9, "log_loss": [0.6, 0.7], "is_alarm": [False, True],
     ...     "is_retrained": [False, True]})
     >>> log_loss(windows, drift_begin=86400.0).to_dict()["height"]
-    300
+    260
     """
     policies = windows["policy"].unique().tolist()
     return _over_time(
@@ -159,4 +159,4 @@ def _over_time(
                 ),
             )
         )
-    return style.finish(layers, title, name, height=300)
+    return style.finish(layers, title, name, height=260)

@@ -79,9 +79,9 @@ SHOTS = (
     Shot("score", "score", choose="On the court"),
     Shot("monitor", "monitor"),
     Shot("monitor-dark", "monitor", theme="dark"),
-    Shot("replay", "replay"),
-    Shot("reports", "reports"),
-    Shot("checklist", "checklist"),
+    Shot("replay", "retrain?view=replay"),
+    Shot("documents", "documents"),
+    Shot("checklist", "documents?document=checklist"),
     Shot("overview-800", "", after="explain", width=800),
 )
 MORE: tuple[tuple[str, Any], ...] = (

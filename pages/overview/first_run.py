@@ -40,13 +40,13 @@ TOUR = (
     ),
     ("pages/monitor/page.py", Message("Monitor"), Message("the verdict, its evidence, what to do")),
     (
-        "pages/replay/page.py",
+        "pages/retrain/page.py",
         Message("Replay"),
         Message("simulate past years, and compare retraining policies"),
     ),
     (
-        "pages/reports/page.py",
-        Message("Reports"),
+        "pages/documents/page.py",
+        Message("Documents"),
         Message("the finished documents, to read or download"),
     ),
 )

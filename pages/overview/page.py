@@ -10,7 +10,8 @@ from core.monitoring.records import ReportRun
 from core.platform import lifecycle, model_store, project, steps, storage, tracking
 from core.platform.messages import Message, Words, _, number
 from core.predictions_log import predictions
-from pages.overview import diagram_view, first_run, reset_form
+from pages.documents import diagram_view
+from pages.overview import first_run, reset_form
 from pages.shared import alert_banner, code_snippets, elements, set_aside_list
 
 settings, spec = elements.open_app()

@@ -1,8 +1,9 @@
-"""Past decisions, and challenger against champion."""
+"""Past decisions as a table, and the reasons, evidence and gate result of the selected one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -12,23 +13,20 @@ from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words, _, number, p_
-from core.registry import promote
-from core.retraining import retrain
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from pages.shared import elements
 
-BADGES = {
-    "retrain": Message(":blue-badge[retrain]"),
-    "wait": Message(":gray-badge[wait]"),
-    "investigate": Message(":orange-badge[investigate]"),
-    "person": Message(":red-badge[a person decides]"),
-    "none": Message(":green-badge[nothing to do]"),
-}
 GATES = {
     "promote": Message(":green-badge[passed the gate]"),
     "hold": Message(":orange-badge[held by the gate]"),
     "refuse": Message(":red-badge[refused by the gate]"),
+}
+# the same in a table cell, which has no badges
+OUTCOMES = {
+    "promote": Message("passed the gate"),
+    "hold": Message("held by the gate"),
+    "refuse": Message("refused by the gate"),
 }
 TRIGGERS = {
     "report": Message("a report"),
@@ -36,7 +34,25 @@ TRIGGERS = {
     "calendar": Message("the calendar"),
     "schedule": Message("a schedule"),
 }
+COLUMNS: dict[str, Words] = {
+    "when": Message("When"),
+    "decision": Message("Decision"),
+    "outcome": Message("Challenger"),
+    "strategy": Message("Strategy"),
+    "trigger": Message("Triggered by"),
+    "seconds": Message("Seconds"),
+}
+MORE: dict[str, Words] = {
+    "person": Message("Person"),
+    "rows_fit": Message("Rows fitted"),
+    "labels_used": Message("Labels used"),
+    "labels_new": Message("New labels"),
+    "data": Message("Data"),
+}
+STRATEGY_NAMES = {code: name for code, (name, _about) in STRATEGIES.items()}
 SHOWN = 50
+ROWS_BEFORE_SCROLLING = 6
+ROW_HEIGHT = 35
 
 
 def runs(settings: Settings) -> list[tracking.RunInfo]:
@@ -45,124 +61,106 @@ def runs(settings: Settings) -> list[tracking.RunInfo]:
     return [run for run in decided if run.status != "RUNNING"]
 
 
-def challenger(
-    settings: Settings, decided: list[tracking.RunInfo], state: retrain.State, *, going: bool
-) -> None:
-    """Show the newest retraining's challenger and its gate result, with the promotion."""
-    judged = [(run, decision) for run in decided if (decision := DecisionRun.of(run)).gate]
-    if not judged:
-        return
-    run, decision = judged[0]
-    version, old = decision.challenger, decision.retrained_version
-    st.subheader(_("Challenger and champion"), anchor=False)
-    summary = _(
-        "Version **{version}**, retrained from version {old}, {ago}.",
-        version=version,
-        old=old,
-        ago=elements.ago(run.started),
-    )
-    if decision.gate in GATES:
-        summary += f" {GATES[decision.gate]}"
-    if state.champion.version == version:
-        summary += " " + _("It is the champion now.")
-    st.markdown(summary)
-    st.markdown(elements.plain(str(decision.gate_text)))
-    try:
-        kinds = elements.table(settings, settings.mlflow_uri, run.run_id, "by_kind")
-    except NotReadyError:
-        kinds = pd.DataFrame()
-    if len(kinds):
-        st.markdown(_("**Log loss by kind of row**, on test rows that are new to both"))
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Rows"): kinds["value"].map(elements.plain).to_list(),
-                    _("Count"): kinds["rows"].map(number).to_list(),
-                    _("Version {version}", version=old): _losses(kinds["log_loss_champion"]),
-                    _("Version {version}", version=version): _losses(kinds["log_loss_challenger"]),
-                    _("Difference"): [_difference(row) for row in kinds.itertuples()],
-                    _("Harmed"): [
-                        _("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]
-                    ],
-                }
-            ),
-            hide_index=True,
-        )
+def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
+    """Draw the latest decisions, and the evidence of the one that is selected or linked to."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if state.waiting_run == run.run_id and st.button(
-            _("Promote version {version}", version=version),
-            type="primary",
-            icon=":material/upgrade:",
-            disabled=going,
-            key="promote",
-        ):
-            elements.submit(
-                settings,
-                "promote",
-                promote.Options,
-                action="gate",
-                challenger=version,
-                # a person's own reason, in their language
-                reason=_("Retrained in the run {run}.", run=run.run_id[:8]),
-            )
-        st.page_link("pages/registry/page.py", label=_("Registry"), icon=":material/inventory_2:")
-        for name, run_id in (
-            (p_("step", "Preparation"), decision.prepare_run),
-            (p_("step", "Training"), decision.train_run),
-            (p_("step", "Gate"), decision.gate_run),
-        ):
-            if run_id:
-                elements.run_link(run_id, name)
-
-
-def _losses(values: pd.Series) -> list[str]:
-    return [number(loss, ".4f") for loss in values]
-
-
-def _difference(row: Any) -> str:
-    interval = _("{low:+.4f} to {high:+.4f}", low=row.low, high=row.high)
-    return f"{number(row.difference, '+.4f')}  \n:small[:gray[{interval}]]"
-
-
-def decisions(decided: list[tracking.RunInfo]) -> None:
-    """Show past decisions, with reasons, evidence and cost."""
-    st.subheader(_("Past decisions"), anchor=False)
+        st.subheader(_("Past decisions"), anchor=False, width="stretch")
+        if decided:
+            shows_all = st.toggle(_("All columns"), key="decision-columns")
     if not decided:
-        st.info(_("No decision yet."))
+        st.caption(_("No decision yet."))
         return
-    for run in decided[:10]:
-        decision = DecisionRun.of(run)
-        code = decision.decision
+    chosen = {**COLUMNS, **(MORE if shows_all else {})}
+    table = pd.DataFrame([_cells(run) for run in decided])[list(chosen)]
+    ids = [run.run_id for run in decided]
+    asked = st.query_params.get("decision", "")
+    first = [ids.index(asked)] if asked in ids else []
+    config = st.column_config
+    picked = st.dataframe(
+        table,
+        hide_index=True,
+        height=ROW_HEIGHT * (min(len(table), ROWS_BEFORE_SCROLLING) + 1) + 3,
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": first, "columns": [], "cells": []}},
+        # a new decision moves all rows
+        key=f"decisions-{ids[0]}",
+        column_config={
+            **{name: str(label) for name, label in chosen.items()},
+            "when": config.DatetimeColumn(str(COLUMNS["when"]), format="YYYY-MM-DD HH:mm"),
+            "decision": config.TextColumn(str(COLUMNS["decision"]), width="large"),
+            "seconds": config.NumberColumn(str(COLUMNS["seconds"]), format="%.1f"),
+        },
+    )
+    rows = picked["selection"]["rows"]
+    if rows:
+        _details(settings, decided[rows[0]])
+        return
+    hint = _("Select a row to see its reasons and evidence.")
+    if len(decided) == SHOWN:
+        hint += " " + _("Older decisions are on the page Runs.")
+    st.caption(hint)
+
+
+def _cells(run: tracking.RunInfo) -> dict[str, Any]:
+    decision, of = DecisionRun.of(run), run.metrics
+    title = str(decision.decision_title or _("Not decided"))
+    if run.status != "FINISHED":
+        title = _("{decision} (failed)", decision=title)
+    outcome = ""
+    if decision.gate in OUTCOMES:
+        gate = OUTCOMES[decision.gate]
+        outcome = _("version {version}: {gate}", version=decision.challenger, gate=gate)
+    return {
+        "when": datetime.fromtimestamp(run.started).replace(microsecond=0),
+        "decision": title,
+        "outcome": outcome,
+        "strategy": _known(STRATEGY_NAMES, decision.strategy),
+        "trigger": _known(TRIGGERS, decision.trigger),
+        "seconds": of.get("seconds"),
+        "person": str(decision.decided_by or ""),
+        **{name: of.get(name) for name in ("rows_fit", "labels_used", "labels_new")},
+        "data": elements.data_word(run.is_sample),
+    }
+
+
+def _details(settings: Settings, run: tracking.RunInfo) -> None:
+    decision = DecisionRun.of(run)
+    with st.container(border=True, key="decision-details"):
         title = elements.plain(str(decision.decision_title or _("Not decided")))
-        badge = BADGES.get(code, "")
-        if code == "none" and decision.strategy == "none":
-            badge = _(":gray-badge[no policy]")
-        elif run.status != "FINISHED":
-            badge = _(":red-badge[failed]")
-        with st.expander(f"{badge} {title} · {elements.ago(run.started)}"):
-            _details(run, decision)
-    if len(decided) > 10:
-        st.caption(_("Older decisions are on the page Runs."))
+        mark = elements.sample_mark(run.is_sample)
+        st.markdown(f"**{title}** · {elements.ago(run.started)}{mark}")
+        if run.error:
+            st.error(elements.plain(str(run.error)), icon=":material/error:")
+        st.markdown(elements.plain(str(decision.reason)))
+        if decision.todo:
+            st.markdown(_("**To do:** {todo}", todo=elements.plain(str(decision.todo))))
+        st.caption(_asked(run, decision))
+        if decision.gate:
+            _challenger(settings, run, decision)
+        with st.container(horizontal=True):
+            elements.run_link(run.run_id, "Retreinamento")
+            for report in decision.evidence[:5]:
+                elements.run_link(report, _("Report"))
+            for name, run_id in (
+                (p_("step", "Preparation"), decision.prepare_run),
+                (p_("step", "Training"), decision.train_run),
+                (p_("step", "Gate"), decision.gate_run),
+            ):
+                if run_id:
+                    elements.run_link(run_id, name)
+            if decision.gate:
+                elements.step_link("promote", icon=":material/inventory_2:")
 
 
-def _details(run: tracking.RunInfo, decision: DecisionRun) -> None:
+def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
+    """Return who or what triggered a decision, and what it cost."""
     of = run.metrics
-    if run.is_sample:
-        elements.sample_badge()
-    if run.error:
-        st.error(elements.plain(str(run.error)), icon=":material/error:")
-    st.markdown(elements.plain(str(decision.reason)))
-    if decision.todo:
-        st.markdown(_("**To do:** {todo}", todo=elements.plain(str(decision.todo))))
-    if decision.by_kind:
-        st.markdown(elements.plain(str(decision.by_kind)))
     asked = _(
         "Triggered by {trigger} ({person}), strategy {strategy}.",
-        trigger=_known(TRIGGERS, decision.trigger),
+        trigger=elements.plain(_known(TRIGGERS, decision.trigger)),
         person=elements.plain(str(decision.decided_by or _("unknown"))),
-        strategy=_known(
-            {code: name for code, (name, _about) in STRATEGIES.items()}, decision.strategy
-        ),
+        strategy=elements.plain(_known(STRATEGY_NAMES, decision.strategy)),
     )
     cost = _("Cost: {seconds:.1f} s.", seconds=of.get("seconds", 0))
     if "rows_fit" in of:
@@ -174,12 +172,49 @@ def _details(run: tracking.RunInfo, decision: DecisionRun) -> None:
             labels=int(of["labels_used"]),
             new=int(of["labels_new"]),
         )
-    st.caption(f"{asked} {cost}")
-    with st.container(horizontal=True):
-        elements.run_link(run.run_id, "Retreinamento")
-        for report in decision.evidence[:5]:
-            elements.run_link(report, _("Report"))
+    return f"{asked} {cost}"
+
+
+def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun) -> None:
+    """Draw what the gate said of the retrained version, and where it differs from the old one."""
+    version, old = decision.challenger, decision.retrained_version
+    badge = GATES.get(decision.gate, "")
+    st.markdown(
+        _("Version **{version}** against version {old}", version=version, old=old) + f" {badge}"
+    )
+    st.markdown(elements.plain(str(decision.gate_text)))
+    if decision.by_kind:
+        st.markdown(elements.plain(str(decision.by_kind)))
+    try:
+        kinds = elements.table(settings, settings.mlflow_uri, run.run_id, "by_kind")
+    except NotReadyError:
+        return
+    if kinds.empty:
+        return
+    st.markdown(_("**Log loss by kind of row**, on test rows that are new to both"))
+    st.table(
+        pd.DataFrame(
+            {
+                _("Rows"): kinds["value"].map(elements.plain).to_list(),
+                _("Count"): kinds["rows"].map(number).to_list(),
+                _("Version {version}", version=old): _losses(kinds["log_loss_champion"]),
+                _("Version {version}", version=version): _losses(kinds["log_loss_challenger"]),
+                _("Difference"): [_difference(row) for row in kinds.itertuples()],
+                _("Harmed"): [_("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]],
+            }
+        ),
+        hide_index=True,
+    )
+
+
+def _losses(values: pd.Series) -> list[str]:
+    return [number(loss, ".4f") for loss in values]
+
+
+def _difference(row: Any) -> str:
+    interval = _("{low:+.4f} to {high:+.4f}", low=row.low, high=row.high)
+    return f"{number(row.difference, '+.4f')}  \n:small[:gray[{interval}]]"
 
 
 def _known(labels: Mapping[str, Words], code: str) -> str:
-    return elements.plain(str(labels.get(code, code) or _("unknown")))
+    return str(labels.get(code, code) or _("unknown"))

@@ -15,6 +15,13 @@ from core.retraining.policy_settings import STRATEGIES, Policy
 from pages.shared import elements
 
 SAVED = "policy-saved"
+# in a line; how each works is in the help
+SHORT = {
+    "none": Message("Reports and alerts only; a person decides."),
+    "reactive": Message("After performance was in alert in k of the last n windows."),
+    "predictive": Message("Before a trend crosses an alert limit, or after k of n alerts."),
+    "calendar": Message("After a fixed time, needed or not."),
+}
 PROMOTES = {
     "person": Message("waits for a person, regardless of the gate"),
     "itself": Message("becomes the champion automatically when it passes the gate"),
@@ -23,13 +30,13 @@ PROMOTES = {
 
 def section(settings: Settings, policy: Policy) -> None:
     """Draw the settings and save them on request."""
-    st.subheader(_("Policy"), anchor=False)
     strategy = st.radio(
         _("When to retrain"),
         list(STRATEGIES),
         index=list(STRATEGIES).index(policy.strategy),
         format_func=lambda name: str(STRATEGIES[name][0]),
-        captions=[str(about) for _unused, about in STRATEGIES.values()],
+        captions=[str(SHORT[name]) for name in STRATEGIES],
+        help="\n\n".join(f"**{name}**: {about}" for name, about in STRATEGIES.values()),
         key="strategy",
     )
     chosen: dict[str, Any] = policy.model_dump() | {"strategy": strategy}
@@ -55,7 +62,7 @@ def section(settings: Settings, policy: Policy) -> None:
         format_func=lambda name: str(PROMOTES[name]),
         key="promotes",
     )
-    if st.button(_("Save the policy"), icon=":material/save:", key="save-policy"):
+    if st.button(_("Save the policy"), type="primary", icon=":material/save:", key="save-policy"):
         try:
             policy_store.save(settings, Policy(**chosen))
         except ValidationError as error:

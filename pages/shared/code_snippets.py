@@ -21,7 +21,7 @@ from pages.shared import elements
 _SECRET = ("_url", "_uri", "_secret", "_password", "emails")
 # pages that read something rather than run a step: imports, call
 OTHERS = {
-    "reports": (
+    "documents": (
         "from core.documents import gather",
         "for document in gather.build(settings):\n    print(document.name, document.title)",
     ),
@@ -35,7 +35,7 @@ OTHERS = {
         "for run in tracking.runs(settings, limit=20):\n    print(run.name, run.run_id)",
     ),
 }
-SHELL = {"reports": "documents --out documents.zip", "runs": "status", "checklist": "status"}
+SHELL = {"documents": "documents --out documents.zip", "runs": "status", "checklist": "status"}
 # required options of a step
 USUAL: dict[str, dict[str, Any]] = {
     "label": {"upload": {"name": "labels.csv", "stored": "labels.csv"}}

@@ -72,10 +72,7 @@ PAGES: dict[str, tuple[Words, str]] = {
     "score": (Message("Score"), "target"),
     "monitor": (Message("Monitor"), "monitoring"),
     "retrain": (Message("Retrain"), "autorenew"),
-    "replay": (Message("Replay"), "replay"),
     "documents": (Message("Documents"), "description"),
-    "reports": (Message("Reports"), "description"),
-    "checklist": (Message("Checklist"), "checklist"),
     "runs": (Message("Runs"), "history"),
 }
 # groups of the sidebar, in its order
@@ -83,10 +80,7 @@ GROUPS: tuple[tuple[Words, tuple[str, ...]], ...] = (
     (NOTHING, ("overview",)),
     (Message("Build"), ("data", "train", "explain", "registry")),
     (Message("Operate"), ("serve", "score", "predictions", "monitor", "alerts")),
-    (
-        Message("Improve and document"),
-        ("retrain", "replay", "documents", "reports", "checklist", "runs"),
-    ),
+    (Message("Improve and document"), ("retrain", "documents", "runs")),
 )
 
 
@@ -333,17 +327,19 @@ def data_word(is_sample: bool) -> str:
     return _("sample") if is_sample else _("real")
 
 
-def submit(settings: Settings, step: str, options: type[config.Options], **values: Any) -> None:
-    """Start a step as a background job, or show why its options are invalid."""
+def submit(settings: Settings, step: str, options: type[config.Options], **values: Any) -> bool:
+    """Start a step as a background job, or show why that is not possible; return which."""
     if "decided_by" in options.model_fields and (person := login.logged_in()):
         values["decided_by"] = person
     try:
         chosen = options(**values)
     except ValidationError as error:
         st.error(plain(str(config.sentence(error))), icon=":material/error:")
-        return
+        return False
     with show_errors():
         jobs.submit(settings, step, chosen.model_dump(mode="json"))
+        return True
+    return False
 
 
 def job_panel(settings: Settings, step: str) -> bool:

@@ -114,6 +114,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     main = page.get_by_test_id("stMain")
 
     go(page, "Retrain")
+    main.get_by_role("radio", name="Policy", exact=True).click(timeout=PATIENCE_MS)
     main.get_by_text("Reactive", exact=True).click(timeout=PATIENCE_MS)
     for label in ("Windows in alert", "of the last windows"):
         main.get_by_role("spinbutton", name=label).fill("1")

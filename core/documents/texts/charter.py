@@ -147,7 +147,7 @@ def _personnel(facts: Facts) -> list[Block]:
         (
             _("Data scientist"),
             _("Chooses rows, columns and split; trains candidates; reads the errors."),
-            _("Prepare, Train, Explain"),
+            _("Data, Train"),
         ),
         (
             _("Model owner"),
@@ -157,7 +157,7 @@ def _personnel(facts: Facts) -> list[Block]:
         (
             _("Operator"),
             _("Keeps the endpoint running, reads reports and alerts, imports labels."),
-            _("Serve, Score, Monitor, Alerts"),
+            _("Serve, Score, Monitor"),
         ),
         (_("Client"), _("Requests predictions by page, by file or through the API."), _("Score")),
     ]

@@ -129,7 +129,7 @@ def lines(facts: Facts) -> list[Line]:
             "6.12",
             _("In writing: how the choice of split affects the result, and how bias is reduced."),
             lambda project_facts: answered(project_facts, answers.split),
-            "reports",
+            "documents",
             todo,
         ),
     ]

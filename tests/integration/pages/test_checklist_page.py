@@ -12,44 +12,60 @@ from core.projects.kobe import checklist
 from tests.integration.pages.conftest import Lived
 
 
+def page(open_page: Callable[..., AppTest], settings: Settings, **query: str) -> AppTest:
+    return open_page(settings, "documents", document="checklist", **query)
+
+
 def numbers(app: AppTest) -> list[str]:
     """Return the numbers of the lines that are shown."""
-    heads = [element.value for element in app.markdown if "-badge[" in element.value]
-    return [text.split("**")[1].strip("`") for text in heads if text.count("**") == 2]
+    return app.dataframe[0].value["number"].tolist()
 
 
 def test_an_empty_home_has_open_lines_each_with_what_to_do(
     settings: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    app = open_page(settings, "checklist")
+    app = page(open_page, settings)
     assert not app.exception
     assert not app.error
     lines = checklist.inspect(documents.gather(settings))
     met = sum(line.state == "met" for line in lines)
     assert f"{met} of {len(lines)} met" in text_of(app)
+    still = [line for line in lines if line.state != "met"]
+    assert numbers(app) == [line.number for line in still]
+    app = app.segmented_control(key="shown").set_value("all").run()
     assert numbers(app) == [line.number for line in lines]
-    todos = [element.value for element in app.markdown if "**To do:**" in element.value]
-    assert len(todos) == len(lines) - met
     assert not [link for link in app.get("page_link") if "run" in str(link.proto.query_string)]
+    for line in still[:3]:
+        app = page(open_page, settings, line=line.number)
+        assert f"**To do:** {line.todo}" in text_of(app)
+        assert str(line.evidence) in text_of(app)
 
 
 def test_a_life_cycle_links_to_its_runs_and_the_filter_leaves_what_is_open(
     lived: Lived, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    app = open_page(lived.settings, "checklist")
-    assert not app.exception
     lines = checklist.inspect(documents.gather(lived.settings))
-    links = text_of(app)
+    by_run = {line.run_id: line.number for line in lines}
     for step in ("acquire", "prepare", "serve", "score", "monitor"):
-        assert f"Run {lived.run(step).run_id[:8]}" in links
-    path = next(line.path for line in lines if line.number == "8.4")
-    assert path in links
+        run_id = lived.run(step).run_id
+        app = page(open_page, lived.settings, line=by_run[run_id])
+        app = app.segmented_control(key="shown").set_value("all").run()
+        assert not app.exception
+        assert f"Run {run_id[:8]}" in text_of(app)
+    app = page(open_page, lived.settings, line="8.4")
+    app = app.segmented_control(key="shown").set_value("met").run()
+    assert next(line.path for line in lines if line.number == "8.4") in text_of(app)
     # as many rows as the real source, but not the same ones
     dimension = next(line for line in lines if line.number == "6.8")
     assert dimension.state == "partly"
     assert "built-in sample" in dimension.evidence
+    assert numbers(app) == [line.number for line in lines if line.state == "met"]
     app = app.segmented_control(key="shown").set_value("open").run()
     assert numbers(app) == [line.number for line in lines if line.state != "met"]
-    app = app.segmented_control(key="shown").set_value("graded").run()
+    app = app.segmented_control(key="shown").set_value("all").run()
+    app = app.toggle(key="graded").set_value(True).run()
     assert numbers(app) == [line.number for line in lines if line.graded]
+    points = app.dataframe[0].value.set_index("number")["points"]
+    assert "dimension stated" in points["6.8"]
+    app = page(open_page, lived.settings, line="6.8")
     assert "A grader checks: dimension stated." in text_of(app)

@@ -14,8 +14,8 @@ CHOSEN: tuple[tuple[str, str, str, Any], ...] = (
     ("data?view=prepare", "number_input", "split-seed", 7),
     ("train?view=candidates", "number_input", "folds", 4),
     ("train?view=candidates", "checkbox", "blend", True),
-    ("retrain", "radio", "strategy", "calendar"),
-    ("replay", "number_input", "k", 3),
+    ("retrain?view=policy", "radio", "strategy", "calendar"),
+    ("retrain?view=replay", "number_input", "k", 3),
     ("score?view=log", "text_input", "search", "17"),
     ("serve", "number_input", "serve-port", 5999),
     ("train?view=explain", "button_group", "rows", 500),
@@ -84,14 +84,16 @@ def test_two_pages_with_the_same_key_do_not_share_a_value(lived, open_page: Open
     app = open_page(lived.settings, "monitor")
     app.button(key="open-new-menu").click().run()
     app.button_group(key="window").set_value("last").run()
-    app.switch_page("pages/replay/page.py").run()
+    app.query_params["view"] = "replay"
+    app.switch_page("pages/retrain/page.py").run()
     assert not app.exception
     chosen = app.selectbox(key="window").value
     app.switch_page("pages/monitor/page.py").run()
     assert not app.exception
     app.button(key="open-new-menu").click().run()
     assert app.button_group(key="window").value == "last"
-    app.switch_page("pages/replay/page.py").run()
+    app.query_params["view"] = "replay"
+    app.switch_page("pages/retrain/page.py").run()
     assert app.selectbox(key="window").value == chosen
 
 

@@ -62,7 +62,7 @@ def test_a_secret_is_nowhere(
 ) -> None:
     hidden = settings.model_copy(update={"webhook_secret": "do-not-show-this"})
     assert code_snippets.known(hidden) is None
-    for page in ("data", "monitor", "reports"):
+    for page in ("data", "monitor", "documents"):
         shown = codes(open_page(hidden, page))
         assert "settings = Settings.load()" in shown
         assert "do-not-show-this" not in shown

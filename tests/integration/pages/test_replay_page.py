@@ -1,4 +1,4 @@
-"""The page Replay: what it submits, what it shows during a replay and after it."""
+"""The view Replay: what it submits, what it shows during a replay and after it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def charts(app: AppTest) -> list[dict]:
 def test_without_rows_it_says_what_to_do_first(
     settings: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    app = open_page(settings, "replay")
+    app = open_page(settings, "retrain", view="replay")
     assert not app.exception
     assert "There are no rows to replay yet" in text_of(app)
     assert "Go to Acquire" in [link.label for link in app.page_link]
@@ -64,12 +64,12 @@ def test_without_rows_it_says_what_to_do_first(
 def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    app = open_page(home.settings, "replay")
+    app = open_page(home.settings, "retrain", view="replay")
     assert not app.exception
     text = text_of(app)
     assert str(home.result.answer) in text
     assert "Injected: 100% of the labels flipped" in text
-    assert len(charts(app)) == 2
+    assert len(charts(app)) == 1
     shown = app.table[0].value
     assert shown["Policy"].tolist() == ["Never", "Calendar (every 180 days)"]
     policies = tracking.table(home.settings, home.result.run_id, "policies")
@@ -81,6 +81,10 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     retrained = home.result.retrainings["calendar:180"]
     assert decided["trained"].str.startswith("version").sum() == retrained
     assert len(decided) == retrained + 1
+    losses = charts(app)
+    app = app.segmented_control(key="replay-chart").set_value("gain").run()
+    assert "What did each policy gain over doing nothing?" in text_of(app)
+    assert charts(app) != losses
     app.toggle(key="every_decision").set_value(True).run()
     assert len(app.dataframe[0].value) == 2 * home.result.windows
 
@@ -88,7 +92,7 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
 def test_the_form_asks_for_what_was_chosen(
     home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(home.settings, "replay")
+    app = open_page(home.settings, "retrain", view="replay")
     app.selectbox(key="features").set_value(SPEC.feature_sets[0].title)
     app.selectbox(key="candidate").set_value("lightgbm").run()
     app.selectbox(key="window").set_value("rows").run()
@@ -115,7 +119,7 @@ def test_the_form_asks_for_what_was_chosen(
 def test_conflicting_choices_are_refused(
     home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(home.settings, "replay")
+    app = open_page(home.settings, "retrain", view="replay")
     app.selectbox(key="drift").set_value("shift").run()
     app.number_input(key="drift_size_shift").set_value(0.0).run()
     press(app, "Replay")
@@ -134,14 +138,14 @@ def test_a_running_replay_shows_its_day_and_windows_and_then_why_it_failed(
     try:
         (home.settings.state_dir / "replays" / run_id).mkdir(parents=True)
         replay_store.tell(home.settings, run_id, windows.to_dict("records"))
-        app = open_page(home.settings, "replay")
+        app = open_page(home.settings, "retrain", view="replay")
         assert not app.exception
         text = text_of(app)
         assert "window 2 of 5" in text
         assert "Calendar (every 180 days): alarms " in text
-        assert len(charts(app)) == 3
+        assert len(charts(app)) == 2
         jobs.finish(home.settings, job.job_id, jobs.FAILED, error="There was no tomorrow.")
-        app = open_page(home.settings, "replay")
+        app = open_page(home.settings, "retrain", view="replay")
         assert "There was no tomorrow." in app.error[0].value
         # the earlier result is still shown
         assert str(home.result.answer) in text_of(app)
@@ -155,7 +159,7 @@ def test_its_log_can_be_removed_and_the_result_stays(
     press: Callable[[AppTest, str], AppTest],
     text_of: Callable[[AppTest], str],
 ) -> None:
-    app = press(open_page(home.settings, "replay"), "Remove its log")
+    app = press(open_page(home.settings, "retrain", view="replay"), "Remove its log")
     assert replay_store.stores(home.settings) == []
     assert str(home.result.answer) in text_of(app)
     assert "Remove its log" not in [button.label for button in app.button]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,10 +15,11 @@ from core.platform import project, state, tracking
 from core.platform.config import Settings
 from core.platform.run_record import SILENT, Record
 from core.platform.run_tags import TAG
-from core.retraining import policy_store
+from core.retraining import policy, policy_store, retrain
 from core.retraining.policy_settings import Policy
 from core.stats import checks
 from core.stats.checks import Check
+from pages.retrain import recommendation
 from tests.conftest import copy_home
 
 DAY = 86_400.0
@@ -72,6 +74,16 @@ def test_before_a_champion_it_says_what_to_do_first(
     assert "There is no champion yet" in text_of(app)
 
 
+def primary(app: AppTest) -> list[str]:
+    """Return the primary buttons outside of popovers and dialogs."""
+    hidden = {id(button) for popover in app.get("popover") for button in popover.button}
+    return [
+        button.label
+        for button in app.button
+        if button.proto.type == "primary" and id(button) not in hidden
+    ]
+
+
 def test_a_rising_figure_is_shown_with_its_forecast(
     home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
@@ -83,6 +95,61 @@ def test_a_rising_figure_is_shown_with_its_forecast(
     assert "Windows monitored: 6, with enough labels: 6" in text
     assert "No decision yet" in text
     assert len(tracking.runs(home, step="retrain")) == 0
+    assert len(app.get("vega_lite_chart")) == 1
+    assert primary(app) == ["Decide now"]
+    # the policy's own view has it too
+    app = open_page(home, "retrain", view="policy")
+    assert len(app.get("vega_lite_chart")) == 1
+    app = open_page(home, "retrain")
+    policy_store.save(home, Policy())
+    assert not open_page(home, "retrain").get("vega_lite_chart")
+
+
+def test_without_a_policy_nothing_is_called_well(
+    home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    app = open_page(home, "retrain")
+    assert "No policy: a person decides" in text_of(app)
+    assert ":green[" not in text_of(app)
+    assert primary(app) == ["Choose a policy"]
+    app = app.button(key="choose-policy").click().run()
+    assert app.radio(key="strategy").value == "none"
+
+
+@pytest.mark.parametrize(
+    ("code", "strategy", "verdict", "colour"),
+    [
+        ("person", "none", "does_not_fit", "red"),
+        ("none", "none", "fits", "gray"),
+        ("none", "reactive", "fits", "green"),
+        ("none", "calendar", "no_skill", "gray"),
+        ("none", "calendar", None, "gray"),
+        ("investigate", "reactive", "investigate", "orange"),
+    ],
+)
+def test_only_a_policy_and_a_report_that_fits_make_it_green(
+    code: str, strategy: str, verdict: str | None, colour: str
+) -> None:
+    windows = () if verdict is None else (SimpleNamespace(verdict=verdict),)
+    state = SimpleNamespace(windows=windows)
+    decision = policy.Decision(code, "title", ("why",), (), "todo")
+    assert recommendation.mark(decision, state, Policy(strategy=strategy))[0] == colour
+
+
+def test_the_selected_decision_shows_its_reasons_and_runs(
+    home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    result = retrain.run(home, retrain.Options(policy=Policy(strategy="reactive")))
+    app = open_page(home, "retrain")
+    assert not app.exception
+    assert len(app.dataframe[0].value.columns) == 6
+    assert "Select a row" in text_of(app)
+    app = app.toggle(key="decision-columns").set_value(True).run()
+    assert {"rows_fit", "person"} < set(app.dataframe[0].value.columns)
+    app = open_page(home, "retrain", decision=result.run_id)
+    assert not app.exception
+    assert "Triggered by a person" in text_of(app)
+    assert f"run={result.run_id}" in [link.proto.query_string for link in app.page_link]
 
 
 def test_a_valid_policy_is_saved_and_an_invalid_one_is_refused(
@@ -91,7 +158,7 @@ def test_a_valid_policy_is_saved_and_an_invalid_one_is_refused(
     press: Callable[[AppTest, str], AppTest],
     text_of: Callable[[AppTest], str],
 ) -> None:
-    app = open_page(home, "retrain")
+    app = open_page(home, "retrain", view="policy")
     app = app.radio(key="strategy").set_value("reactive").run()
     app.number_input(key="policy-k").set_value(3)
     app.number_input(key="policy-n").set_value(2)
@@ -129,6 +196,11 @@ def test_a_damaged_policy_is_reported_and_can_be_saved_again(
 ) -> None:
     state.save(home, policy_store.NAME, {"strategy": "always"})
     app = open_page(home, "retrain")
+    assert not app.exception
+    assert "The saved policy is not usable" in text_of(app)
+    # a person can act all the same
+    assert "Retrain" in [button.label for button in app.button]
+    app = open_page(home, "retrain", view="policy")
     assert "The saved policy is not usable" in text_of(app)
     press(app, "Save the policy")
     assert policy_store.load(home) == Policy()

@@ -22,9 +22,7 @@ from core.monitoring import monitor
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, NotReadyError
-from core.platform.messages import Message
 from core.training import train
-from pages.shared import elements
 
 RAIN = CODE_ROOT / "tests" / "rain.toml"
 PAGES = (
@@ -40,8 +38,7 @@ PAGES = (
     "score",
     "monitor",
     "retrain",
-    "replay",
-    "reports",
+    "documents",
     "runs",
 )
 FOREIGN = re.compile(
@@ -189,19 +186,22 @@ def test_its_documents_mention_no_other_project(trained: Settings) -> None:
         assert not FOREIGN.findall(text), document.name
 
 
-def test_only_a_project_with_a_checklist_has_its_page(
-    empty: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_replay_mentions_no_other_project(
+    empty: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    shown = {}
-    for name in ("rain", "kobe"):
-        monkeypatch.setenv("COURTSIDE_PROJECT", name)
-        shown[name] = elements.offered()
-    assert shown["kobe"] == elements.PAGES
-    assert elements.PAGES.items() - shown["rain"].items() == {
-        ("checklist", (Message("Checklist"), "checklist"))
-    }
-    monkeypatch.setenv("COURTSIDE_PROJECT", "No such name")
-    assert elements.offered() == elements.PAGES
+    app = open_page(empty, "retrain", view="replay")
+    assert not app.exception
+    assert not FOREIGN.findall(all_of(app, empty, text_of))
+
+
+def test_only_a_project_with_a_checklist_offers_one(
+    empty: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(empty, "documents", document="checklist")
+    assert not app.exception
+    assert "Checklist" not in app.radio(key="document").options
+    app = open_page(empty.model_copy(update={"project": "kobe"}), "documents")
+    assert "Checklist" in app.radio(key="document").options
 
 
 def test_only_sources_that_exist_are_offered(

@@ -1,4 +1,4 @@
-"""The form of the page Replay: rows, policies, and injected drift."""
+"""The form of a replay: rows, policies, and injected drift."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ def outlook(_settings: Settings, snapshot: str, rows: str) -> replay_rows.Outloo
     return replay_rows.outlook(_settings, rows=rows)
 
 
-def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
-    """Draw the form; return the options of the step."""
-    first = st.container(horizontal=True, vertical_alignment="bottom")
-    with first:
+def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str, Any], str]:
+    """Draw the form; return the options of the step, and which rows would be replayed."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         rows = st.segmented_control(
             _("Rows"),
             ("development", "all"),
@@ -46,25 +45,13 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
                 "all": _("All"),
             }.__getitem__,
         )
+        options: dict[str, Any] = {"rows": rows, **_model(spec)}
     with st.spinner(_("Reading the rows")):
         prospect = outlook(settings, snapshot, rows)
     if prospect is None:
-        return {}
-    st.caption(
-        _(
-            "{rows:,} labelled rows from {first} to {last}.",
-            rows=prospect.rows,
-            first=day(prospect.first),
-            last=day(prospect.last),
-        )
-    )
-    options: dict[str, Any] = {"rows": rows}
-    with first:
-        options |= _model(spec)
+        return {}, ""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         options |= _windows(prospect)
-        options |= _labels()
-    with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             _("Policies, besides doing nothing"),
             STRATEGIES,
@@ -73,18 +60,33 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
             format_func=lambda name: str(replay.STRATEGIES[name]),
             width=420,
         )
-        options["speed"] = st.selectbox(
-            _("Speed"),
-            list(SPEEDS),
-            format_func=lambda speed: str(SPEEDS[speed]),
-            key="speed",
-            width=200,
+    with st.expander(_("Labels, settings of the policies, injected drift")):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            options |= _labels()
+            options["speed"] = st.selectbox(
+                _("Speed"),
+                list(SPEEDS),
+                format_func=lambda speed: str(SPEEDS[speed]),
+                key="speed",
+                width=200,
+            )
+        st.markdown(
+            _("**Settings of the policies**"),
+            help=_(
+                "Reactive retrains when performance was in alert in this many of the last windows. "
+                "Predictive retrains when the trend of a check will cross its limit within these "
+                "days. The calendar retrains regardless of the checks. Inputs alone never retrain."
+            ),
         )
-    with st.expander(_("Settings of the policies")):
         options["policies"] = _policies(chosen)
-    with st.expander(_("Inject drift, to see which policy detects it")):
+        st.markdown(_("**Injected drift**, to see which policy detects it"))
         options["injection"] = _injection(spec, options["features"], prospect)
-    return options
+    return options, _(
+        "{rows:,} labelled rows from {first} to {last}.",
+        rows=prospect.rows,
+        first=day(prospect.first),
+        last=day(prospect.last),
+    )
 
 
 def _model(spec: ProjectSpec) -> dict[str, Any]:
@@ -167,13 +169,6 @@ def _policies(chosen: list[str]) -> list[dict[str, Any]]:
         every = st.number_input(
             _("Calendar: days between"), 1, 3650, 180, step=30, key="every", width=210
         )
-    st.caption(
-        _(
-            "Reactive retrains when performance was in alert in this many of the last windows. "
-            "Predictive retrains when the trend of a check will cross its limit within these days. "
-            "The calendar retrains regardless of the checks. Inputs alone never retrain."
-        )
-    )
     settings_of = {
         "reactive": {"k": k, "n": n},
         "predictive": {"horizon_days": horizon, "min_windows": least},

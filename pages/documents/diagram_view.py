@@ -1,4 +1,4 @@
-"""The diagram of the life cycle."""
+"""The diagram of the life cycle, as a picture and as text."""
 
 import streamlit as st
 

@@ -1,5 +1,7 @@
 """Replay: labelled history under several retraining policies."""
 
+from __future__ import annotations
+
 import json
 from typing import Any
 
@@ -10,18 +12,17 @@ from core.data import snapshots
 from core.jobs import jobs
 from core.platform import tracking
 from core.platform.config import Settings
-from core.platform.messages import _, current, day, loads, number
+from core.platform.messages import Message, _, current, day, loads, number
+from core.platform.project import ProjectSpec
 from core.retraining import replay, replay_charts, replay_store
 from core.retraining.injection import Injection
 from core.retraining.records import ReplayRun
 from core.retraining.simulation import titled
 from core.training import candidates as kinds
-from pages.replay import options_form
-from pages.shared import code_snippets, drafts, elements
+from pages.retrain import replay_form
+from pages.shared import drafts, elements
 
-settings, spec = elements.open_app()
-drafts.hold(
-    "replay",
+HELD = (
     "rows",
     "features",
     "candidate",
@@ -41,25 +42,53 @@ drafts.hold(
     "every",
     "drift*",
 )
-STORE = settings.mlflow_uri
+CHARTS = {"log_loss": Message("Log loss"), "gain": Message("Gain over doing nothing")}
 POLL_SECONDS = 1.0
 
 
-def form() -> None:
+def draw(settings: Settings, spec: ProjectSpec) -> None:
+    """Draw the form, the running replay, and the result of the newest or the chosen one."""
+    drafts.hold("replay", *HELD)
     snapshot = snapshots.current(settings)
+    going = elements.job_panel(settings, "replay")
+    for job in jobs.active(settings):
+        if job.step == "replay":
+            st.fragment(_live, run_every=POLL_SECONDS)(settings, job.job_id)
     if snapshot is None:
         st.info(_("There are no rows to replay yet. Acquire some first."))
         elements.step_link("acquire", _("Go to Acquire"))
-        return
-    options = options_form.ask(settings, spec, snapshot.id)
-    pressed = st.button(_("Replay"), type="primary", icon=":material/replay:", key="replay")
-    if pressed:
-        elements.submit(settings, "replay", replay.Options, **options)
+    else:
+        with elements.show_errors():
+            _form(settings, spec, snapshot.id, going=going)
+    done = tracking.runs(settings, step="replay", status="FINISHED", limit=20)
+    if done:
+        _result(settings, _choose(done))
+    elif snapshot is not None and not going:
+        st.caption(_("No replay yet. The result will be shown here."))
 
 
-@st.fragment(run_every=POLL_SECONDS)
+def _form(settings: Settings, spec: ProjectSpec, snapshot: str, *, going: bool) -> None:
+    options, about = replay_form.ask(settings, spec, snapshot)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button(
+            _("Replay"),
+            type="primary",
+            icon=":material/replay:",
+            key="replay",
+            disabled=going,
+            help=_(
+                "A model is trained on the first rows and predicts the rest in order of time; each "
+                "policy sees only the labels known by then. Your models and your predictions log "
+                "stay as they are."
+            ),
+        )
+        st.caption(about, width="content")
+    if pressed and elements.submit(settings, "replay", replay.Options, **options):
+        st.rerun()
+
+
 @elements.show_errors()
-def live(job_id: str) -> None:
+def _live(settings: Settings, job_id: str) -> None:
     """Draw the windows replayed so far."""
     job = jobs.get(settings, job_id)
     if job is None or job.run_id is None:
@@ -83,16 +112,28 @@ def live(job_id: str) -> None:
         elements.chart(replay_charts.log_loss(progress))
 
 
-def result(run: tracking.RunInfo) -> None:
-    outcome = ReplayRun.of(run)
-    policies = stored_table(run, "policies")
+def _result(settings: Settings, run: tracking.RunInfo) -> None:
+    outcome, begin = ReplayRun.of(run), ReplayRun.of(run).drift_begin
+    policies = _stored(settings, run, "policies")
     # doing nothing comes first
-    baseline = policies["policy"].iloc[0]
     draw = st.success if (policies["gain_low"].iloc[1:] > 0).any() else st.info
     draw(f"**{outcome.answer}**", icon=":material/gavel:")
-    of, begin = run.metrics, outcome.drift_begin
+    if begin is not None:
+        drift = elements.plain(_drift(settings, run.run_id, current()))
+        st.markdown(_(":red[:material/bolt:] Injected: {drift}.", drift=drift))
+    _table(policies, has_drift=begin is not None)
+    _charts(_stored(settings, run, "windows"), str(policies["policy"].iloc[0]), begin)
+    with st.expander(_("What was replayed, and every decision")):
+        _subject(run)
+        _decided(_stored(settings, run, "decisions"))
+        _store(settings, run.run_id)
+
+
+def _subject(run: tracking.RunInfo) -> None:
+    """Draw what was replayed, in a line, with its run."""
+    of = run.metrics
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(
+        st.caption(
             _(
                 "{model} on {features} features, first trained on {first:,} rows; {rows:,} rows "
                 "in {windows:,} windows from {begin} to {end}.",
@@ -109,31 +150,44 @@ def result(run: tracking.RunInfo) -> None:
         elements.run_link(run.run_id, "Simulacao")
         if run.is_sample:
             elements.sample_badge()
-    if begin is not None:
-        drift = elements.plain(drift_of(settings, run.run_id, current()))
-        st.markdown(_(":red[:material/bolt:] Injected: {drift}.", drift=drift))
-    table(policies, has_drift=begin is not None)
-    windows = stored_table(run, "windows")
-    st.markdown(_("**Log loss of each window**"))
-    elements.chart(replay_charts.log_loss(windows, drift_begin=begin))
-    st.caption(
-        _(
+
+
+def _charts(windows: pd.DataFrame, baseline: str, begin: float | None) -> None:
+    """Draw the log loss of each policy, or its gain over doing nothing."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        place = st.container()
+        shown = "log_loss"
+        if windows["policy"].nunique() > 1:
+            shown = st.segmented_control(
+                _("Chart"),
+                list(CHARTS),
+                default="log_loss",
+                required=True,
+                format_func=lambda code: str(CHARTS[code]),
+                key="replay-chart",
+                label_visibility="collapsed",
+            )
+    if shown == "gain":
+        title = _("What did each policy gain over doing nothing?")
+        drawn = replay_charts.gain(windows, baseline=baseline, drift_begin=begin)
+    else:
+        title = _("How did the log loss develop under each policy?")
+        drawn = replay_charts.log_loss(windows, drift_begin=begin)
+    place.markdown(
+        f"**{title}**",
+        help=_(
             "By all labels, including those that came too late to act on. Where lines overlap, "
             "the policies had the same model."
-        )
+        ),
     )
-    if len(policies) > 1:
-        st.markdown(_("**What each policy gained over doing nothing**"))
-        elements.chart(replay_charts.gain(windows, baseline=baseline, drift_begin=begin))
-    decided(stored_table(run, "decisions"))
-    store(run.run_id)
+    elements.chart(drawn)
 
 
-def table(policies: pd.DataFrame, *, has_drift: bool) -> None:
+def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     shown = {
         _("Policy"): [str(titled(policy)) for policy in policies["policy"]],
         _("Mean log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
-        _("Less than doing nothing"): ["–", *map(gain, policies.iloc[1:].itertuples())],
+        _("Less than doing nothing"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
         _("Retrainings"): policies["retrainings"].map(number).to_list(),
         _("Windows with an alarm"): policies["alarms"].map(number).to_list(),
         _("Only the input in alert"): policies["input_alerts"].map(number).to_list(),
@@ -152,7 +206,6 @@ def table(policies: pd.DataFrame, *, has_drift: bool) -> None:
                 number(count, ",.0f") for count in policies["false_alarms"]
             ],
         }
-    st.table(pd.DataFrame(shown), hide_index=True)
     about_alarms = (
         _(
             "Those before the injected drift are counted separately; in real rows they may still "
@@ -164,26 +217,23 @@ def table(policies: pd.DataFrame, *, has_drift: bool) -> None:
             "called false."
         )
     )
-    st.caption(
-        " ".join(
-            (
-                _("An alarm is a check of performance in alert."),
-                about_alarms,
-                _("Below each difference is its 95% interval."),
-            )
-        )
+    notes = (
+        _("An alarm is a check of performance in alert."),
+        about_alarms,
+        _("Below each difference is its 95% interval."),
     )
+    st.markdown(_("**What did each policy cost and gain?**"), help=" ".join(notes))
+    st.table(pd.DataFrame(shown), hide_index=True)
 
 
-def gain(row: Any) -> str:
+def _gain(row: Any) -> str:
     if not row.gain_low < row.gain_high:
         return _("the same model")
     interval = _("{low:+.4f} to {high:+.4f}", low=row.gain_low, high=row.gain_high)
     return f"{number(row.gain, '+.4f')}  \n:small[:gray[{interval}]]"
 
 
-def decided(decisions: pd.DataFrame) -> None:
-    st.subheader(_("Decisions"), anchor=False)
+def _decided(decisions: pd.DataFrame) -> None:
     every = st.toggle(_("All, not only those to retrain"), key="every_decision")
     shown = decisions if every else decisions[decisions["decision"] == "retrain"]
     if shown.empty:
@@ -198,7 +248,7 @@ def decided(decisions: pd.DataFrame) -> None:
                 "policy": [str(titled(policy)) for policy in shown["policy"]],
                 "decision": [str(loads(title)) for title in shown["title"]],
                 "reasons": [str(loads(reasons)) for reasons in shown["reasons"]],
-                "trained": [trained(row) for row in shown.itertuples()],
+                "trained": [_trained(row) for row in shown.itertuples()],
             }
         ),
         hide_index=True,
@@ -214,7 +264,7 @@ def decided(decisions: pd.DataFrame) -> None:
     )
 
 
-def trained(decision: Any) -> str:
+def _trained(decision: Any) -> str:
     if decision.is_retrained:
         return _(
             "version {version} on {rows:,} rows",
@@ -224,7 +274,7 @@ def trained(decision: Any) -> str:
     return _("nothing: no rows came after") if decision.is_too_late else "–"
 
 
-def store(run_id: str) -> None:
+def _store(settings: Settings, run_id: str) -> None:
     logs = [
         log for log in replay_store.stores(settings) if log.run_id == run_id and not log.is_open
     ]
@@ -244,28 +294,28 @@ def store(run_id: str) -> None:
             _("Remove its log"),
             icon=":material/delete:",
             key="remove",
-            on_click=remove,
-            args=(run_id,),
+            on_click=_remove,
+            args=(settings, run_id),
         )
 
 
 @elements.show_errors()
-def remove(run_id: str) -> None:
+def _remove(settings: Settings, run_id: str) -> None:
     replay_store.remove(settings, run_id)
 
 
-def stored_table(run: tracking.RunInfo, name: str) -> pd.DataFrame:
-    return elements.table(settings, STORE, run.run_id, name)
+def _stored(settings: Settings, run: tracking.RunInfo, name: str) -> pd.DataFrame:
+    return elements.table(settings, settings.mlflow_uri, run.run_id, name)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def drift_of(_settings: Settings, run_id: str, language: str) -> str:
+def _drift(_settings: Settings, run_id: str, language: str) -> str:
     """Return the injected drift of a replay in words."""
     text = tracking.artifact(_settings, run_id, "settings.json").read_text(encoding="utf-8")
     return str(Injection(**json.loads(text)["options"]["injection"]).text)
 
 
-def name_of(run: tracking.RunInfo) -> str:
+def _name(run: tracking.RunInfo) -> str:
     """Return the name of a replay in a list."""
     name = _(
         "{ago}: {model}, {features} features",
@@ -277,37 +327,12 @@ def name_of(run: tracking.RunInfo) -> str:
     return name + ", " + _("with injected drift") if has_drift else name
 
 
-def choose(done: list[tracking.RunInfo]) -> tracking.RunInfo:
+def _choose(done: list[tracking.RunInfo]) -> tracking.RunInfo:
     """Return the requested replay, by default the newest."""
     if len(done) == 1:
         return done[0]
-    names = {run.run_id: name_of(run) for run in done}
+    names = {run.run_id: _name(run) for run in done}
     wanted = st.selectbox(
         _("Replay shown"), list(names), format_func=names.__getitem__, key=f"shown-{done[0].run_id}"
     )
     return next(run for run in done if run.run_id == wanted)
-
-
-with elements.show_errors():
-    elements.header(
-        _("Replay"),
-        _(
-            "Replays the labelled rows in the order of time: a model is trained on the first, "
-            "predicts the rest, and each retraining policy sees only the labels known by then. It "
-            "shows what monitoring and retraining would have gained. Your models and your "
-            "predictions log stay as they are."
-        ),
-    )
-    elements.wait_for_store()
-    with elements.show_errors():
-        form()
-    elements.job_panel(settings, "replay")
-    for job in jobs.active(settings):
-        if job.step == "replay":
-            live(job.job_id)
-    done = tracking.runs(settings, step="replay", status="FINISHED", limit=20)
-    if done:
-        result(choose(done))
-    elif snapshots.current(settings) is not None:
-        st.info(_("No replay yet. Press Replay."))
-code_snippets.panel(settings, "replay")

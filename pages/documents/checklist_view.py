@@ -1,0 +1,143 @@
+"""The checklist: a line for each requirement, and the evidence of the selected one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.documents.dossier import Facts
+from core.documents.texts.requirement import Requirement
+from core.platform.messages import Message, _
+from core.platform.plugins import part
+from core.platform.project import ProjectSpec
+from pages.shared import elements
+
+STATES = {
+    "met": (Message("met"), "green", ":material/check_circle:", "✓"),
+    "partly": (Message("partly met"), "orange", ":material/incomplete_circle:", "◐"),
+    "missing": (Message("open"), "red", ":material/radio_button_unchecked:", "○"),
+}
+SHOWN = {"all": Message("All"), "open": Message("Open"), "met": Message("Met")}
+ROWS_BEFORE_SCROLLING = 11
+ROW_HEIGHT = 35
+
+
+def draw(spec: ProjectSpec, facts: Facts) -> None:
+    """Draw how much is met, the requirements, and what is known about the selected one."""
+    checklist = part(spec.name, "checklist")
+    requirements: tuple[Requirement, ...] = checklist.inspect(facts)
+    met, partly, still = (
+        sum(requirement.state == state for requirement in requirements) for state in STATES
+    )
+    text = _(
+        "{met} of {number} met, {partly} partly met, {still} open",
+        met=met,
+        number=len(requirements),
+        partly=partly,
+        still=still,
+    )
+    st.progress(met / len(requirements), text=text)
+    chosen, graded = _filtered(requirements, first="open" if partly + still else "all")
+    if not chosen:
+        st.success(_("Every line is met."), icon=":material/check_circle:")
+        return
+    points = {line.number: [checklist.POINTS[at - 1] for at in line.graded] for line in chosen}
+    selected = _selected(chosen, points, graded=graded)
+    same = [line for line in requirements if line.group == selected.group]
+    _details(selected, points[selected.number], same)
+
+
+def _filtered(
+    requirements: tuple[Requirement, ...], *, first: str
+) -> tuple[list[Requirement], bool]:
+    """Return the lines that match the filters, and whether they are those of the grader."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        shown = st.segmented_control(
+            _("Show"),
+            list(SHOWN),
+            default=first,
+            required=True,
+            format_func=lambda name: str(SHOWN[name]),
+            key="shown",
+            label_visibility="collapsed",
+        )
+        graded = st.toggle(_("What a grader checks"), key="graded")
+    states = {"open": ("partly", "missing"), "met": ("met",)}.get(str(shown), tuple(STATES))
+    chosen = [line for line in requirements if line.state in states]
+    return [line for line in chosen if line.graded or not graded], graded
+
+
+def _selected(
+    chosen: list[Requirement], points: dict[str, list[Message]], *, graded: bool
+) -> Requirement:
+    """Draw the table, and return the selected line: at first the one of a link, or an open one."""
+    rows = [
+        {
+            "number": line.number,
+            "state": f"{STATES[line.state][3]} {STATES[line.state][0]}",
+            "text": str(line.text).replace("`", ""),
+            "points": "; ".join(str(point) for point in points[line.number]),
+        }
+        for line in chosen
+    ]
+    numbers = [line.number for line in chosen]
+    asked = st.query_params.get("line", "")
+    still = next((line.number for line in chosen if line.state != "met"), numbers[0])
+    first = numbers.index(asked if asked in numbers else still)
+    config = st.column_config
+    columns: dict[str, Any] = {
+        "number": config.TextColumn(_("No."), width=50),
+        "state": config.TextColumn(_("State"), width=95),
+        "text": config.TextColumn(_("Requirement"), width="large"),
+    }
+    if graded:
+        columns["points"] = config.TextColumn(_("What a grader checks"), width="medium")
+    picked = st.dataframe(
+        pd.DataFrame(rows)[list(columns)],
+        hide_index=True,
+        height=ROW_HEIGHT * (min(len(rows), ROWS_BEFORE_SCROLLING) + 1) + 3,
+        on_select="rerun",
+        selection_mode="single-row-required",
+        selection_default={"selection": {"rows": [first], "columns": [], "cells": []}},
+        # other lines need a selection of their own
+        key=f"requirements-{numbers[0]}-{len(numbers)}-{graded}",
+        column_config=columns,
+    )
+    at = picked["selection"]["rows"]
+    return chosen[at[0] if at else first]
+
+
+def _details(requirement: Requirement, points: list[Message], same: list[Requirement]) -> None:
+    """Draw a requirement: its state, the evidence, where that is, and what to do.
+
+    Parameters
+    ----------
+    same : list of Requirement
+        All of its topic.
+    """
+    word, colour, icon, _sign = STATES[requirement.state]
+    with st.container(border=True, gap="xsmall", key=f"line-{requirement.number}"):
+        st.markdown(f":{colour}-badge[{icon} {word}] **`{requirement.number}`** {requirement.text}")
+        st.markdown(str(requirement.evidence))
+        if requirement.todo:
+            todo = _("**To do:** {todo}", todo=requirement.todo)
+            st.markdown(f":material/arrow_forward: {todo}")
+        if requirement.graded:
+            st.caption(_("A grader checks: {points}.", points=points))
+        if requirement.path:
+            st.caption(f":material/draft: {elements.plain(requirement.path)}")
+        met = sum(line.state == "met" for line in same)
+        st.caption(
+            _("{topic}: {met} of {number} met", topic=requirement.group, met=met, number=len(same))
+        )
+        with st.container(horizontal=True, gap="small"):
+            name, page_icon = elements.PAGES[requirement.page]
+            st.page_link(
+                f"pages/{requirement.page}/page.py",
+                label=_("Page {page}", page=name),
+                icon=f":material/{page_icon}:",
+            )
+            if requirement.run_id:
+                elements.run_link(requirement.run_id, _("Run"))

@@ -1,0 +1,218 @@
+"""What to do now and why, by the newest report and the policy, with the one action for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.platform import tracking
+from core.platform.config import Settings
+from core.platform.messages import _
+from core.registry import promote
+from core.retraining import retrain
+from core.retraining.policy import Decision, Policy
+from core.retraining.policy_settings import STRATEGIES
+from core.retraining.records import DecisionRun
+from pages.retrain import decision_list
+from pages.shared import elements
+
+# code of a decision -> colour and icon
+MARKS = {
+    "retrain": ("orange", "autorenew"),
+    "wait": ("blue", "hourglass_top"),
+    "investigate": ("orange", "search"),
+    "person": ("red", "error"),
+    "none": ("gray", "info"),
+}
+FINE = ("green", "check_circle")
+# verdicts of a report after which nothing to do is good news
+WELL = ("fits", "watch")
+
+
+def mark(decision: Decision, state: retrain.State, by: Policy) -> tuple[str, str]:
+    """Return colour and icon of a decision; green only if a policy found the model to fit."""
+    fits = bool(state.windows) and state.windows[-1].verdict in WELL
+    return FINE if decision.code == "none" and by.is_on and fits else MARKS[decision.code]
+
+
+def draw(
+    settings: Settings,
+    state: retrain.State,
+    by: Policy | None,
+    decided: Sequence[tracking.RunInfo],
+    *,
+    going: bool,
+) -> None:
+    """Draw the recommendation; without a usable policy, only what a person can do."""
+    with st.container(border=True, key="recommendation"):
+        if by is None:
+            _actions(settings, None, state, Policy(), decided, going=going)
+            return
+        decision = retrain.decide(settings, by, state)
+        colour, icon = mark(decision, state, by)
+        st.markdown(f"#### :{colour}[:material/{icon}:] {decision.title}")
+        st.markdown(elements.plain(str(decision.reasons[0])))
+        st.markdown(_("**To do:** {todo}", todo=decision.todo))
+        _waiting(state, decided)
+        _actions(settings, decision, state, by, decided, going=going)
+        st.caption(
+            _(
+                "Champion: version {version}. Strategy: {strategy}. Windows monitored: {count:,}, "
+                "with enough labels: {labelled:,}.",
+                version=state.champion.version,
+                strategy=STRATEGIES[by.strategy][0],
+                count=len(state.windows),
+                labelled=sum(window.labels >= by.min_labels for window in state.windows),
+            ),
+            help=_("Computed from the store, without training."),
+        )
+
+
+def _challenger(
+    state: retrain.State, decided: Sequence[tracking.RunInfo]
+) -> tuple[tracking.RunInfo, DecisionRun] | None:
+    """Return the run of the challenger that waits for a person."""
+    waiting = [run for run in decided if run.run_id == state.waiting_run]
+    return (waiting[0], DecisionRun.of(waiting[0])) if waiting else None
+
+
+def _waiting(state: retrain.State, decided: Sequence[tracking.RunInfo]) -> None:
+    challenger = _challenger(state, decided)
+    if challenger is None:
+        return
+    run, decision = challenger
+    text = _(
+        "Version **{version}**, retrained from version {old}, {ago}.",
+        version=decision.challenger,
+        old=decision.retrained_version,
+        ago=elements.ago(run.started),
+    )
+    st.markdown(f"{text} {decision_list.GATES.get(decision.gate, '')}")
+
+
+def _actions(
+    settings: Settings,
+    decision: Decision | None,
+    state: retrain.State,
+    by: Policy,
+    decided: Sequence[tracking.RunInfo],
+    *,
+    going: bool,
+) -> None:
+    challenger = _challenger(state, decided)
+    code = decision.code if decision else "person"
+    main = "promote" if challenger else _main(code, by)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if challenger:
+            _promote(settings, *challenger, going=going)
+        elif main == "policy":
+            st.button(
+                _("Choose a policy"),
+                type="primary",
+                icon=":material/tune:",
+                key="choose-policy",
+                on_click=_to_policy,
+            )
+        elif main == "report":
+            _to_report(state)
+        if main == "retrain":
+            _by_hand(settings, is_main=True, going=going)
+            _decide(settings, is_main=False, going=going)
+        else:
+            _decide(settings, is_main=main == "decide", going=going)
+            _by_hand(settings, is_main=False, going=going)
+        if decision is not None:
+            _evidence(decision)
+
+
+def _decide(settings: Settings, *, is_main: bool, going: bool) -> None:
+    if st.button(
+        _("Decide now"),
+        type="primary" if is_main else "secondary",
+        icon=":material/gavel:",
+        disabled=going,
+        key="decide",
+        help=_("Applies the policy, as after a report, and keeps the decision as a run."),
+    ) and elements.submit(settings, "retrain", retrain.Options, trigger="person"):
+        st.rerun()
+
+
+def _main(code: str, by: Policy) -> str:
+    """Return which action is the primary one."""
+    if code == "retrain":
+        return "decide"
+    if code == "person":
+        return "retrain"
+    return "report" if by.is_on or code != "none" else "policy"
+
+
+def _to_policy() -> None:
+    st.session_state["retrain-view"] = "policy"
+
+
+def _to_report(state: retrain.State) -> None:
+    label = _("Open the newest report") if state.windows else _("Go to Monitor")
+    if st.button(label, type="primary", icon=":material/monitoring:", key="to-report"):
+        asked = {"report": state.windows[-1].run_id} if state.windows else {}
+        st.switch_page("pages/monitor/page.py", query_params=asked)
+
+
+def _promote(
+    settings: Settings, run: tracking.RunInfo, decision: DecisionRun, *, going: bool
+) -> None:
+    if st.button(
+        _("Promote version {version}", version=decision.challenger),
+        type="primary",
+        icon=":material/upgrade:",
+        disabled=going,
+        key="promote",
+    ) and elements.submit(
+        settings,
+        "promote",
+        promote.Options,
+        action="gate",
+        challenger=decision.challenger,
+        # a person's own reason, in their language
+        reason=_("Retrained in the run {run}.", run=run.run_id[:8]),
+    ):
+        st.rerun()
+
+
+def _by_hand(settings: Settings, *, is_main: bool, going: bool) -> None:
+    look = "primary" if is_main else "secondary"
+    if going:  # an open popover would hide the progress
+        st.button(_("Retrain now"), icon=":material/autorenew:", disabled=True, key="busy")
+        return
+    with st.popover(_("Retrain now"), icon=":material/autorenew:", type=look):
+        st.markdown(
+            _("Trains the champion's recipe on its rows and those labelled since."),
+            help=_(
+                "Regardless of the policy; then the gate is evaluated. The current prepared sets "
+                "are replaced by those of the retraining."
+            ),
+        )
+        reason = st.text_area(
+            _("Reason, at least {count} characters", count=retrain.MIN_REASON),
+            max_chars=2000,
+            key="reason",
+        )
+        if st.button(_("Retrain"), type="primary", key="retrain"):
+            if len(reason.strip()) < retrain.MIN_REASON:
+                st.error(_("Nothing was started. A manual retraining needs a written reason."))
+            elif elements.submit(
+                settings, "retrain", retrain.Options, trigger="person", reason=reason
+            ):
+                st.rerun()
+
+
+def _evidence(decision: Decision) -> None:
+    """Offer what else speaks for the decision: further reasons, and the reports."""
+    more = decision.reasons[1:]
+    if not more and not decision.evidence:
+        return
+    with st.popover(_("Evidence"), icon=":material/fact_check:", type="tertiary"):
+        for reason in more:
+            st.markdown(elements.plain(str(reason)))
+        for run_id in decision.evidence[-5:]:
+            elements.run_link(run_id, _("Report"))
