@@ -88,7 +88,7 @@ def gather(settings: Settings, spec: ProjectSpec) -> Situation:
     links = {link.step: link for link in chain.links} if chain else {}
     is_running = chain is not None and chain.state == "running"
     tiles = tuple(
-        _tile(settings, stage, runs[stage.step], links.get(stage.step), is_awaited=is_running)
+        _tile(settings, stage, runs[stage.step], links.get(stage.step), is_running=is_running)
         for stage in lifecycle.stages(facts)
     )
     is_acquiring = tiles[0].state in jobs.ACTIVE
@@ -138,13 +138,15 @@ def _of_operation(settings: Settings) -> RunInfo | None:
 
 
 def _tile(
-    settings: Settings, stage: Stage, run: RunInfo | None, link: Link | None, *, is_awaited: bool
+    settings: Settings, stage: Stage, run: RunInfo | None, link: Link | None, *, is_running: bool
 ) -> Tile:
     job = link.job if link else None
     newest = jobs.latest(settings, stage.step, limit=1)
     if newest and newest[0].status in jobs.ACTIVE:
         return Tile(stage, newest[0].status, run, job=newest[0])
-    if is_awaited and link is not None and job is None:
+    if is_running and job is not None and job.status == jobs.DONE:
+        return Tile(stage, "done", run, job=job)
+    if is_running and link is not None and job is None:
         # an older result beside "waiting" would contradict it
         return Tile(stage, "awaited", None)
     if newest and newest[0].status == "failed" and not (run and run.started > newest[0].created):

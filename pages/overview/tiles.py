@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.data.records import AcquiredRun
+from core.jobs import supervision
+from core.jobs.jobs import Job
 from core.monitoring.records import ReportRun
 from core.platform import steps
 from core.platform.config import Settings
@@ -15,8 +17,6 @@ from core.platform.tracking import RunInfo
 from pages.overview.situation import Situation, Tile
 from pages.shared import elements
 
-# three beside each other at 1440 px, two at 800
-WIDTH = 312
 BADGES = {
     "done": (Message("done"), "green", ":material/check:"),
     "stale": (Message("out of date"), "orange", ":material/update:"),
@@ -46,16 +46,18 @@ SOURCES = {
 
 def draw(settings: Settings, seen: Situation) -> None:
     """Draw a tile for each step."""
-    with st.container(horizontal=True):
+    # an even grid, by pages/shared/style.css
+    with st.container(horizontal=True, key="tiles"):
         for place, tile in enumerate(seen.tiles, start=1):
-            with st.container(
-                border=True, width=WIDTH, height="stretch", key=f"stage-{tile.stage.step}"
-            ):
+            with st.container(border=True, height="stretch", key=f"stage-{tile.stage.step}"):
                 _head(place, tile)
                 if tile.job is not None and tile.state in ("queued", "running"):
-                    _progress(tile)
+                    _progress(settings, tile)
                 elif tile.run is None:
-                    st.markdown(f"### –\n{_todo(tile, seen.tiles[: place - 1])}")
+                    # the card names what is next
+                    is_next = seen.next is not None and seen.next.step == tile.stage.step
+                    missing = "" if is_next else _todo(tile, seen.tiles[: place - 1])
+                    st.markdown(f"### –\n{missing}")
                 else:
                     _result(settings, tile, tile.run, is_marked=not seen.is_sample)
 
@@ -68,11 +70,16 @@ def _head(place: int, tile: Tile) -> None:
         st.badge(str(word), icon=badge_icon, color=colour)
 
 
-def _progress(tile: Tile) -> None:
+def _progress(settings: Settings, tile: Tile) -> None:
     job = tile.job
     text = elements.plain(elements.words(job.text)) if job else ""
     if tile.state == "queued":
-        text = _("Queued: it waits for its turn")
+        ready = supervision.worker_state(settings).ready
+        text = (
+            _("Queued: it waits for its turn")
+            if ready
+            else _("Queued: the worker is loading its libraries")
+        )
     st.progress(min(max(job.fraction if job else 0.0, 0.0), 1.0), text=text or _("Starting"))
 
 
@@ -80,9 +87,15 @@ def _todo(tile: Tile, before: Sequence[Tile]) -> str:
     """Return what is missing for a step without a result."""
     if tile.state == "failed" and tile.problem:
         return elements.plain(elements.words(tile.problem))
+    if tile.state == "done" and tile.job is not None:
+        return _("done in {seconds:.0f} s", seconds=_seconds(tile.job))
     if tile.state == "awaited" and before:
         return _("Waits for {step}.", step=elements.STEPS[before[-1].stage.step][1])
     return str(tile.stage.todo)
+
+
+def _seconds(job: Job) -> float:
+    return (job.ended or 0.0) - (job.started or 0.0)
 
 
 def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) -> None:
@@ -96,9 +109,8 @@ def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) ->
             query_params={"run": run.run_id},
             help=_("Its run"),
         )
-        seconds = ""
-        if tile.job is not None and tile.job.started and tile.job.ended:
-            seconds = f" · {number(tile.job.ended - tile.job.started, '.0f')} s"
+        is_its = tile.job is not None and tile.job.run_id == run.run_id
+        seconds = f" · {number(_seconds(tile.job), '.0f')} s" if tile.job and is_its else ""
         mark = elements.sample_mark(run.is_sample) if is_marked else ""
         st.caption(elements.ago(run.ended or run.started) + seconds + mark, width="content")
     if tile.problem:

@@ -62,9 +62,7 @@ def _running(settings: Settings, chain: Chain, seen: Situation) -> None:
     current = chain.current
     done = sum(link.job is not None and link.job.status == "done" for link in chain.links)
     part = current.job.fraction if current and current.job else 0.0
-    st.subheader(
-        _("The life cycle is running") + elements.sample_mark(seen.is_sample), anchor=False
-    )
+    st.subheader(_("The life cycle is running") + _mark(seen.is_sample), anchor=False)
     st.progress(
         min((done + part) / len(chain.links), 1.0),
         text=_(
@@ -118,14 +116,13 @@ def _now(settings: Settings, seen: Situation) -> None:
         colour = LIGHTS.get(report.verdict, "orange")
         st.subheader(
             f":{colour}[:material/monitor_heart:] {elements.words(report.verdict_title)}"
-            + elements.sample_mark(seen.report.is_sample),
+            + _mark(seen.report.is_sample),
             anchor=False,
         )
         st.markdown(elements.plain(elements.words(lead(report.verdict_text))))
         st.markdown(f"**{elements.plain(elements.words(todo))}**")
     else:
-        mark = elements.sample_mark(seen.is_sample)
-        st.subheader(elements.plain(elements.words(todo)) + mark, anchor=False)
+        st.subheader(elements.plain(elements.words(todo)) + _mark(seen.is_sample), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         if active is not None:
             _go(active.stage.step, _("Show progress"))
@@ -151,6 +148,12 @@ def lead(fact: Words) -> Words:
     while isinstance(fact, Message) and (parts := fact.params.get("sentences")):
         fact = parts[0]
     return fact
+
+
+def _mark(is_sample: bool) -> str:
+    """Return the mark of sample data for a headline."""
+    mark = elements.sample_mark(is_sample).strip()
+    return f" :small[{mark}]" if mark else ""
 
 
 def _report_query(run: RunInfo | None) -> dict[str, str]:

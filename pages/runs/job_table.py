@@ -6,12 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from core.jobs import jobs
+from core.platform import steps
 from core.platform.config import Settings
 from core.platform.messages import _
 from pages.runs import wording
 from pages.shared import elements
 
 LIMIT = 20
+TITLES = {step.name: step.title for step in steps.STEPS}
 
 
 def draw(settings: Settings) -> None:
@@ -24,7 +26,7 @@ def draw(settings: Settings) -> None:
         pd.DataFrame(
             [
                 {
-                    "step": job.step,
+                    "step": str(TITLES.get(job.step, job.step)),
                     "status": wording.status(job.status),
                     "text": elements.words(job.error or job.text),
                     "created": wording.when(job.created),
