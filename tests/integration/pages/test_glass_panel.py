@@ -21,6 +21,12 @@ PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.p
 
 
 def codes(app: AppTest) -> str:
+    opened = [button for button in app.button if button.key == "show-code"]
+    if opened:
+        # in a drawer, from the page's menu
+        app = opened[0].click().run()
+        assert not app.exception
+        return "\n".join(str(block.value) for block in app.code)
     (panel,) = [expander for expander in app.expander if expander.label == "Show code"]
     return "\n".join(str(block.value) for block in panel.code)
 
