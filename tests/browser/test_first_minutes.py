@@ -138,7 +138,6 @@ def open_reset(page) -> None:
     """Open the dialog from the page's menu."""
     press(page, "More")
     page.get_by_role("button", name="Reset, or restore a backup").click()
-    page.get_by_role("dialog", name="Reset, or restore a backup").wait_for()
 
 
 @pytest.mark.long
