@@ -34,6 +34,7 @@ def draw(settings: Settings) -> None:
 
 
 def _open() -> None:
+    elements.close_menu()
     st.session_state["reset-open"] = True
 
 

@@ -44,7 +44,13 @@ USUAL: dict[str, dict[str, Any]] = {
 
 def button(settings: Settings, *steps: str) -> None:
     """Draw a button that shows the code of these steps, for a page's menu; see `panel`."""
-    if st.button(_("Show code"), icon=":material/code:", key="show-code", type="tertiary"):
+    if st.button(
+        _("Show code"),
+        icon=":material/code:",
+        key="show-code",
+        type="tertiary",
+        on_click=elements.close_menu,
+    ):
         st.dialog(_("Show code"), width="large", position="right")(_draw_all)(settings, *steps)
 
 

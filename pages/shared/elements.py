@@ -44,6 +44,8 @@ HALF_WIDTH = 470
 # four beside each other at 1440 px, two at 800
 FIGURE_WIDTH = 222
 MLFLOW_RUN = Message("MLflow run")
+# key of a page's menu
+MENU = "page-menu"
 # usual columns of a table of checks
 COMPARED = (Message("Current"), Message("Reference"))
 SAMPLE = Message("built-in sample, not real data")
@@ -295,12 +297,28 @@ def header(
             if is_sample:
                 sample_badge()
         if menu is not None:
+            # its state is kept, so that what opens a drawer can close it
             with st.popover(
-                _("More"), icon=":material/more_vert:", type="tertiary", width="content"
+                _("More"),
+                icon=":material/more_vert:",
+                type="tertiary",
+                width="content",
+                key=MENU,
+                on_change=_nothing,
             ):
                 menu()
     if about:
         st.caption(str(about))
+
+
+def close_menu() -> None:
+    """Close the page's menu, which would stay open above a drawer; call it in a callback."""
+    if MENU in st.session_state:
+        st.session_state[MENU] = False
+
+
+def _nothing() -> None:
+    """Let Streamlit keep the state of the menu."""
 
 
 def sample_badge() -> None:
