@@ -13,13 +13,42 @@ from core.runtime import backup
 from pages.shared import elements
 
 
+def button() -> None:
+    """Draw the button that opens the dialog, for the page's menu."""
+    st.button(
+        _("Reset, or restore a backup"),
+        icon=":material/settings_backup_restore:",
+        key="open-reset",
+        type="tertiary",
+        on_click=_open,
+    )
+
+
 def draw(settings: Settings) -> None:
-    """Draw the reset and the backups, collapsed."""
-    with st.expander(_("Reset, or restore a backup")), elements.show_errors():
-        _reset(settings)
-        backups = backup.listed(settings)
-        if backups:
-            _restore(settings, backups)
+    """Draw the dialog if it is open, or a message while the app is restarting."""
+    if st.session_state.get("restarting"):
+        st.info(_("The app is restarting. This page reloads by itself in some seconds."))
+        st.stop()
+    if st.session_state.get("reset-open"):
+        st.dialog(_("Reset, or restore a backup"), on_dismiss=_close)(_forms)(settings)
+
+
+def _open() -> None:
+    elements.close_menu()
+    st.session_state["reset-open"] = True
+
+
+def _close() -> None:
+    st.session_state["reset-open"] = False
+
+
+@elements.show_errors()
+def _forms(settings: Settings) -> None:
+    _reset(settings)
+    backups = backup.listed(settings)
+    if backups:
+        st.divider()
+        _restore(settings, backups)
 
 
 def _reset(settings: Settings) -> None:
@@ -41,14 +70,13 @@ def _reset(settings: Settings) -> None:
         width=320,
         autocomplete="off",
     )
-    st.button(
+    if st.button(
         _("Move everything into a backup"),
         icon=":material/inventory:",
         key="reset",
         disabled=name != settings.project,
-        on_click=_ask,
-        args=(settings, None),
-    )
+    ):
+        _ask(settings, None)
 
 
 def _restore(settings: Settings, backups: tuple[backup.Backup, ...]) -> None:
@@ -65,25 +93,19 @@ def _restore(settings: Settings, backups: tuple[backup.Backup, ...]) -> None:
             _("Backup"), list(names), format_func=names.__getitem__, key="backup", width=320
         )
         sure = st.checkbox(_("Back up the current state first"), key="sure-restore")
-        st.button(
+        if st.button(
             _("Restore"),
             icon=":material/settings_backup_restore:",
             key="restore",
             disabled=not sure,
-            on_click=_ask,
-            args=(settings, chosen),
-        )
+        ):
+            _ask(settings, chosen)
 
 
-@elements.show_errors()
 def _ask(settings: Settings, restore: str | None) -> None:
     backup.ask(settings, restore)
+    _close()
     st.session_state["restarting"] = True
     process.re_exec(settings.environment())
-
-
-def notice() -> None:
-    """Show a message while the app is restarting."""
-    if st.session_state.get("restarting"):
-        st.info(_("The app is restarting. This page reloads by itself in some seconds."))
-        st.stop()
+    # the dialog is closed, and the page says why
+    st.rerun()

@@ -61,7 +61,8 @@ def panel(settings: Settings, *steps: str) -> None:
     Parameters
     ----------
     *steps : str
-        Steps, keys of `OTHERS`, or "policy" and "alerts" for what these pages set.
+        Steps, keys of `OTHERS`, "policy" and "alerts" for what these pages set, or "lifecycle"
+        for all steps.
     """
     with st.expander(_("Show code"), icon=":material/code:"):
         _draw_all(settings, *steps)
@@ -75,6 +76,8 @@ def _draw_all(settings: Settings, *steps: str) -> None:
             words = SHELL.get(step)
             line = code_snippets.command(words, {}, shown) if words else None
             _draw(code_snippets.script(*OTHERS[step], shown), line)
+        elif step == "lifecycle":
+            _whole("sample", shown)
         elif step in ("policy", "alerts"):
             st.caption(_("The current settings:"))
             _draw(
@@ -91,19 +94,15 @@ def _draw_all(settings: Settings, *steps: str) -> None:
         )
 
 
-@elements.show_errors()
-def whole(settings: Settings, data: str = "sample") -> None:
-    """Draw the code of the whole life cycle."""
-    shown = known(settings)
+def _whole(data: str, shown: Mapping[str, Any] | None) -> None:
     call = (
         f'for step, options in lifecycle.whole("{data}"):\n'
         "    module = steps.module(step)\n"
         "    print(module.run(settings, module.Options(**options)))"
     )
     imports = "from core.platform import lifecycle, steps"
-    with st.expander(_("Show code"), icon=":material/code:"):
-        line = code_snippets.command("lifecycle", {"data": data}, shown)
-        _draw(code_snippets.script(imports, call, shown), line)
+    line = code_snippets.command("lifecycle", {"data": data}, shown)
+    _draw(code_snippets.script(imports, call, shown), line)
 
 
 def _step(settings: Settings, step: str, shown: Mapping[str, Any] | None) -> None:

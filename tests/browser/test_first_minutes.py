@@ -104,9 +104,10 @@ def test_one_button_leads_to_the_verdict(page) -> None:
     keep(page, "first-1-empty")
     button.click()
     expect(page.get_by_text(re.compile("^Stage [1-6] of 6"))).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Waits for Score.")).to_be_visible()
     expect(page.get_by_text(re.compile("^Stage [3-6] of 6"))).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "first-2-running")
-    report = page.get_by_role("link", name="See the whole report")
+    report = page.get_by_role("link", name="See the report")
     # the rest of the life cycle: beside other tests it takes several times as long as alone
     report.wait_for(timeout=3 * PATIENCE_MS)
     verdict = page.get_by_role("heading", name=re.compile("does not fit the 3-point shots"))
@@ -133,16 +134,22 @@ def test_a_full_page_has_no_grave_fault_and_fits_a_narrow_window(
         window.set_viewport_size({"width": 1440, "height": 1000})
 
 
+def open_reset(page) -> None:
+    """Open the dialog from the page's menu."""
+    press(page, "More")
+    page.get_by_role("button", name="Reset, or restore a backup").click()
+
+
 @pytest.mark.long
 def test_a_reset_leads_back_to_the_button(page, folder: Path) -> None:
     button = page.get_by_role("button", name=BUTTON)
-    page.get_by_text("Reset, or restore a backup").click()
+    open_reset(page)
     name = page.get_by_label("Type kobe to confirm")
     name.fill("kobe")
     name.press("Enter")
-    press(page, "Move everything into a backup")
+    page.get_by_role("button", name="Move everything into a backup").click()
     button.wait_for(timeout=PATIENCE_MS)
-    page.get_by_text("Reset, or restore a backup").click()
+    open_reset(page)
     expect(page.get_by_role("button", name="Restore")).to_be_disabled()
     keep(page, "first-4-anew")
     # all the while the terminal has shown the address, and nothing else

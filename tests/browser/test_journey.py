@@ -18,7 +18,7 @@ RAW = os.environ.get("COURTSIDE_RAW_DIR", "")
 def journey(page) -> dict[str, str]:
     """Click from the first data to a monitored model, and return the figures of the pages."""
     shown = {}
-    expect(page.get_by_text("Next: Acquire.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("link", name="Use your own data")).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "1-overview-empty")
 
     go(page, "Data")
@@ -75,7 +75,7 @@ def journey(page) -> dict[str, str]:
     expect(page.get_by_text("finished", exact=False).first).to_be_visible()
     keep(page, "8-run")
     go(page, "Overview")
-    expect(page.get_by_text("See the report")).to_be_visible()
+    expect(page.get_by_role("button", name="See the report")).to_be_visible()
     keep(page, "9-overview-full")
 
     go(page, "Serve")

@@ -88,8 +88,9 @@ def test_an_incident_shows_its_checks_their_age_and_their_limits(
     assert app.table[1].value["What"].tolist() == [":red-badge[raised]"] * 2
     # and the overview shows it too
     overview = open_page(settings, "overview")
-    assert "**2 alerts are open**, the oldest for 3 days" in text_of(overview)
-    (link,) = [link for link in overview.get("page_link") if link.label == "See the alerts"]
+    (link,) = [
+        link for link in overview.get("page_link") if link.label == "2 open alerts, oldest 3 days"
+    ]
     assert link.proto.query_string == "view=alerts"
 
 

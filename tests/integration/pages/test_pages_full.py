@@ -10,10 +10,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.data import acquire, prepare, snapshots
-from core.platform import model_store, project, steps, storage, tracking
+from core.platform import messages, model_store, project, steps, storage, tracking
 from core.platform.config import Settings
 from core.predictions_log import predictions
 from core.serving import server
+from pages.overview import verdict_card
 from tests.conftest import copy_home
 from tests.integration.pages.conftest import said
 
@@ -40,6 +41,12 @@ def linked_runs(app: AppTest) -> set[str]:
     """Return the ids of the runs that the page links to."""
     queries = [link.proto.query_string for link in app.page_link]
     return {query.removeprefix("run=") for query in queries if query.startswith("run=")}
+
+
+def next_step(app: AppTest) -> str:
+    """Return the label of the Overview's one primary button."""
+    (label,) = (button.label for button in app.button if button.proto.type == "primary")
+    return label
 
 
 @pytest.mark.parametrize("page", STEP_OF)
@@ -235,10 +242,19 @@ def test_the_overview_shows_each_stage_done_and_the_verdict(
     runs = {step: lived.run(step) for step in STEP_OF}
     assert {run.run_id for run in runs.values()} <= linked_runs(app)
     monitored = runs["monitor"]
-    assert said(monitored, "verdict_title") in text
-    assert said(monitored, "verdict_todo") in text
-    # six stages and the alerts
-    assert text.count("sample data") == 7
+    assert said(monitored, "verdict_title") in app.subheader[0].value
+    # the main reason, and what to do
+    reason, todo = (
+        str(verdict_card.lead(messages.loads(monitored.tags[f"courtside.verdict_{name}"])))
+        for name in ("text", "todo")
+    )
+    assert reason in text
+    assert f"**{todo}**" in text
+    # all of it is of the sample, which the card says once
+    assert text.count("sample data") == 1
+    assert [button.label for button in app.button if button.proto.type == "primary"] == [
+        "See the report"
+    ]
     for figure in (
         f"{runs['acquire'].metrics['rows_raw']:,.0f}",
         f"{runs['prepare'].metrics['rows_train']:,.0f}",
@@ -310,7 +326,10 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
     # the sets below are still those of the sample
     assert SAMPLE in text_of(app)
     app = open_page(copied.settings, "overview")
-    assert "Next: Prepare." in text_of(app)
+    assert "**The raw data has changed. Prepare again.**" in text_of(app)
+    assert next_step(app) == "Next: Prepare"
+    # the verdict and the five steps after the new data
+    assert text_of(app).count("sample data") == 6
     states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert "out of date" in states[1]
     prepare.run(copied.settings, prepare.Options())
@@ -318,7 +337,7 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
     assert any("Train again" in warning.value for warning in app.warning)
     assert SAMPLE in text_of(app)
     assert SAMPLE not in text_of(open_page(copied.settings, "data", view="prepare"))
-    assert "Next: Train." in text_of(open_page(copied.settings, "overview"))
+    assert next_step(open_page(copied.settings, "overview")) == "Next: Train"
 
 
 def test_a_dead_server_is_shown_and_can_be_dismissed(
@@ -330,7 +349,7 @@ def test_a_dead_server_is_shown_and_can_be_dismissed(
     app = open_page(copied.settings, "serve")
     assert "ended by itself" in app.error[0].value
     assert "No model is served now" in text_of(open_page(copied.settings, "score"))
-    assert "Next: Serve." in text_of(open_page(copied.settings, "overview"))
+    assert next_step(open_page(copied.settings, "overview")) == "Next: Serve"
     app.button(key=f"dismiss-{copied.port}").click().run()
     assert not app.exception
     assert "No server is running" in text_of(app)

@@ -404,10 +404,10 @@ def test_the_overview_shows_what_runs_and_what_failed(
 def test_the_runs_page_lists_the_jobs(copied, open_page: Callable[..., AppTest]) -> None:
     job = running(copied.settings, "train")
     jobs.finish(copied.settings, job.job_id, "failed", error="No luck.")
-    app = open_page(copied.settings, "runs")
-    listed = app.dataframe[-1].value
+    app = open_page(copied.settings, "runs", view="jobs")
+    (listed,) = (table.value for table in app.dataframe)
     row = listed.iloc[0]
-    assert (row["step"], row["status"], row["text"]) == ("train", "failed", "No luck.")
+    assert (row["step"], row["status"], row["text"]) == ("Train", "failed", "No luck.")
 
 
 def test_stop_ends_the_server_on_that_port(

@@ -14,13 +14,29 @@ from core.runtime import backup
 from tests.integration.pages.conftest import Lived, said
 
 BUTTON = "Run the whole life cycle on sample data"
+RESET = "Reset, or restore a backup"
 REAL = "Run on the real data"
 SAMPLE_MARK = ":orange[:material/science: sample data]"
 STEPS = [step for step, _ in lifecycle.whole()]
 
 
+def states(app: AppTest) -> list[str]:
+    """Return the state on each step's tile."""
+    return [element.value for element in app.markdown if "-badge[" in element.value]
+
+
+def waiting(app: AppTest) -> int:
+    return sum("waiting" in state for state in states(app))
+
+
 def labels(app: AppTest) -> list[str]:
     return [button.label for button in app.button]
+
+
+def first_todo(app: AppTest) -> str:
+    """Return what the card says to do."""
+    card = [element.value for element in app.markdown if element.value.startswith("**")]
+    return card[0].strip("*") if card else ""
 
 
 def go(settings: Settings, count: int, runs: dict[str, str] | None = None) -> None:
@@ -39,7 +55,10 @@ def test_a_newcomer_presses_one_button_and_sees_every_stage(
 ) -> None:
     app = open_page(settings, "overview")
     assert "Does the shot go in?" in text_of(app)
-    assert [button for button in app.button if button.label == BUTTON]
+    assert BUTTON in labels(app)
+    # one sentence, and a way to go step by step
+    assert "Courtside trains a model for the question" in text_of(app)
+    assert "Use your own data" in [link.value for link in app.page_link]
     app = press(app, BUTTON)
     assert not app.error
     chain = chains.current(settings)
@@ -48,12 +67,14 @@ def test_a_newcomer_presses_one_button_and_sees_every_stage(
     assert [job.step for job in jobs.active(settings)] == ["acquire"]
     text = text_of(app)
     assert "Stage 1 of 6" in text
-    assert text.count("not yet") == 5
+    assert "running" in states(app)[0] or "queued" in states(app)[0]
+    assert waiting(app) == 5
+    assert "Waits for Acquire." in text
     assert BUTTON not in labels(app)
     go(settings, 2)
     text = text_of(app.run())
     assert "Stage 3 of 6" in text
-    assert text.count("not yet") == 3
+    assert waiting(app) == 3
     app = press(app, "Cancel all")
     assert "Cancelled at Train. Results of earlier steps are unchanged." in text_of(app)
     assert not jobs.active(settings)
@@ -91,10 +112,12 @@ def test_it_ends_with_the_verdict_and_the_real_data_come_next(
     run = copied.run("monitor")
     text = text_of(app)
     # on sample rows, and marked so
-    assert app.subheader[0].value.endswith(f": {said(run, 'verdict_title')} {SAMPLE_MARK}")
-    assert f"**What to do:** {said(run, 'verdict_todo')}" in text
-    assert "See the whole report" in text
-    assert f"**{copied.run('train').metrics['log_loss_test']:.4f}** log loss on test" in text
+    assert app.subheader[0].value.endswith(f"] {said(run, 'verdict_title')} :small[{SAMPLE_MARK}]")
+    assert said(run, "verdict_todo").startswith(first_todo(app))
+    assert first_todo(app)
+    (report,) = (link for link in app.page_link if link.value == "See the report")
+    assert report.proto.query_string == f"report={run.run_id}"
+    assert f"### {copied.run('train').metrics['log_loss_test']:.4f}\nlog loss on test" in text
     app = press(app, REAL)
     assert [(job.step, job.options) for job in jobs.active(settings)] == [
         ("acquire", {"source": source})
@@ -108,7 +131,7 @@ def test_a_reset_asks_for_the_name_and_restarts_the_app(
     monkeypatch.setattr(process, "re_exec", restarts.append)
     # the server belongs to another home
     monkeypatch.setattr(backup, "_stop_all", lambda settings: None)
-    app = open_page(settings, "overview")
+    app = press(open_page(settings, "overview"), RESET)
     (button,) = [button for button in app.button if button.key == "reset"]
     assert button.disabled
     app.text_input(key="confirm-reset").set_value("kobe bryant").run()
@@ -123,6 +146,7 @@ def test_a_reset_asks_for_the_name_and_restarts_the_app(
     assert BUTTON in labels(app)
     (stored,) = backup.listed(settings)
     assert stored.name == name
+    app = press(app, RESET)
     assert app.button(key="restore").disabled
     app.checkbox(key="sure-restore").check().run()
     app = press(app, "Restore")
@@ -137,7 +161,7 @@ def test_while_a_job_waits_the_reset_is_refused_with_the_reason(
     restarts: list[object] = []
     monkeypatch.setattr(process, "re_exec", restarts.append)
     jobs.submit(settings, "prepare", {})
-    app = open_page(settings, "overview")
+    app = press(open_page(settings, "overview"), RESET)
     app.text_input(key="confirm-reset").set_value(settings.project).run()
     app = press(app, "Move everything into a backup")
     assert "A job is under way." in app.error[0].value

@@ -1,0 +1,150 @@
+"""The tiles of the steps: state, key figure, time, links to the page and the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.data.records import AcquiredRun
+from core.jobs import supervision
+from core.jobs.jobs import Job
+from core.monitoring.records import ReportRun
+from core.platform import steps
+from core.platform.config import Settings
+from core.platform.messages import Message, _, number
+from core.platform.tracking import RunInfo
+from pages.overview.situation import Situation, Tile
+from pages.shared import elements
+
+BADGES = {
+    "done": (Message("done"), "green", ":material/check:"),
+    "stale": (Message("out of date"), "orange", ":material/update:"),
+    "todo": (Message("next"), "blue", ":material/arrow_forward:"),
+    "blocked": (Message("waiting"), "gray", ":material/hourglass_empty:"),
+    "awaited": (Message("waiting"), "gray", ":material/hourglass_empty:"),
+    "queued": (Message("queued"), "blue", ":material/hourglass_top:"),
+    "running": (Message("running"), "blue", ":material/progress_activity:"),
+    "failed": (Message("failed"), "red", ":material/error:"),
+}
+CONCLUSIONS = {
+    "fits": Message("fits"),
+    "watch": Message("watch"),
+    "investigate": Message("investigate"),
+    "does_not_fit": Message("does not fit"),
+    "no_skill": Message("no skill"),
+    "cannot_tell": Message("cannot tell"),
+}
+SOURCES = {
+    "sample": Message("sample"),
+    "folder": Message("folder"),
+    "file": Message("file"),
+    "upload": Message("uploaded files"),
+    "download": Message("download"),
+}
+
+
+def draw(settings: Settings, seen: Situation) -> None:
+    """Draw a tile for each step."""
+    # an even grid, by pages/shared/style.css
+    with st.container(horizontal=True, key="tiles"):
+        for place, tile in enumerate(seen.tiles, start=1):
+            with st.container(border=True, height="stretch", key=f"stage-{tile.stage.step}"):
+                _head(place, tile)
+                if tile.job is not None and tile.state in ("queued", "running"):
+                    _progress(settings, tile)
+                elif tile.run is None:
+                    # the card names what is next
+                    is_next = seen.next is not None and seen.next.step == tile.stage.step
+                    missing = "" if is_next else _todo(tile, seen.tiles[: place - 1])
+                    st.markdown(f"### –\n{missing}")
+                else:
+                    _result(settings, tile, tile.run, is_marked=not seen.is_sample)
+
+
+def _head(place: int, tile: Tile) -> None:
+    word, colour, badge_icon = BADGES[tile.state]
+    name, icon = elements.STEPS[tile.stage.step][1:]
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        elements.step_link(tile.stage.step, f"**{place} {name}**", icon=icon)
+        st.badge(str(word), icon=badge_icon, color=colour)
+
+
+def _progress(settings: Settings, tile: Tile) -> None:
+    job = tile.job
+    text = elements.plain(elements.words(job.text)) if job else ""
+    if tile.state == "queued":
+        ready = supervision.worker_state(settings).ready
+        text = (
+            _("Queued: it waits for its turn")
+            if ready
+            else _("Queued: the worker is loading its libraries")
+        )
+    st.progress(min(max(job.fraction if job else 0.0, 0.0), 1.0), text=text or _("Starting"))
+
+
+def _todo(tile: Tile, before: Sequence[Tile]) -> str:
+    """Return what is missing for a step without a result."""
+    if tile.state == "failed" and tile.problem:
+        return elements.plain(elements.words(tile.problem))
+    if tile.state == "done" and tile.job is not None:
+        return _("done in {seconds:.0f} s", seconds=_seconds(tile.job))
+    if tile.state == "awaited" and before:
+        return _("Waits for {step}.", step=elements.STEPS[before[-1].stage.step][1])
+    return str(tile.stage.todo)
+
+
+def _seconds(job: Job) -> float:
+    return (job.ended or 0.0) - (job.started or 0.0)
+
+
+def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) -> None:
+    value, meaning = key_figure(settings, tile.stage.step, run)
+    st.markdown(f"### {value}\n{meaning}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.page_link(
+            "pages/runs/page.py",
+            label=steps.RUN_NAMES[tile.stage.step],
+            icon=":material/history:",
+            query_params={"run": run.run_id},
+            help=_("Its run"),
+        )
+        is_its = tile.job is not None and tile.job.run_id == run.run_id
+        seconds = f" · {number(_seconds(tile.job), '.0f')} s" if tile.job and is_its else ""
+        mark = elements.sample_mark(run.is_sample) if is_marked else ""
+        st.caption(elements.ago(run.ended or run.started) + seconds + mark, width="content")
+    if tile.problem:
+        failed = _(
+            "The last attempt failed: {reason}", reason=elements.plain(elements.words(tile.problem))
+        )
+        st.caption(f":orange[:material/warning:] {failed}")
+
+
+def key_figure(settings: Settings, step: str, run: RunInfo) -> tuple[str, str]:
+    """Return the key figure of a step's last run, and its meaning."""
+    of = run.metrics
+    if step == "acquire":
+        code = AcquiredRun.of(run).source
+        source = SOURCES.get(code) or elements.words(code) or _("a source")
+        return elements.count_text(of, "rows_raw"), _("rows, {source}", source=source)
+    if step == "prepare":
+        tested = elements.count_text(of, "rows_test")
+        return elements.count_text(of, "rows_train"), _(
+            "rows for training, {tested} for testing", tested=tested
+        )
+    if step == "train":
+        loss = elements.metric_text(of, "log_loss_test")
+        skill = of.get("skill_test", 1.0)
+        base = number(of.get("log_loss_test", 0.0) / (1 - skill), ".4f") if skill < 1 else "–"
+        return loss, _("log loss on test, base rate {base}", base=base)
+    if step == "serve":
+        port = run.params.get("served_port", "–")
+        answers = any(str(server.port) == port for server in elements.ready_servers(settings))
+        version = run.params.get("version", "–")
+        where = _("port {port}", port=port) if answers else _("not served now")
+        return _("version {version}", version=version), where
+    if step == "score":
+        f1 = elements.metric_text(of, f"f1_{run.params.get('source')}", 3)
+        return elements.count_text(of, "rows_scored"), _("rows scored, F1 {f1}", f1=f1)
+    verdict = ReportRun.of(run).verdict
+    return str(CONCLUSIONS.get(verdict, verdict)), elements.checks_text(of)

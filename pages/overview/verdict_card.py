@@ -1,0 +1,241 @@
+"""The card on top: the verdict, its main reason, the open alerts, and the one next action."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from core.jobs import chains
+from core.jobs.chains import Chain
+from core.monitoring import alert_store, alerts
+from core.monitoring.records import ReportRun
+from core.platform import clock, lifecycle, project, steps
+from core.platform.config import Settings
+from core.platform.messages import Message, Words, _, n_
+from core.platform.project import ProjectSpec
+from core.platform.tracking import RunInfo
+from pages.overview.situation import Situation
+from pages.shared import elements
+
+NAMED = 5
+LIGHTS = {"fits": "green", "does_not_fit": "red", "no_skill": "red"}
+
+
+def draw(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
+    """Draw the card for what is the case now."""
+    with st.container(border=True, key="verdict-card"):
+        if seen.chain is not None and seen.chain.state == "running":
+            _running(settings, seen.chain, seen)
+        elif seen.chain is not None and seen.chain.state != "done":
+            _broken(settings, seen.chain)
+        elif seen.is_empty:
+            _first(settings, spec)
+        else:
+            _now(settings, seen)
+
+
+def _first(settings: Settings, spec: ProjectSpec) -> None:
+    """Draw what Courtside does, and the button that does it."""
+    st.markdown(
+        _(
+            "Courtside trains a model for the question **{question}**, serves it, and monitors "
+            "whether it still fits.",
+            question=project.words(spec.question),
+        )
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if spec.sample is not None:
+            _whole(settings, "sample", Message("Run the whole life cycle on sample data"))
+            elements.step_link("acquire", Message("Use your own data"))
+        else:
+            _go("acquire", _("Use your own data"))
+        _alerts(settings)
+    if spec.sample is not None:
+        st.caption(
+            _("Takes about a minute. Nothing leaves this machine."),
+            help=str(project.words(spec.sample.about)),
+        )
+
+
+def _running(settings: Settings, chain: Chain, seen: Situation) -> None:
+    current = chain.current
+    done = sum(link.job is not None and link.job.status == "done" for link in chain.links)
+    part = current.job.fraction if current and current.job else 0.0
+    st.subheader(_("The life cycle is running") + _mark(seen.is_sample), anchor=False)
+    st.progress(
+        min((done + part) / len(chain.links), 1.0),
+        text=_(
+            "Stage {stage} of {stages} · {seconds:.0f} s",
+            stage=min(done + 1, len(chain.links)),
+            stages=len(chain.links),
+            seconds=time.time() - chain.began,
+        ),
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(_("Cancel all"), icon=":material/close:", on_click=_cancel, args=(settings,))
+        _alerts(settings)
+
+
+def _broken(settings: Settings, chain: Chain) -> None:
+    link = chain.current
+    name = elements.STEPS[link.step][1] if link else ""
+    if chain.state == "cancelled":
+        st.warning(_("Cancelled at {step}. Results of earlier steps are unchanged.", step=name))
+    else:
+        reason = elements.words(link.job.error) if link and link.job else ""
+        st.error(
+            _("**{step} failed.** {reason}", step=name, reason=elements.plain(reason)),
+            icon=":material/error:",
+        )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            _("Try again from the start"),
+            type="primary",
+            icon=":material/replay:",
+            key="again",
+            on_click=_again,
+            args=(settings, chain),
+        )
+        if link is not None:
+            elements.step_link(link.step, _("Go to {page}", page=name))
+        _dismiss(settings)
+        _alerts(settings)
+
+
+def _now(settings: Settings, seen: Situation) -> None:
+    """Draw the newest verdict, and what comes next."""
+    report = ReportRun.of(seen.report) if seen.report else ReportRun()
+    active, following = seen.active, seen.next
+    if active is not None:
+        name = elements.STEPS[active.stage.step][1]
+        todo: Words = Message("{step} is running.", step=name)
+    else:
+        todo = following.todo if following else lead(report.verdict_todo)
+    if seen.report is not None and report.verdict_title:
+        colour = LIGHTS.get(report.verdict, "orange")
+        st.subheader(
+            f":{colour}[:material/monitor_heart:] {elements.words(report.verdict_title)}"
+            + _mark(seen.report.is_sample),
+            anchor=False,
+        )
+        st.markdown(elements.plain(elements.words(lead(report.verdict_text))))
+        st.markdown(f"**{elements.plain(elements.words(todo))}**")
+    else:
+        st.subheader(elements.plain(elements.words(todo)) + _mark(seen.is_sample), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if active is not None:
+            _go(active.stage.step, _("Show progress"))
+        elif following is not None:
+            _go(following.step, _("Next: {step}", step=elements.STEPS[following.step][1]))
+        elif seen.chain is not None and seen.is_sample:
+            _whole(
+                settings,
+                "folder" if settings.raw_dir else "download",
+                Message("Run on the real data"),
+            )
+            _report_link(seen.report)
+            _dismiss(settings)
+        else:
+            _go("monitor", _("See the report"), _report_query(seen.report))
+        if seen.report is not None and (active is not None or following is not None):
+            _report_link(seen.report)
+        _alerts(settings)
+
+
+def lead(fact: Words) -> Words:
+    """Return the first sentence of a fact of several."""
+    while isinstance(fact, Message) and (parts := fact.params.get("sentences")):
+        fact = parts[0]
+    return fact
+
+
+def _mark(is_sample: bool) -> str:
+    """Return the mark of sample data for a headline."""
+    mark = elements.sample_mark(is_sample).strip()
+    return f" :small[{mark}]" if mark else ""
+
+
+def _report_query(run: RunInfo | None) -> dict[str, str]:
+    return {"report": run.run_id} if run else {}
+
+
+def _report_link(run: RunInfo | None) -> None:
+    elements.step_link("monitor", Message("See the report"), **_report_query(run))
+
+
+def _alerts(settings: Settings) -> None:
+    """Link to the unacknowledged alerts, with their number; draw nothing without any."""
+    fresh = [alert for alert in alerts.open_alerts(settings) if alert.state == alert_store.OPEN]
+    if not fresh:
+        return
+    label = n_(
+        "{count} open alert, oldest {age}",
+        "{count} open alerts, oldest {age}",
+        len(fresh),
+        age=elements.length(clock.now(settings) - min(alert.at for alert in fresh)),
+    )
+    named = [
+        elements.plain(elements.words(alert.title)) + elements.sample_mark(alert.is_sample)
+        for alert in fresh[:NAMED]
+    ]
+    if len(fresh) > NAMED:
+        named.append(n_("{count} more", "{count} more", len(fresh) - NAMED))
+    has_page = "alerts" in elements.offered()
+    st.page_link(
+        "pages/alerts/page.py" if has_page else "pages/monitor/page.py",
+        label=f":red[{label}]",
+        icon=":material/notifications_active:",
+        query_params=None if has_page else {"view": "alerts"},
+        help="; ".join(named),
+    )
+
+
+def _go(step: str, label: str, query: dict[str, str] | None = None) -> None:
+    """Draw the primary button that leads to a step's page."""
+    if st.button(label, type="primary", icon=":material/arrow_forward:", key="next"):
+        of = steps.named(step)
+        view = {"view": of.view} if of.view else {}
+        st.switch_page(f"pages/{of.page}/page.py", query_params={**view, **(query or {})})
+
+
+def _whole(settings: Settings, data: lifecycle.Source, label: Words) -> None:
+    st.button(
+        str(label),
+        type="primary",
+        icon=":material/play_arrow:",
+        key=f"whole-{data}",
+        on_click=_start,
+        args=(settings, data, label),
+    )
+
+
+def _dismiss(settings: Settings) -> None:
+    st.button(
+        _("Dismiss"),
+        type="tertiary",
+        icon=":material/close:",
+        on_click=_forget,
+        args=(settings,),
+        key="put-away-chain",
+    )
+
+
+@elements.show_errors()
+def _start(settings: Settings, data: lifecycle.Source, label: Words) -> None:
+    chains.start(settings, lifecycle.whole(data), label)
+
+
+@elements.show_errors()
+def _again(settings: Settings, chain: Chain) -> None:
+    chains.start(settings, [(link.step, link.options) for link in chain.links], chain.title)
+
+
+@elements.show_errors()
+def _cancel(settings: Settings) -> None:
+    chains.cancel(settings)
+
+
+@elements.show_errors()
+def _forget(settings: Settings) -> None:
+    chains.forget(settings)

@@ -1,0 +1,54 @@
+"""MLflow's own pages: start, open and stop them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.platform.config import Settings
+from core.platform.messages import _
+from core.platform.tracking import RunInfo
+from core.serving import mlflow_ui
+from pages.shared import elements
+
+
+@st.fragment(run_every=2)
+@elements.show_errors()
+def draw(settings: Settings, run: RunInfo | None = None) -> None:
+    """Offer MLflow's own pages, at a run if there is one; they start once."""
+    key = run.run_id if run else "all"
+    base = mlflow_ui.running(settings)
+    if base:
+        url = mlflow_ui.run_url(base, run.experiment_id, run.run_id) if run else base
+        label = _("Open this run in MLflow") if run else _("Open MLflow")
+        st.link_button(label, url, icon=":material/open_in_new:", type="tertiary")
+        if run is None and not settings.mlflow_uri.startswith("http"):
+            st.button(
+                _("Stop MLflow's own pages"),
+                icon=":material/stop:",
+                type="tertiary",
+                key="stop-mlflow",
+                on_click=_stop,
+                args=(settings,),
+            )
+    elif mlflow_ui.starting(settings):
+        st.caption(_(":material/hourglass_top: MLflow is starting (about 10 s)"))
+    else:
+        st.button(
+            _("Start MLflow's own pages"),
+            icon=":material/play_arrow:",
+            type="tertiary",
+            key=f"start-mlflow-{key}",
+            on_click=_start,
+            args=(settings,),
+            help=_("They show the same runs, on 127.0.0.1."),
+        )
+
+
+@elements.show_errors()
+def _start(settings: Settings) -> None:
+    mlflow_ui.start(settings)
+
+
+@elements.show_errors()
+def _stop(settings: Settings) -> None:
+    mlflow_ui.stop(settings)

@@ -1,0 +1,93 @@
+"""The newest runs as a table, to choose one of."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.platform import steps, tracking
+from core.platform.config import Settings
+from core.platform.messages import Message, _
+from core.platform.tracking import RunInfo
+from pages.runs import wording
+from pages.shared import elements
+
+LIMIT = 200
+HEIGHT = 360
+TITLES = {step.name: step.title for step in steps.STEPS}
+COLUMNS = ("status", "name", "started", "seconds", "data", "error")
+MORE = ("step", "commit", "parent", "run_id")
+
+
+def draw(settings: Settings) -> RunInfo | None:
+    """Draw the table, and return the chosen run."""
+    step = st.pills(
+        _("Step"),
+        list(steps.RUN_NAMES),
+        key="step",
+        format_func=lambda name: str(TITLES[name]),
+        label_visibility="collapsed",
+    )
+    runs = tracking.runs(settings, step=step, limit=LIMIT)
+    if not runs:
+        _nothing(step)
+        return None
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        st.caption(
+            _("Choose a run to see its details."),
+            help=_("The newest {limit} runs are listed.", limit=LIMIT),
+            width="content",
+        )
+        is_wide = st.toggle(_("All columns"), key="all-columns")
+    chosen = st.dataframe(
+        _frame(runs),
+        height=min(HEIGHT, 38 + 35 * len(runs)),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"chosen-{step or 'all'}",
+        column_order=COLUMNS + MORE if is_wide else COLUMNS,
+        column_config={
+            "status": st.column_config.TextColumn(_("Status"), width="small"),
+            "name": st.column_config.TextColumn(_("Run"), width="medium"),
+            "started": st.column_config.DatetimeColumn(_("Started"), format=wording.MOMENT),
+            "seconds": st.column_config.NumberColumn(_("Seconds"), format="%.1f", width="small"),
+            "data": st.column_config.TextColumn(_("Data"), width="small"),
+            "error": _("Error"),
+            "step": _("Step"),
+            "commit": _("Commit"),
+            "parent": _("Parent run"),
+            "run_id": _("Run id"),
+        },
+    )
+    rows = [row for row in chosen["selection"]["rows"] if row < len(runs)]
+    return runs[rows[0]] if rows else None
+
+
+def _frame(runs: list[RunInfo]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "status": wording.status(run.status),
+                "name": elements.words(run.name),
+                "started": wording.when(run.started),
+                "seconds": run.ended - run.started if run.ended else None,
+                "data": elements.data_word(True) if run.is_sample else "",
+                "error": elements.words(run.error),
+                "step": str(TITLES.get(run.step, run.step)),
+                "commit": run.git_commit[:10],
+                "parent": (run.parent or "")[:8],
+                "run_id": run.run_id,
+            }
+            for run in runs
+        ]
+    )
+
+
+def _nothing(step: str | None) -> None:
+    if step is not None:
+        st.info(_("There are no runs of {step} yet.", step=TITLES[step]))
+        elements.step_link(step, Message("Go to {page}", page=TITLES[step]))
+        return
+    st.info(_("There are no runs yet. Each step that runs is listed here, with all it recorded."))
+    elements.step_link("acquire", Message("Go to {page}", page=TITLES["acquire"]))
