@@ -42,7 +42,7 @@ def show(settings: Settings, spec: ProjectSpec) -> None:
     linked = st.query_params.get("scoring", "")
     if linked and st.session_state.get(LINKED) != linked:
         st.session_state[LINKED] = linked
-        _open("new")
+        st.session_state[OPEN] = "new"
     if (name := st.session_state.get(OPEN)) not in DRAWERS:
         return
     title, icon = DRAWERS[name]

@@ -215,7 +215,7 @@ def columns(
             rows=rows,
         )
     )
-    st.dataframe(first.head(10), hide_index=True)
+    st.dataframe(first.head(csv_format.FIRST_ROWS), hide_index=True)
     inputs = inputs_of(settings, served)
     wanted = schema.chosen_columns(spec, (*inputs, spec.id, spec.target))
     guess = column_names.guessed(wanted, names)
