@@ -27,17 +27,7 @@ from core.platform.config import Settings
 from core.serving import server, server_process
 
 REPEATS = 5
-PAGES = (
-    "overview",
-    "acquire",
-    "prepare",
-    "train",
-    "registry",
-    "serve",
-    "score",
-    "monitor",
-    "runs",
-)
+PAGES = ("overview", "acquire", "prepare", "train", "registry", "serve", "score", "monitor", "runs")
 TRAIN = {"candidates": ["lr", "knn"], "folds": 10}
 
 

@@ -181,12 +181,11 @@ def _alerts(settings: Settings) -> None:
     ]
     if len(fresh) > NAMED:
         named.append(n_("{count} more", "{count} more", len(fresh) - NAMED))
-    has_page = "alerts" in elements.offered()
     st.page_link(
-        "pages/alerts/page.py" if has_page else "pages/monitor/page.py",
+        "pages/monitor/page.py",
         label=f":red[{label}]",
         icon=":material/notifications_active:",
-        query_params=None if has_page else {"view": "alerts"},
+        query_params={"view": "alerts"},
         help="; ".join(named),
     )
 

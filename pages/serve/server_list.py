@@ -288,7 +288,10 @@ def _copies(shadow: gateway.Shadow | None) -> None:
         )
     )
     st.page_link(
-        "pages/predictions/page.py", label=_("Compare the two"), icon=":material/compare_arrows:"
+        "pages/score/page.py",
+        label=_("Compare the two"),
+        icon=":material/compare_arrows:",
+        query_params={"view": "log"},
     )
 
 

@@ -78,33 +78,25 @@ PAGES: dict[str, tuple[Words, str]] = {
 # groups of the sidebar, in its order
 GROUPS: tuple[tuple[Words, tuple[str, ...]], ...] = (
     (NOTHING, ("overview",)),
-    (Message("Build"), ("data", "train", "explain", "registry")),
-    (Message("Operate"), ("serve", "score", "predictions", "monitor", "alerts")),
+    (Message("Build"), ("data", "train", "registry")),
+    (Message("Operate"), ("serve", "score", "monitor")),
     (Message("Improve and document"), ("retrain", "documents", "runs")),
 )
 
 
-def offered() -> dict[str, tuple[Words, str]]:
-    """Return the pages of the sidebar."""
-    pages = config.CODE_ROOT / "pages"
-    return {name: page for name, page in PAGES.items() if (pages / name / "page.py").is_file()}
-
-
 def navigation() -> Any:
-    """Return the requested page, with all pages of the project in the sidebar."""
-    pages = offered()
+    """Return the requested page, with all pages in the sidebar."""
     return st.navigation(
         {
             str(group): [
                 st.Page(
                     f"pages/{name}/page.py",
-                    title=str(pages[name][0]),
-                    icon=f":material/{pages[name][1]}:",
+                    title=str(PAGES[name][0]),
+                    icon=f":material/{PAGES[name][1]}:",
                     url_path=name,
                     default=name == "overview",
                 )
                 for name in names
-                if name in pages
             ]
             for group, names in GROUPS
         },
