@@ -65,7 +65,7 @@ def _histogram(
     # a single set needs no legend: the title of the chart names it
     names = [alt.Tooltip("set:N", title=_("Set"))]
     if len(roles) == 1:
-        color.legend, dashes.legend, names = None, None, []
+        color, dashes, names = color.legend(None), dashes.legend(None), []
     bars = (
         alt.Chart(table)
         .mark_bar(opacity=0.25, binSpacing=0)
