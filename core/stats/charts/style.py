@@ -148,7 +148,7 @@ def legible(chart: alt.LayerChart, **view: Any) -> alt.LayerChart:
     return configured
 
 
-def cut(values: pd.Series, groups: pd.Series) -> tuple[float, float] | None:
+def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float] | None:
     """Return the ends of an axis that leaves out groups far above the others; None without such.
 
     Parameters
@@ -182,7 +182,9 @@ def cut(values: pd.Series, groups: pd.Series) -> tuple[float, float] | None:
     return low - room, last + room
 
 
-def without_outliers(values: pd.Series, *, share: float = 0.01) -> tuple[float, float] | None:
+def without_outliers(
+    values: pd.Series[float], *, share: float = 0.01
+) -> tuple[float, float] | None:
     """Return the ends of an axis that leaves out a few extreme values; None without such.
 
     Parameters
