@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.jobs import jobs
 from core.platform import model_store, project, storage, tracking
@@ -434,13 +435,15 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
     elements.chart(explanation_charts.waterfall(table, base, probability))
 
 
-def draw(settings: Settings, spec: ProjectSpec, *, coming: bool) -> None:
+def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGenerator) -> None:
     """Draw the choice of a model, what can be asked of it, and its newest explanation.
 
     Parameters
     ----------
     coming : bool
         Whether a training is on its way.
+    menu : DeltaGenerator
+        The place of links to runs.
     """
     offered = _choices(settings, spec)
     if not offered:
@@ -475,6 +478,8 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool) -> None:
             _("The run that trained this model is gone, and its test set with it. Train again.")
         )
         return
+    with menu:
+        elements.run_link(model_run.run_id, elements.words(model_run.name))
     is_running = elements.job_panel(settings, "explain")
     with elements.show_errors():
         if view == "model":

@@ -111,7 +111,7 @@ with elements.show_errors():
         progress(chain)
     coming = is_training or "prepare" in active
     if view == "explain":
-        explanation_view.draw(settings, spec, coming=coming)
+        explanation_view.draw(settings, spec, coming=coming, menu=places["runs"])
         st.stop()
     if not is_training:
         evaluation_view.ended_early(settings)
