@@ -280,4 +280,4 @@ def test_a_key_is_shown_once_listed_by_its_name_and_revoked(
     assert api_keys.listed(settings) == []
     # an empty name is refused
     press(app, "Create a key")
-    assert "Give the key a name" in app.error[0].value
+    assert "Name the key after its user" in app.error[0].value
