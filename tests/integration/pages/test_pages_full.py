@@ -199,7 +199,8 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     performance = stored[stored["group"] == "performance"]
     failed = app.table[0].value
     names = failed["Check"].str.extract(r"^\*\*(.*)\*\*")[0]
-    assert set(performance.loc[performance["verdict"] == "alert", "title"]) <= set(names)
+    in_alert = performance.loc[performance["verdict"] == "alert", "title"]
+    assert set(map(str, in_alert)) <= set(names)
     assert not failed["Verdict"].str.contains("ok").any()
     app = app.segmented_control(key="evidence").set_value("performance").run()
     drawn = app.table[0].value
