@@ -129,8 +129,9 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
     """
     key, kept = f"{page}-view", f"{page}-view-address"
     asked = st.query_params.get("view", "")
-    # a link to a view counts more than what was chosen before
-    if asked in labels and asked != st.session_state.get(kept):
+    # a link to a view counts more than what was chosen before; a visit elsewhere drops the choice
+    is_new = key not in st.session_state or asked != st.session_state.get(kept)
+    if asked in labels and is_new:
         st.session_state[key] = asked
     if st.session_state.get(key) not in labels:
         st.session_state[key] = default or next(iter(labels))
