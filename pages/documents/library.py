@@ -74,8 +74,9 @@ def _contents(titles: Mapping[str, str]) -> str:
     """Draw the contents, whose choice the address keeps, and return the chosen name."""
     key, kept = "document", "document-address"
     asked = st.query_params.get("document", "")
-    # a link to a document counts more than what was chosen before
-    if asked in titles and asked != st.session_state.get(kept):
+    # a link counts more than what was chosen before; a visit elsewhere drops the choice
+    is_new = key not in st.session_state or asked != st.session_state.get(kept)
+    if asked in titles and is_new:
         st.session_state[key] = asked
     if st.session_state.get(key) not in titles:
         st.session_state[key] = next(iter(titles))

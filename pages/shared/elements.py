@@ -123,8 +123,7 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
     if asked in labels and (key not in st.session_state or asked != st.session_state.get(kept)):
         st.session_state[key] = asked
     if st.session_state.get(key) not in labels:
-        # the choice is forgotten while another page is visited, unlike the last address
-        st.session_state[key] = asked if asked in labels else default or next(iter(labels))
+        st.session_state[key] = default or next(iter(labels))
     chosen = st.segmented_control(
         _("View"),
         list(labels),

@@ -148,11 +148,7 @@ def legible(chart: alt.LayerChart, **view: Any) -> alt.LayerChart:
     return configured
 
 
-<<<<<<< HEAD
-def cut(values: pd.Series[Any], groups: pd.Series[Any]) -> tuple[float, float] | None:
-=======
 def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float] | None:
->>>>>>> pt
     """Return the ends of an axis that leaves out groups far above the others; None without such.
 
     Parameters
@@ -186,13 +182,9 @@ def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float]
     return low - room, last + room
 
 
-<<<<<<< HEAD
-def without_outliers(values: pd.Series[Any], *, share: float = 0.01) -> tuple[float, float] | None:
-=======
 def without_outliers(
     values: pd.Series[float], *, share: float = 0.01
 ) -> tuple[float, float] | None:
->>>>>>> pt
     """Return the ends of an axis that leaves out a few extreme values; None without such.
 
     Parameters
