@@ -66,10 +66,11 @@ def test_a_page_shows_figures_their_run_and_that_they_come_from_the_sample(
 
 
 def test_prepare_shows_what_was_acquired_and_what_became_of_it(
-    lived, open_page: Callable[..., AppTest]
+    lived, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
     shown = metrics_of(open_page(lived.settings, "data", view="source"))
-    shown |= metrics_of(open_page(lived.settings, "data", view="prepare"))
+    app = open_page(lived.settings, "data", view="prepare")
+    shown |= metrics_of(app)
     acquired, prepared = lived.run("acquire").metrics, lived.run("prepare").metrics
     assert shown["Rows"][0] == f"{acquired['rows_raw']:,.0f}"
     assert shown["Rows"][1].startswith(f"{acquired['labels_missing']:,.0f} ")
@@ -84,11 +85,11 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     assert shown["Left out"][0].startswith(
         f"{prepared['rows_raw'] - prepared['rows_filtered']:,.0f} "
     )
-    assert shown["Left out"][1] == (
-        f"{prepared['rows_other']:,.0f} outside the row filter, "
-        f"{prepared['rows_unlabelled']:,.0f} without label, "
-        f"{prepared['rows_missing']:,.0f} with a missing value"
-    )
+    assert shown["Left out"][1] == f"of {prepared['rows_raw']:,.0f} rows"
+    assert (
+        f"Left out: {prepared['rows_other']:,.0f} outside the row filter and "
+        f"{prepared['rows_unlabelled']:,.0f} without label."
+    ) in text_of(app)
     snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
     assert shown["Digest"][0] == snapshot.id
@@ -240,7 +241,7 @@ def test_the_overview_shows_each_stage_done_and_the_verdict(
     states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert len(states) == 6
     assert all("done" in state for state in states)
-    runs = {step: lived.run(step) for step in STEP_OF}
+    runs = {step: lived.run(step) for step in STEP_OF.values()}
     assert {run.run_id for run in runs.values()} <= linked_runs(app)
     monitored = runs["monitor"]
     assert said(monitored, "verdict_title") in app.subheader[0].value
@@ -272,7 +273,7 @@ def test_runs_lists_every_step_and_filters_by_one(lived, open_page: Callable[...
     app = open_page(lived.settings, "runs")
     assert not app.exception
     names = set(app.dataframe[0].value["name"])
-    assert names == {*(steps.RUN_NAMES[step] for step in STEP_OF), "Logistic regression"}
+    assert names == {*(steps.RUN_NAMES[step] for step in STEP_OF.values()), "Logistic regression"}
     assert set(app.dataframe[0].value["data"]) == {"sample"}
     app = app.pills(key="step").set_value("score").run()
     assert app.dataframe[0].value["name"].tolist() == ["PipelineAplicacao"]
