@@ -68,7 +68,10 @@ def test_a_page_shows_figures_their_run_and_that_they_come_from_the_sample(
 def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     lived, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    shown = metrics_of(open_page(lived.settings, "data", view="source"))
+    app = open_page(lived.settings, "data", view="source")
+    shown = metrics_of(app)
+    (details,) = [table.value for table in app.table if "Property" in table.value]
+    facts = details.set_index("Property")["Value"]
     app = open_page(lived.settings, "data", view="prepare")
     shown |= metrics_of(app)
     acquired, prepared = lived.run("acquire").metrics, lived.run("prepare").metrics
@@ -86,13 +89,16 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
         f"{prepared['rows_raw'] - prepared['rows_filtered']:,.0f} "
     )
     assert shown["Left out"][1] == f"of {prepared['rows_raw']:,.0f} rows"
+    # only the reasons that there are
+    assert prepared["rows_missing"] == 0
     assert (
         f"Left out: {prepared['rows_other']:,.0f} outside the row filter and "
         f"{prepared['rows_unlabelled']:,.0f} without label."
-    ) in text_of(app)
+    ) in [caption.value for caption in app.caption]
     snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
-    assert shown["Digest"][0] == snapshot.id
+    assert facts["Digest"] == snapshot.id
+    assert facts["SHA-256"] == snapshot.digest
 
 
 def test_train_shows_the_figures_of_the_best_and_the_registered_version(
