@@ -238,6 +238,8 @@ def test_a_row_of_the_test_set_is_submitted_by_its_id_and_a_changed_one_by_its_v
     assert (options["test_row"], options["row"]) == (picked, None)
     (job,) = jobs.active(home.settings)
     jobs.cancel(home.settings, job.job_id)
+    # the form is locked while a row is explained
+    app = app.run()
     minutes = next(field for field in app.number_input if field.label == "minutes_remaining")
     minutes.set_value(3 if minutes.value != 3 else 4)
     app = press(app, "Explain this row")
