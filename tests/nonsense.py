@@ -41,6 +41,7 @@ _SILENT = {
     "page",
     "page_script_hash",
     "query_string",
+    "selection_mode",
     "type",
     "url",
 }

@@ -327,7 +327,7 @@ def _dashes(models: list[str]) -> alt.StrokeDash:
     import altair as alt
 
     dashes = [_DASHES[place % len(_DASHES)] for place in range(len(models))]
-    scale = alt.Scale(domain=models, range=dashes)
+    scale = alt.Scale(domain=[style.set_name(model) for model in models], range=dashes)
     return alt.StrokeDash("model:N", title=_("Model"), scale=scale, legend=style.legend(2))
 
 

@@ -168,7 +168,7 @@ def test_its_pages_after_training_mention_no_other_project(
         "data?view=prepare": "wet",
         "train": "Logistic regression",
         "serve": "champion (version 1)",
-        "monitor": "coast days",
+        "monitor": "Nothing to compare yet",
         "runs": "Treinamento",
     }
     assert words.get(page, "") in shown

@@ -116,7 +116,7 @@ def test_it_ends_with_the_verdict_and_the_real_data_come_next(
     assert said(run, "verdict_todo").startswith(first_todo(app))
     assert first_todo(app)
     (report,) = (link for link in app.page_link if link.value == "See the report")
-    assert report.proto.query_string == f"report={run.run_id}"
+    assert report.proto.query_string == f"view=report&report={run.run_id}"
     assert f"### {copied.run('train').metrics['log_loss_test']:.4f}\nlog loss on test" in text
     app = press(app, REAL)
     assert [(job.step, job.options) for job in jobs.active(settings)] == [
