@@ -75,31 +75,27 @@ PAGES: dict[str, tuple[Words, str]] = {
     "documents": (Message("Documents"), "description"),
     "runs": (Message("Runs"), "history"),
 }
-# groups of the sidebar, in its order
-GROUPS: tuple[tuple[Words, tuple[str, ...]], ...] = (
-    (NOTHING, ("overview",)),
-    (Message("Build"), ("data", "train", "registry")),
-    (Message("Operate"), ("serve", "score", "monitor")),
-    (Message("Improve and document"), ("retrain", "documents", "runs")),
-)
+# page that a group of the sidebar begins with -> its name
+GROUPS: dict[str, Words] = {
+    "data": Message("Build"),
+    "serve": Message("Operate"),
+    "retrain": Message("Improve and document"),
+}
 
 
 def navigation() -> Any:
     """Return the requested page, with all pages in the sidebar."""
     return st.navigation(
-        {
-            str(group): [
-                st.Page(
-                    f"pages/{name}/page.py",
-                    title=str(PAGES[name][0]),
-                    icon=f":material/{PAGES[name][1]}:",
-                    url_path=name,
-                    default=name == "overview",
-                )
-                for name in names
-            ]
-            for group, names in GROUPS
-        },
+        [
+            st.Page(
+                f"pages/{name}/page.py",
+                title=str(title),
+                icon=f":material/{icon}:",
+                url_path=name,
+                default=name == "overview",
+            )
+            for name, (title, icon) in PAGES.items()
+        ],
         # otherwise the last of many pages hide behind "View 4 more"
         expanded=True,
     )
@@ -163,7 +159,8 @@ def open_app() -> tuple[Settings, ProjectSpec]:
     except CourtsideError as error:
         st.error(str(error))
         st.stop()
-    style.apply()
+    places = {name: place for place, name in enumerate(PAGES, 1)}
+    style.apply({places[name]: str(group) for name, group in GROUPS.items()})
     drafts.keep()
     with st.sidebar:
         language.choose()
