@@ -9,7 +9,6 @@ from typing import Any
 
 KEY = "YOUR-API-KEY"
 PREDICTION_ID = "PREDICTION-ID"
-LANGUAGES = {"curl": "bash", "Python": "python", "JavaScript": "javascript"}
 
 
 def predict(url: str, row: Mapping[str, Any], *, with_key: bool) -> dict[str, str]:

@@ -324,12 +324,12 @@ def _call(settings: Settings, served: server.Server) -> None:
     if with_key:
         st.caption(_("Replace `{key}` with one of the API keys below.", key=call_examples.KEY))
     for name, place in zip(examples, st.tabs(list(examples)), strict=True):
-        language = call_examples.LANGUAGES[name]
         with place:
-            st.code(examples[name], language=language, wrap_lines=True)
+            # without colours: those of Streamlit are too pale on its own ground
+            st.code(examples[name], language=None, wrap_lines=True)
             with st.expander(_("The answer, and sending a label later")):
                 _answer(served)
-                st.code(labelled[name], language=language, wrap_lines=True)
+                st.code(labelled[name], language=None, wrap_lines=True)
 
 
 def _answer(served: server.Server) -> None:

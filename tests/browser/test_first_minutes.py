@@ -12,7 +12,7 @@ import pytest
 from core.platform.config import CODE_ROOT
 from pages.shared import elements
 from tests.browser.conftest import chromium, running
-from tests.browser.driving import OVERFLOW, PATIENCE_MS, figure, grave, keep, press, visit
+from tests.browser.driving import OVERFLOW, PATIENCE_MS, figure, grave, keep, press, settle, visit
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
@@ -165,8 +165,10 @@ PLACE = """() => {
 }"""
 
 
-def test_the_main_button_is_reached_and_pressed_by_keys_alone(page) -> None:
-    visit(page, "Data")
+def test_the_main_button_is_reached_and_pressed_by_keys_alone(page, app: str) -> None:
+    page.goto(f"{app}/data?view=source")
+    page.get_by_role("heading", name="Data", exact=True, level=1).wait_for()
+    settle(page)
     reached, unseen = [], []
     page.evaluate("() => document.activeElement.blur()")
     for _ in range(60):

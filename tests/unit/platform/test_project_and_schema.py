@@ -268,7 +268,7 @@ def test_a_rule_about_several_choices_is_reported_in_a_sentence() -> None:
     with pytest.raises(ValidationError) as caught:
         train.Options(candidates=("lr", "lr"))
     assert str(config.sentence(caught.value)) == (
-        "candidates: a candidate stands there twice (given: ('lr', 'lr'))."
+        "candidates: a candidate is given twice (given: ('lr', 'lr'))."
     )
 
 
