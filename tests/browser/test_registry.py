@@ -46,7 +46,7 @@ def open_view(page, view: str) -> None:
 
 def section(page, title: str) -> None:
     """Open a closed section of the page."""
-    page.get_by_test_id("stExpander").filter(has_text=title).last.locator("summary").click()
+    page.get_by_test_id("stExpander").locator("summary").filter(has_text=title).last.click()
 
 
 class Caller(threading.Thread):
