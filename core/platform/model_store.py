@@ -22,6 +22,12 @@ from core.platform.model_files import Digests
 from core.platform.runs import ModelVersion, RunInfo
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+# names of the aliases for people
+ALIAS_LABELS = {
+    CHAMPION: Message("champion"),
+    CHALLENGER: Message("challenger"),
+    PREVIOUS: Message("previous"),
+}
 # MLflow's scheme for a logged model
 MODELS = "models:/"
 

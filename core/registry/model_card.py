@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.data.snapshots import SOURCE_LABELS
+from core.platform import model_store
 from core.platform.messages import Message, Words, _, day, in_context, n_, number, p_
 from core.registry.gate import KINDS
 from core.stats.metrics import TITLES
@@ -27,11 +28,6 @@ OTHER_TITLES = {
     "calibration": Message("Mean predicted probability minus base rate"),
     "calibration_floor": Message("Calibration error by chance alone, 95% quantile"),
     "calibration_floor_mean": Message("Calibration error by chance alone, mean"),
-}
-ALIASES = {
-    "champion": Message("champion"),
-    "challenger": Message("challenger"),
-    "previous": Message("previous"),
 }
 SPLIT = {
     "split": Message("Split"),
@@ -187,7 +183,7 @@ def _head(known: Facts) -> str:
         _(
             "Registered {when} UTC, now {aliases}.",
             when=when,
-            aliases=[ALIASES.get(alias, alias) for alias in known.aliases],
+            aliases=[model_store.ALIAS_LABELS.get(alias, alias) for alias in known.aliases],
         )
         if known.aliases
         else _("Registered {when} UTC.", when=when),

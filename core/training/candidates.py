@@ -31,6 +31,12 @@ class Kind:
     approach: Literal["regression", "classification"] = "classification"
 
 
+# approaches to the question, each a way to look at the same probability
+APPROACH_LABELS = {
+    "regression": Message("regression"),
+    "classification": Message("classification"),
+    "both": Message("both"),
+}
 # by PyCaret's id
 KINDS: dict[str, Kind] = {
     "lr": Kind(
@@ -114,6 +120,18 @@ VARIANTS: dict[str, Words] = {
 }
 # how many of the best a blend or a stack combines
 MEMBERS = 3
+
+
+def approach(model: str) -> str:
+    """Return the approach of a candidate; "both" for one that combines others.
+
+    Examples
+    --------
+    >>> approach("lr"), approach("lightgbm.tuned"), approach("blend")
+    ('regression', 'classification', 'both')
+    """
+    kind = KINDS.get(model.partition(".")[0])
+    return kind.approach if kind else "both"
 
 
 def title(model: str) -> Words:

@@ -19,7 +19,6 @@ _DASHES = ([1, 0], [1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 _FIGURES = {"precision": Message("Precision"), "recall": Message("Recall"), "f1": Message("F1")}
 # colour of each finding
 _FINDINGS = {"biased": "alert", "no_skill": "warning", "ok": "cool", "too_few": "neutral"}
-_ROLES = {"champion": Message("champion"), "challenger": Message("challenger")}
 # A log loss difference beyond this multiple of the smallest one, and above this many nats, is cut.
 _FAR, _NEAR = 10.0, 0.05
 
@@ -398,11 +397,7 @@ def _cut(table: pd.DataFrame) -> list[float] | None:
 
 def _named(points: pd.DataFrame) -> pd.DataFrame:
     """Return points with the names of champion and challenger in words."""
-    return points.assign(model=[_name(model) for model in points["model"]])
-
-
-def _name(model: str) -> str:
-    return str(_ROLES.get(model, model))
+    return points.assign(model=[style.set_name(model) for model in points["model"]])
 
 
 def _by_model(points: pd.DataFrame, rule_name: str | None = None) -> dict[str, Any]:
@@ -414,7 +409,7 @@ def _by_model(points: pd.DataFrame, rule_name: str | None = None) -> dict[str, A
     else:
         colours = [style.CATEGORIES[place % len(style.CATEGORIES)] for place in places]
     dashes = [_DASHES[place % len(_DASHES)] for place in places]
-    return _kinds("model", [_name(model) for model in models], colours, dashes, rule_name)
+    return _kinds("model", [style.set_name(model) for model in models], colours, dashes, rule_name)
 
 
 def _kinds(

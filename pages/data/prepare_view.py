@@ -18,7 +18,6 @@ from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
 from pages.data import chips
-from pages.data.sources import ORIGINS
 from pages.shared import elements
 
 # of the form's widgets
@@ -422,7 +421,7 @@ def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
         if options.get("test_from")
         else _("share {share:g}, seed {seed}", share=options["test_share"], seed=options["seed"])
     )
-    source = ORIGINS.get(prepared.source, prepared.source)
+    source = snapshots.SOURCE_LABELS.get(prepared.source, prepared.source)
     facts = [
         (_("Raw snapshot"), f"{prepared.snapshot} ({source})"),
         (_("Its SHA-256"), f"{prepared.digest[:16]}…"),

@@ -15,7 +15,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number, p_
 from core.platform.project import ProjectSpec
 from pages.data import chips
-from pages.data.sources import ORIGINS, SOURCES
+from pages.data.sources import SOURCES
 from pages.shared import csv_format, elements, uploads
 
 # what is checked -> codes of the findings about it
@@ -248,7 +248,7 @@ def details(settings: Settings, snapshot: snapshots.Snapshot) -> None:
         (stored for stored in snapshots.listed(settings) if stored.digest == snapshot.digest), None
     )
     facts = [
-        (_("Source"), str(ORIGINS[snapshot.source])),
+        (_("Source"), str(snapshots.SOURCE_LABELS[snapshot.source])),
         (_("Files"), ", ".join(f"{file.name} ({megabytes(file.size)})" for file in snapshot.files)),
         (_("Digest"), snapshot.id),
         ("SHA-256", snapshot.digest),
@@ -282,7 +282,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                     {
                         "current": "★" if stored.digest == snapshot.digest else "",
                         "id": stored.id,
-                        "source": str(ORIGINS[stored.source]),
+                        "source": str(snapshots.SOURCE_LABELS[stored.source]),
                         "files": ", ".join(file.name for file in stored.files),
                         "rows": stored.rows,
                         "size": sum(file.size for file in stored.files) / 1e6,
@@ -314,7 +314,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
             stored.id: _(
                 "{snapshot} · {source} · {rows:,} rows · {ago}",
                 snapshot=stored.id,
-                source=ORIGINS[stored.source],
+                source=snapshots.SOURCE_LABELS[stored.source],
                 rows=stored.rows,
                 ago=elements.ago(stored.acquired_at),
             )

@@ -9,10 +9,3 @@ SOURCES = {
     "folder": Message("Folder on this machine"),
     "upload": Message("Upload files"),
 }
-# of rows that were acquired
-ORIGINS = {
-    **SOURCES,
-    "upload": Message("Upload"),
-    "folder": Message("Folder"),
-    "file": Message("File"),
-}

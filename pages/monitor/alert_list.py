@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from core.monitoring import alerting, alerts, incidents
+from core.monitoring import alerting, alerts, deliver, incidents
 from core.monitoring.alert_store import ACKNOWLEDGED, NO_RULE, VERSION_LEFT, Alert, Event
 from core.monitoring.incidents import Incident
 from core.platform import clock, messages
@@ -15,18 +15,23 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, day, n_
 from pages.shared import elements, login
 
-HAPPENED = {
-    "raised": Message(":red-badge[raised]"),
-    "reminded": Message(":orange-badge[still there]"),
-    "cleared": Message(":green-badge[cleared]"),
-    "acknowledged": Message(":blue-badge[acknowledged]"),
-    "closed": Message(":gray-badge[closed]"),
+# colour of what happened to an alert
+COLOURS = {
+    "raised": "red",
+    "reminded": "orange",
+    "cleared": "green",
+    "acknowledged": "blue",
+    "closed": "gray",
 }
 # reasons of automatically closed alerts
 REASONS = {
     NO_RULE: Message("No rule watches this check any more."),
     VERSION_LEFT: Message("Its version is not in operation any more."),
 }
+
+
+def _badge(kind: str) -> str:
+    return f":{COLOURS[kind]}-badge[{deliver.EVENT_LABELS[kind]}]"
 
 
 def moment(seconds: float) -> str:
@@ -124,7 +129,9 @@ def _checks(settings: Settings, incident: Incident) -> None:
                 _("In the newest report"): [
                     str(elements.VERDICTS[alert.last_verdict]) for alert in checks
                 ],
-                _("Rule"): [elements.plain(str(alert.rule)) for alert in checks],
+                _("Rule"): [
+                    elements.plain(str(alerting.name_in_words(alert.rule))) for alert in checks
+                ],
                 _("State"): [_state(settings, incident, alert) for alert in checks],
             }
         ),
@@ -207,7 +214,7 @@ def _events(events: list[Event]) -> None:
         pd.DataFrame(
             {
                 _("When (UTC)"): [day(datetime.fromtimestamp(event.at, UTC)) for event in events],
-                _("What"): [str(HAPPENED[event.kind]) for event in events],
+                _("What"): [_badge(event.kind) for event in events],
                 _("Check"): [_named(event) for event in events],
                 _("Value"): [number(event.value) for event in events],
                 _("Report"): [f"`{event.run_id[:8]}`" if event.run_id else "–" for event in events],

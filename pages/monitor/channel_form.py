@@ -15,11 +15,7 @@ from core.platform.errors import StoreError
 from core.platform.messages import LANGUAGES, Message, _
 from pages.shared import elements
 
-STATES = {
-    "waiting": Message(":orange-badge[waiting]"),
-    "sent": Message(":green-badge[sent]"),
-    "given up": Message(":red-badge[given up]"),
-}
+COLOURS = {deliver.WAITING: "orange", deliver.SENT: "green", deliver.GIVEN_UP: "red"}
 NAMES: dict[Name, Message] = {"webhook": Message("Webhook"), "mail": Message("Mail")}
 SECURITY = {
     "starttls": "STARTTLS",
@@ -72,6 +68,10 @@ def section(settings: Settings) -> None:
 
 @st.fragment(run_every=2)
 @elements.show_errors()
+def _badge(state: str) -> str:
+    return f":{COLOURS[state]}-badge[{deliver.STATE_LABELS[state]}]"
+
+
 def _state(settings: Settings, name: Name, saved: Channels) -> None:
     mark = _(":green-badge[on]") if name in saved.on else _(":gray-badge[off]")
     summary = f"**{NAMES[name]}** {mark}"
@@ -80,7 +80,7 @@ def _state(settings: Settings, name: Name, saved: Channels) -> None:
         last = _("Last message {ago}", ago=elements.ago(mine[0].created))
         if mine[0].problem:
             last += f": {elements.plain(str(mine[0].problem))}"
-        summary += f" {STATES[mine[0].state]}  \n:small[{last}]"
+        summary += f" {_badge(mine[0].state)}  \n:small[{last}]"
     st.markdown(summary)
 
 
@@ -246,7 +246,7 @@ def sent(settings: Settings) -> None:
                     str(NAMES.get(delivery.channel, delivery.channel)) for delivery in deliveries
                 ],
                 _("What"): [elements.plain(str(delivery.title)) or "–" for delivery in deliveries],
-                _("State"): [str(STATES[delivery.state]) for delivery in deliveries],
+                _("State"): [_badge(delivery.state) for delivery in deliveries],
                 _("Tries"): [delivery.tries for delivery in deliveries],
                 _("Result"): [_came(delivery) for delivery in deliveries],
             }
@@ -257,7 +257,7 @@ def sent(settings: Settings) -> None:
 
 def _came(delivery: deliver.Delivery) -> str:
     text = elements.plain(str(delivery.problem or ""))
-    if delivery.state != "waiting":
+    if delivery.state != deliver.WAITING:
         return text or "–"
     if not delivery.tries:
         return _("Goes out in a moment.")

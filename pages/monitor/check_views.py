@@ -13,7 +13,7 @@ from core.platform.own_columns import PROBABILITY
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
-from core.stats.check import Limit
+from core.stats.check import VERDICT_LABELS, Limit
 from core.training import evaluation_charts
 from pages.shared import elements, report_view
 
@@ -43,12 +43,6 @@ MEASURES = {
     ),
     "js": Message("Jensen-Shannon distance, 0 to 1."),
     "chi2": Message("Cramér's V: the size of a chi-square of values, 0 to 1."),
-}
-WORDS = {
-    "alert": Message("alert"),
-    "warning": Message("warning"),
-    "ok": Message("ok"),
-    "not_applicable": Message("not applicable"),
 }
 
 
@@ -191,7 +185,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
     kinds = [kind for kind in report_tables.KINDS if by_column[kind].notna().any()]
     every = st.toggle(_("All columns"), key="all-kinds", help=_("All measures of the table."))
     shown = kinds if every else [kind for kind in kinds if kind in ("psi", "ks", "missing")]
-    named = {code: str(word) for code, word in WORDS.items()}
+    named = {code: str(word) for code, word in VERDICT_LABELS.items()}
     st.dataframe(
         pd.DataFrame(
             {

@@ -13,6 +13,7 @@ from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, current, day, loads, n_, p_
 from core.platform.own_columns import PROBABILITY
+from core.stats.check import CONCLUSION_LABELS
 from pages.shared import elements, report_view
 
 MOST = 60
@@ -20,15 +21,6 @@ VIEWS = {
     "list": Message("All reports"),
     "two": Message("Two side by side"),
     "time": Message("A check over time"),
-}
-WORDS = {
-    "fits": Message("fits"),
-    "watch": Message("watch"),
-    "investigate": Message("investigate the input"),
-    "does_not_fit": Message("does not fit"),
-    "no_skill": Message("no skill shown"),
-    "cannot_tell": Message("cannot tell"),
-    "unknown": Message("not known"),
 }
 TIMES = {"made": Message("When the report was made"), "rows": Message("When the rows came")}
 SHOWN = ("made", "verdict", "rows", "labels", "alerts", "report")
@@ -87,7 +79,7 @@ def show(settings: Settings, last: tracking.RunInfo | None) -> None:
 def name_of(run: tracking.RunInfo) -> str:
     """Return the name of a report in a list."""
     report = ReportRun.of(run)
-    verdict = str(WORDS.get(report.verdict) or _("no verdict"))
+    verdict = str(CONCLUSION_LABELS.get(report.verdict) or _("no verdict"))
     parts = [day(datetime.fromtimestamp(run.started, UTC)), verdict, _window_of(report)]
     return f"{', '.join(part for part in parts if part)} ({run.run_id[:8]})"
 
@@ -161,7 +153,7 @@ def _list(runs: list[tracking.RunInfo]) -> None:
     table = pd.DataFrame(
         {
             "made": pd.to_datetime([run.started for run in runs], unit="s"),
-            "verdict": [str(WORDS.get(report.verdict, "–")) for report in reports],
+            "verdict": [str(CONCLUSION_LABELS.get(report.verdict, "–")) for report in reports],
             "rows": [counted(run, "rows_current") for run in runs],
             "labels": [counted(run, "rows_labelled") for run in runs],
             "alerts": [counted(run, "checks_alert") for run in runs],

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring import alert_rules
-from core.monitoring.alerting import HOUR, Rule
+from core.monitoring.alerting import DEFAULTS, HOUR, Rule, name_in_words
 from core.platform.config import Settings
 from core.platform.messages import Message, _
 from pages.shared import elements
@@ -100,7 +100,11 @@ def _columns() -> dict[str, Any]:
 
 def _as_table(rules: list[Rule]) -> pd.DataFrame:
     rows = [
-        {**rule.model_dump(exclude={"quiet_seconds"}), "quiet_hours": rule.quiet_seconds / HOUR}
+        {
+            **rule.model_dump(exclude={"quiet_seconds"}),
+            "name": str(name_in_words(rule.name)),
+            "quiet_hours": rule.quiet_seconds / HOUR,
+        }
         for rule in rules
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -108,11 +112,14 @@ def _as_table(rules: list[Rule]) -> pd.DataFrame:
 
 def _as_rules(table: pd.DataFrame) -> list[Rule]:
     """Return the rules in the table; a row without a name and a pattern is incomplete."""
+    # a built-in name is shown in the reader's language and kept in its own
+    built_in = {str(name_in_words(rule.name)): rule.name for rule in DEFAULTS}
     rules = []
     for row in table.to_dict("records"):
         filled = {key: value for key, value in row.items() if not pd.isna(value)}
         if not filled.get("name") and not filled.get("pattern"):
             continue
         hours = filled.pop("quiet_hours", 24.0)
+        filled["name"] = built_in.get(filled.get("name", ""), filled.get("name", ""))
         rules.append(alert_rules.made_rule(**{**filled, "quiet_seconds": hours * HOUR}))
     return rules

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.data.records import AcquiredRun
+from core.data.snapshots import SOURCE_LABELS
 from core.jobs import supervision
 from core.jobs.jobs import Job
 from core.monitoring.records import ReportRun
@@ -14,6 +15,7 @@ from core.platform import steps
 from core.platform.config import Settings
 from core.platform.messages import Message, _, number
 from core.platform.tracking import RunInfo
+from core.stats.check import CONCLUSION_LABELS
 from pages.overview.situation import Situation, Tile
 from pages.shared import elements
 
@@ -26,21 +28,6 @@ BADGES = {
     "queued": (Message("queued"), "blue", ":material/hourglass_top:"),
     "running": (Message("running"), "blue", ":material/progress_activity:"),
     "failed": (Message("failed"), "red", ":material/error:"),
-}
-CONCLUSIONS = {
-    "fits": Message("fits"),
-    "watch": Message("watch"),
-    "investigate": Message("investigate"),
-    "does_not_fit": Message("does not fit"),
-    "no_skill": Message("no skill"),
-    "cannot_tell": Message("cannot tell"),
-}
-SOURCES = {
-    "sample": Message("sample"),
-    "folder": Message("folder"),
-    "file": Message("file"),
-    "upload": Message("uploaded files"),
-    "download": Message("download"),
 }
 
 
@@ -125,7 +112,7 @@ def key_figure(settings: Settings, step: str, run: RunInfo) -> tuple[str, str]:
     of = run.metrics
     if step == "acquire":
         code = AcquiredRun.of(run).source
-        source = SOURCES.get(code) or elements.words(code) or _("a source")
+        source = SOURCE_LABELS.get(code) or elements.words(code) or _("a source")
         return elements.count_text(of, "rows_raw"), _("rows, {source}", source=source)
     if step == "prepare":
         tested = elements.count_text(of, "rows_test")
@@ -147,4 +134,4 @@ def key_figure(settings: Settings, step: str, run: RunInfo) -> tuple[str, str]:
         f1 = elements.metric_text(of, f"f1_{run.params.get('source')}", 3)
         return elements.count_text(of, "rows_scored"), _("rows scored, F1 {f1}", f1=f1)
     verdict = ReportRun.of(run).verdict
-    return str(CONCLUSIONS.get(verdict, verdict)), elements.checks_text(of)
+    return str(CONCLUSION_LABELS.get(verdict, verdict)), elements.checks_text(of)

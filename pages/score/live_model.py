@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.platform import model_store, project
 from core.platform.config import Settings
+from core.platform.messages import _
 from core.platform.plugins import part
 from core.platform.runs import ModelVersion
 from core.registry import version_files
@@ -31,7 +32,9 @@ def probability(settings: Settings, version: ModelVersion, row: Row) -> float:
     InputError
         When a value is missing that the model needs.
     """
-    loaded = _loaded(settings, settings.mlflow_uri, version.name, version.version)
+    # once for a version and a start of the app: scikit-learn's import takes seconds
+    with st.spinner(_("Loading version {version}", version=version.version)):
+        loaded = _loaded(settings, settings.mlflow_uri, version.name, version.version)
     return float(loaded.predict(_frame(loaded, row))[0])
 
 
@@ -44,6 +47,8 @@ def court_cells(settings: Settings, version: ModelVersion, row: Row) -> pd.DataF
         When another input is missing that the model needs.
     """
     key = (version.name, version.version, version.run_id)
+    with st.spinner(_("Loading version {version}", version=version.version)):
+        _loaded(settings, settings.mlflow_uri, version.name, version.version)
     return _cells(settings, settings.mlflow_uri, key, tuple(row.items()))
 
 

@@ -43,7 +43,14 @@ USUAL: dict[str, dict[str, Any]] = {
 
 
 def button(settings: Settings, *steps: str) -> None:
-    """Draw a button that shows the code of these steps, for a page's menu; see `panel`."""
+    """Draw a button that shows the code of the last run of these steps, or of what they would do.
+
+    Parameters
+    ----------
+    *steps : str
+        Steps, keys of `OTHERS`, "policy" and "alerts" for what these pages set, or "lifecycle"
+        for all steps.
+    """
     if st.button(
         _("Show code"),
         icon=":material/code:",
@@ -52,20 +59,6 @@ def button(settings: Settings, *steps: str) -> None:
         on_click=elements.close_menu,
     ):
         st.dialog(_("Show code"), width="large", position="right")(_draw_all)(settings, *steps)
-
-
-@elements.show_errors()
-def panel(settings: Settings, *steps: str) -> None:
-    """Draw the code of the last run of each of these steps, or of what its button would do.
-
-    Parameters
-    ----------
-    *steps : str
-        Steps, keys of `OTHERS`, "policy" and "alerts" for what these pages set, or "lifecycle"
-        for all steps.
-    """
-    with st.expander(_("Show code"), icon=":material/code:"):
-        _draw_all(settings, *steps)
 
 
 @elements.show_errors()

@@ -23,11 +23,6 @@ CURVES = {
     "ranking": Message("Ranking"),
     "training": Message("Folds and learning curve"),
 }
-APPROACHES = {
-    "regression": Message("regression"),
-    "classification": Message("classification"),
-    "both": Message("both"),
-}
 # columns of the leaderboard that fit the page
 USUAL = ("best", "name", "log_loss_cv", "log_loss_test", "roc_auc_test", "f1_test")
 ALL = (
@@ -200,7 +195,7 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
     shown = table.assign(
         name=[str(kinds.title(model)) for model in table["model"]],
         best=["★" if model == run.params["best"] else "" for model in table["model"]],
-        view=[str(APPROACHES[_approach(model)]) for model in table["model"]],
+        view=[str(kinds.APPROACH_LABELS[kinds.approach(model)]) for model in table["model"]],
         run=[f"/runs?run={run_id}" for run_id in table["run_id"]],
     )
 
@@ -238,12 +233,6 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             "run": st.column_config.LinkColumn(_("Run"), display_text=p_("link", "open")),
         },
     )
-
-
-def _approach(model: str) -> str:
-    """Return which of the two approaches a candidate takes."""
-    base = model.partition(".")[0]
-    return kinds.KINDS[base].approach if base in kinds.KINDS else "both"
 
 
 def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> None:

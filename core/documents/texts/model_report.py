@@ -71,7 +71,6 @@ FIGURES = (
     ("recall", Message("Recall at the threshold")),
     ("accuracy", Message("Accuracy at the threshold")),
 )
-APPROACHES = {"regression": Message("regression"), "classification": Message("classification")}
 
 
 def build(facts: Facts) -> Document:
@@ -223,7 +222,7 @@ def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
             tuple(
                 (
                     links.get(row["run_id"], _title(str(row["model"]), words(row["name"]))),
-                    str(APPROACHES[_approach(str(row["model"]))]),
+                    str(kinds.APPROACH_LABELS[kinds.approach(str(row["model"]))]),
                     number(row["log_loss_cv"]),
                     number(row["log_loss_test"]),
                     interval(row["log_loss_test_low"], row["log_loss_test_high"]),
@@ -275,12 +274,6 @@ def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
             )
         )
     return blocks
-
-
-def _approach(model: str) -> str:
-    """Return the approach of a candidate: regression or classification."""
-    kind = kinds.KINDS.get(model.partition(".")[0])
-    return kind.approach if kind else "classification"
 
 
 def _final(run: RunFacts, best: RunFacts, facts: Facts) -> list[Block]:

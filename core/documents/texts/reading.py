@@ -17,16 +17,12 @@ from core.documents.dossier import Figure, RunFacts, Table
 from core.platform import messages
 from core.platform.messages import Message, _
 from core.platform.run_tags import RunTags
+from core.stats.check import VERDICT_LABELS
 
 if TYPE_CHECKING:
     import altair as alt
 
-VERDICTS = {
-    "ok": Message("ok"),
-    "warning": Message("warning"),
-    "alert": Message("**alert**"),
-    "not_applicable": Message("not applicable"),
-}
+VERDICTS = {**VERDICT_LABELS, "alert": Message("**alert**")}
 Tags = TypeVar("Tags", bound=RunTags)
 
 

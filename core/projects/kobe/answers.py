@@ -135,8 +135,7 @@ HELP: dict[str, tuple[Message, tuple[Message, Message, Message, Message]]] = {
     ),
 }
 
-# code of an approach -> its name, and that no candidate has it
-APPROACHES = {"regression": Message("regression"), "classification": Message("classification")}
+# code of an approach -> that no candidate has it
 NONE_OF = {
     "regression": Message("No candidate of this training is a regression."),
     "classification": Message("No candidate of this training is a classification."),
@@ -356,7 +355,10 @@ def approaches(facts: Facts) -> list[Block]:
         )
     )
     for approach, none in NONE_OF.items():
-        if not any(_approach(candidate) == approach for candidate in facts.candidates):
+        if not any(
+            kinds.approach(candidate.params.get("model", "")) == approach
+            for candidate in facts.candidates
+        ):
             blocks.append(Missing(str(none), "train"))
     best, *others = facts.candidates
     blocks.append(
@@ -392,17 +394,12 @@ def _title(run: RunFacts) -> str:
     return str(kinds.title(model)) if known else run.name
 
 
-def _approach(run: RunFacts) -> str:
-    base = run.params.get("model", "").partition(".")[0]
-    return kinds.KINDS[base].approach if base in kinds.KINDS else "classification"
-
-
 def _candidate_row(run: RunFacts) -> tuple[str, ...]:
     low, high = (metric(run, f"log_loss_test_{end}") for end in ("low", "high"))
     nothing = float("nan")
     return (
         _title(run),
-        str(APPROACHES[_approach(run)]),
+        str(kinds.APPROACH_LABELS[kinds.approach(run.params.get("model", ""))]),
         number(metric(run, "log_loss_cv")),
         number(metric(run, "log_loss_test")),
         interval(nothing if low is None else low, nothing if high is None else high),
