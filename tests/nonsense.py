@@ -112,6 +112,8 @@ def english_in(texts: Iterable[str], words: set[str], data: set[str]) -> list[st
     known = re.compile("|".join(map(re.escape, reversed(values))) or r"(?!)")
     left = []
     for text in texts:
+        if text.strip() in data:
+            continue
         bare = known.sub(" ", _BARE.sub(" ", text))
         if any(word.lower() in words and word not in data for word in _WORD.findall(bare)):
             left.append(text)

@@ -194,7 +194,7 @@ def test_snapshots_are_listed_and_another_can_become_current(
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
     app = open_page(copied.settings, "data", view="source")
     listed = next(table.value for table in app.dataframe if "sha256" in table.value)
-    assert listed["source"].tolist() == ["File", "Built-in sample"]
+    assert listed["source"].tolist() == ["file", "built-in sample"]
     assert listed["current"].tolist() == ["★", ""]
     assert listed["rows"].tolist() == [800, 30697]
     assert listed["sha256"].tolist()[1] == sample.digest
@@ -412,7 +412,7 @@ def test_the_split_is_checked_and_the_sets_show_their_lineage(
     prepared, raw = storage.current_prepared(lived.settings), snapshots.current(lived.settings)
     assert prepared is not None
     assert raw is not None
-    assert lineage_rows["Raw snapshot"] == f"{raw.id} (Built-in sample)"
+    assert lineage_rows["Raw snapshot"] == f"{raw.id} (built-in sample)"
     assert lineage_rows["Its SHA-256"] == f"{raw.digest[:16]}…"
     assert lineage_rows["Run"] == prepared.run_id
     assert lineage_rows["Commit of the code"] == prepared.commit
