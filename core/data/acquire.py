@@ -427,8 +427,8 @@ def _read(
         if shapes[-1] != shapes[0]:
             raise InputError(
                 Message(
-                    "'{name}' has other columns than '{other}' ({columns}). Bring files with the "
-                    "same columns.",
+                    "The columns of '{name}' differ from those of '{other}' ({columns}). Choose "
+                    "files with the same columns.",
                     name=file.name,
                     other=files[0].name,
                     columns=sorted(shapes[-1] ^ shapes[0])[:5],

@@ -74,7 +74,7 @@ def _members(
         archive = zipfile.ZipFile(path)
     except (*_BROKEN, OSError) as error:
         raise InputError(
-            Message("'{name}' is not a zip file, or a broken one.", name=name)
+            Message("'{name}' is not a zip file, or is corrupt.", name=name)
         ) from error
     with archive:
         infos = archive.infolist()

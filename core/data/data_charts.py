@@ -116,8 +116,8 @@ def make_rate_by(
         tooltip=[
             alt.Tooltip(f"{by}:{'Q' if numeric else 'N'}", title=name),
             alt.Tooltip("rate:Q", title=rate_title, format=".1%"),
-            alt.Tooltip("low:Q", title=_("95% from"), format=".1%"),
-            alt.Tooltip("high:Q", title=_("95% to"), format=".1%"),
+            alt.Tooltip("low:Q", title=_("95% lower bound"), format=".1%"),
+            alt.Tooltip("high:Q", title=_("95% upper bound"), format=".1%"),
             alt.Tooltip("rows:Q", title=_("Rows with a label"), format=","),
         ],
     )

@@ -204,7 +204,7 @@ def _refuse_private(url: str) -> None:
     port = parts.port or 0  # raises if invalid
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise DownloadError(
-            Message("A redirect leads to {address}, which is not of the web.", address=url[:80])
+            Message("A redirect leads to {address}, which is not a web address.", address=url[:80])
         )
     try:
         addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)

@@ -87,8 +87,8 @@ def _keys(
     if before.is_sample != is_sample:
         raise InputError(
             Message(
-                "Either the raw data or the training to continue from is the built-in sample, not "
-                "both. Acquire the other data, or prepare and train again."
+                "The raw data and the training to continue from must both be from the built-in "
+                "sample, or neither. Acquire the matching data, or prepare and train again."
             )
         )
     return run.table(run_id, "train_keys")[spec.id], run.table(run_id, "test_rows")[spec.id]

@@ -112,8 +112,9 @@ def filter_rows(
         holes = labelled[list(needed)].isna().sum()
         raise InputError(
             Message(
-                "Every row lacks a required value (column '{column}' lacks {missing:,} of "
-                "{rows:,}). Impute missing values, or choose other features or another split.",
+                "Every row lacks a required value (column '{column}' is missing in {missing:,} "
+                "of {rows:,}). Impute missing values, or choose other features or another "
+                "split.",
                 column=str(holes.idxmax()),
                 missing=int(holes.max()),
                 rows=len(labelled),
@@ -222,7 +223,8 @@ def by_time(
         if shares.empty:
             raise InputError(
                 Message(
-                    "All rows have the same {time}. Split them at random, or by group.", time=time
+                    "All rows have the same value of {time}. Split them at random, or by group.",
+                    time=time,
                 )
             )
         later = (moments >= shares.idxmin()).to_numpy()

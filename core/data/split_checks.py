@@ -90,10 +90,15 @@ def _share(rows_train: int, rows_test: int, wanted: float | None) -> Check:
     text = Message(
         "{test:,} of {rows:,} rows test the model.", test=rows_test, rows=rows_train + rows_test
     )
-    title = Message("Share of the test set")
+    title = Message("Share of rows in the test set")
     if wanted is None:
         return _check(
-            "share", title, share, "", "ok", sentences(text, Message("The moment was chosen."))
+            "share",
+            title,
+            share,
+            "",
+            "ok",
+            sentences(text, Message("The split date was chosen, not the share.")),
         )
     verdict: Verdict = "warning" if abs(share - wanted) > SHARE_WARNING else "ok"
     limits = Message("warning beyond {limit:g} from the requested share", limit=SHARE_WARNING)
@@ -159,8 +164,8 @@ def _drift(drift: pd.DataFrame, split: Split) -> Check:
     moved = [str(name) for name in ranked.loc[ranked["psi"] >= PSI_WARNING, "feature"]]
     text = (
         Message(
-            "Shifted between the sets: {columns}. Test metrics are then about other rows than the "
-            "training rows.",
+            "Shifted between the sets: {columns}. The test metrics then describe rows "
+            "unlike the training rows.",
             columns=list(moved),
         )
         if moved
@@ -200,7 +205,7 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             _NONE_SHARED,
             "ok",
             Message(
-                "No {group} has rows in both sets ({groups:,} in all).",
+                "No value of {group} has rows in both sets ({groups:,} in all).",
                 group=group,
                 groups=all_of_them,
             ),

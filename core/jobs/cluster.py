@@ -106,10 +106,10 @@ def loss_reported(address: str, again: Literal["train", "score"], instead: Words
     except (OSError, CancelledError) as error:
         raise JobError(
             Message(
-                "The Dask cluster at {address} was lost, or all workers that held its data ended "
-                "({error_type}). Finished work is kept in its runs. Check that the cluster runs, "
-                "and look in the workers' logs for why one ended (memory, perhaps); then "
-                "{repeat}, {instead}",
+                "The Dask cluster at {address} was lost, or all workers that held its data "
+                "ended ({error_type}). Finished work is kept in its runs. Check that the "
+                "cluster is running, and look for the cause in the workers' logs (often "
+                "memory). Then {repeat}, {instead}",
                 address=address,
                 error_type=type(error).__name__,
                 repeat=AGAIN[again],
@@ -180,7 +180,7 @@ def check(client: Any, address: str, instead: Words, modules: tuple[str, ...]) -
             raise InputError(
                 Message(
                     "The Dask {which} has {others}; its metrics could differ. Give it the app's "
-                    "code and the packages of requirements.txt, start it again, {instead}",
+                    "code and the packages of requirements.txt and start it again, {instead}",
                     which=which,
                     others=others,
                     instead=instead,

@@ -76,7 +76,9 @@ def address(settings: Settings) -> str:
     running = find(settings)
     if running is None or not running.workers:
         raise NotReadyError(
-            Message("No Dask cluster runs. Start one on the Score page, or set COURTSIDE_DASK.")
+            Message(
+                "No Dask cluster is running. Start one on the Score page, or set COURTSIDE_DASK."
+            )
         )
     return running.address
 

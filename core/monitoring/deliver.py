@@ -357,7 +357,8 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
         ) from None
     if 300 <= code < 400:
         reason = Message(
-            "It redirects (HTTP {code}), which is not followed. Set the new address.", code=code
+            "It redirects (HTTP {code}), and redirects are not followed. Set the new address.",
+            code=code,
         )
         raise _FaultError(reason, is_final=True)
     if 400 <= code < 500 and code not in PASSING:

@@ -102,8 +102,8 @@ def check_over_time(
             alt.Tooltip("report:N", title=_("Report")),
             alt.Tooltip("time:T", title=axis_title, format="%Y-%m-%d %H:%M"),
             alt.Tooltip("value:Q", title=name, format=".4f"),
-            alt.Tooltip("low:Q", title=_("95% from"), format=".4f"),
-            alt.Tooltip("high:Q", title=_("95% to"), format=".4f"),
+            alt.Tooltip("low:Q", title=_("95% lower bound"), format=".4f"),
+            alt.Tooltip("high:Q", title=_("95% upper bound"), format=".4f"),
             alt.Tooltip("word:N", title=_("Verdict")),
         ],
     )

@@ -67,9 +67,9 @@ TEXTS = {
     "no_checks": Message("There are no checks."),
     "made": Message("About this report"),
     "judged": Message(
-        "A check is judged by the better end of its interval where it has one, so that "
-        "few rows alone raise no alarm. A check that is not applicable says why; it is "
-        "neither good nor bad news."
+        "A check that has an interval is judged by its better end, so that having few "
+        "rows does not in itself raise an alarm. A check that is not applicable says "
+        "why; it is neither good nor bad news."
     ),
 }
 HEADS = (

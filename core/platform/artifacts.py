@@ -572,13 +572,13 @@ SCORE = (
         "run: files/<source>_<scoring>.parquet",
         Message("The table of results in the run."),
         Message("As in the data folder."),
-        Message("Unless rows were scored from one address to another."),
+        Message("Unless rows were read from one address and their results written to another."),
     ),
     Artifact(
         "run: figures/probability.svg",
         Message("The distribution of the probabilities."),
         Message("The density as a picture, with the Vega-Lite specification."),
-        Message("Unless rows were scored from one address to another."),
+        Message("Unless rows were read from one address and their results written to another."),
     ),
     Artifact(
         "run: tables/validation.parquet",

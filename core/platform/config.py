@@ -144,8 +144,8 @@ class Settings(Options):
         if not hosts or any(not re.fullmatch(name, host) for host in hosts):
             raise ValueError(
                 Message(
-                    "names have commas between and no scheme or path, as in courtside.example.org, "
-                    "192.168.1.5:8501"
+                    "names are separated by commas, without scheme or path, as in "
+                    "courtside.example.org, 192.168.1.5:8501"
                 )
             )
         return ",".join(hosts)
@@ -160,8 +160,8 @@ class Settings(Options):
         if odd or not addresses:
             raise ValueError(
                 Message(
-                    "addresses have commas between, as in ana@example.org, @example.com (which "
-                    "lets in everybody of example.com)"
+                    "addresses are separated by commas, as in ana@example.org, @example.com (which "
+                    "lets in everybody at example.com)"
                 )
             )
         return ",".join(addresses)

@@ -106,7 +106,7 @@ class Column(Options):
                 Message("values of a label are for type label, not for type {type}", type=self.type)
             )
         if bool(self.positive_values) != bool(self.negative_values):
-            raise ValueError(Message("positive_values and negative_values are given together"))
+            raise ValueError(Message("positive_values and negative_values must be given together"))
         both = {label_word(word) for word in self.positive_values}
         both &= {label_word(word) for word in self.negative_values}
         if both:

@@ -14,11 +14,11 @@ from core.platform.messages import Message
 LOCAL = ("127.0.0.1", "localhost", "::1")
 SENTENCES = {
     "foreign_host": Message(
-        "This server is not called {host}. Call it by 127.0.0.1 or localhost; a name "
-        "that a proxy passes on belongs in COURTSIDE_ALLOWED_HOSTS."
+        "{host} is not a name of this server. Use 127.0.0.1 or localhost, or add the "
+        "name that your proxy passes on to COURTSIDE_ALLOWED_HOSTS."
     ),
     "foreign_origin": Message(
-        "Pages of {origin} may not use this server. Addresses that may belong in "
+        "Pages of {origin} may not use this server. To allow an address, add it to "
         "COURTSIDE_ALLOWED_HOSTS."
     ),
 }

@@ -332,7 +332,7 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.
     """
     standing, train, test = _read_files(settings, TRAIN_ROWS_FILE, TEST_ROWS_FILE)
     if standing.run_id != prepared.run_id:
-        raise NotReadyError(Message("Another preparation came in between. Train again."))
+        raise NotReadyError(Message("The data was prepared again meanwhile. Train again."))
     return train, test
 
 

@@ -182,8 +182,8 @@ class _Ready:
         if not count == len(probabilities) == len(answer.predicted) == len(keys):
             raise InputError(
                 Message(
-                    "The request {request} has {rows:,} rows and {answers:,} answers. Each row "
-                    "has one.",
+                    "The request {request} has {rows:,} rows but {answers:,} answers. Each row "
+                    "must have one.",
                     request=answer.request_id,
                     rows=count,
                     answers=len(probabilities),

@@ -197,8 +197,7 @@ def _file(path: str) -> pd.DataFrame:
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise UnreadableFileError(
             Message(
-                "The rows of a scoring cannot be read from {path}. Put the file back, or score "
-                "again.",
+                "The scored rows cannot be read from {path}. Put the file back, or score again.",
                 path=path,
             )
         ) from error

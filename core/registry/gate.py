@@ -297,7 +297,7 @@ def slices(harm: pd.DataFrame) -> Rule:
         Message("The challenger is worse on {slices}.", slices=worst)
         if count <= 3
         else Message(
-            "The challenger is worse on {number:,} slices, most on {slices}.",
+            "The challenger is worse on {number:,} slices, most of all on {slices}.",
             number=count,
             slices=worst,
         )

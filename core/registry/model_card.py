@@ -31,7 +31,7 @@ OTHER_TITLES = {
 }
 SPLIT = {
     "split": Message("Split"),
-    "test_share": Message("Share of the test set"),
+    "test_share": Message("Share of rows in the test set"),
     "test_from": Message("Test set from"),
     "seed": Message("Random seed"),
 }
@@ -204,8 +204,9 @@ def _head(known: Facts) -> str:
                 (
                     _("Format of its file"),
                     _(
-                        "skops: it names the types that it consists of, and runs no code when it "
-                        "is read, as a pickle would"
+                        "skops: it lists the types it contains and, unlike a pickle, runs no "
+                        "code when "
+                        "it is read"
                     ),
                 ),
             ],
@@ -219,15 +220,15 @@ def _use(known: Facts) -> str:
     question, rows = _plain(known.question), _plain(known.rows_name)
     if question and rows:
         predicts = _(
-            "It predicts the probability of **{question}** for {rows}: 1 is {positive}, 0 is "
-            "{negative}.",
+            "It answers **{question}** with a probability for {rows}: 1 is {positive}, 0 "
+            "is {negative}.",
             question=question,
             rows=rows,
             **labels,
         )
     elif question:
         predicts = _(
-            "It predicts the probability of **{question}**: 1 is {positive}, 0 is {negative}.",
+            "It answers **{question}** with a probability: 1 is {positive}, 0 is {negative}.",
             question=question,
             **labels,
         )

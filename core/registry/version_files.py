@@ -188,7 +188,7 @@ def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
     if run is None or run.parent is None or run.step != "train":
         raise NotReadyError(
             Message(
-                "The run {run} is not of a candidate of a training. Choose another one.",
+                "The run {run} does not belong to a training candidate. Choose another one.",
                 run=run_id[:8],
             )
         )

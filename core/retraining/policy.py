@@ -94,7 +94,7 @@ def decide(
         decided = Decision(
             "none",
             Message("No policy: a person decides"),
-            (Message("The strategy is none."),),
+            (Message("No strategy is chosen."),),
             (),
             Message("Choose a strategy, or retrain by hand with a reason."),
         )

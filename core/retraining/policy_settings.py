@@ -22,20 +22,21 @@ STRATEGIES: dict[str, tuple[Message, Message]] = {
     "reactive": (
         Message("Reactive"),
         Message(
-            "Retrain after the model got worse: when a check of performance or calibration was in "
-            "alert in k of the last n windows with enough labels. It needs no assumption, but acts "
-            "only after the harm, and as late as the labels arrive. Several windows guard against "
-            "a retraining by chance."
+            "Retrain after the model got worse: when a check of performance or calibration "
+            "was in alert in k of the last n windows with enough labels. It needs no "
+            "assumption, but acts only after the harm, once the labels have arrived. "
+            "Several windows guard against a retraining by chance."
         ),
     ),
     "predictive": (
         Message("Predictive"),
         Message(
-            "Retrain before the model gets too bad: a straight line through log loss, skill, ROC "
-            "AUC and calibration error of the windows estimates when the alert limit will be "
-            "crossed. Retrain when the whole interval of that day is within the horizon and the "
-            "slope is more than chance. It can act before the harm, but only on gradual decay: a "
-            "sudden change has no trend. So alerts in k of n windows count here too."
+            "Retrain before the model gets too bad: a straight line through log loss, "
+            "skill, ROC AUC and calibration error of the windows estimates when the alert "
+            "limit will be crossed. Retrain when the whole confidence interval for that "
+            "day is within the horizon and the slope is more than chance. It can act "
+            "before the harm, but only on gradual decay: a sudden change has no trend. So "
+            "alerts in k of n windows count here too."
         ),
     ),
     "calendar": (

@@ -446,7 +446,7 @@ def _recipe(
         raise NotReadyError(
             Message(
                 "Version {version} was not trained here, so its training cannot be repeated. "
-                "Train a challenger on the page Train.",
+                "Train a challenger on the Train page.",
                 version=champion.version,
             )
         )
@@ -473,7 +473,7 @@ def _recipe(
         raise NotReadyError(
             Message(
                 "Version {version} was trained with options that this app does not accept: "
-                "{error} Train a challenger on the page Train.",
+                "{error} Train a challenger on the Train page.",
                 version=champion.version,
                 error=config.sentence(error),
             )
@@ -488,7 +488,7 @@ def _options(settings: Settings, kind: type[config.Options], run_id: str) -> dic
         raise NotReadyError(
             Message(
                 "The run that trained the champion does not record its options, so it cannot be "
-                "repeated. Train a challenger on the page Train."
+                "repeated. Train a challenger on the Train page."
             )
         ) from error
     stored = json.loads(path.read_text(encoding="utf-8"))["options"]

@@ -491,7 +491,7 @@ class Supervisor:
                 return  # the fork server was stopped, see `run`
             missing = {}
             self.problem = Message(
-                "Jobs start slowly: the server of processes died while it imported the modules."
+                "Jobs start slowly: the process server died while importing the modules."
             )
             _log.error("%s", self.problem)
             self.context.set_forkserver_preload([])
@@ -600,7 +600,7 @@ def _number(path: Path) -> int:
 
 def _hung(seconds: float) -> Message:
     return Message(
-        "The job's process did not answer for {seconds:.0f} s and was ended. Start it again.",
+        "The job's process did not answer for {seconds:.0f} s and was ended. Start the job again.",
         seconds=seconds,
     )
 

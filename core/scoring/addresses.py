@@ -104,8 +104,8 @@ def resolve(address: str) -> tuple[Any, str]:
         package = PROTOCOLS[protocol]
         raise InputError(
             Message(
-                "Addresses of '{protocol}' need the package {package}, which is not installed. "
-                "Install it (pip install {package}), start the app again, and score again.",
+                "'{protocol}' addresses need the package {package}, which is not installed. "
+                "Install it (pip install {package}), restart the app and score again.",
                 protocol=protocol,
                 package=package,
             )

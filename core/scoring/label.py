@@ -138,7 +138,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             raise InputError(
                 Message(
                     "No row of '{name}' can be used. Row {row:,}: {reason}. Correct the file and "
-                    "bring it again.",
+                    "import it again.",
                     name=name,
                     row=rejected[0][0],
                     reason=rejected[0][1],

@@ -624,7 +624,7 @@ def _alone(settings: Settings, scoring: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise InputError(Message("This scoring runs already, in another job.")) from error
+        raise InputError(Message("This scoring is already running, in another job.")) from error
     try:
         yield
     finally:

@@ -85,7 +85,7 @@ BROKEN = Message(
     "The model broke off the connection before it had answered. Send the request "
     "again; if that does not help, start the model again."
 )
-CUT_OFF = Message("The connection broke off before the request was whole. Send it again.")
+CUT_OFF = Message("The connection was lost before the request was complete. Send it again.")
 UNREAD = Message(
     "The request cannot be read: neither the endpoint nor the model found rows in "
     "it. Send rows as JSON, CSV or parquet, in one of the forms that the Serve "

@@ -215,7 +215,9 @@ def _todo(kind: str, group: str, name: str) -> Message:
         return Message(
             "Find out why {name} is missing: at the source, or in reading it.", name=name
         )
-    return Message("Find out why {name} changed: the recording, or a new kind of row.", name=name)
+    return Message(
+        "Find out why {name} changed: in how it is recorded, or from a new kind of row.", name=name
+    )
 
 
 def as_table(checks: Sequence[Check]) -> pd.DataFrame:

@@ -115,7 +115,7 @@ def performance(
                 needed=MIN_LABELS,
             )
             if state == "few_labels"
-            else Message("All labels are the same: performance needs both.")
+            else Message("All labels are the same: performance needs both classes.")
         )
         return [
             Check(
@@ -304,8 +304,8 @@ def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
             )
         else:
             text = Message(
-                "Mean predicted minus observed {gap:+.1%} on {rows:,} labels, not in the "
-                "reference.",
+                "Mean predicted minus observed: {gap:+.1%} on {rows:,} labels; the reference "
+                "has no such rows.",
                 **change,
             )
         checks.append(
@@ -395,7 +395,7 @@ def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, f
     if code == "skill":
         if value < 0:
             return Message(
-                "Log loss {value:.2%} above the base rate's; {before:.2%} below it before.",
+                "Log loss is {value:.2%} above the base rate's; before, it was {before:.2%} below.",
                 value=-value,
                 before=before,
             )
@@ -407,8 +407,8 @@ def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, f
     if code == "skill_reference_rate":
         if value < 0:
             return Message(
-                "Log loss {value:.2%} above that of always predicting {base_rate:.1%}, the "
-                "reference's base rate; {before:.2%} below it before.",
+                "Log loss is {value:.2%} above that of always predicting {base_rate:.1%}, the "
+                "reference's base rate; before, it was {before:.2%} below.",
                 base_rate=old["base_rate"],
                 value=-value,
                 before=before,

@@ -254,7 +254,7 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
     if support.failed:
         return judging.not_applicable("domain_auc", title, "support", "failed")
     if np.isnan(support.domain_auc):
-        text = Message("At least {min_rows} rows are needed on either side.", min_rows=MIN_ROWS)
+        text = Message("At least {min_rows} rows are needed on each side.", min_rows=MIN_ROWS)
         return _too_few("domain_auc", title, 0.5, text)
     limit, verdict, words = _judged(
         "domain_auc",

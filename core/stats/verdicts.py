@@ -263,8 +263,8 @@ def _investigate(params: Params) -> Wording:
             _interval(params) if has_interval else "",
         ),
         Message(
-            "Find out why the input changed: the recording, or a new kind of row. Changed input "
-            "alone is no reason to retrain."
+            "Find out why the input changed: in how it is recorded, or from a new kind of "
+            "row. Changed input alone is no reason to retrain."
         ),
     )
 

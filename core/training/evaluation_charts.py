@@ -48,7 +48,7 @@ def pr_curve(
     rule_name = (
         None
         if base_rate is None
-        else _("Base rate, by guessing: {base_rate:.1%}", base_rate=base_rate)
+        else _("Base rate (random guessing): {base_rate:.1%}", base_rate=base_rate)
     )
     kinds = _by_model(points, rule_name)
     lines = (
@@ -276,8 +276,8 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
             alt.Tooltip("base_rate:Q", title=_("Observed"), format=".1%"),
             alt.Tooltip("mean_probability:Q", title=_("Mean predicted probability"), format=".1%"),
             alt.Tooltip("gap:Q", title=_("Predicted minus observed"), format="+.1%"),
-            alt.Tooltip("low:Q", title=_("95% from"), format="+.1%"),
-            alt.Tooltip("high:Q", title=_("95% to"), format="+.1%"),
+            alt.Tooltip("low:Q", title=_("95% lower bound"), format="+.1%"),
+            alt.Tooltip("high:Q", title=_("95% upper bound"), format="+.1%"),
             alt.Tooltip("meaning:N", title=_("Finding")),
         ],
     )
@@ -362,8 +362,8 @@ def paired_differences(
         tooltip=[
             alt.Tooltip("name:N", title=what),
             alt.Tooltip("difference:Q", title=_("Difference"), format="+.4f"),
-            alt.Tooltip("low:Q", title=_("95% from"), format="+.4f"),
-            alt.Tooltip("high:Q", title=_("95% to"), format="+.4f"),
+            alt.Tooltip("low:Q", title=_("95% lower bound"), format="+.4f"),
+            alt.Tooltip("high:Q", title=_("95% upper bound"), format="+.4f"),
             alt.Tooltip("meaning:N", title=_("Meaning")),
         ],
     )

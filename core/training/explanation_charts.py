@@ -20,7 +20,7 @@ MOST_STEPS = 12
 NAME_LENGTH = 34
 # Altair refuses more than 5,000, and a larger file is slow to open.
 MOST_POINTS = 4000
-COMPARED = Message("Mean of background")
+COMPARED = Message("Background mean")
 # How much taller a legend of colours is than one of names.
 GRADIENT = 70
 # Bins along the axis, within which points are spread out.
@@ -59,8 +59,8 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         tooltip=[
             alt.Tooltip("feature:N", title=_("Feature")),
             alt.Tooltip("mean:Q", title=_("Increase of log loss"), format=".4f"),
-            alt.Tooltip("low:Q", title=_("95% from"), format=".4f"),
-            alt.Tooltip("high:Q", title=_("95% to"), format=".4f"),
+            alt.Tooltip("low:Q", title=_("95% lower bound"), format=".4f"),
+            alt.Tooltip("high:Q", title=_("95% upper bound"), format=".4f"),
             alt.Tooltip("sd:Q", title=_("SD of the shuffles"), format=".4f"),
         ],
     )

@@ -122,10 +122,10 @@ def form(
         key="missing",
         disabled=disabled,
         help=_(
-            "Drop every row with a missing value in any of the {count} columns, or only those "
-            "in which a feature needs the missing value. Or keep them: the model's own "
-            "pipeline then imputes the median or the most frequent name, in training and in "
-            "serving. A row without label is always dropped.",
+            "Drop every row with a missing value in any of the {count} columns, or only "
+            "those where a feature needs that value. Or keep them: the model's own "
+            "pipeline then imputes the median or the most frequent value, in training and "
+            "in serving. Rows without a label are always dropped.",
             count=len(spec.columns),
         ),
     )

@@ -56,8 +56,9 @@ def show(
         _("Checks"),
         anchor=False,
         help=_(
-            "Of each column the worst check is listed. The limits allow for chance: they were "
-            "learned from the reference, or the better end of the interval is compared with them."
+            "Each column is listed with its worst check. The limits allow for chance: they "
+            "were learned from the reference, or the better end of the interval is "
+            "compared with them."
         ),
     )
     view = st.segmented_control(

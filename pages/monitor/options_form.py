@@ -219,8 +219,8 @@ def _limits(
             key="false-alarms",
             width=360,
             help=_(
-                "Limits are learned so that at most this share of windows of new rows, in which "
-                "nothing has changed, raises an alert. A lower share detects real changes later."
+                "Limits are learned so that, while nothing changes, at most this share of "
+                "windows raises an alert. A lower share detects real changes later."
             ),
         )
         share = round(target / 100, 5)

@@ -24,9 +24,10 @@ def section(settings: Settings) -> None:
     st.caption(
         _("The first rule that is on and matches a check decides about it."),
         help=_(
-            "An alert opens and clears only after so many reports in a row, so that a value that "
-            "swings around its limit does not alert each time; a check that cannot be judged "
-            "changes nothing. With level *alert*, a *warning* neither opens nor clears."
+            "An alert opens or clears only after this many reports in a row, so a value "
+            "that hovers around its limit does not raise one each time. A check that "
+            "cannot be judged changes nothing. With level *alert*, a *warning* neither "
+            "opens nor clears one."
         ),
     )
     kept = alert_rules.load(settings)

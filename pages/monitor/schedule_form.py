@@ -20,7 +20,7 @@ UNITS = {
     "hours": (3600, Message("hours")),
     "days": (86400, Message("days")),
 }
-KINDS = {"interval": Message("Every so often"), "cron": Message("At times of the day")}
+KINDS = {"interval": Message("At regular intervals"), "cron": Message("At times of the day")}
 WINDOWS = {
     "scoring": Message("The newest scored rows"),
     "log": Message("The last predictions of the log"),
@@ -39,8 +39,8 @@ def section(settings: Settings) -> None:
     st.caption(
         _("While the app is closed nothing runs, unless a schedule goes on without it."),
         help=_(
-            "One report at a time: a time that comes while the last report is still running is "
-            "skipped. Missed reports are made up for once."
+            "One report at a time: if the last one is still running, the next time is "
+            "skipped. However many reports were missed, only one is made to catch up."
         ),
     )
     if settings.clock_speed != 1:

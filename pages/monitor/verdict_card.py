@@ -91,8 +91,8 @@ def _promise(settings: Settings, run: tracking.RunInfo) -> str:
         return _("The false alarm rate was not measured in this report. Make a new one.")
     target = measured.get("target", run.metrics.get("false_alarms_target"))
     text = _(
-        "False alarm rate: without any change, at most **{rate:.1%}** of windows of this size "
-        "raise an alert of performance or of a column.",
+        "False alarm rate: without any change, at most **{rate:.1%}** of windows of "
+        "this size raise an alert on performance or on a column.",
         rate=rate,
     )
     if target is not None:
@@ -121,14 +121,13 @@ def _labels_text(settings: Settings, run: tracking.RunInfo) -> str:
         return text
     more = (
         _(
-            "To detect a loss of all skill, about {needed:,.0f} labels are needed: enough "
-            "were received.",
+            "Detecting a loss of all skill takes about {needed:,.0f} labels: enough were received.",
             needed=needed,
         )
         if known >= needed
         else _(
-            "To detect a loss of all skill, about {needed:,.0f} labels are needed: "
-            "{lacking:,.0f} more.",
+            "Detecting a loss of all skill takes about {needed:,.0f} labels: "
+            "{lacking:,.0f} are still missing.",
             needed=needed,
             lacking=needed - known,
         )

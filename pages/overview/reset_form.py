@@ -27,7 +27,7 @@ def button() -> None:
 def draw(settings: Settings) -> None:
     """Draw the dialog if it is open, or a message while the app is restarting."""
     if st.session_state.get("restarting"):
-        st.info(_("The app is restarting. This page reloads by itself in some seconds."))
+        st.info(_("The app is restarting. This page reloads by itself in a few seconds."))
         st.stop()
     if st.session_state.get("reset-open"):
         st.dialog(_("Reset, or restore a backup"), on_dismiss=_close)(_forms)(settings)

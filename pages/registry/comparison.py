@@ -45,8 +45,8 @@ def draw(now: Standing) -> None:
             disabled=now.going,
             type="primary",
             help=_(
-                "Both score the test rows of the first version's training that neither was "
-                "trained on. This takes a few seconds, moves no alias, and is kept as a run."
+                "Both score those test rows of the first version that neither was trained on. "
+                "This takes a few seconds, moves no alias, and is kept as a run."
             ),
         )
     kinds = {version.is_sample for version in listed if version.version in (first, other)}

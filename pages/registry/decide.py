@@ -22,14 +22,14 @@ METRICS = {
     "log_loss_test": (
         metrics.TITLES["log_loss"],
         Message(
-            "Nats, on the version's own test set, with a 95% interval. Compare judges two "
-            "versions on the same rows."
+            "Nats, on the version's own test set, with a 95% interval. To judge two "
+            "versions on the same rows, use Compare."
         ),
     ),
     "skill_test": (
         metrics.TITLES["skill"],
         Message(
-            "Share of the base rate's log loss that the model saves, on the version's own test "
+            "Relative reduction of the base rate's log loss, on the version's own test "
             "set, with a 95% interval."
         ),
     ),

@@ -257,7 +257,7 @@ def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, 
     }
     if own is not None:
         kept = table.iloc[(table["threshold"] - own).abs().argmin()]
-        shown[_("At its own, {threshold:.3g}", threshold=own)] = [
+        shown[_("At its own threshold, {threshold:.3g}", threshold=own)] = [
             _share(kept[figure]) for figure in titles
         ]
         shown[_("Change")] = [

@@ -141,8 +141,8 @@ def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
                 _("Log loss, test"),
                 format="%.4f",
                 help=_(
-                    "Nats, on the version's own test set. Compare judges two versions on the same "
-                    "rows."
+                    "Nats, on the version's own test set. To judge two versions on the same rows, "
+                    "use Compare."
                 ),
             ),
             "interval": _("95% interval"),

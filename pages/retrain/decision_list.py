@@ -44,7 +44,7 @@ COLUMNS: dict[str, Words] = {
 }
 MORE: dict[str, Words] = {
     "person": Message("Person"),
-    "rows_fit": Message("Rows fitted"),
+    "rows_fit": Message("Rows fitted on"),
     "labels_used": Message("Labels used"),
     "labels_new": Message("New labels"),
     "data": Message("Data"),
@@ -98,7 +98,7 @@ def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
         return
     hint = _("Select a row to see its reasons and evidence.")
     if len(decided) == SHOWN:
-        hint += " " + _("Older decisions are on the page Runs.")
+        hint += " " + _("Older decisions are on the Runs page.")
     st.caption(hint)
 
 
@@ -165,8 +165,8 @@ def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
     cost = _("Cost: {seconds:.1f} s.", seconds=of.get("seconds", 0))
     if "rows_fit" in of:
         cost = _(
-            "Cost: {seconds:.1f} s, {rows:,} rows fitted, {labels:,} labels used, {new:,} of them "
-            "new.",
+            "Cost: {seconds:.1f} s, fitted on {rows:,} rows, {labels:,} labels used, "
+            "{new:,} of them new.",
             seconds=of.get("seconds", 0),
             rows=int(of["rows_fit"]),
             labels=int(of["labels_used"]),

@@ -36,7 +36,7 @@ def draw(settings: Settings, state: retrain.State, by: Policy) -> None:
     if not codes:
         st.caption(
             _(
-                "No window of this champion has enough labels yet. Score rows, bring labels, "
+                "No window of this champion has enough labels yet. Score rows, import labels, "
                 "monitor."
             )
         )

@@ -73,9 +73,10 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
         st.markdown(
             _("**Settings of the policies**"),
             help=_(
-                "Reactive retrains when performance was in alert in this many of the last windows. "
-                "Predictive retrains when the trend of a check will cross its limit within these "
-                "days. The calendar retrains regardless of the checks. Inputs alone never retrain."
+                "Reactive retrains when performance was in alert in this many of the last "
+                "windows. Predictive retrains when the trend of a check will cross its limit "
+                "within this many days. The calendar retrains regardless of the checks. An "
+                "alert on inputs alone never triggers retraining."
             ),
         )
         options["policies"] = _policies(chosen)
@@ -165,7 +166,7 @@ def _policies(chosen: list[str]) -> list[dict[str, Any]]:
         horizon = st.number_input(
             _("Predictive: days ahead"), 1, 3650, 365, step=30, key="horizon", width=190
         )
-        least = st.number_input(_("from windows"), 3, 50, 4, key="least", width=180)
+        least = st.number_input(_("windows needed"), 3, 50, 4, key="least", width=180)
         every = st.number_input(
             _("Calendar: days between"), 1, 3650, 180, step=30, key="every", width=210
         )

@@ -187,7 +187,7 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     shown = {
         _("Policy"): [str(titled(policy)) for policy in policies["policy"]],
         _("Mean log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
-        _("Less than doing nothing"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
+        _("Reduction from doing nothing"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
         _("Retrainings"): policies["retrainings"].map(number).to_list(),
         _("Windows with an alarm"): policies["alarms"].map(number).to_list(),
         _("Only the input in alert"): policies["input_alerts"].map(number).to_list(),
@@ -283,8 +283,8 @@ def _store(settings: Settings, run_id: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             _(
-                "Its predictions log takes {size:,.1f} MB; the newest {count} are kept. The "
-                "result stays without it.",
+                "Its predictions log takes {size:,.1f} MB; only the newest {count} such logs "
+                "are kept. Removing it does not remove the result.",
                 size=logs[0].bytes / 1e6,
                 count=replay_store.KEPT,
             ),

@@ -114,10 +114,10 @@ def gaps(settings: Settings) -> None:
     lost = sum(gap.rows for gap in log_gaps)
     st.warning(
         n_(
-            "**{count:,} prediction is missing in the log.** It was answered while the log could "
-            "not be written; metrics exclude it.",
-            "**{count:,} predictions are missing in the log.** They were answered while the log "
-            "could not be written; metrics exclude them.",
+            "**{count:,} prediction is missing from the log.** It was answered while the "
+            "log could not be written; metrics exclude it.",
+            "**{count:,} predictions are missing from the log.** They were answered while "
+            "the log could not be written; metrics exclude them.",
             lost,
         )
     )

@@ -118,7 +118,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
         )
     elif run.metrics["rows_scored"] < monitor.MIN_ROWS:
         st.caption(
-            _("Too few rows for Monitor, which compares {rows:,} or more.", rows=monitor.MIN_ROWS)
+            _("Too few rows for Monitor, which needs {rows:,} or more.", rows=monitor.MIN_ROWS)
         )
     else:
         elements.step_link(

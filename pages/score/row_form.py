@@ -83,7 +83,11 @@ def live(settings: Settings, spec: ProjectSpec, version: ModelVersion, row: Row)
             (
                 _("Predicted class"),
                 called,
-                _("{positive} from {threshold:g}", threshold=version.threshold, positive=positive),
+                _(
+                    "{positive} from {threshold:g} up",
+                    threshold=version.threshold,
+                    positive=positive,
+                ),
             ),
         ]
     )

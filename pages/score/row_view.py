@@ -41,6 +41,6 @@ def _result(
     try:
         path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     except NotReadyError:
-        st.warning(_("The prediction of this scoring is missing in its run."))
+        st.warning(_("The prediction of this scoring is missing from its run."))
         return
     row_result.show(settings, spec, run, result_view.read(str(path)), mapped)

@@ -19,7 +19,7 @@ def section(settings: Settings) -> None:
     made = st.session_state.pop(SHOWN, None)
     title = n_("API keys: {count:,} key", "API keys: {count:,} keys", len(keys))
     with st.expander(
-        title if keys else _("API keys: none, every program on this machine may call"),
+        title if keys else _("API keys: none; any program on this machine may call"),
         icon=":material/key:",
         expanded=made is not None,
     ):

@@ -49,11 +49,11 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
         max_value=65535,
         value=None,
         step=1,
-        placeholder=_("the live endpoint for the champion, else the next free one"),
+        placeholder=_("the live endpoint's port for the champion, otherwise the next free port"),
         help=_(
-            "Without a port the champion answers on the live endpoint, port {port} if it is free. "
-            "Any other version is served beside it, to try it. To restore the previous champion, "
-            "roll back on the page Registry.",
+            "If no port is given, the champion answers on the live endpoint, port {port} "
+            "if it is free. Any other version is served beside it, for trying out. To "
+            "restore the previous champion, roll back on the Registry page.",
             port=settings.serve_port,
         ),
     )

@@ -177,13 +177,13 @@ def _problem(settings: Settings, served: server.Server) -> None:
                 time=elements.length(time.time() - since),
             )
         then = Message(
-            "After {seconds:.0f} s of silence it is ended and started again, while busy after ten "
-            "times as long. Requests wait meanwhile. To end it now, press Stop.",
+            "It is restarted after {seconds:.0f} s without an answer, or ten times as long "
+            "while busy. Requests wait meanwhile. To end it now, press Stop.",
             seconds=settings.hang_seconds,
         )
         st.error(str(sentences(what, then)))
     elif served.state == "died":
-        usual = Message("It ended by itself; the app restarts it in a moment.")
+        usual = Message("It ended on its own; the app will restart it in a moment.")
         below = Message("The end of its log is below.")
         st.error(str(sentences(_plain(served.problem or usual), below)))
     elif served.state == "restarting":
@@ -337,10 +337,10 @@ def _answer(served: server.Server) -> None:
     if served.threshold is not None:
         st.markdown(
             _(
-                "The answer is `{answer}`: for each row the probability of 1 and the label at "
-                "the threshold {threshold:g}. The header `X-Prediction-Ids` has the prediction "
-                "id, or the first and the last id of several rows. Send the label once it is "
-                "known:",
+                "The answer is `{answer}`: for each row the probability of 1 and the class "
+                "predicted at the threshold {threshold:g}. The header `X-Prediction-Ids` has "
+                "the prediction id, or the first and the last id of several rows. Send the "
+                "label once it is known:",
                 answer='{"predictions": [{"probability": …, "label": …}]}',
                 threshold=served.threshold,
             )

@@ -252,7 +252,7 @@ def wait_for_store() -> None:
     opening = _start()[1]
     if opening.is_alive():
         notice = st.info(
-            _("Opening the MLflow store. This takes some seconds, once after the start.")
+            _("Opening the MLflow store. This takes a few seconds, once after each start.")
         )
         opening.join()
         notice.empty()

@@ -136,7 +136,7 @@ def _figures(candidate: tracking.RunInfo) -> None:
         ),
         (_("Predicted minus observed"), "calibration", _("observed {base:.1%}", base=base)),
         (_("Brier: reliability"), "brier_reliability", _("0 is best")),
-        (_("Brier: resolution"), "brier_resolution", _("more is better")),
+        (_("Brier: resolution"), "brier_resolution", _("higher is better")),
         (_("Brier: uncertainty"), "brier_uncertainty", _("label noise")),
     ]
     shown = pd.DataFrame(
@@ -191,8 +191,8 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         help=elements.words(CandidateRun.of(candidate).threshold_choice)
         + " "
         + _(
-            "Moving the slider saves nothing. Choose an aim before training, or another "
-            "threshold on Registry when you promote."
+            "Moving the slider saves nothing. Choose what the threshold aims at before "
+            "training, or another threshold on Registry when you promote."
         ),
     )
     of_set = table[table["set"] == rows].reset_index(drop=True)
@@ -203,7 +203,9 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         return (
             "–"
             if pd.isna(own[name])
-            else _("{share:.1%} at its own, {threshold:.2f}", share=own[name], threshold=kept)
+            else _(
+                "{share:.1%} at its own threshold, {threshold:.2f}", share=own[name], threshold=kept
+            )
         )
 
     def share(name: str) -> str:
@@ -310,8 +312,8 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
                 "base_rate": column(_("Observed"), format="percent"),
                 "mean_probability": column(_("Mean predicted probability"), format="percent"),
                 "gap": column(_("Predicted minus observed"), format="%+.4f"),
-                "low": column(_("95% from"), format="%+.4f"),
-                "high": column(_("95% to"), format="%+.4f"),
+                "low": column(_("95% lower bound"), format="%+.4f"),
+                "high": column(_("95% upper bound"), format="%+.4f"),
                 "log_loss": column(_("Log loss (nats)"), format="%.4f"),
                 "skill": column(_("Skill over its own base rate"), format="%.4f"),
                 "roc_auc": column("ROC AUC", format="%.3f"),

@@ -216,8 +216,8 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             "view": st.column_config.TextColumn(
                 _("Approach"),
                 help=_(
-                    "Regression fits the probability itself by a weighted sum; classification "
-                    "sorts rows into groups and takes the share in each."
+                    "Regression models the probability itself by a weighted sum; classification "
+                    "sorts rows into groups and uses the share of positives in each."
                 ),
             ),
             "log_loss_cv": column(_("Log loss, CV"), format="%.4f"),
@@ -322,7 +322,7 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
             st.markdown(_("**Do positives rank above negatives?**"), help=on_test)
             elements.chart(model_charts.roc_curve(table("roc")))
         with right, elements.show_errors():
-            st.markdown(_("**How precise is each candidate at a recall?**"), help=on_test)
+            st.markdown(_("**How precise is each candidate at each recall?**"), help=on_test)
             base = _child(settings, run).metrics.get("base_rate_test")
             elements.chart(evaluation_charts.pr_curve(table("pr"), base_rate=base))
     else:

@@ -283,8 +283,8 @@ def _same_rows(
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             n_(
-                "{count:,} row of the test set of its own training, explained {ago}",
-                "{count:,} rows of the test set of its own training, explained {ago}",
+                "{count:,} row of its own test set, explained {ago}",
+                "{count:,} rows of its own test set, explained {ago}",
                 int(explained.metrics["rows_explained"]),
                 ago=elements.ago(explained.ended or explained.started),
             ),
@@ -300,8 +300,8 @@ def _same_rows(
     if is_old and not coming:
         st.warning(
             _(
-                "The prepared sets changed since this model was trained. Train again to explain a "
-                "model of the current rows."
+                "The prepared sets have changed since this model was trained. Train again to "
+                "explain a model of the current rows."
             )
         )
 

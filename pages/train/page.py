@@ -72,7 +72,7 @@ def state(prepared: storage.Prepared | None, last: tracking.RunInfo | None, comi
         if coming:
             st.info(_("This is the previous training; the training on the new sets comes next."))
         else:
-            st.warning(_("The prepared sets changed since this training. Train again."))
+            st.warning(_("The prepared sets have changed since this training. Train again."))
 
 
 def candidates(

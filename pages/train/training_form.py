@@ -162,7 +162,9 @@ def _preset(spec: ProjectSpec, preset: Preset, *, is_ready: bool, locked: bool) 
     """Show what the form holds now: the preset, its data, and its fixed parameters."""
     lines = [f"**{project.words(preset.title)}.** {project.words(preset.about)}"]
     if not is_ready:
-        lines.append(_("The current sets are other ones: they are prepared again first."))
+        lines.append(
+            _("The current sets do not match this preset: they will be prepared again first.")
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(" ".join(lines), width="stretch")
         if preset.params:
@@ -399,7 +401,7 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             min_value=0.0,
             value=1.0,
             key="cost-fp",
-            help=_("In any unit; used only by the aim cost."),
+            help=_("In any unit; used only when the threshold is chosen by cost."),
             disabled=locked,
         )
         false_negative = middle.number_input(

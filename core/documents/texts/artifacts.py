@@ -22,7 +22,7 @@ from core.platform.plugins import has
 from core.platform.steps import EVERY_RUN, STEPS, Artifact, Step
 
 ROOMS = {
-    "home": Message("a file below the home"),
+    "home": Message("a file in the app's folder"),
     "run": Message("in the run"),
     "candidate": Message("in the run of each candidate"),
     "model": Message("in the logged model"),

@@ -76,9 +76,9 @@ def _background(facts: Facts) -> list[Block]:
         ),
         Paragraph(
             _(
-                "Readers act on the predicted probability, so an honest and modest "
-                "probability is worth more here than a bold class. The log loss of the "
-                "probabilities is measured first, the predicted classes after it."
+                "Readers act on the predicted probability, so a well-calibrated probability is "
+                "worth more here than a confident class. The probabilities are measured first, "
+                "by log loss; the predicted classes come second."
             )
         ),
     ]
@@ -92,9 +92,9 @@ def _scope(facts: Facts) -> list[Block]:
         Bullets(
             (
                 _(
-                    "In scope: two approaches to the same question, a logistic regression "
-                    "and classifiers that take the share in groups of rows; one is chosen "
-                    "by cross-validation and the reason is recorded."
+                    "In scope: two approaches to the same question, a logistic regression and "
+                    "classifiers that predict the share of positives in groups of similar rows. "
+                    "One is chosen by cross-validation, and the reason is recorded."
                 ),
                 _(
                     "In scope: the model as an API on this machine, scoring of all production "
@@ -111,7 +111,7 @@ def _scope(facts: Facts) -> list[Block]:
         ),
     ]
     if acquired is None:
-        blocks.append(Missing(_("How many rows there are is not known yet."), "acquire"))
+        blocks.append(Missing(_("The number of rows is not known yet."), "acquire"))
     else:
         blocks.append(
             Table(
@@ -164,7 +164,7 @@ def _personnel(facts: Facts) -> list[Block]:
     blocks: list[Block] = [
         Heading(_("Personnel")),
         Paragraph(_("One person may hold all roles. Each decision is recorded with a name.")),
-        Table((_("Role"), _("Does"), _("Pages")), tuple(rows)),
+        Table((_("Role"), _("Task"), _("Pages")), tuple(rows)),
     ]
     decisions = _decided(deciders)
     blocks.append(
@@ -192,10 +192,10 @@ def _metrics(facts: Facts) -> list[Block]:
         Heading(_("Metrics")),
         Paragraph(
             _(
-                "The goal is set before training: on rows that no choice has used, the "
-                "log loss is significantly below that of always predicting the base "
-                "rate, and the calibration error is within chance. In operation, a "
-                "report says whether that still holds."
+                "The goal is set before training: on rows not used for any choice, the log "
+                "loss is significantly below that of always predicting the base rate, and the "
+                "calibration error is no larger than chance explains. In operation, a report "
+                "says whether that still holds."
             )
         ),
     ]
@@ -246,8 +246,9 @@ def _metrics(facts: Facts) -> list[Block]:
             blocks.append(
                 Paragraph(
                     _(
-                        "In operation the base rate is {rate} ({run}), so compare the log loss "
-                        "there with that of the test set by the skill only.",
+                        "In operation the base rate is {rate} ({run}), so compare operation "
+                        "and test "
+                        "set by their skill, not by their log loss.",
                         rate=percent(rate),
                         run=link(scored),
                     )
@@ -283,16 +284,16 @@ def _goal(facts: Facts) -> list[Block]:
     if error is not None and floor is not None:
         sentences.append(
             _(
-                "Reached: the calibration error, {error:.4f}, is not above the 95% "
-                "limit of chance, {floor:.4f}, from {run}.",
+                "Reached: the calibration error, {error:.4f}, is not above {floor:.4f}, its "
+                "95% limit by chance alone, from {run}.",
                 error=error,
                 floor=floor,
                 run=link(best),
             )
             if error <= floor
             else _(
-                "Not reached: the calibration error, {error:.4f}, is above the 95% "
-                "limit of chance, {floor:.4f}, from {run}.",
+                "Not reached: the calibration error, {error:.4f}, is above {floor:.4f}, its "
+                "95% limit by chance alone, from {run}.",
                 error=error,
                 floor=floor,
                 run=link(best),
@@ -360,7 +361,10 @@ def _communication(facts: Facts) -> list[Block]:
                     "so they are always current."
                 ),
                 str(sentences(schedule, reports)),
-                _("Alerts appear on their page and, if configured, go to a webhook or by e-mail."),
+                _(
+                    "Alerts appear on their page and, if configured, are also sent to a webhook or "
+                    "by e-mail."
+                ),
                 _(
                     "Decisions, with who decided and why, are in the runs of promotion and "
                     "retraining."

@@ -58,9 +58,9 @@ def build(facts: Facts) -> Document:
         Heading(_("Raw columns")),
         Paragraph(
             _(
-                "A source is checked against type and allowed values. Known says "
-                "whether the value exists before the predicted event, or is recorded "
-                "only after it."
+                "A source is checked for its types and allowed values. The column 'Known' says "
+                "whether a value exists before the predicted event or is recorded only after "
+                "it."
             )
         ),
         Table(

@@ -192,8 +192,8 @@ def _target(facts: Facts, run: RunFacts) -> list[Block]:
         Heading(_("Target variable")),
         Paragraph(
             _(
-                "`{target}`: 1 is {positive}, 0 is {negative}. Of the labelled rows {rate} are "
-                "{positive}, from {run}.",
+                "`{target}`: 1 is {positive}, 0 is {negative}. Of the labelled rows, {rate} "
+                "are {positive}, from {run}.",
                 target=spec.target,
                 positive=project.words(spec.positive),
                 negative=project.words(spec.negative),

@@ -79,9 +79,9 @@ def _overview(facts: Facts) -> list[Block]:
         Heading(_("Overview")),
         Paragraph(
             _(
-                "{title}: a model that answers '{question}' was built on "
-                "{development_name}, applied to {production_name}, and monitored "
-                "there. Every number of this report comes from a run and links to it.",
+                "{title}: a model that answers '{question}' was built on {development_name}, "
+                "applied to {production_name}, and monitored there. Every number in this "
+                "report comes from a run and links to it.",
                 title=project.words(spec.title),
                 question=project.words(spec.question),
                 development_name=project.words(spec.rows.development_name),
@@ -478,7 +478,7 @@ def _learnings(facts: Facts) -> list[Block]:
     if monitor and outside is not None and outside > 0.2:
         learnings.append(
             _(
-                "When {outside} of the rows are unlike the test set, no performance is "
+                "With {outside} of the rows unlike the test set, performance cannot be "
                 "estimated without labels ({run}).",
                 outside=percent(outside),
                 run=link(monitor),
@@ -548,7 +548,7 @@ def _next(facts: Facts) -> list[Block]:
         if todo := plain_tags(DecisionRun, decided).todo:
             steps.append(f"{todo} ({link(decided)})")
     else:
-        steps.append(_("Choose a retraining policy on the page Retrain."))
+        steps.append(_("Choose a retraining policy on the Retrain page."))
     missing = [str(stage.title) for stage in STEPS if stage.name not in facts.runs]
     if missing:
         steps.append(_("Run the remaining steps: {steps}.", steps=missing))

@@ -167,9 +167,9 @@ def _approaches(facts: Facts, run: RunFacts) -> list[Block]:
         Heading(_("Approaches")),
         Paragraph(
             _(
-                "Both predict a probability. The **regression** models it by a formula "
-                "of the features. The **classification** takes the share of {positive} "
-                "in groups of similar rows. Both are compared by the log loss of their "
+                "Both predict a probability. The **regression** models it with a formula of "
+                "the features. The **classification** predicts the share of {positive} in "
+                "groups of similar rows. Both are compared by the log loss of their "
                 "probabilities; F1 rates only the predicted classes, at one threshold.",
                 positive=project.words(facts.spec.positive),
             )
@@ -193,8 +193,8 @@ def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
         Heading(_("Candidates")),
         Paragraph(
             _(
-                "Fitted on {rows} rows, evaluated in {folds} folds of the training set "
-                "and on {test} test rows that no choice has used.",
+                "Fitted on {rows} rows, evaluated in {folds} folds of the training set and on "
+                "{test} test rows not used for any choice.",
                 rows=number(metric(run, "rows_fit")),
                 folds=run.params.get("folds"),
                 test=number(metric(run, "rows_test")),
@@ -319,16 +319,16 @@ def _final(run: RunFacts, best: RunFacts, facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 _(
-                    "Its calibration error, {error}, is not above the 95% limit of chance, "
-                    "{floor}, from {run}.",
+                    "Its calibration error, {error}, is not above {floor}, its 95% limit by chance "
+                    "alone, from {run}.",
                     error=number(error),
                     floor=number(floor),
                     run=link(best),
                 )
                 if error <= floor
                 else _(
-                    "Its calibration error, {error}, is above the 95% limit of chance, "
-                    "{floor}, from {run}.",
+                    "Its calibration error, {error}, is above {floor}, its 95% limit by chance "
+                    "alone, from {run}.",
                     error=number(error),
                     floor=number(floor),
                     run=link(best),
@@ -390,8 +390,8 @@ def _threshold(facts: Facts, best: RunFacts) -> list[Block]:
         blocks.append(
             Paragraph(
                 _(
-                    "The champion is this classifier with another threshold, {own:g}, set "
-                    "by a person. The metrics here are those of the first one.",
+                    "The champion is this classifier with another threshold, {own:g}, set by a "
+                    "person. The metrics here are those at the original threshold.",
                     own=own,
                 )
             )

@@ -368,7 +368,8 @@ def _todo(run: RunFacts, checks: pd.DataFrame) -> list[Block]:
     if moved:
         steps.append(
             _(
-                "Find out why {moved} changed: a change of recording, or other rows than before.",
+                "Find out why {moved} changed: is it recorded in another way, or are the rows "
+                "of another kind?",
                 moved=listed(moved),
             )
         )

@@ -106,8 +106,9 @@ def words(fault: Fault) -> Phrase:
         return _WHOLE_ROWS[fault.code](fault, about)
     if fault.code == "missing":
         both = N2_(
-            "Column '{column}' must not be missing: {count:,} row is empty, row {row:,}.",
-            "Column '{column}' must not be missing: {count:,} rows are empty, first row {row:,}.",
+            "Column '{column}' must not be missing: it is empty in {count:,} row, row {row:,}.",
+            "Column '{column}' must not be missing: it is empty in {count:,} rows, first "
+            "row {row:,}.",
         )
     elif fault.code == "spreadsheet_formula":
         both = N2_(
@@ -119,8 +120,9 @@ def words(fault: Fault) -> Phrase:
     else:
         about["reason"] = reason(fault)
         both = N2_(
-            "Column '{column}' {reason}: not so in {count:,} row ({examples}), row {row:,}.",
-            "Column '{column}' {reason}: not so in {count:,} rows ({examples}), first row {row:,}.",
+            "Column '{column}' {reason}: violated in {count:,} row ({examples}), row {row:,}.",
+            "Column '{column}' {reason}: violated in {count:,} rows ({examples}), first "
+            "row {row:,}.",
         )
     return Phrase(*both, about)
 
@@ -167,7 +169,7 @@ _WANTED = {
     "integer": N_("must be a whole number"),
     "label": N_("must be 0, 1 or empty"),
     "text": N_("must be text"),
-    "date": N_("must be a day like 2000-10-31, or a time like 2000-10-31T19:30:00"),
+    "date": N_("must be a date like 2000-10-31, or a date and time like 2000-10-31T19:30:00"),
 }
 
 

@@ -542,9 +542,9 @@ def split(facts: Facts) -> list[Block]:
         met.append(
             n_(
                 "Not reduced: {count:,} group (`{group}`) has rows in both sets. If rows of one "
-                "group resemble each other, split by group on the page Data.",
+                "group resemble each other, split by group on the Data page.",
                 "Not reduced: {count:,} groups (`{group}`) have rows in both sets. If rows of one "
-                "group resemble each other, split by group on the page Data.",
+                "group resemble each other, split by group on the Data page.",
                 int(shared),
                 group=facts.spec.group,
             )

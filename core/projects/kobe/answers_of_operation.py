@@ -40,7 +40,7 @@ from core.training import candidates as kinds
 def bases(facts: Facts) -> list[Block]:
     """Return how the development and production rows differ."""
     spec, acquired = facts.spec, facts.runs.get("acquire")
-    blocks: list[Block] = [Heading(_("How do the development and the production base differ?"))]
+    blocks: list[Block] = [Heading(_("How do the development and the production data differ?"))]
     if acquired is None:
         blocks.append(Missing(_("The number of rows of each kind."), "acquire"))
         return blocks
@@ -78,7 +78,7 @@ def bases(facts: Facts) -> list[Block]:
                 )
                 for row in columns.to_dict("records")
             ),
-            _("Test rows against rows of operation, from {run}.", run=link(run)),
+            _("Test rows against production rows, from {run}.", run=link(run)),
         )
     )
     rate, before = metric(run, "base_rate_current"), metric(run, "base_rate_reference")
@@ -101,9 +101,9 @@ def bases(facts: Facts) -> list[Block]:
 def adherence(facts: Facts) -> list[Block]:
     """Return whether the model fits the production base, and why."""
     spec, run = facts.spec, facts.runs.get("monitor")
-    blocks: list[Block] = [Heading(_("Is the model adherent to the production base, and why?"))]
+    blocks: list[Block] = [Heading(_("Does the model fit the production data, and why?"))]
     if run is None:
-        blocks.append(Missing(_("Whether the model fits the rows of operation."), "monitor"))
+        blocks.append(Missing(_("Whether the model fits the production rows."), "monitor"))
         return blocks
     report = plain_tags(ReportRun, run)
     name: Words = (
@@ -112,8 +112,8 @@ def adherence(facts: Facts) -> list[Block]:
         else Message("compared rows")
     )
     answer = {
-        "does_not_fit": _("No. The model is not adherent to the {name}.", name=name),
-        "fits": _("Yes. The model is adherent to the {name}.", name=name),
+        "does_not_fit": _("No. The model does not fit the {name}.", name=name),
+        "fits": _("Yes. The model fits the {name}.", name=name),
         "watch": _("Yes, but watch it on the {name}.", name=name),
         "no_skill": _("No. The model shows no skill on the {name}.", name=name),
         "cannot_tell": _("Not known yet for the {name}: too few labels to show skill.", name=name),
@@ -237,7 +237,7 @@ def health(facts: Facts) -> list[Block]:
 def retraining(facts: Facts) -> list[Block]:
     """Return the retraining strategies, and the result of a replay of the past."""
     blocks: list[Block] = [
-        Heading(_("Which are the reactive and the predictive strategy of retraining?")),
+        Heading(_("What are the reactive and the predictive retraining strategies?")),
         Bullets(tuple(f"**{title}**: {about}" for title, about in STRATEGIES.values())),
         Paragraph(
             _(
@@ -323,10 +323,10 @@ def retraining(facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 n_(
-                    "In {count:,} window only inputs were in alert, and the model lost nothing. "
+                    "In {count:,} window only inputs were in alert, and the model got no worse. "
                     "That is why input drift calls for an investigation, and only worse "
                     "performance for retraining.",
-                    "In {count:,} windows only inputs were in alert, and the model lost nothing. "
+                    "In {count:,} windows only inputs were in alert, and the model got no worse. "
                     "That is why input drift calls for an investigation, and only worse "
                     "performance for retraining.",
                     int(alerts),
@@ -346,10 +346,10 @@ def earlier(facts: Facts) -> list[Block]:
         Heading(_("What did the first version answer, and why is the verdict the same?")),
         Paragraph(
             _(
-                "The first version of this work (its numbers are marked: no run of this one "
-                "produced them) used {name} and answered 'not adherent', from F1 {f1:.4f} and a "
-                "log loss of about {log_loss:.0f} on the {production} (both from the first "
-                "version).",
+                "The first version of this work used {name} and answered that the model does "
+                "not fit, from F1 {f1:.4f} and a log loss of about {log_loss:.0f} on the "
+                "{production} (both from the first version). Numbers so marked come from no "
+                "run of this version.",
                 name=name,
                 f1=BASELINE.f1,
                 log_loss=BASELINE.log_loss,

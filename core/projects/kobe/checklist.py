@@ -29,7 +29,7 @@ POINTS = (
     Message("data categorised"),
     Message("reading integrated"),
     Message("model in production as an API or embedded"),
-    Message("adherence to the new base stated"),
+    Message("fit to the new data stated"),
     Message("repository in TDSP's shape"),
     Message("diagram of the steps"),
     Message("regression trained with PyCaret and MLflow"),
@@ -41,7 +41,7 @@ POINTS = (
     Message("run of the data preparation with its metrics and parameters"),
     Message("missing data removed"),
     Message("columns selected"),
-    Message("dimension stated"),
+    Message("shape stated"),
     Message("a file for each phase in its folder"),
     Message("two sets"),
     Message("pipeline of the training"),
@@ -108,7 +108,7 @@ def _required(facts: Facts, line: Line) -> Requirement:
 def _first() -> list[Line]:
     """Return the lines about the repository, the approaches, and the written answers."""
     train_both = _(
-        "Train on the page Train with {regression} and {tree} among the candidates.",
+        "Train on the Train page with {regression} and {tree} among the candidates.",
         regression=kinds.title(REGRESSION),
         tree=kinds.title(TREE),
     )
@@ -145,7 +145,7 @@ def _first() -> list[Line]:
         ),
         Line(
             "2.2",
-            _("A predictor by regression, trained with PyCaret, as a run in MLflow."),
+            _("A regression model, trained with PyCaret, as a run in MLflow."),
             lambda facts: _trained(facts, REGRESSION),
             "train",
             train_both,
@@ -161,7 +161,7 @@ def _first() -> list[Line]:
         ),
         Line(
             "2.4",
-            _("A predictor by classification, trained with PyCaret, as a run in MLflow."),
+            _("A classification model, trained with PyCaret, as a run in MLflow."),
             lambda facts: _trained(facts, TREE),
             "train",
             train_both,
@@ -218,7 +218,7 @@ def _training() -> list[Line]:
             _("Training as the run Treinamento, with a run for each candidate."),
             _training_run,
             "train",
-            _("Train on the page Train."),
+            _("Train on the Train page."),
             (19,),
         ),
         Line(
@@ -226,7 +226,7 @@ def _training() -> list[Line]:
             _("One candidate chosen, and why."),
             _chosen,
             "train",
-            _("Train on the page Train."),
+            _("Train on the Train page."),
         ),
         Line(
             "7.3",

@@ -25,14 +25,14 @@ def lines(facts: Facts) -> list[Line]:
             _("Data acquired into the raw folder, data/01_raw."),
             _raw,
             "data",
-            _("Acquire the real source on the page Data."),
+            _("Acquire the real source on the Data page."),
         ),
         Line(
             "6.2",
             _("Columns categorised: each with its type, values and meaning."),
             _categorised,
             "data",
-            _("Acquire a source on the page Data."),
+            _("Acquire a source on the Data page."),
             (1,),
         ),
         Line(
@@ -87,14 +87,14 @@ def lines(facts: Facts) -> list[Line]:
         Line(
             "6.8",
             _(
-                "The dimension ({rows}, {columns}) stated, and the file data_filtered.parquet.",
+                "The shape ({rows}, {columns}) stated, and the file data_filtered.parquet.",
                 rows=EXPECTED.rows,
                 columns=EXPECTED.columns,
             ),
             _dimension,
             "data",
             _(
-                "Acquire the real source on the page Data, then prepare with the defaults of "
+                "Acquire the real source on the Data page, then prepare with the defaults of "
                 "the page."
             ),
             (16,),
@@ -320,7 +320,7 @@ def _shares(facts: Facts, run: RunFacts) -> Found:
     share = run.params.get("test_share", "")
     train, test = metric(run, "rows_train"), metric(run, "rows_test")
     if not share or train is None or test is None:
-        return Found("partly", _("The run lacks the share or a size."), run)
+        return Found("partly", _("The run lacks the test share or the size of a set."), run)
     return of_values(
         abs(float(share) - EXPECTED.test_share) < 1e-9,
         f"`test_share` {messages.number(float(share), 'g')}, `rows_train` {number(train)}, "
@@ -336,11 +336,7 @@ def _set_files(facts: Facts, run: RunFacts) -> Found:
     if train is None or test is None:
         return Found(
             "missing",
-            _(
-                "`{train_set}` and `{test_set}` do not both exist.",
-                train_set=TRAIN_SET,
-                test_set=TEST_SET,
-            ),
+            _("`{train_set}` or `{test_set}` is missing.", train_set=TRAIN_SET, test_set=TEST_SET),
             run,
         )
     sizes = metric(run, "rows_train"), metric(run, "rows_test")

@@ -23,18 +23,18 @@ ALARMS = ("recall", "specificity", "precision")
 def lines(facts: Facts) -> list[Line]:
     """Return the lines about operation, the dashboard, and further topics of the course."""
     production = project.words(facts.spec.rows.production_name)
-    serve = _("Start a server on the page Serve.")
+    serve = _("Start a server on the Serve page.")
     score = _(
-        "Start a server on the page Serve, then score the {production}.", production=production
+        "Start a server on the Serve page, then score the {production}.", production=production
     )
-    monitor = _("Score rows, then monitor on the page Monitor.")
+    monitor = _("Score rows, then monitor on the Monitor page.")
     return [
         Line(
             "8.1",
             _("The model registered in MLflow."),
             _registered,
             "registry",
-            _("Train on the page Train: the best candidate is registered."),
+            _("Train on the Train page: the best candidate is registered."),
         ),
         Line("8.2", _("The model offered by MLflow as an API."), _served, "serve", serve, (3,)),
         Line(
@@ -57,7 +57,7 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "8.6",
-            _("In writing: how the development and the production base differ."),
+            _("In writing: how the development and the production data differ."),
             lambda project_facts: answered(project_facts, written.bases),
             "documents",
             monitor,
@@ -65,7 +65,7 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "8.7",
-            _("Stated: is the model adherent to this new base, and why?"),
+            _("Stated: does the model fit this new data, and why?"),
             _adherence,
             "monitor",
             monitor,
@@ -84,7 +84,7 @@ def lines(facts: Facts) -> list[Line]:
             _("In writing: the reactive and the predictive strategy of retraining."),
             lambda project_facts: answered(project_facts, written.retraining),
             "documents",
-            _("Run a replay on the page Retrain: it compares both on past rows."),
+            _("Run a replay on the Retrain page: it compares both on past rows."),
             (23,),
         ),
         Line(
@@ -92,7 +92,7 @@ def lines(facts: Facts) -> list[Line]:
             _("A requested decision about retraining."),
             _decided,
             "retrain",
-            _("Request a decision on the page Retrain."),
+            _("Request a decision on the Retrain page."),
         ),
         Line(
             "9.1",
@@ -107,7 +107,7 @@ def lines(facts: Facts) -> list[Line]:
             _("A run for the approval of a model."),
             _approved,
             "registry",
-            _("Train a challenger, then run the gate on the page Registry."),
+            _("Train a challenger, then run the gate on the Registry page."),
         ),
         Line(
             "10.2",
@@ -115,7 +115,7 @@ def lines(facts: Facts) -> list[Line]:
             _revalidated,
             "score",
             _(
-                "Import a file with at least {labels} labels on the page Score.",
+                "Import a file with at least {labels} labels on the Score page.",
                 labels=CONTROL_ROWS,
             ),
         ),
@@ -135,7 +135,7 @@ def lines(facts: Facts) -> list[Line]:
             _("Densities of development, test and operation, compared."),
             _densities,
             "monitor",
-            _("Monitor the scored rows, and the test set too, on the page Monitor."),
+            _("Monitor the scored rows, and the test set too, on the Monitor page."),
         ),
     ]
 

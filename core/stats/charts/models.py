@@ -90,8 +90,8 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
             alt.Tooltip("model:N", title=_("Model")),
             alt.Tooltip("mean_predicted:Q", title=_("Mean predicted"), format=".1%"),
             alt.Tooltip("observed:Q", title=_("Observed"), format=".1%"),
-            alt.Tooltip("low:Q", title=_("95% from"), format=".1%"),
-            alt.Tooltip("high:Q", title=_("95% to"), format=".1%"),
+            alt.Tooltip("low:Q", title=_("95% lower bound"), format=".1%"),
+            alt.Tooltip("high:Q", title=_("95% upper bound"), format=".1%"),
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         ],
     )

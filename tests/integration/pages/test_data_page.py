@@ -1,4 +1,4 @@
-"""What the page Data offers, show and submit, beyond the default path."""
+"""What the Data page offers, show and submit, beyond the default path."""
 
 from __future__ import annotations
 

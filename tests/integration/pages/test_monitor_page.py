@@ -394,12 +394,7 @@ def test_the_list_leads_to_every_report(page, reports) -> None:
     (table,) = (table.value for table in app.dataframe if "report" in table.value)
     expected = [f"/monitor?view=report&report={run_id}" for run_id in reversed(reports[1])]
     assert table["report"].tolist()[:3] == expected
-    assert table["verdict"].tolist() == [
-        "investigate",
-        "does not fit",
-        "fits",
-        "does not fit",
-    ]
+    assert table["verdict"].tolist() == ["investigate", "does not fit", "fits", "does not fit"]
     assert table["labels"].tolist()[:2] == [0, 300]
     assert len(table.columns) == 6
     app = app.toggle(key="all-columns").set_value(True).run()

@@ -341,7 +341,7 @@ def test_an_endpoint_that_cannot_go_back_is_reported(
     assert str(caught.value) == (
         "The disk is full. The live endpoint still answers by version 2, which is not the "
         "champion, since it could not go back: It could not be served. Let it follow the champion "
-        "on the page Serve."
+        "on the Serve page."
     )
 
 
