@@ -160,7 +160,8 @@ def test_a_monitoring_report_gives_verdict_checks_limits_and_actions() -> None:
     assert todo.items == (
         "Do not act on its labels.",
         "Look at the features.",
-        "Find out why `lat` changed: is it recorded in another way, or are the rows of another kind?",
+        "Find out why `lat` changed: is it recorded in another way, or are the rows of another "
+        "kind?",
     )
     history = section(document, "Reports so far")[0]
     assert isinstance(history, Table)
