@@ -65,7 +65,7 @@ class Options(config.Options):
     def _is_a_reason(cls, value: str | None) -> str | None:
         if value is not None and len(value.strip()) < MIN_REASON:
             raise ValueError(
-                Message("write a reason of {min_reason} characters or more", min_reason=MIN_REASON)
+                Message("write a reason of {count} characters or more", count=MIN_REASON)
             )
         return value.strip() if value is not None else None
 

@@ -445,23 +445,25 @@ def check(described: Server) -> None:
         except OSError as error:
             raise StoreError(
                 Message(
-                    "A file of version {version} of {model} is gone ({error}). Roll back to "
-                    "another version, or train again.",
-                    version=described.version,
-                    model=described.model,
+                    "A file of {model} is missing ({error}). Roll back to another version, or "
+                    "train again.",
+                    model=_called(described),
                     error=error,
                 )
             ) from error
         if hashlib.sha256(content).hexdigest() != digest:
             raise StoreError(
                 Message(
-                    "{file} of version {version} of {model} was changed since the registration "
-                    "and is not served. Roll back to another version, or train again.",
+                    "'{file}' of {model} was changed after its registration, and is neither loaded "
+                    "nor served. Roll back to another version, or train again.",
                     file=Path(name).name,
-                    version=described.version,
-                    model=described.model,
+                    model=_called(described),
                 )
             )
+
+
+def _called(described: Described) -> Message:
+    return Message("version {version} of {name}", version=described.version, name=described.model)
 
 
 def main() -> int:

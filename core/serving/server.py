@@ -321,8 +321,8 @@ def exclusive(
         patience=TURN_SECONDS,
         busy=(
             Message(
-                "Another change of this endpoint has been under way for {minutes:g} minutes. "
-                "Try again when its job is done.",
+                "Another change has been running for {minutes:g} minutes. Try again when its "
+                "job has ended.",
                 minutes=TURN_SECONDS / 60,
             )
         ),
