@@ -162,8 +162,8 @@ def same_rows(
     --------
     >>> str(same_rows(150, 1000, 0).text)
     "Only 150 rows are new to both models; at least 200 are needed. 1,000 rows were left out: one
-    of the two was trained on them or cannot score them. Train the challenger on the champion's split, or prepare a
-    larger test set."
+    of the two was trained on them or cannot score them. Train the challenger on the champion's
+    split, or prepare a larger test set."
     """
     if problem is not None:
         return _rule("same_rows", "hold", None, limits.min_rows, problem)

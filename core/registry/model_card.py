@@ -154,7 +154,7 @@ def card(facts: Mapping[str, Any]) -> str:
     known = Facts(**facts)
     parts = [
         _head(known),
-        (_("Use"), _use(known)),
+        (_("Purpose"), _use(known)),
         (_("Data"), _data(known)),
         (_("Features"), _features(known)),
         (_("Performance"), _figures(known)),

@@ -462,7 +462,7 @@ def check(described: Server) -> None:
             )
 
 
-def _called(described: Described) -> Message:
+def _called(described: Server) -> Message:
     return Message("version {version} of {name}", version=described.version, name=described.model)
 
 

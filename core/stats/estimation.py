@@ -167,8 +167,8 @@ def why_not(labels: Labels, probabilities: Floats) -> Message | None:
     >>> why_not(labels, p) is None
     True
     >>> str(why_not(labels, np.where(p < 0.5, 0.01, 0.99)))
-    'the probabilities are not calibrated on the reference: estimated log loss 0.056, observed
-     1.671'
+    'The probabilities are not calibrated on the reference (Log loss: 0.056 estimated, 1.671
+    observed).'
     """
     if not len(labels):
         return Message("There are no labels.")

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.platform import tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, in_context, n_, number
+from core.platform.messages import Message, _, n_, number
 from core.registry import registry
 from core.registry.records import PromotionRun
 from pages.registry import version_list
