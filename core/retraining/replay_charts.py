@@ -108,7 +108,7 @@ def _over_time(
         alt.Tooltip(f"{column}:Q", title=name, format=".4f"),
     ]
     layers = (
-        [] if column == "log_loss" else [style.rule("y", 0.0, _("no difference"), in_legend=False)]
+        [] if column == "log_loss" else [style.rule("y", 0.0, _("No difference"), in_legend=False)]
     )
     for place, policy in enumerate(titles.values()):
         base = alt.Chart(table[table["policy"] == policy]).encode(
@@ -138,7 +138,7 @@ def _over_time(
             color=colour,
             shape=shapes,
             size=alt.Size("size:Q", scale=None),
-            tooltip=[*tooltip, alt.Tooltip("what:N", title=_("Event"))],
+            tooltip=[*tooltip, alt.Tooltip("what:N", title=_("Meaning"))],
         )
     )
     if drift_begin is not None:

@@ -20,8 +20,9 @@ from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Progress, Record
 from core.platform.runs import ModelVersion, RunInfo
 from core.registry import promote
+from core.registry.registry import DECISIONS
 from core.retraining import policy, policy_evidence, policy_store
-from core.retraining.policy import Decision, Policy
+from core.retraining.policy import RETRAINED, Decision, Policy
 from core.retraining.policy_evidence import Window
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
@@ -132,7 +133,7 @@ class _Part(Progress):
     def update(self, fraction: float, text: Words) -> None:
         share = min(max(fraction, 0.0), 1.0)
         done = self._begin + (self._end - self._begin) * share
-        self._outer.update(done, Message("{step}: {progress}", step=self._name, progress=text))
+        self._outer.update(done, Message("{name}: {value}", name=self._name, value=text))
 
 
 def state(settings: Settings, spec: ProjectSpec) -> State:
@@ -334,14 +335,14 @@ def _retrain(
     tables = {} if table.empty else {"by_kind": table}
     tracking.log(settings, run_id, Record(metrics=metrics, tables=tables, is_sample=is_sample))
     _cost(settings, run_id, began)
-    new = {"version": trained.version}
-    title = {
-        "promote": Message("Version {version} was trained and is the champion now", **new)
-        if is_promoted
-        else Message("Version {version} was trained and waits for a person to promote it", **new),
-        "hold": Message("Version {version} was trained and is held back by the gate", **new),
-        "refuse": Message("Version {version} was trained and is refused by the gate", **new),
-    }[judged.decision]
+    decided = (
+        Message("waits for a person")
+        if judged.decision == "promote" and not is_promoted
+        else DECISIONS[judged.decision]
+    )
+    title = Message(
+        "Version {version} was trained: {decision}", version=trained.version, decision=decided
+    )
     return Result(run_id, "retrain", title, trained.version, judged.decision, is_promoted)
 
 
@@ -355,7 +356,7 @@ def _decided(options: Options, decision: Decision) -> Decision:
         Message("Requested by {decided_by}", decided_by=options.decided_by),
         (options.reason, policy_says, *decision.reasons),
         decision.evidence,
-        Message("The challenger goes through the gate."),
+        RETRAINED,
     )
 
 
@@ -445,8 +446,8 @@ def _recipe(
     if trained is None or trained.step != "train":
         raise NotReadyError(
             Message(
-                "Version {version} was not trained here, so its training cannot be repeated. "
-                "Train a challenger on the Train page.",
+                "The training of version {version} cannot be repeated: it was not done here, or "
+                "its options are not recorded. Train a challenger on the Train page.",
                 version=champion.version,
             )
         )
@@ -472,8 +473,8 @@ def _recipe(
     except ValidationError as error:
         raise NotReadyError(
             Message(
-                "Version {version} was trained with options that this app does not accept: "
-                "{error} Train a challenger on the Train page.",
+                "The training of version {version} cannot be repeated with this app: {error} "
+                "Train a challenger on the Train page.",
                 version=champion.version,
                 error=config.sentence(error),
             )

@@ -45,6 +45,9 @@ THRESHOLD_TEXTS: dict[str, Message] = {
 THRESHOLD_TODO = Message("Choose another threshold, by F1 or by cost: on Registry, or in training.")
 # What several checks ask for.
 ADD_LABELS = Message("Add labels for these rows, then monitor again.")
+FIND_OUT = Message(
+    "Find out why the input changed, and add labels. Changed input alone is no reason to retrain."
+)
 LABEL_SOME = Message("Look at these rows, and label some.")
 MORE_ROWS = Message("Wait for more rows, or choose a longer window.")
 # How far a column has moved.

@@ -64,6 +64,20 @@ _OF_COLUMN = {
 }
 
 
+def column_title(code: str) -> Words:
+    """Return the title of a check of a column, by its code; other codes are returned.
+
+    Examples
+    --------
+    >>> str(column_title("psi.x")), column_title("slice.period=4")
+    ('PSI: x', 'slice.period=4')
+    """
+    kind, _dot, column = code.partition(".")
+    if kind not in _OF_COLUMN or not column:
+        return code
+    return Message("{name}: {value}", name=_OF_COLUMN[kind][0], value=shown(column))
+
+
 def usual(kind: str, missing: float = 0.0) -> Limit:
     """Return the usual limit of a kind of check, given the reference's share of missing values.
 
@@ -129,10 +143,10 @@ def _of_column(
     name = str(row["feature"])
     checks = []
     reason = row.get("reason") or ""
-    for kind, (title, column) in _OF_COLUMN.items():
+    for kind, (_title, column) in _OF_COLUMN.items():
         value = float(row.get(column, float("nan")))
         code = f"{kind}.{name}"
-        heading = Message("{name}: {value}", name=title, value=shown(name))
+        heading = column_title(code)
         if value != value:  # a text has no KS distance
             if kind == "psi" and reason in REASONS:
                 checks.append(not_applicable(code, heading, group, reason))

@@ -21,6 +21,10 @@ from core.stats import intervals
 from core.stats.alignment import aligned_frame
 from core.stats.check import LABEL_SOME, MORE_ROWS, Check, Interval, Limit, Verdict, find_out_why
 
+TITLES = {
+    "domain_auc": Message("AUC of a classifier of current against reference rows"),
+    "outside_support": Message("Rows outside the reference's support"),
+}
 # Limits for the better end of the interval of the domain AUC and of the outside share.
 AUC_WARNING, AUC_ALERT = 0.6, 0.75
 SHARE_WARNING, SHARE_ALERT = 0.05, 0.20
@@ -258,7 +262,7 @@ def _outside(support: Support) -> Message:
 
 
 def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
-    title = Message("AUC of a classifier of current against reference rows")
+    title = TITLES["domain_auc"]
     if support.failed:
         return judging.not_applicable("domain_auc", title, "support", "failed")
     if np.isnan(support.domain_auc):
@@ -296,7 +300,7 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
 
 
 def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
-    title = Message("Rows outside the reference's support")
+    title = TITLES["outside_support"]
     if support.failed:
         return judging.not_applicable("outside_support", title, "support", "failed")
     if np.isnan(support.outside_share):

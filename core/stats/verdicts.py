@@ -9,6 +9,7 @@ from typing import Any
 from core.platform.messages import Message, Words, sentences
 from core.stats.check import (
     ADD_LABELS,
+    FIND_OUT,
     THRESHOLD_TEXTS,
     THRESHOLD_TODO,
     Check,
@@ -19,9 +20,6 @@ from core.stats.check import (
 
 _Z = 1.959964
 _POWER_Z = 0.8416  # one-sided 80% of the normal distribution
-_FIND_OUT = Message(
-    "Find out why the input changed, and add labels. Changed input alone is no reason to retrain."
-)
 Params = Mapping[str, Any]
 Wording = tuple[Words, Words, Words]
 
@@ -240,7 +238,7 @@ def _investigate(params: Params) -> Wording:
             if params["support"]
             else Message("The input changed, and there are no labels to judge by"),
             sentences(*_moved(params), _reason(params)),
-            _FIND_OUT,
+            FIND_OUT,
         )
     has_interval = not params["is_skill_shown"] and "skill" in params
     return (
@@ -250,7 +248,7 @@ def _investigate(params: Params) -> Wording:
             _weaker(params) or Message("No performance check is beyond its limits."),
             _interval(params) if has_interval else "",
         ),
-        _FIND_OUT,
+        FIND_OUT,
     )
 
 

@@ -170,7 +170,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             progress.update(0.3, Message("Explaining the row"))
             contributions, record = _of_row(subject, single, label, options)
             if options.around and frame is not None:
-                progress.update(0.6, Message("Varying the row"))
+                progress.update(0.6, Message("Explaining the row"))
                 record = _with_surroundings(record, spec, model, frame, tested)
         else:
             contributions, record = _in_general(subject, options, progress)
@@ -443,12 +443,12 @@ def _reporter(
 
 
 def _shuffled(done: int, total: int) -> Message:
-    return Message("Shuffling features: {done} of {total}", done=done, total=total)
+    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
 
 
 def _explained(done: int, total: int) -> Message:
-    return Message("Contributions: {done} of {total} rows", done=done, total=total)
+    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
 
 
 def _varied(done: int, total: int) -> Message:
-    return Message("Partial dependence: {done} of {total} features", done=done, total=total)
+    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)

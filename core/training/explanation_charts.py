@@ -116,7 +116,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     # Vega draws no point without a colour value
     points["rank"] = points["rank"].fillna(0.5)
     names = list(shown.values())
-    axis = _("Contribution to the probability (percentage points)")
+    axis = _("Contribution (points)")
     scale: Any = alt.Undefined
     if (domain := style.without_outliers(points["points"])) is not None:
         scale = alt.Scale(domain=list(domain), nice=False, clamp=True)
@@ -155,11 +155,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
             tooltip=[
                 alt.Tooltip("feature:N", title=_("Feature")),
                 alt.Tooltip("value:N", title=_("Value")),
-                alt.Tooltip(
-                    "points:Q",
-                    title=_("Contribution to the probability (percentage points)"),
-                    format="+.1f",
-                ),
+                alt.Tooltip("points:Q", title=_("Contribution (points)"), format="+.1f"),
             ],
         )
     )
@@ -208,15 +204,15 @@ def waterfall(
         x=style.share_x("start:Q", _("Probability"), domain=domain),
         y=alt.Y(
             "shown:N",
-            title=_("Change (points)"),
+            title=_("Contribution (points)"),
             sort=names,
             # Vega measures long labels with another font, and the title would overlap them
             axis=alt.Axis(labelLimit=260, titlePadding=22),
         ),
         tooltip=[
             alt.Tooltip("name:N", title=_("Step")),
-            alt.Tooltip("points:Q", title=_("Change (points)"), format="+.2f"),
-            alt.Tooltip("end:Q", title=_("Probability after it"), format=".1%"),
+            alt.Tooltip("points:Q", title=_("Contribution (points)"), format="+.2f"),
+            alt.Tooltip("end:Q", title=_("Probability"), format=".1%"),
         ],
     )
     bars = (
@@ -289,9 +285,9 @@ def reach_bars(
         y=style.names(names, _("Input")),
         tooltip=[
             alt.Tooltip("feature:N", title=_("Input")),
-            alt.Tooltip("low:Q", title=_("Lowest probability"), format=".1%"),
+            alt.Tooltip("low:Q", title=_("From"), format=".1%"),
             alt.Tooltip("low_at:N", title=_("at")),
-            alt.Tooltip("high:Q", title=_("Highest probability"), format=".1%"),
+            alt.Tooltip("high:Q", title=_("To"), format=".1%"),
             alt.Tooltip("high_at:N", title=_("at")),
         ],
     )
@@ -412,8 +408,8 @@ def _partial_tooltip(name: str) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("label:N", title=name),
         alt.Tooltip("mean:Q", title=_("Mean probability"), format=".1%"),
-        alt.Tooltip("low:Q", title=_("Middle 80% from"), format=".1%"),
-        alt.Tooltip("high:Q", title=_("Middle 80% to"), format=".1%"),
+        alt.Tooltip("low:Q", title=_("From"), format=".1%"),
+        alt.Tooltip("high:Q", title=_("To"), format=".1%"),
     ]
 
 

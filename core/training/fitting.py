@@ -15,7 +15,7 @@ from core.platform import tracking
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
-from core.platform.messages import Message, Words, in_words, plural, sentences
+from core.platform.messages import Message, Words, in_words, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import ModelRecord, Progress, Record
@@ -141,7 +141,7 @@ def fit_all(
         left_out |= {name: NO_TIME for name, _ in further}
     if not done:
         reasons = [
-            Message("{candidate}: {reason}", candidate=kinds.title(name), reason=why)
+            Message("{name}: {value}", name=kinds.title(name), value=why)
             for name, why in left_out.items()
         ]
         raise InputError(sentences(Message("No candidate was fitted."), *reasons))
@@ -315,36 +315,34 @@ class _TrainingProgress:
     def _fold(self) -> Message:
         if self._of_one > self._folds:
             return Message(
-                "{candidate}: trial {number}",
-                candidate=self._title,
-                number=self._of_one // self._folds + 1,
+                "{name}: {value}",
+                name=self._title,
+                value=Message("trial {number}", number=self._of_one // self._folds + 1),
             )
         return Message(
-            "{candidate}: fold {number} of {folds}",
-            candidate=self._title,
-            number=min(self._of_one + 1, self._folds),
-            folds=self._folds,
+            "{name}: {value}",
+            name=self._title,
+            value=Message(
+                "fold {number} of {folds}",
+                number=min(self._of_one + 1, self._folds),
+                folds=self._folds,
+            ),
         )
 
     def _side_by_side(self) -> Message:
         counts: dict[str, Any] = {"arrived": self._arrived, "candidates": self._candidates}
-        if not self._workers:
-            return Message("{arrived} of {candidates} candidates done", **counts)
-        return plural(
-            "{arrived} of {candidates} candidates done, in parallel on {count:,} Dask worker",
-            "{arrived} of {candidates} candidates done, in parallel on {count:,} Dask workers",
-            self._workers,
-            **counts,
-        )
+        return Message("{arrived} of {candidates} candidates done", **counts)
 
     def _report(self, text: Message, *, foresees: bool = True) -> None:
         # in parallel, the last candidate decides, and the progress of its folds is unknown
         share = min(self._done / self._all, 1.0)
         if self._best is not None:
-            text = Message("{now} · {more}", now=text, more=self._best)
+            text = Message("{first}, {second}", first=text, second=self._best)
         if foresees and self._done >= self._folds:
             left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
             text = Message(
-                "{now} · {more}", now=text, more=Message("about {left:.0f} s left", left=left)
+                "{first}, {second}",
+                first=text,
+                second=Message("about {left:.0f} s left", left=left),
             )
         self._progress.update(0.05 + 0.85 * share, text)

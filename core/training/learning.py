@@ -118,15 +118,14 @@ def sentence(curve: pd.DataFrame) -> Message:
     }
     if fell >= spread:
         return Message(
-            "From {before:,} to {rows:,} rows, the held-out log loss fell by {fell:.4f}, at least "
-            "the spread of the folds at the end ({spread:.4f}): more rows may help.",
+            "From {before:,} to {rows:,} rows, log loss fell by {fell:.4f}, at least the "
+            "spread of the folds ({spread:.4f}): more rows may help.",
             fell=fell,
             **step,
         )
     return Message(
-        "From {before:,} to {rows:,} rows, the held-out log loss changed by {change:+.4f}; the "
-        "spread of the folds at the end is {spread:.4f}: more rows of the same kind would help "
-        "little.",
+        "From {before:,} to {rows:,} rows, log loss changed by {change:+.4f}, less "
+        "than the spread of the folds ({spread:.4f}): more rows would help little.",
         change=-fell,
         **step,
     )

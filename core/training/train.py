@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
+from core.data.split_checks import SPLITS
 from core.platform import config, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
@@ -20,7 +21,6 @@ from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import EveryRun, ModelVersion, TrainedModel, VersionTags
 from core.platform.storage import Prepared
 from core.registry import registry
-from core.registry.model_card import SPLITS
 from core.stats import metrics
 from core.training import automl, evaluation, evaluation_charts, fitting, learning, training_sets
 from core.training import candidates as kinds
@@ -95,7 +95,7 @@ class Options(config.Options):
     @classmethod
     def _known_and_none_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [name for name in value if name not in kinds.KINDS]:
-            raise ValueError(Message("no candidate is called {unknown}", unknown=unknown))
+            raise ValueError(Message("there is no candidate {unknown}", unknown=unknown))
         if len(set(value)) < len(value):
             raise ValueError(Message("a candidate is given twice"))
         return value
@@ -111,9 +111,7 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _params_are_of_candidates(self) -> Options:
         if unknown := [name for name in self.params if name not in self.candidates]:
-            raise ValueError(
-                Message("parameters of {unknown}, which is not a candidate", unknown=unknown)
-            )
+            raise ValueError(Message("there is no candidate {unknown}", unknown=unknown))
         return self
 
 
@@ -276,7 +274,7 @@ def _learning_curve(
 ) -> pd.DataFrame:
     if not options.learning_seconds:
         return pd.DataFrame()
-    progress.update(0.92, Message("Learning curve of {title}", title=best.evaluated.title))
+    progress.update(0.92, Message("Comparing the candidates"))
     return learning.learning_curve(
         best.fitted.estimator,
         sets.features_train,

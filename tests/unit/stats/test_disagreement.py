@@ -61,7 +61,8 @@ def test_fewer_than_two_candidates_are_not_applicable() -> None:
     ):
         result = check(*pair)
         assert (result.verdict, result.value, result.reference) == ("not_applicable", None, None)
-        assert result.value is None and result.text
+        assert result.value is None
+        assert result.text
 
 
 def test_limits_set_by_a_person_win() -> None:
