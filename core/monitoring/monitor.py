@@ -177,7 +177,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             by=sources.slices(reference, window),
             trained_on=_known(sources, version, options),
             progress=lambda share, text: progress.update(
-                0.1 + 0.65 * share, Message("{step}: {rows}", step=text, rows=count)
+                0.1 + 0.65 * share, Message("{name}: {value}", name=text, value=count)
             ),
         )
         context = _ReportContext(
@@ -193,7 +193,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         _evidently(outlets, run, sides, progress)
     # reports of the past (by a value of the rows) and of the test set alert nobody
     if options.window != "test" and not options.where:
-        progress.update(0.95, Message("Raising alerts"))
+        progress.update(0.95, Message("Writing the report"))
         outlets.pass_on(
             run.run_id, compared.checks, context.conclusion, version, is_sample=context.is_sample
         )
@@ -404,7 +404,7 @@ def _evidently(outlets: Outlets, run: OpenRun, sides: Sides, progress: Progress)
     """Store evidently's report of the same rows beside ours, if that extra is installed."""
     if not evidently_report.available():
         return
-    progress.update(0.9, Message("Creating Evidently's report"))
+    progress.update(0.9, Message("Writing the report"))
     columns = [*sides.features, PROBABILITY]
     # the extra must not make the report fail
     with suppress(InputError, NotReadyError):

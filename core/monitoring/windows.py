@@ -124,12 +124,7 @@ def of_log(
     chosen = where or {}
     if unknown := [name for name in chosen if name not in spec.columns]:
         raise InputError(
-            plural(
-                "The project has no column {columns} to choose rows by.",
-                "The project has no columns {columns} to choose rows by.",
-                len(unknown),
-                columns=unknown,
-            )
+            Message("The project does not have these columns: {columns}.", columns=unknown)
         )
     filters = Filters(
         since=since,
@@ -294,7 +289,7 @@ def listed(values: Sequence[str]) -> Words:
 
 
 def _others(count: int) -> Words:
-    return plural("{count:,} other", "{count:,} others", count)
+    return Message("{count} more", count=count)
 
 
 def _moment(seconds: float) -> str:
@@ -312,12 +307,10 @@ def _scoring(settings: Settings, run_id: str | None) -> Scoring:
     few = predictions.scorings(settings, run_id=run_id, limit=1)
     if few:
         raise NotReadyError(
-            plural(
-                "Only {count:,} row was scored; at least {least} are needed to compare. Score a "
-                "file or the production rows first.",
-                "Only {count:,} rows were scored; at least {least} are needed to compare. Score a "
-                "file or the production rows first.",
-                few[0].rows,
+            Message(
+                "Too few rows: {rows}. At least {least} are needed to compare. Score more rows, or "
+                "choose a longer window.",
+                rows=few[0].rows,
                 least=MIN_ROWS,
             )
         )
@@ -341,12 +334,20 @@ def seconds(text: str, name: str) -> float:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise InputError(
-            Message("{name}: '{text}' is not a date. Write it as 2026-01-31.", name=name, text=text)
+            Message(
+                "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
+                name=name,
+                text=text,
+            )
         ) from error
     aware: Any = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     stamp = float(aware.timestamp())
     if not 0 <= stamp < _YEAR_9999:
         raise InputError(
-            Message("{name}: '{text}' is outside the years 1970 to 9998.", name=name, text=text)
+            Message(
+                "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
+                name=name,
+                text=text,
+            )
         )
     return stamp

@@ -231,7 +231,7 @@ def read_file(
                 lambda label: words.get(label_word(label), label), na_action="ignore"
             )
     if frame.empty:
-        raise InputError(Message("'{name}' has no rows.", name=name))
+        raise InputError(Message("'{path}' has no rows.", path=name))
     labels_frame = frame[
         [column for column in (PREDICTION_ID, spec.id, LABEL, LABELLED_AT) if column in frame]
     ]
