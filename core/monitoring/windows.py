@@ -267,7 +267,7 @@ def _text(
     if until is not None:
         text = Message("{rows}, scored before {moment} UTC", rows=text, moment=_moment(until))
     if source:
-        text = Message("{rows}, source {source}", rows=text, source=source)
+        text = Message("{first}, {second}", first=text, second=source)
     return text
 
 
@@ -298,9 +298,7 @@ def _moment(seconds: float) -> str:
 
 def _scoring(settings: Settings, run_id: str | None) -> Scoring:
     if run_id is not None and not predictions.scorings(settings, run_id=run_id):
-        raise NotReadyError(
-            Message("The predictions log has no rows of the run {run}.", run=run_id[:8])
-        )
+        raise NotReadyError(Message("Nothing was scored yet. Score rows on the Score page first."))
     large = predictions.scorings(settings, run_id=run_id, min_rows=MIN_ROWS, limit=1)
     if large:
         return large[0]

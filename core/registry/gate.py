@@ -257,7 +257,7 @@ def slices(harm: pd.DataFrame) -> Rule:
     """
     judged = int(harm["low"].notna().sum())
     if not judged:
-        text = Message("No slice has enough rows to compare on.")
+        text = Message("There are not enough rows to compare on.")
         return _rule("slices", "not_applicable", None, 0, text)
     harmed = harm[harm["harmed"].astype(bool)].sort_values(
         "difference", ascending=False, kind="stable"
@@ -511,5 +511,9 @@ def _within(
             most=words(limit),
         )
         return _rule(code, "hold", challenger, limit, text)
-    text = Message("The challenger takes {challenger}, the champion {champion}.", **sizes)
+    text = Message(
+        "The challenger takes {challenger}, the champion {champion}: the limit is {most}.",
+        **sizes,
+        most=words(limit),
+    )
     return _rule(code, "pass", challenger, limit, text)

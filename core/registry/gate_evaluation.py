@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # rows per timed prediction, and repetitions
 TIMED_ROWS, TIMED_TIMES = 1000, 7
 NO_CHAMPION = Message("There is no champion yet.")
-COMPARING = Message("Comparing the two versions")
+COMPARING = Message("Comparing the results")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,10 @@ class Evaluation:
     tables: dict[str, pd.DataFrame]
 
 
+def _loading(version: ModelVersion) -> Message:
+    return Message("Loading {model}", model=Message("version {version}", version=version.version))
+
+
 def evaluate(
     settings: Settings,
     spec: ProjectSpec,
@@ -70,11 +74,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate all rules; loading refuses files that are not the registered ones."""
     limits = Limits(aim=options.aim, margin=options.margin)
-    progress.update(0.05, Message("Loading version {version}", version=version.version))
+    progress.update(0.05, _loading(version))
     served = version_files.load(settings, version)
     if champion is None:
         return Evaluation(not_evaluated(NO_CHAMPION), {}, {})
-    progress.update(0.1, Message("Loading version {version}", version=champion.version))
+    progress.update(0.1, _loading(champion))
     try:
         old_served = version_files.load(settings, champion)
         both = [

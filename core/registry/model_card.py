@@ -184,7 +184,7 @@ def _head(known: Facts) -> str:
                 (_("Registered"), f"{when} UTC"),
                 (_("Alias"), listed(aliases) or "–"),
                 (_("Classifier"), _plain(known.candidate) or str(ABSENT)),
-                (_("Run of the metrics"), _code(known.run_id)),
+                (_("Run of the model"), _code(known.run_id)),
                 (_("Run of the training"), _code(known.train_run)),
                 (_("Code"), _code(known.commit)),
                 ("SHA-256 (skops)", _code(known.sha256)),
@@ -196,8 +196,8 @@ def _head(known: Facts) -> str:
 
 def _use(known: Facts) -> str:
     about = _(
-        "It gives a probability: 1 is {positive}, 0 is {negative}. It is meant for many rows of "
-        "that kind, not for other rows, nor as the only reason for a decision about a person.",
+        "It gives a probability: 1 is {positive}, 0 is {negative}. Never let it be the only reason "
+        "for a decision about a person.",
         positive=_plain(known.positive),
         negative=_plain(known.negative),
     )
@@ -217,7 +217,7 @@ def _data(known: Facts) -> str:
             (_plain(SPLIT.get(name, name)), _plain(split_checks.SPLITS.get(value, value)))
             for name, value in known.split.items()
         ),
-        (_("Missing values"), _("refused") if known.is_complete else _("imputed")),
+        (_("Missing values are imputed"), _("no") if known.is_complete else _("yes")),
     ]
     text = _table((_("Fact"), _("Value")), rows)
     if known.rows_served is not None:
@@ -235,7 +235,7 @@ def _features(known: Facts) -> str:
     rows = [
         (
             _code(name),
-            _code(known.formulas[name]) if name in known.formulas else _("as sent"),
+            _code(known.formulas[name]) if name in known.formulas else "–",
             _("yes") if name in known.late else _("no"),
         )
         for name in known.features
@@ -295,7 +295,7 @@ def _limits(known: Facts) -> str:
     if known.rows_name:
         limits.append(
             _(
-                "It was trained on {rows_name} only. On other rows its probabilities are a guess.",
+                "It was trained on {rows_name} only: on other rows its probabilities are a guess.",
                 rows_name=_plain(known.rows_name),
             )
         )

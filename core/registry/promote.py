@@ -177,7 +177,7 @@ def run(
                 judged = gate_evaluation.evaluate(settings, spec, options, version, other, progress)
                 decision = gate.decide(judged.rules)
         code, text = _final(options, author, decision)
-        progress.update(0.9, Message("Recording the decision"))
+        progress.update(0.9, Message("Writing the results"))
         _record(settings, run_id, options, author, version, other, judged, (code, text))
         moves = code not in ("hold", "refuse", "unchanged") and not options.dry_run
         if moves:

@@ -91,7 +91,7 @@ def register(
                     ),
                 )
                 if champion
-                else ("", Message("There was no champion yet."))
+                else ("", Message("There is no champion yet."))
             )
             move = ChampionMove(
                 champion_of=model,

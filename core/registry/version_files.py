@@ -101,7 +101,13 @@ class Loaded:
             with model_files.wrap_refusals():
                 served_model.checked(inputs, self.inputs)
             if empty := features.columns[features.isna().any()].tolist():
-                raise InputError(Message("No value for {columns}.", columns=empty))
+                raise InputError(
+                    Message(
+                        "No value for {columns}, and this model imputes none. Fill in what is "
+                        "missing.",
+                        columns=empty,
+                    )
+                )
         return features
 
     def probabilities(self, features: pd.DataFrame) -> Floats:
@@ -182,14 +188,19 @@ def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
     if run is None or run.parent is None or run.step != "train":
         raise NotReadyError(
             Message(
-                "The run {run} does not belong to a training candidate. Choose another one.",
+                "The run {run} has no model: it is no candidate of a training, or did not "
+                "finish. Choose another one.",
                 run=run_id[:8],
             )
         )
     logged = model_store.logged_by(settings, run)
     if logged is None:
         raise NotReadyError(
-            Message("The run {run} has no model: it did not finish. Train again.", run=run_id[:8])
+            Message(
+                "The run {run} has no model: it is no candidate of a training, or did not "
+                "finish. Choose another one.",
+                run=run_id[:8],
+            )
         )
     own = VersionTags(
         candidate=run.params.get("model", ""),

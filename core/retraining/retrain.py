@@ -254,14 +254,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.load(settings.project)
 
     def waits() -> None:
-        progress.update(0.0, Message("Waiting for another retraining to end"))
+        progress.update(0.0, Message("Waiting for another change of the champion"))
 
     with (
         policy_store.turn(settings, waits),
         tracking.step_run(settings, "retrain", options, progress) as run_id,
     ):
         began = time.perf_counter()
-        progress.update(0.02, Message("Reading the reports"))
+        progress.update(0.02, Message("Reading the rows"))
         by = policy_store.load(settings) if options.policy is None else options.policy
         standing = state(settings, spec)
         decision = _decided(options, decide(settings, by, standing))
@@ -350,7 +350,7 @@ def _decided(options: Options, decision: Decision) -> Decision:
     """Return the policy's decision, or a person's instead."""
     if options.reason is None:
         return decision
-    policy_says = Message("By the policy: {title}.", title=decision.title)
+    policy_says = Message("By the rules: {text}", text=decision.title)
     return Decision(
         "retrain",
         Message("Requested by {decided_by}", decided_by=options.decided_by),
@@ -444,15 +444,9 @@ def _recipe(
     """Return the options of the champion's own preparation and training, with newer rows."""
     trained = tracking.run(settings, champion.trained_by)
     if trained is None or trained.step != "train":
-        raise NotReadyError(
-            Message(
-                "The training of version {version} cannot be repeated: it was not done here, or "
-                "its options are not recorded. Train a challenger on the Train page.",
-                version=champion.version,
-            )
-        )
-    sets = _options(settings, prepare.Options, trained.params.get("prepared_by", ""))
-    recipe = _options(settings, train.Options, trained.run_id)
+        raise NotReadyError(_unrepeatable(champion))
+    sets = _options(settings, champion, prepare.Options, trained.params.get("prepared_by", ""))
+    recipe = _options(settings, champion, train.Options, trained.run_id)
     candidate = champion.about.candidate
     changed: dict[str, Any] = {"preset": None, "learning_seconds": 0, "budget_seconds": None}
     if options.recipe == "champion" and candidate in recipe["candidates"]:
@@ -481,17 +475,22 @@ def _recipe(
         ) from error
 
 
-def _options(settings: Settings, kind: type[config.Options], run_id: str) -> dict[str, Any]:
+def _unrepeatable(champion: ModelVersion) -> Message:
+    return Message(
+        "The training of version {version} cannot be repeated: it was not done here, or its "
+        "options are not recorded. Train a challenger on the Train page.",
+        version=champion.version,
+    )
+
+
+def _options(
+    settings: Settings, champion: ModelVersion, kind: type[config.Options], run_id: str
+) -> dict[str, Any]:
     """Return the resolved options of a run, as far as the step still has them."""
     try:
         path = tracking.artifact(settings, run_id, "settings.json")
     except CourtsideError as error:
-        raise NotReadyError(
-            Message(
-                "The run that trained the champion does not record its options, so it cannot be "
-                "repeated. Train a challenger on the Train page."
-            )
-        ) from error
+        raise NotReadyError(_unrepeatable(champion)) from error
     stored = json.loads(path.read_text(encoding="utf-8"))["options"]
     return {name: value for name, value in stored.items() if name in kind.model_fields}
 

@@ -245,13 +245,13 @@ class _Scoring:
             if not total.rows:
                 row_source.refuse_nothing_left(rows, total)
             rate = (rows.count - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
-            progress.update(0.8, Message("Comparing with the labels"))
+            progress.update(0.8, Message("Comparing the results"))
             figures = self._figures(place, total)
             frame = place.frame() if total.rows <= KEPT_ROWS else None
             kept = place.address
             if frame is not None and not options.destination:
                 kept = str(storage.folder(self.settings, storage.MODEL_OUTPUT) / f"{name}.parquet")
-            progress.update(0.9, Message("Comparing with the labels"))
+            progress.update(0.9, Message("Comparing the results"))
             # the log first: if it fails, the parts are there to resume from
             self._log(place, total, None if keeps_rows else kept)
             self._keep(place, name, frame, kept)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from core.platform import bounds, privacy, same_site, set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError, without_secrets
-from core.platform.messages import Message, sentences
+from core.platform.messages import Message
 from core.platform.rows import Fault
 from core.serving import api_keys, contract, gateway_answers, request_bounds
 from core.serving import server as servers
@@ -85,9 +85,7 @@ BROKEN = Message(
     "The model broke off the connection. Send the request again, or start the model again."
 )
 CUT_OFF = Message("The request was not complete. Send it again.")
-_AS_JSON = Message(
-    "Labels are sent by POST, as JSON: `Content-Type: {json}`.", json=JSON
-)
+_AS_JSON = Message("Labels are sent by POST, as JSON: `Content-Type: {json}`.", json=JSON)
 UNREAD = Message(
     "No rows can be read in the request. Send JSON, CSV or parquet in one of the "
     "forms that the Serve page shows."
@@ -274,16 +272,13 @@ class Gateway:
                 return None
         except StoreError as error:
             return gateway_answers.error(503, error.message)
-        what = (
-            Message("This API key is not accepted.")
-            if key
-            else Message("This endpoint needs an API key.")
+        refused = gateway_answers.error(
+            401,
+            Message(
+                "A valid API key is needed. Send one created on the Serve page, as `Authorization: "
+                "Bearer <key>` or `X-Api-Key: <key>`."
+            ),
         )
-        todo = Message(
-            "Send one created on the Serve page, as `Authorization: Bearer <key>` or "
-            "`X-Api-Key: <key>`."
-        )
-        refused = gateway_answers.error(401, sentences(what, todo))
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused
 

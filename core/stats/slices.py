@@ -379,16 +379,14 @@ def _judge(figures: dict[str, Any], surely: float, at_most: float) -> tuple[str,
         return "no_skill", -at_most, text
     if surely > 0:
         return "ok", surely, off
-    text = Message(
-        "No bias beyond chance: {predicted:.1%} predicted, {observed:.1%} observed.", **shares
-    )
+    text = Message("Mean predicted {predicted:.1%}, observed {observed:.1%}.", **shares)
     return "ok", 0.0, text
 
 
 def _too_few(rows: int, wanted: int) -> Message:
     return plural(
-        "Not judged: {count:,} labelled row of {needed:,} needed.",
-        "Not judged: {count:,} labelled rows of {needed:,} needed.",
+        "Only {count:,} label; at least {needed} are needed.",
+        "Only {count:,} labels; at least {needed} are needed.",
         rows,
         needed=wanted,
     )

@@ -174,7 +174,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 record = _with_surroundings(record, spec, model, frame, tested)
         else:
             contributions, record = _in_general(subject, options, progress)
-        progress.update(0.97, Message("Recording the explanation"))
+        progress.update(0.97, Message("Writing the results"))
         tracking.log(settings, run_id, record)
         strongest = str(explanation.global_contributions(contributions.values)["feature"].iloc[0])
         progress.update(1.0, Message("{feature} moves the probability most", feature=strongest))
@@ -202,7 +202,8 @@ def called(version: ModelVersion) -> Words:
     title = kinds.title(kind) if kind else Message("a model")
     if not version.version:
         return title
-    return Message("version {version}, {title}", version=version.version, title=title)
+    number = Message("version {version}", version=version.version)
+    return Message("{first}, {second}", first=number, second=title)
 
 
 def predicted_rows(options: Options, features: int, rows: int) -> int:
@@ -264,8 +265,7 @@ def _as_frame(
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
             Message(
-                "The row has no value for {columns}, and this model imputes none. Fill in what is "
-                "missing.",
+                "No value for {columns}, and this model imputes none. Fill in what is missing.",
                 columns=empty,
             )
         )

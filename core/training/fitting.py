@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from core.training.train import Options
 
 
-NO_TIME = Message("No time was left.")
-
-
 @dataclass(frozen=True)
 class Candidate:
     """A candidate with a recorded run."""
@@ -82,6 +79,7 @@ def fit_all(
     }
     done: list[Candidate] = []
     left_out: dict[str, Words] = {}
+    no_time = Message("It did not finish within {seconds} s.", seconds=options.budget_seconds)
 
     @cache
     def trainer() -> automl.Trainer:
@@ -98,9 +96,7 @@ def fit_all(
             with tracking.child_run(settings, run_name, progress, tags) as child:
                 done.append(_record(settings, spec, aim, fitting(), child, sets))
         except automl.OutOfTime:
-            left_out[name] = Message(
-                "It did not finish within {seconds} s.", seconds=options.budget_seconds
-            )
+            left_out[name] = no_time
             return False
         except CourtsideError as error:
             left_out[name] = error.message
@@ -113,7 +109,7 @@ def fit_all(
                 clock.begin(name, done)
                 in_time = fit(name, fitting)
             else:
-                left_out[name] = NO_TIME
+                left_out[name] = no_time
         return in_time
 
     def in_parallel(address: str) -> bool:
@@ -138,7 +134,7 @@ def fit_all(
     if in_time:
         in_sequence(further)
     else:
-        left_out |= {name: NO_TIME for name, _ in further}
+        left_out |= {name: no_time for name, _ in further}
     if not done:
         reasons = [
             Message("{name}: {value}", name=kinds.title(name), value=why)

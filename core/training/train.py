@@ -140,7 +140,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "train", options, progress) as run_id:
-        progress.update(0.02, Message("Reading the prepared sets"))
+        progress.update(0.02, Message("Reading the rows"))
         sets = training_sets.read(settings, spec)
         prepared, train, test = sets.prepared, sets.train, sets.test
         _check_preset(spec, prepared, options)
@@ -167,7 +167,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             )
         )
         done, left_out = fitting.fit_all(settings, spec, options, sets, tags, progress)
-        progress.update(0.9, Message("Comparing the candidates"))
+        progress.update(0.9, Message("Comparing the results"))
         best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
         tables, figures = evaluation.compare(
             [candidate.evaluated for candidate in done], best.evaluated, sets.labels(spec)
@@ -274,7 +274,7 @@ def _learning_curve(
 ) -> pd.DataFrame:
     if not options.learning_seconds:
         return pd.DataFrame()
-    progress.update(0.92, Message("Comparing the candidates"))
+    progress.update(0.92, Message("Comparing the results"))
     return learning.learning_curve(
         best.fitted.estimator,
         sets.features_train,
