@@ -31,8 +31,8 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> Message:
     base = summary[summary["policy"] == baseline].iloc[0]
     others = summary[summary["policy"] != baseline].sort_values("log_loss", kind="stable")
     without = float(base["log_loss"])
+    alone = Message("Without retraining, the log loss was {log_loss:.4f}.", log_loss=without)
     if others.empty:
-        alone = Message("Without retraining, the log loss was {log_loss:.4f}.", log_loss=without)
         return sentences(alone, _detected(summary))
     better = others[others["gain_low"] > 0]
     worse = others[others["gain_high"] < 0]
@@ -43,9 +43,10 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> Message:
     else:
         answers = [Message("No policy beats no retraining.")]
     shown = better if len(better) else retrained
-    answers.append(
-        _figures(shown.iloc[0], without) if len(shown) else Message("None of them retrained.")
-    )
+    if len(shown):
+        answers.append(_figures(shown.iloc[0], without))
+    else:
+        answers += [alone, Message("None of them retrained.")]
     if len(worse):
         named = [titled(code) for code in worse["policy"]]
         answers.append(Message("Worse than no retraining: {policies}.", policies=named))

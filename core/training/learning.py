@@ -103,8 +103,8 @@ def sentence(curve: pd.DataFrame) -> Message:
     --------
     >>> str(sentence(pd.DataFrame({"rows": [50, 100], "set": "held out", "mean": [0.66, 0.65],
     ...                            "low": [0.65, 0.645], "high": [0.67, 0.655]})))
-    'From 50 to 100 rows, the held-out log loss fell by 0.0100, at least the spread of the folds at\
- the end (0.0100): more rows may help.'
+    'From 50 to 100 rows, log loss fell by 0.0100, at least the spread of the folds (0.0100): more
+    rows may help.'
     """
     held_out = curve[curve["set"] == HELD_OUT]
     if len(held_out) < 2:
