@@ -171,12 +171,12 @@ NAMED = [
     (
         split([[3, 5], [float("nan"), 1]]),
         JSON,
-        "'distance' must not be missing: 1 row is empty, row 2",
+        "'distance' must not be missing: it is empty in 1 row, row 2",
     ),
     (
         split([[3, None], [None, 1], [1, 1]]),
         JSON,
-        "empty, row 2. Column 'minutes' must not be missing: 1 row is empty, row 1",
+        "row, row 2. Column 'minutes' must not be missing: it is empty in 1 row, row 1",
     ),
     (
         split([[float("inf"), 5]]),
@@ -203,7 +203,7 @@ NAMED = [
     ),
     ({"inputs": {"distance": [3, 4], "minutes": [5]}}, JSON, "distance 2, minutes 1"),
     (b"distance,minutes\n3\n", CSV, "1 row has another number of values, row 1"),
-    (b"distance,minutes\n3,\n", CSV, "'minutes' must not be missing: 1 row is empty, row 1"),
+    (b"distance,minutes\n3,\n", CSV, "'minutes' must not be missing: it is empty in 1 row, row 1"),
     (
         b"distance,minutes\n3,far\n",
         CSV,
@@ -212,7 +212,7 @@ NAMED = [
     (
         parquet(distance=[3.0, None], minutes=[5.0, 6.0]),
         PARQUET,
-        "'distance' must not be missing: 1 row is empty, row 2",
+        "'distance' must not be missing: it is empty in 1 row, row 2",
     ),
     (
         parquet(distance=["far"], minutes=[5.0]),

@@ -69,7 +69,9 @@ def test_a_split_from_a_moment_on_cuts_there(rows: pd.DataFrame) -> None:
         rows, SPEC.target, SPEC.time, test_share=0.2, test_from="2010-12-01"
     )
     assert train[SPEC.time].max() < "2010-12-01" <= test[SPEC.time].min()
-    assert str(judge(train, test, "time", None)["share"].text).endswith("The moment was chosen.")
+    assert str(judge(train, test, "time", None)["share"].text).endswith(
+        "The split date was chosen, not the share."
+    )
 
 
 def test_a_split_by_group_keeps_each_group_whole(rows: pd.DataFrame) -> None:

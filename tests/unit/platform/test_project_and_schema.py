@@ -224,8 +224,8 @@ def test_whole_numbers_that_lost_digits_are_reported(values: object) -> None:
 
 def test_a_missing_id_is_reported_as_missing() -> None:
     for values, words in (
-        ([1, None, None], "2 rows are empty, first row 2"),
-        ([1, None], "1 row is empty, row 2"),
+        ([1, None, None], "it is empty in 2 rows, first row 2"),
+        ([1, None], "it is empty in 1 row, row 2"),
     ):
         with pytest.raises(InputError) as caught:
             schema.validate(pd.DataFrame({"a": values}), WHOLE, unique="a")
