@@ -190,7 +190,7 @@ def made(kind: type[T], **values: object) -> T:
     --------
     >>> made(Webhook, url="ftp://a/b")
     Traceback (most recent call last):
-    core.platform.errors.InputError: url: the address begins with http:// or https:// ...
+    core.platform.errors.InputError: url: the address must be http:// or https:// ...
     """
     try:
         return kind(**values)

@@ -277,7 +277,7 @@ def listed(values: Sequence[str]) -> Words:
     Examples
     --------
     >>> str(listed(["2004-05", "2005-06"])), str(listed([str(number) for number in range(9)]))
-    ('2004-05 or 2005-06', '0, 1, 2, 3, 4 or 4 others')
+    ('2004-05 or 2005-06', '0, 1, 2, 3, 4 or 4 more')
     """
     if len(values) > MOST_NAMED + 1:
         named, last = ", ".join(values[:MOST_NAMED]), _others(len(values) - MOST_NAMED)

@@ -66,7 +66,11 @@ def resolve(address: str) -> tuple[Any, str]:
 
     if "::" in address or "\0" in address:
         raise InputError(
-            Message("'{path}' is not an absolute path. Begin with {separator}.", path=address[:80])
+            Message(
+                "'{path}' is not an absolute path. Begin with {separator}.",
+                path=address[:80],
+                separator=os.sep,
+            )
         )
     if "://" not in address or address.startswith("file://"):
         path = Path(address.removeprefix("file://")).expanduser()
@@ -91,8 +95,8 @@ def resolve(address: str) -> tuple[Any, str]:
     if holds_credentials(address):
         raise InputError(
             Message(
-                "an address must not hold a password or key: credentials belong to the environment",
-                protocol=protocol,
+                "Leave the password or key out of the address: credentials belong to the "
+                "environment."
             )
         )
     try:

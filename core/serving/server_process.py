@@ -380,7 +380,7 @@ def _reason(log: str, port: int) -> Words:
     'ValueError: bad file'
     """
     if "address already in use" in log:
-        return _in_use(port)
+        return Message("the port is in use")
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     if not lines:
         return "–"

@@ -183,7 +183,7 @@ def test_a_better_challenger_becomes_champion_and_the_ledger_records_it(world: W
     assert table["decided_by"].map(str).tolist() == ["bob", "ann", "the app"]
     assert table["run_id"].tolist()[:2] == [rolled_back.run_id, result.run_id]
     assert "It was slow on Sunday." in str(table["reason"].iloc[0])
-    assert str(table["reason"].iloc[2]) == "There was no champion yet."
+    assert str(table["reason"].iloc[2]) == "There is no champion yet."
     assert pd.isna(table["to"].iloc[0])
     assert table["to"].iloc[1:].tolist() == table["from"].iloc[:-1].tolist()
     assert table["from"].is_monotonic_decreasing
@@ -350,7 +350,7 @@ def test_rows_that_one_of_them_does_not_answer_are_left_out(world: World) -> Non
     assert run is not None
     assert (run.metrics["rows_judged"], result.decision) == (len(world.test) - 40, "promote")
     text = str(world.rules(result).loc["same_rows", "text"])
-    assert "40 rows were left out: they lack a value" in text
+    assert "40 rows were left out" in text
 
 
 @pytest.mark.long
@@ -372,7 +372,7 @@ def test_sample_and_real_rows_are_not_compared(world: World) -> None:
     world.register(informed(), tags={TAG + "sample": "true"})
     result = world.gate()
     assert result.decision == "hold"
-    assert "Only the challenger was trained on the built-in sample." in str(result.text)
+    assert "Only one of the two was trained on the built-in sample." in str(result.text)
     run = tracking.run(world.settings, result.run_id)
     assert run is not None
     assert run.is_sample
@@ -538,7 +538,7 @@ def test_a_champion_that_changed_meanwhile_is_not_replaced(
         )
 
     monkeypatch.setattr(promote, "_record", meanwhile)
-    with pytest.raises(CourtsideError, match="The champion has changed to version 3; it was"):
+    with pytest.raises(CourtsideError, match="The champion has changed"):
         world.gate()
     assert world.aliases() == {"champion": "3", "previous": "1", "challenger": "2"}
     assert world.ledger()["version"].tolist() == ["3", "1"]
