@@ -29,7 +29,7 @@ LOOKS = {
     "cannot_tell": "not_applicable",
     "unknown": "not_applicable",
 }
-FIGURES = {
+FIGURES: dict[str, Words] = {
     "psi": "PSI",
     "probability": Message("Predicted probability"),
     "reliability": Message("Calibration"),

@@ -132,7 +132,7 @@ def _axes(layers: list[alt.Chart]) -> str:
     """Return the titles of the vertical and the horizontal axis, as a description of the chart."""
     titles = []
     for name in ("y", "x"):
-        channels = [getattr(layer.encoding, name, None) for layer in layers]
+        channels: list[Any] = [getattr(layer.encoding, name, None) for layer in layers]
         known = [channel._kwds.get("title") for channel in channels if hasattr(channel, "_kwds")]
         titles += [title for title in known if title and isinstance(title, str)][:1]
     if len(titles) < 2:

@@ -194,7 +194,6 @@ def test_promotion_and_rollback_move_the_endpoint_without_a_failed_request(live:
         if between <= sent and received <= begun
     } == {"2"}
     assert {version for sent, _, version in live.answered if sent >= ended} == {"1"}
-    port = live.settings.serve_port
     assert promoted.text.endswith(" The live endpoint serves version 2.")
     assert back.text == (
         "Rolled back: version 1 is the champion again. The live endpoint serves version 1."
