@@ -55,7 +55,7 @@ def class_balance(
         ],
     )
     bars = base.mark_bar().encode(
-        x=style.share_x("start:Q", _("Share of rows (%)"), domain=[0, 1]),
+        x=style.share_x("start:Q", _("Share of rows"), domain=[0, 1]),
         x2=alt.X2("end:Q"),
         color=style.pair("label:N", _("Label"), {positive: "made", negative: "missed"}),
     )

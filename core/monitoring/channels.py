@@ -24,21 +24,24 @@ Language = Literal["en", "pt"]
 T = TypeVar("T", bound=Options)
 
 
+_ADDRESS = Message(
+    "the address must be http:// or https:// with a host, without user name and password"
+)
+
+
 def _checked_url(url: str) -> str:
     """Return an address that a message may be sent to; ValueError says why it is invalid."""
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError(Message("the address has characters that are not allowed"))
+        raise ValueError(_ADDRESS)
     try:
         parts = urlsplit(url)
         port = parts.port  # accessed since only this validates it
     except ValueError as error:
-        raise ValueError(
-            Message("the address cannot be read: check its port and brackets")
-        ) from error
+        raise ValueError(_ADDRESS) from error
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError(Message("the address begins with http:// or https:// and names a host"))
+        raise ValueError(_ADDRESS)
     if parts.username is not None or parts.password is not None:
-        raise ValueError(Message("the address contains a user name or password; leave them out"))
+        raise ValueError(_ADDRESS)
     return url
 
 
@@ -187,7 +190,7 @@ def made(kind: type[T], **values: object) -> T:
     --------
     >>> made(Webhook, url="ftp://a/b")
     Traceback (most recent call last):
-    core.platform.errors.InputError: url: the address begins with http:// or https:// ...
+    core.platform.errors.InputError: url: the address must be http:// or https:// ...
     """
     try:
         return kind(**values)

@@ -38,7 +38,17 @@ from core.monitoring.channels import Channels, Mail, Name, Webhook
 from core.platform import set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
-from core.platform.messages import Message, Words, _, dumps, from_data, loads, speaking, to_data
+from core.platform.messages import (
+    Message,
+    Words,
+    _,
+    dumps,
+    from_data,
+    loads,
+    number,
+    speaking,
+    to_data,
+)
 
 WAITING, SENT, GIVEN_UP = "waiting", "sent", "given up"
 STATE_LABELS = {WAITING: Message("waiting"), SENT: Message("sent"), GIVEN_UP: Message("given up")}
@@ -363,11 +373,11 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
         raise _FaultError(reason, is_final=True)
     if 400 <= code < 500 and code not in PASSING:
         raise _FaultError(
-            Message("It refuses the message (HTTP {code}).", code=code), is_final=True
+            Message("It refuses the message ({code}).", code=f"HTTP {code}"), is_final=True
         )
     if not 200 <= code < 300:
         raise _FaultError(
-            Message("It cannot take the message now (HTTP {code}).", code=code), is_final=False
+            Message("It refuses the message ({code}).", code=f"HTTP {code}"), is_final=False
         )
 
 
@@ -398,9 +408,9 @@ def _lines(content: Mapping[str, Any]) -> list[str]:
     for alert in content["alerts"]:
         check = alert["title"]
         if alert["value"] is not None:
-            check = Message("{check}: {value:.4g}", check=check, value=alert["value"])
+            check = Message("{name}: {value}", name=check, value=number(alert["value"], ".4g"))
         if alert["limit"]:
-            check = Message("{check} (limits: {limit})", check=check, limit=alert["limit"])
+            check = Message("{first}, {second}", first=check, second=alert["limit"])
         line = _(
             "{event}: {check}, since {since} UTC",
             event=EVENT_LABELS.get(alert["event"], alert["event"]),
@@ -411,7 +421,7 @@ def _lines(content: Mapping[str, Any]) -> list[str]:
     if content["kind"] == "test":
         lines.append(_("If you can read this, alerts reach you."))
     if content.get("report"):
-        lines += ["", _("Report: run {run}", run=content["report"])]
+        lines += ["", _("{name}: {value}", name=_("Report"), value=content["report"])]
     if content.get("link"):
         lines.append(content["link"])
     return lines
@@ -458,10 +468,10 @@ def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
         raise _FaultError(reason, is_final=error.smtp_code >= 500) from None
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _unused in error.recipients.values()]
-        reason = Message("It refuses all recipients (SMTP {code}).", code=codes[0])
+        reason = Message("It refuses the message ({code}).", code=f"SMTP {codes[0]}")
         raise _FaultError(reason, is_final=min(codes) >= 500) from None
     except smtplib.SMTPResponseException as error:
-        reason = Message("It refuses the message (SMTP {code}).", code=error.smtp_code)
+        reason = Message("It refuses the message ({code}).", code=f"SMTP {error.smtp_code}")
         raise _FaultError(reason, is_final=error.smtp_code >= 500) from None
     except ssl.SSLError:
         raise _FaultError(
@@ -470,4 +480,4 @@ def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
     except TimeoutError:
         raise _FaultError(Message("It did not answer in time."), is_final=False) from None
     except (OSError, smtplib.SMTPException):
-        raise _FaultError(Message("No mail server answers there."), is_final=False) from None
+        raise _FaultError(Message("Nothing answers at its address."), is_final=False) from None

@@ -62,7 +62,9 @@ def html(
     if not available():
         raise NotReadyError(
             Message(
-                "Evidently is not installed. Run `{install}`, and restart the app.", install=INSTALL
+                "Evidently is not installed in a version that can be used. Run `{install}`, "
+                "and restart the app.",
+                install=INSTALL,
             )
         )
     # disables evidently's telemetry, whatever the user's setting
@@ -73,18 +75,14 @@ def html(
     except ImportError as error:
         raise NotReadyError(
             Message(
-                "This version of evidently cannot be used ({error}). Run `{install}`, and "
+                "Evidently is not installed in a version that can be used. Run `{install}`, and "
                 "restart the app.",
-                error=str(error),
                 install=INSTALL,
             )
         ) from error
     sides = [_ready(frame[list(columns)], seed) for frame in (reference, current)]
-    if sides[0].empty or sides[1].empty:
-        raise InputError(
-            Message("Evidently compares two sets of rows: one is empty. Choose other rows.")
-        )
-    names = [name for name in sides[0] if all(side[name].notna().any() for side in sides)]
+    both = all(len(side) for side in sides)
+    names = [name for name in sides[0] if both and all(side[name].notna().any() for side in sides)]
     if not names:
         raise InputError(
             Message("No column has values on both sides. Choose other columns or rows.")

@@ -151,7 +151,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     outlets = Outlets(settings)
     with tracking.open_step(settings, "monitor", options, progress) as run:
         sources = Sources(settings, spec, run, Archive.of(settings))
-        progress.update(0.05, Message("Reading reference and current rows"))
+        progress.update(0.05, Message("Reading the rows"))
         window = _window(sources, options)
         version = window.version
         reference = (
@@ -177,7 +177,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             by=sources.slices(reference, window),
             trained_on=_known(sources, version, options),
             progress=lambda share, text: progress.update(
-                0.1 + 0.65 * share, Message("{step}: {rows}", step=text, rows=count)
+                0.1 + 0.65 * share, Message("{name}: {value}", name=text, value=count)
             ),
         )
         context = _ReportContext(
@@ -186,14 +186,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             _conclude(spec.rows, compared, window, options, len(sides.labelled())),
             window.is_sample,
         )
-        progress.update(0.8, Message("Writing the report"))
+        progress.update(0.8, Message("Writing the results"))
         document = _document(run.run_id, context, sides, options)
         run.log(_record(context, sides, options, document))
         run.log(Record(files=(outlets.save_report(run.run_id, document),)))
         _evidently(outlets, run, sides, progress)
     # reports of the past (by a value of the rows) and of the test set alert nobody
     if options.window != "test" and not options.where:
-        progress.update(0.95, Message("Raising alerts"))
+        progress.update(0.95, Message("Writing the results"))
         outlets.pass_on(
             run.run_id, compared.checks, context.conclusion, version, is_sample=context.is_sample
         )
@@ -404,7 +404,7 @@ def _evidently(outlets: Outlets, run: OpenRun, sides: Sides, progress: Progress)
     """Store evidently's report of the same rows beside ours, if that extra is installed."""
     if not evidently_report.available():
         return
-    progress.update(0.9, Message("Creating Evidently's report"))
+    progress.update(0.9, Message("Writing the results"))
     columns = [*sides.features, PROBABILITY]
     # the extra must not make the report fail
     with suppress(InputError, NotReadyError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from core.platform.messages import Message, Words, _
+from core.platform.messages import Words, _
 from core.stats.charts import style
 from core.stats.check import VERDICT_LABELS
 
@@ -20,7 +20,7 @@ _VERDICTS = {
     "alert": ("alert", "diamond"),
     "not_applicable": ("neutral", "cross"),
 }
-_BANDS = {"warning": Message("warning band"), "alert": Message("alert band")}
+_BANDS = {kind: VERDICT_LABELS[kind] for kind in ("warning", "alert")}
 _ENDS = ("value", "low", "high", "warning_low", "warning_high", "alert_low", "alert_high")
 
 
@@ -80,9 +80,9 @@ def check_over_time(
                 y2=alt.Y2("top:Q"),
                 color=_colour("band:N", bands["band"].unique().tolist()),
                 tooltip=[
-                    alt.Tooltip("band:N", title=_("Band")),
+                    alt.Tooltip("band:N", title=_("Meaning")),
                     alt.Tooltip("report:N", title=_("Report")),
-                    alt.Tooltip("limit:Q", title=_("Starts at"), format=".4f"),
+                    alt.Tooltip("limit:Q", title=_("From"), format=".4f"),
                 ],
             )
         )
@@ -132,9 +132,7 @@ def check_over_time(
             scale=alt.Scale(domain=words, range=[_VERDICTS[kind][1] for kind in seen]),
         ),
     )
-    return style.finish(
-        [*layers, line, whisker, point], title, _("{name} in all reports", name=name), height=300
-    )
+    return style.finish([*layers, line, whisker, point], title, height=300)
 
 
 def _word(verdict: str) -> str:

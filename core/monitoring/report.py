@@ -124,11 +124,11 @@ def build(
     given = dict(chosen or {})
     reference, current, known = sides.reference, sides.current, sides.labelled()
     columns = [*sides.features, PROBABILITY]
-    progress(0.0, Message("Comparing column by column"))
+    progress(0.0, Message("Running the checks"))
     moved = drift.by_feature(reference[columns], current[columns], columns)
-    progress(0.1, Message("Looking for rows outside the tested range"))
+    progress(0.1, Message("Running the checks"))
     apart = _apart(sides, trained_on, seed)
-    progress(0.35, Message("Learning limits from the reference"))
+    progress(0.35, Message("Running the checks"))
     learned = limits.learn(
         reference,
         features=sides.features,

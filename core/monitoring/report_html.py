@@ -14,8 +14,9 @@ import pandas as pd
 
 from core.monitoring import report_tables
 from core.platform import templates
-from core.platform.messages import Message, Words, _, current, from_data, number, sentences
+from core.platform.messages import Message, Words, _, current, day, from_data, number, sentences
 from core.platform.own_columns import shown
+from core.stats.charts.style import SET_LABELS
 from core.stats.check import CONCLUSION_LABELS, GROUP_LABELS, VERDICT_LABELS, Limit
 
 # appearance of each verdict of the report
@@ -28,10 +29,10 @@ LOOKS = {
     "cannot_tell": "not_applicable",
     "unknown": "not_applicable",
 }
-FIGURES = {
-    "psi": Message("Drift of each column (PSI)"),
-    "probability": Message("Predicted probabilities"),
-    "reliability": Message("Predicted against observed"),
+FIGURES: dict[str, Words] = {
+    "psi": "PSI",
+    "probability": Message("Predicted probability"),
+    "reliability": Message("Calibration"),
 }
 MOST_ROWS = 200
 ELEMENTS = {
@@ -67,9 +68,7 @@ TEXTS = {
     "no_checks": Message("There are no checks."),
     "made": Message("About this report"),
     "judged": Message(
-        "A check that has an interval is judged by its better end, so that having few "
-        "rows does not in itself raise an alarm. A check that is not applicable says "
-        "why; it is neither good nor bad news."
+        "A check with an interval is judged by its better end: few rows alone raise no alarm."
     ),
 }
 HEADS = (
@@ -127,7 +126,7 @@ def render(
         language=current().replace("pt", "pt-BR"),
         words=VERDICT_LABELS,
         heads=HEADS,
-        title=_("Monitoring report: {verdict}", verdict=conclusion.get("title", "")),
+        title=_("{name}: {value}", name=TEXTS["kind"], value=conclusion.get("title", "")),
         head=_head(report),
         conclusion=conclusion,
         verdict=CONCLUSION_LABELS.get(str(conclusion.get("code")), conclusion.get("code", "")),
@@ -204,7 +203,7 @@ def _head(report: Mapping[str, Any]) -> str:
     facts = [_model(model), str(report.get("window") or "")]
     if report.get("created") is not None:
         when = datetime.fromtimestamp(float(report["created"]), UTC)
-        facts.append(_("{moment} UTC", moment=when))
+        facts.append(f"{day(when)} UTC")
     return " · ".join([str(TEXTS["kind"]), *(fact for fact in facts if fact)])
 
 
@@ -266,18 +265,23 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     """Return name and value of facts about the report, and whether the value is an id."""
     model, rows = report.get("model") or {}, report.get("rows") or {}
     of_rows = {name: int(count) for name, count in rows.items() if count is not None}
+    names = {
+        "current": SET_LABELS["current"],
+        "labelled": Message("with label"),
+        "reference": SET_LABELS["reference"],
+    }
     counts = [
-        _("{rows:,} current", rows=of_rows["current"]) if "current" in of_rows else "",
-        _("{rows:,} labelled", rows=of_rows["labelled"]) if "labelled" in of_rows else "",
-        _("{rows:,} reference", rows=of_rows["reference"]) if "reference" in of_rows else "",
+        _("{name}: {value}", name=words, value=number(of_rows[name]))
+        for name, words in names.items()
+        if name in of_rows
     ]
     facts = [
         (_("Run of this report"), report.get("run_id"), True),
         (_("Run that scored the rows"), report.get("scoring_run"), True),
         (_("Model"), _model(model), False),
         (_("Run of the model"), model.get("run_id"), True),
-        (_("Rows"), ", ".join(filter(None, counts)), False),
-        (_("Source of the rows"), report.get("source"), False),
+        (_("Rows"), ", ".join(counts), False),
+        (_("Source"), report.get("source"), False),
         (_("Window"), report.get("window"), False),
         (_("False alarms"), _promise(report.get("false_alarms") or {}), False),
     ]
@@ -287,18 +291,11 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
 def _promise(false_alarms: Mapping[str, Any]) -> str:
     if not false_alarms or false_alarms.get("rate") is None:
         return ""
-    rate, target = float(false_alarms["rate"]), false_alarms.get("target")
-    if target is None:
-        return _(
-            "At most {rate:.2%} of windows without a change raise an alert of performance or of a "
-            "column.",
-            rate=rate,
-        )
+    rate = float(false_alarms["rate"])
     return _(
         "At most {rate:.2%} of windows without a change raise an alert of performance or of a "
-        "column; the target is {target:.2%}.",
+        "column.",
         rate=rate,
-        target=float(target),
     )
 
 
@@ -308,7 +305,7 @@ def _table(title: str, frame: pd.DataFrame) -> dict[str, Any]:
     numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
     return {
         "title": title,
-        "note": _("the first {most:,} of {rows:,} rows", most=MOST_ROWS, rows=len(frame))
+        "note": _("{shown:,} of {rows:,} rows", shown=MOST_ROWS, rows=len(frame))
         if len(frame) > len(first)
         else "",
         "heads": [

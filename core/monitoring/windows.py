@@ -124,12 +124,7 @@ def of_log(
     chosen = where or {}
     if unknown := [name for name in chosen if name not in spec.columns]:
         raise InputError(
-            plural(
-                "The project has no column {columns} to choose rows by.",
-                "The project has no columns {columns} to choose rows by.",
-                len(unknown),
-                columns=unknown,
-            )
+            Message("The project does not have these columns: {columns}.", columns=unknown)
         )
     filters = Filters(
         since=since,
@@ -272,7 +267,7 @@ def _text(
     if until is not None:
         text = Message("{rows}, scored before {moment} UTC", rows=text, moment=_moment(until))
     if source:
-        text = Message("{rows}, source {source}", rows=text, source=source)
+        text = Message("{first}, {second}", first=text, second=source)
     return text
 
 
@@ -282,7 +277,7 @@ def listed(values: Sequence[str]) -> Words:
     Examples
     --------
     >>> str(listed(["2004-05", "2005-06"])), str(listed([str(number) for number in range(9)]))
-    ('2004-05 or 2005-06', '0, 1, 2, 3, 4 or 4 others')
+    ('2004-05 or 2005-06', '0, 1, 2, 3, 4 or 4 more')
     """
     if len(values) > MOST_NAMED + 1:
         named, last = ", ".join(values[:MOST_NAMED]), _others(len(values) - MOST_NAMED)
@@ -294,7 +289,7 @@ def listed(values: Sequence[str]) -> Words:
 
 
 def _others(count: int) -> Words:
-    return plural("{count:,} other", "{count:,} others", count)
+    return Message("{count} more", count=count)
 
 
 def _moment(seconds: float) -> str:
@@ -303,21 +298,17 @@ def _moment(seconds: float) -> str:
 
 def _scoring(settings: Settings, run_id: str | None) -> Scoring:
     if run_id is not None and not predictions.scorings(settings, run_id=run_id):
-        raise NotReadyError(
-            Message("The predictions log has no rows of the run {run}.", run=run_id[:8])
-        )
+        raise NotReadyError(Message("Nothing was scored yet. Score rows on the Score page first."))
     large = predictions.scorings(settings, run_id=run_id, min_rows=MIN_ROWS, limit=1)
     if large:
         return large[0]
     few = predictions.scorings(settings, run_id=run_id, limit=1)
     if few:
         raise NotReadyError(
-            plural(
-                "Only {count:,} row was scored; at least {least} are needed to compare. Score a "
-                "file or the production rows first.",
-                "Only {count:,} rows were scored; at least {least} are needed to compare. Score a "
-                "file or the production rows first.",
-                few[0].rows,
+            Message(
+                "Too few rows: {rows}. At least {least} are needed to compare. Score more rows, or "
+                "choose a longer window.",
+                rows=few[0].rows,
                 least=MIN_ROWS,
             )
         )
@@ -341,12 +332,20 @@ def seconds(text: str, name: str) -> float:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise InputError(
-            Message("{name}: '{text}' is not a date. Write it as 2026-01-31.", name=name, text=text)
+            Message(
+                "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
+                name=name,
+                text=text,
+            )
         ) from error
     aware: Any = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     stamp = float(aware.timestamp())
     if not 0 <= stamp < _YEAR_9999:
         raise InputError(
-            Message("{name}: '{text}' is outside the years 1970 to 9998.", name=name, text=text)
+            Message(
+                "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
+                name=name,
+                text=text,
+            )
         )
     return stamp

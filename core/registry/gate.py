@@ -162,27 +162,18 @@ def same_rows(
     --------
     >>> str(same_rows(150, 1000, 0).text)
     "Only 150 rows are new to both models; at least 200 are needed. 1,000 rows were left out: one
-    of the two was trained on them. Train the challenger on the champion's split, or prepare a
-    larger test set."
+    of the two was trained on them or cannot score them. Train the challenger on the champion's
+    split, or prepare a larger test set."
     """
     if problem is not None:
         return _rule("same_rows", "hold", None, limits.min_rows, problem)
-    left_out = []
-    if trained_on:
-        left_out.append(
-            plural(
-                "{count:,} row was left out: one of the two was trained on it.",
-                "{count:,} rows were left out: one of the two was trained on them.",
-                trained_on,
-            )
-        )
-    if unanswered:
-        left_out.append(
-            plural(
-                "{count:,} row was left out: it lacks a value that one of the two needs.",
-                "{count:,} rows were left out: they lack a value that one of the two needs.",
-                unanswered,
-            )
+    left_out: Words = ""
+    if trained_on + unanswered:
+        left_out = plural(
+            "{count:,} row was left out: one of the two was trained on it or cannot score it.",
+            "{count:,} rows were left out: one of the two was trained on them or cannot score "
+            "them.",
+            trained_on + unanswered,
         )
     if rows < limits.min_rows:
         text = sentences(
@@ -192,7 +183,7 @@ def same_rows(
                 rows,
                 min_rows=limits.min_rows,
             ),
-            *left_out,
+            left_out,
             Message("Train the challenger on the champion's split, or prepare a larger test set."),
         )
         return _rule("same_rows", "hold", rows, limits.min_rows, text)
@@ -201,7 +192,7 @@ def same_rows(
         "Compared on {count:,} rows that neither model was trained on.",
         rows,
     )
-    return _rule("same_rows", "pass", rows, limits.min_rows, sentences(compared, *left_out))
+    return _rule("same_rows", "pass", rows, limits.min_rows, sentences(compared, left_out))
 
 
 def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> Rule:
@@ -225,8 +216,8 @@ def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> R
     strictly = limits.aim == "better"
     margin = 0.0 if strictly else limits.margin
     figures = Message(
-        "Challenger minus champion is {difference:+.4f} nats (95% interval {low:+.4f} to "
-        "{high:+.4f}).",
+        "Challenger minus champion: {difference:+.4f} nats (95% interval {low:+.4f} "
+        "to {high:+.4f}).",
         difference=float(difference),
         low=float(low),
         high=float(high),
@@ -239,11 +230,7 @@ def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> R
         )
         return _rule("better", "pass", difference, margin, sentences(means, figures))
     if low > margin:
-        means = (
-            Message("The challenger is worse.")
-            if strictly
-            else Message("The challenger is worse by more than {margin:g}.", margin=margin)
-        )
+        means = Message("The challenger is worse.")
         return _rule("better", "refuse", difference, margin, sentences(means, figures))
     means = (
         Message("The challenger is not shown to be better: the interval contains zero.")
@@ -270,17 +257,15 @@ def slices(harm: pd.DataFrame) -> Rule:
     """
     judged = int(harm["low"].notna().sum())
     if not judged:
-        text = Message("No slice has enough rows to compare on.")
+        text = Message("There are not enough rows to compare on.")
         return _rule("slices", "not_applicable", None, 0, text)
     harmed = harm[harm["harmed"].astype(bool)].sort_values(
         "difference", ascending=False, kind="stable"
     )
     count = len(harmed)
     if not count:
-        text = plural(
-            "The challenger is not shown to be worse on the one slice.",
-            "The challenger is not shown to be worse on any of {count:,} slices.",
-            judged,
+        text = Message(
+            "The challenger is shown to be worse on none of {count:,} slices.", count=judged
         )
         return _rule("slices", "pass", 0, 0, text)
     worst = [
@@ -293,16 +278,13 @@ def slices(harm: pd.DataFrame) -> Rule:
         )
         for row in harmed.head(3).to_dict("records")
     ]
-    worse = (
-        Message("The challenger is worse on {slices}.", slices=worst)
-        if count <= 3
-        else Message(
-            "The challenger is worse on {number:,} slices, most of all on {slices}.",
-            number=count,
-            slices=worst,
-        )
+    text = Message(
+        "The challenger is worse on {number:,} of {count:,} slices: {slices}. Inspect these rows "
+        "before promoting it.",
+        number=count,
+        count=judged,
+        slices=worst,
     )
-    text = sentences(worse, Message("Inspect these rows before promoting it."))
     return _rule("slices", "hold", count, 0, text)
 
 
@@ -330,39 +312,24 @@ def calibration(error: float, floor: float, difference: float, interval: Interva
     >>> calibration(0.05, 0.02, 0.001, (-0.01, 0.012)).verdict
     'pass'
     """
-    if error <= floor:
-        text = Message(
-            "The calibration error, {error:.4f}, is within what chance gives a calibrated model "
-            "({floor:.4f}).",
-            error=float(error),
-            floor=float(floor),
-        )
-        return _rule("calibration", "pass", error, floor, text)
-    low, high = interval
-    figures: dict[str, Any] = {
-        "error": float(error),
-        "floor": float(floor),
-        "difference": float(difference),
-        "low": float(low),
-        "high": float(high),
-    }
-    if low <= 0:
-        text = Message(
-            "The calibration error, {error:.4f}, is above what chance gives a calibrated model "
-            "({floor:.4f}), but not clearly above the champion's ({difference:+.4f}, 95% of "
-            "resamples {low:+.4f} to {high:+.4f}).",
-            **figures,
-        )
-        return _rule("calibration", "pass", error, floor, text)
-    text = sentences(
-        Message(
-            "The calibration error, {error:.4f}, is above what chance gives a calibrated model "
-            "({floor:.4f}), and above the champion's ({difference:+.4f}, 95% of resamples "
-            "{low:+.4f} to {high:+.4f}).",
-            **figures,
-        ),
-        Message("Train it with calibration."),
+    above_chance = Message(
+        "The calibration error is {error:.4f}; chance gives a calibrated model up to {floor:.4f}.",
+        error=float(error),
+        floor=float(floor),
     )
+    if error <= floor:
+        return _rule("calibration", "pass", error, floor, above_chance)
+    low, high = interval
+    compared = Message(
+        "Challenger minus champion: {difference:+.4f} (95% of resamples {low:+.4f} "
+        "to {high:+.4f}).",
+        difference=float(difference),
+        low=float(low),
+        high=float(high),
+    )
+    if low <= 0:
+        return _rule("calibration", "pass", error, floor, sentences(above_chance, compared))
+    text = sentences(above_chance, compared, Message("Train it with calibration."))
     return _rule("calibration", "hold", error, floor, text)
 
 
@@ -381,7 +348,7 @@ def latency(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rul
         limits.factor,
         limits.free_ms,
         limits.max_ms,
-        lambda ms: Message("{ms:.3g} ms per row", ms=float(ms)),
+        lambda ms: Message("{value:.3g} ms per row", value=float(ms)),
     )
 
 
@@ -391,7 +358,7 @@ def size(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
     Examples
     --------
     >>> str(size(60e6, 12e3).text)
-    'The challenger takes 60 MB, the champion 0.012 MB: more than 3 times as much.'
+    'The challenger takes 60 MB, the champion 0.012 MB: the limit is 10 MB.'
     """
     return _within(
         "size",
@@ -401,7 +368,7 @@ def size(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
         limits.free_bytes,
         limits.max_bytes,
         lambda count: (
-            Message("{size:.2g} MB", size=count / 1e6)
+            Message("{value:.3g} MB", value=count / 1e6)
             if count < 1e8
             else Message("{size:,.0f} MB", size=count / 1e6)
         ),
@@ -489,15 +456,15 @@ def decide(rules: Sequence[Rule]) -> Decision:
     refused = [rule.text for rule in rules if rule.verdict == "refuse"]
     held = [rule.text for rule in rules if rule.verdict == "hold"]
     if refused:
-        return Decision("refuse", sentences(Message("Refused."), *refused, *held))
+        return Decision("refuse", sentences(*refused, *held))
     if held:
-        return Decision("hold", sentences(Message("Held back."), *held))
+        return Decision("hold", sentences(*held))
     passed = [rule for rule in rules if rule.verdict == "pass"]
     if not passed:
         reasons = dict.fromkeys(rule.text for rule in rules)
-        return Decision("promote", sentences(Message("Promoted."), *reasons))
+        return Decision("promote", sentences(*reasons))
     better_rule = [rule.text for rule in passed if rule.code == "better"]
-    return Decision("promote", sentences(Message("Promoted: no rule objects."), *better_rule))
+    return Decision("promote", sentences(Message("No rule objects."), *better_rule))
 
 
 def as_table(rules: Sequence[Rule]) -> pd.DataFrame:
@@ -539,11 +506,14 @@ def _within(
     limit = max(factor * champion, free)
     if challenger > limit:
         text = Message(
-            "The challenger takes {challenger}, the champion {champion}: more than {factor:g} "
-            "times as much.",
+            "The challenger takes {challenger}, the champion {champion}: the limit is {most}.",
             **sizes,
-            factor=factor,
+            most=words(limit),
         )
         return _rule(code, "hold", challenger, limit, text)
-    text = Message("The challenger takes {challenger}, the champion {champion}.", **sizes)
+    text = Message(
+        "The challenger takes {challenger}, the champion {champion}: the limit is {most}.",
+        **sizes,
+        most=words(limit),
+    )
     return _rule(code, "pass", challenger, limit, text)

@@ -12,7 +12,7 @@ import pandas as pd
 from core.platform import own_columns, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError, StoreError
-from core.platform.messages import Message, Words, plural, sentences
+from core.platform.messages import Message, Words, sentences
 from core.platform.project import ProjectSpec
 from core.platform.run_record import Progress
 from core.platform.runs import ModelVersion
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # rows per timed prediction, and repetitions
 TIMED_ROWS, TIMED_TIMES = 1000, 7
 NO_CHAMPION = Message("There is no champion yet.")
+COMPARING = Message("Comparing the results")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class Evaluation:
     tables: dict[str, pd.DataFrame]
 
 
+def _loading(version: ModelVersion) -> Message:
+    return Message("Loading {model}", model=Message("version {version}", version=version.version))
+
+
 def evaluate(
     settings: Settings,
     spec: ProjectSpec,
@@ -69,11 +74,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate all rules; loading refuses files that are not the registered ones."""
     limits = Limits(aim=options.aim, margin=options.margin)
-    progress.update(0.05, Message("Loading version {version}", version=version.version))
+    progress.update(0.05, _loading(version))
     served = version_files.load(settings, version)
     if champion is None:
         return Evaluation(not_evaluated(NO_CHAMPION), {}, {})
-    progress.update(0.1, Message("Loading version {version}", version=champion.version))
+    progress.update(0.1, _loading(champion))
     try:
         old_served = version_files.load(settings, champion)
         both = [
@@ -120,18 +125,13 @@ def evaluate(
             Message("There are not enough rows to compare on."), first, size, schema
         )
         return Evaluation(rest, measured, {})
-    progress.update(
-        0.2,
-        plural(
-            "Scoring {count:,} row with both", "Scoring {count:,} rows with both", len(frozen.rows)
-        ),
-    )
+    progress.update(0.2, COMPARING)
     thresholds = (
         served.threshold if options.threshold is None else options.threshold,
         old_served.threshold,
     )
     compared = _compare(spec, frozen.rows, both, thresholds, limits, progress)
-    progress.update(0.8, Message("Measuring the latency"))
+    progress.update(0.8, COMPARING)
     new, old = (_milliseconds(loaded, frozen.rows) for loaded in (served, old_served))
     times = {"ms_per_row_challenger": new, "ms_per_row_champion": old}
     latency = gate.latency(new, old, limits)
@@ -158,11 +158,7 @@ def _frozen(
     """Return the challenger's test rows that are new to both models and scorable by both."""
     empty = pd.DataFrame(columns=list(spec.columns))
     if version.is_sample != champion.is_sample:
-        problem = (
-            Message("Only the challenger was trained on the built-in sample.")
-            if version.is_sample
-            else Message("Only the champion was trained on the built-in sample.")
-        )
+        problem = Message("Only one of the two was trained on the built-in sample.")
         return _Rows(empty, problem=problem)
     try:
         rows = _kept(settings, version, "test_rows")
@@ -206,9 +202,9 @@ def _compare(
     new, old = (loaded.predict(rows) for loaded in both)
     table = comparison.paired(labels, new, old, *thresholds)
     losses = table.set_index("metric").loc["log_loss"]
-    progress.update(0.4, Message("Comparing the slices"))
+    progress.update(0.4, COMPARING)
     harm = slices.harm(rows, labels, new, old, spec.slice_columns)
-    progress.update(0.6, Message("Comparing the calibration"))
+    progress.update(0.6, COMPARING)
     calibration, errors = _calibration(labels, new, old)
     better = gate.better(losses["difference"], (losses["low"], losses["high"]), limits)
     return Evaluation(

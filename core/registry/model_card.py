@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from core.data import split_checks
 from core.data.snapshots import SOURCE_LABELS
 from core.platform import model_store
-from core.platform.messages import Message, Words, _, day, in_context, n_, number, p_
+from core.platform.messages import Message, Words, _, day, listed, number
 from core.registry.gate import KINDS
 from core.stats.metrics import TITLES
 
-ABSENT = Message("not recorded")
+ABSENT = Message("Not recorded.")
 # metrics of a card that are in no comparison
 OTHER_TITLES = {
     "base_rate": Message("Base rate"),
@@ -25,7 +26,7 @@ OTHER_TITLES = {
     "brier_reliability": Message("Brier: reliability"),
     "brier_resolution": Message("Brier: resolution"),
     "brier_uncertainty": Message("Brier: uncertainty"),
-    "calibration": Message("Mean predicted probability minus base rate"),
+    "calibration": Message("Predicted minus observed"),
     "calibration_floor": Message("Calibration error by chance alone, 95% quantile"),
     "calibration_floor_mean": Message("Calibration error by chance alone, mean"),
 }
@@ -34,11 +35,6 @@ SPLIT = {
     "test_share": Message("Share of rows in the test set"),
     "test_from": Message("Test set from"),
     "seed": Message("Random seed"),
-}
-SPLITS = {
-    "random": in_context("split", "random"),
-    "time": in_context("split", "by time"),
-    "group": in_context("split", "by group"),
 }
 
 
@@ -153,23 +149,20 @@ def card(facts: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> card({"model": "m", "version": "3", "created": 0.0}).splitlines()[:3]
-    ['# m, version 3', '', 'Registered 1970-01-01 00:00 UTC.']
+    ['# m, version 3', '', '| Fact | Value |']
     """
     known = Facts(**facts)
     parts = [
         _head(known),
-        (_("What it is for"), _use(known)),
+        (_("Purpose"), _use(known)),
         (_("Data"), _data(known)),
         (_("Features"), _features(known)),
-        (_("How good it is"), _figures(known)),
-        (_("Where it is weak"), _slices(known)),
+        (_("Performance"), _figures(known)),
+        (_("Slices"), _slices(known)),
         (_("Threshold"), _threshold(known)),
         (_("Limits"), _limits(known)),
-        (
-            _("Decisions"),
-            _list([_plain(decision) for decision in known.decisions]) or _("None yet."),
-        ),
-        (_("How to call it"), _call(known)),
+        (_("Decisions"), _list([_plain(decision) for decision in known.decisions]) or _("None.")),
+        (_("Call"), _call(known)),
     ]
     return "\n\n".join(
         part if isinstance(part, str) else f"## {part[0]}\n\n{part[1]}" for part in parts
@@ -178,16 +171,8 @@ def card(facts: Mapping[str, Any]) -> str:
 
 def _head(known: Facts) -> str:
     when = day(datetime.fromtimestamp(known.created, UTC))
-    lines = [
-        _("# {model}, version {version}", model=known.model, version=known.version),
-        _(
-            "Registered {when} UTC, now {aliases}.",
-            when=when,
-            aliases=[model_store.ALIAS_LABELS.get(alias, alias) for alias in known.aliases],
-        )
-        if known.aliases
-        else _("Registered {when} UTC.", when=when),
-    ]
+    aliases = [model_store.ALIAS_LABELS.get(alias, alias) for alias in known.aliases]
+    lines = ["# " + _("{name}, version {version}", name=known.model, version=known.version)]
     if known.is_sample:
         lines.append(
             _("**Trained on the built-in sample: its metrics say nothing about real rows.**")
@@ -196,19 +181,13 @@ def _head(known: Facts) -> str:
         _table(
             (_("Fact"), _("Value")),
             [
+                (_("Registered"), f"{when} UTC"),
+                (_("Alias"), listed(aliases) or "–"),
                 (_("Classifier"), _plain(known.candidate) or str(ABSENT)),
-                (_("Run of the metrics"), _code(known.run_id)),
+                (_("Run of the model"), _code(known.run_id)),
                 (_("Run of the training"), _code(known.train_run)),
                 (_("Code"), _code(known.commit)),
-                (_("SHA-256 of its file"), _code(known.sha256)),
-                (
-                    _("Format of its file"),
-                    _(
-                        "skops: it lists the types it contains and, unlike a pickle, runs no "
-                        "code when "
-                        "it is read"
-                    ),
-                ),
+                ("SHA-256 (skops)", _code(known.sha256)),
             ],
         )
     )
@@ -216,86 +195,57 @@ def _head(known: Facts) -> str:
 
 
 def _use(known: Facts) -> str:
-    labels = {"positive": _plain(known.positive), "negative": _plain(known.negative)}
-    question, rows = _plain(known.question), _plain(known.rows_name)
-    if question and rows:
-        predicts = _(
-            "It answers **{question}** with a probability for {rows}: 1 is {positive}, 0 "
-            "is {negative}.",
-            question=question,
-            rows=rows,
-            **labels,
-        )
-    elif question:
-        predicts = _(
-            "It answers **{question}** with a probability: 1 is {positive}, 0 is {negative}.",
-            question=question,
-            **labels,
-        )
-    elif rows:
-        predicts = _(
-            "It predicts a probability for {rows}: 1 is {positive}, 0 is {negative}.",
-            rows=rows,
-            **labels,
-        )
-    else:
-        predicts = _("It predicts a probability: 1 is {positive}, 0 is {negative}.", **labels)
-    return (
-        predicts
-        + " "
-        + _(
-            "It is meant for many rows of that kind, and for people who read the probability with "
-            "the label. It is not meant for other rows, nor as the only reason for a decision "
-            "about a person."
-        )
+    about = _(
+        "It gives a probability: 1 is {positive}, 0 is {negative}. Never let it be the only reason "
+        "for a decision about a person.",
+        positive=_plain(known.positive),
+        negative=_plain(known.negative),
     )
+    question = _plain(known.question)
+    return f"**{question}**\n\n{about}" if question else about
 
 
 def _data(known: Facts) -> str:
     rows = [
         (_("Source"), _plain(str(SOURCE_LABELS.get(known.source, known.source))) or str(ABSENT)),
-        (_("SHA-256 of the raw data"), _code(known.digest)),
+        ("SHA-256", _code(known.digest)),
         (_("Run of the preparation"), _code(known.prepare_run)),
         (_("Rows"), _plain(known.rows_name) or str(ABSENT)),
         (_("Training rows"), _count(known.rows_train)),
         (_("Test rows"), _count(known.rows_test)),
         *(
-            (_plain(SPLIT.get(name, name)), _plain(SPLITS.get(value, value)))
+            (_plain(SPLIT.get(name, name)), _plain(split_checks.SPLITS.get(value, value)))
             for name, value in known.split.items()
         ),
-        (_("Missing values"), _("refused") if known.is_complete else _("imputed")),
+        (_("Missing values are imputed"), _("no") if known.is_complete else _("yes")),
     ]
     text = _table((_("Fact"), _("Value")), rows)
     if known.rows_served is not None:
-        text += "\n\n" + n_(
-            "The served classifier was refitted on the {count:,} labelled row with the same "
-            "settings. The metrics below are of the classifier that was fitted on the training "
-            "rows alone: no row is left to evaluate the served one.",
-            "The served classifier was refitted on all {count:,} labelled rows with the same "
-            "settings. The metrics below are of the classifier that was fitted on the training "
-            "rows alone: no row is left to evaluate the served one.",
-            known.rows_served,
+        text += "\n\n" + _(
+            "The served classifier was refitted on all {count:,} labelled rows; the metrics below "
+            "are of the one fitted on the training rows alone.",
+            count=known.rows_served,
         )
     return text
 
 
 def _features(known: Facts) -> str:
     if not known.features:
-        return _("Not recorded.")
+        return str(ABSENT)
     rows = [
         (
             _code(name),
-            _code(known.formulas[name]) if name in known.formulas else _("as sent"),
-            p_("known", "after") if name in known.late else p_("known", "before"),
+            _code(known.formulas[name]) if name in known.formulas else "–",
+            _("yes") if name in known.late else _("no"),
         )
         for name in known.features
     ]
-    return _table((_("Feature"), _("Computed as"), _("Known before or after the event")), rows)
+    return _table((_("Feature"), _("Computed as"), _("Known only after the event")), rows)
 
 
 def _figures(known: Facts) -> str:
     if not known.metrics:
-        return _("Not recorded.")
+        return str(ABSENT)
     order = {name: place for place, name in enumerate(TITLES)}
     ranked = sorted(known.metrics, key=lambda metric: (order.get(metric[0], len(order)), metric[0]))
     titles: dict[str, Words] = {**TITLES, **OTHER_TITLES}
@@ -312,9 +262,8 @@ def _figures(known: Facts) -> str:
     text = _table((_("Metric on the test set"), _("Value"), _("95% interval")), rows)
     if known.copied_from:
         text += "\n\n" + _(
-            "It is the classifier of version {copied_from} with another threshold. Metrics that "
-            "need a threshold (F1, precision, recall, accuracy) were computed with "
-            "{metrics_threshold}, not with {threshold}.",
+            "It is the classifier of version {copied_from} with another threshold: metrics at a "
+            "threshold are for {metrics_threshold}, not for {threshold}.",
             copied_from=known.copied_from,
             metrics_threshold=_number(known.metrics_threshold),
             threshold=_number(known.threshold),
@@ -324,17 +273,15 @@ def _figures(known: Facts) -> str:
 
 def _slices(known: Facts) -> str:
     if known.slices is None:
-        return _("Errors by slice: not recorded.")
-    return _list([_plain(flagged) for flagged in known.slices]) or _("No slice is flagged.")
+        return str(ABSENT)
+    return _list([_plain(flagged) for flagged in known.slices]) or _("None.")
 
 
 def _threshold(known: Facts) -> str:
     if known.copied_from:
         aim = _("A person chose it when the version was promoted.")
-    elif known.aim:
-        aim = _("How it was chosen, without the test set: {aim}", aim=_plain(known.aim))
     else:
-        aim = _("How it was chosen is not recorded.")
+        aim = _plain(known.aim) or str(ABSENT)
     labelled = _(
         "From a probability of {threshold} on, a row is labelled {positive}.",
         threshold=_number(known.threshold),
@@ -348,7 +295,7 @@ def _limits(known: Facts) -> str:
     if known.rows_name:
         limits.append(
             _(
-                "It was trained on {rows_name} only. On other rows its probabilities are a guess.",
+                "It was trained on {rows_name} only: on other rows its probabilities are a guess.",
                 rows_name=_plain(known.rows_name),
             )
         )
@@ -366,17 +313,13 @@ def _limits(known: Facts) -> str:
                 late=list(known.late),
             )
         )
-    if known.is_complete:
-        limits.append(_("It refuses rows with a missing value."))
-    if known.is_sample:
-        limits.append(_("It was trained on the built-in sample. Train on real rows before use."))
     limits.append(_("It does not know what changed after its training: monitor it."))
     return _list(limits)
 
 
 def _call(known: Facts) -> str:
     if not known.inputs:
-        return _("Its inputs are not recorded.")
+        return str(ABSENT)
     inputs = _table(
         (_("Input"), _("Type")),
         [(_code(name), str(KINDS.get(kind, kind))) for name, kind in known.inputs.items()],
@@ -389,10 +332,9 @@ def _call(known: Facts) -> str:
     answer = '{"predictions": [{"probability": ..., "label": ...}]}'
     parts = [
         inputs,
-        _("Once it is served:"),
         f"```bash\ncurl -s {known.url}/invocations \\\n"
         f"  -H 'Content-Type: application/json' \\\n  -d '{body}'\n```",
-        _("The answer is `{answer}`, an entry per row.", answer=answer),
+        _("An entry per row: `{answer}`", answer=answer),
     ]
     return "\n\n".join(parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -81,10 +81,7 @@ class Options(config.Options):
     def _suits_the_action(self) -> Options:
         if self.action == "override" and len(self.reason or "") < MIN_REASON:
             raise ValueError(
-                Message(
-                    "an override needs a written reason of {min_reason} characters or more",
-                    min_reason=MIN_REASON,
-                )
+                Message("write a reason of {count} characters or more", count=MIN_REASON)
             )
         if self.action == "rollback" and self.threshold is not None:
             raise ValueError(Message("a rollback restores a version with its own threshold"))
@@ -174,19 +171,13 @@ def run(
             version = model_store.require_version(settings, spec.model, options.challenger)
             other = _other(settings, spec, options, version, champion)
             if other is None and _is_same(version, champion):
-                judged = Evaluation(
-                    gate_evaluation.not_evaluated(
-                        Message("The champion is not compared with itself.")
-                    ),
-                    {},
-                    {},
-                )
+                judged = Evaluation(gate_evaluation.not_evaluated(_unchanged(version).text), {}, {})
                 decision = _unchanged(version)
             else:
                 judged = gate_evaluation.evaluate(settings, spec, options, version, other, progress)
                 decision = gate.decide(judged.rules)
         code, text = _final(options, author, decision)
-        progress.update(0.9, Message("Recording the decision"))
+        progress.update(0.9, Message("Writing the results"))
         _record(settings, run_id, options, author, version, other, judged, (code, text))
         moves = code not in ("hold", "refuse", "unchanged") and not options.dry_run
         if moves:
@@ -227,7 +218,7 @@ def _other(
                 return None
             raise InputError(
                 Message(
-                    "Version {version} is the champion already. Choose another challenger.",
+                    "Version {version} is the champion already: there is nothing to decide.",
                     version=version.version,
                 )
             )
@@ -251,7 +242,7 @@ def _unchanged(version: ModelVersion) -> Decision:
     return Decision(
         "unchanged",
         Message(
-            "Version {version} is the champion already, so there is nothing to decide.",
+            "Version {version} is the champion already: there is nothing to decide.",
             version=version.version,
         ),
     )
@@ -269,7 +260,7 @@ def _move(
     """Move the live endpoint, then the aliases; return the reason, with what the endpoint did."""
     instead_of = champion.version if champion else None
     code, text = final
-    waiting = Message("Waiting for another change of the champion to end")
+    waiting = Message("Waiting for another change of the champion")
     with registry.exclusive(settings, lambda: progress.update(0.9, waiting)):
         # before the endpoint switches needlessly
         registry.check_champion(settings, version, instead_of=instead_of)
@@ -292,26 +283,12 @@ def _rollback(
 ) -> tuple[ModelVersion, Decision]:
     version = registry.require_previous(settings, spec.model)
     if champion is not None and champion.version == version.version:
-        raise NotReadyError(
-            Message(
-                "There is nothing to roll back to: version {version} is both the champion and the "
-                "previous champion.",
-                version=version.version,
-            )
-        )
+        raise NotReadyError(registry.NO_PREVIOUS)
     # a version with changed files must not be restored
     version_files.check(settings, version)
     return version, Decision(
         "promote",
-        Message(
-            "Rolled back: version {version} is the champion again instead of version {old}.",
-            version=version.version,
-            old=champion.version,
-        )
-        if champion
-        else Message(
-            "Rolled back: version {version} is the champion again.", version=version.version
-        ),
+        Message("Rolled back: version {version} is the champion again.", version=version.version),
     )
 
 
@@ -326,15 +303,12 @@ def _final(options: Options, author: _Author, decision: Decision) -> tuple[str, 
 def _by_person(action: str, author: _Author, decision: Decision) -> tuple[str, Words]:
     if action == "rollback":
         return "rollback", sentences(decision.text, author.reason)
-    said: dict[str, Any] = {"decided_by": author.name, "reason": author.reason}
+    said = Message("{name}: {value}", name=author.name, value=author.reason)
     if action == "override":
-        return "override", sentences(
-            Message("{decided_by} decides: {reason}", **said),
-            Message("By the rules: {text}", text=decision.text),
-        )
+        return "override", sentences(said, Message("By the rules: {text}", text=decision.text))
     if not author.reason:
         return decision.code, decision.text
-    return decision.code, sentences(decision.text, Message("{decided_by} adds: {reason}", **said))
+    return decision.code, sentences(decision.text, said)
 
 
 def _with_threshold(

@@ -27,17 +27,18 @@ from core.registry import version_files
 LEDGER = ("version", "from", "to", "decided_by", "decision", "reason", "run_id")
 UNKNOWN = "unknown"
 DECISIONS = {
-    "first": in_context("decision", "first"),
-    "promote": in_context("decision", "promote"),
-    "hold": in_context("decision", "hold"),
-    "refuse": in_context("decision", "refuse"),
-    "unchanged": in_context("decision", "unchanged"),
-    "override": in_context("decision", "override"),
-    "rollback": in_context("decision", "rollback"),
-    UNKNOWN: in_context("decision", "unknown"),
+    "first": Message("first"),
+    "promote": Message("promoted"),
+    "hold": Message("held back"),
+    "refuse": in_context("gate", "refused"),
+    "unchanged": Message("unchanged"),
+    "override": Message("promoted against the rules"),
+    "rollback": Message("rollback"),
+    UNKNOWN: Message("unknown"),
 }
 # who decided, where nobody is recorded
-NOBODY = in_context("person", "unknown")
+NOBODY = DECISIONS[UNKNOWN]
+NO_PREVIOUS = Message("There is nothing to roll back to: no other version was the champion before.")
 TURN_SECONDS = 300.0
 # the most runs that MLflow returns for one query
 MOST_MOVES = 50_000
@@ -90,7 +91,7 @@ def register(
                     ),
                 )
                 if champion
-                else ("", Message("There was no champion yet."))
+                else ("", Message("There is no champion yet."))
             )
             move = ChampionMove(
                 champion_of=model,
@@ -174,8 +175,8 @@ def exclusive(settings: Settings, on_wait: Callable[[], None] | None = None) -> 
         patience=TURN_SECONDS,
         busy=(
             Message(
-                "Another change of the champion has been running for {minutes:g} minutes. Check "
-                "the jobs, and try again when it has ended.",
+                "Another change has been running for {minutes:g} minutes. Try again when its "
+                "job has ended.",
                 minutes=TURN_SECONDS / 60,
             )
         ),
@@ -201,20 +202,15 @@ def check_champion(
     aliases = model_store.aliases(settings, version.name)
     old = aliases.get(CHAMPION)
     if old != instead_of:
-        named = [
-            Message("version {version}", version=number) if number else Message("no version")
-            for number in (old, instead_of)
-        ]
         raise InputError(
-            Message(
-                "The champion has changed to {new}; it was {old}. Nothing was moved. Decide again.",
-                new=named[0],
-                old=named[1],
-            )
+            Message("The champion has changed meanwhile. Nothing was moved: decide again.")
         )
     if old == version.version:
         raise InputError(
-            Message("Version {version} is the champion already. Nothing was moved.", version=old)
+            Message(
+                "Version {version} is the champion already: there is nothing to decide.",
+                version=old,
+            )
         )
     return aliases
 
@@ -325,13 +321,7 @@ def require_previous(settings: Settings, model: str) -> ModelVersion:
     """
     previous = model_store.find_version(settings, model, PREVIOUS)
     if previous is None:
-        raise NotReadyError(
-            Message(
-                "There is nothing to roll back to: no other version of {model} was the "
-                "champion before.",
-                model=model,
-            )
-        )
+        raise NotReadyError(NO_PREVIOUS)
     return previous
 
 

@@ -32,12 +32,6 @@ from core.platform.messages import Message
 from core.platform.rows import Rule, rule_of
 from core.platform.runs import ModelVersion, VersionTags
 
-# name of each file, at the start of a sentence
-FILES = {
-    "artifacts/pipeline.skops": Message("The classifier's file"),
-    "served_model.py": Message("The code"),
-    "MLmodel": Message("The configuration"),
-}
 # libraries that every model's code needs
 ALWAYS_NEEDED = ("mlflow", "pandas", "numpy", "skops")
 
@@ -107,7 +101,13 @@ class Loaded:
             with model_files.wrap_refusals():
                 served_model.checked(inputs, self.inputs)
             if empty := features.columns[features.isna().any()].tolist():
-                raise InputError(Message("No value for {columns}.", columns=empty))
+                raise InputError(
+                    Message(
+                        "No value for {columns}, and this model imputes none. Fill in what is "
+                        "missing.",
+                        columns=empty,
+                    )
+                )
         return features
 
     def probabilities(self, features: pd.DataFrame) -> Floats:
@@ -154,7 +154,7 @@ def load(settings: Settings, version: ModelVersion, *, evaluated: bool = False) 
         estimator = loads(content, trusted=list(served_model.TRUSTED_TYPES))
     except UntrustedTypesFoundException as error:
         raise StoreError(
-            Message("{model} cannot be loaded: {error}", model=_called(version), error=str(error))
+            Message("{model!c} cannot be loaded: {error}", model=_called(version), error=str(error))
         ) from error
     config = described.config
     names = [line.partition("==")[0] for line in needed]
@@ -188,14 +188,19 @@ def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
     if run is None or run.parent is None or run.step != "train":
         raise NotReadyError(
             Message(
-                "The run {run} does not belong to a training candidate. Choose another one.",
+                "The run {run} has no model: it is no candidate of a training, or did not "
+                "finish. Choose another one.",
                 run=run_id[:8],
             )
         )
     logged = model_store.logged_by(settings, run)
     if logged is None:
         raise NotReadyError(
-            Message("The run {run} has no model: it did not finish. Train again.", run=run_id[:8])
+            Message(
+                "The run {run} has no model: it is no candidate of a training, or did not "
+                "finish. Choose another one.",
+                run=run_id[:8],
+            )
         )
     own = VersionTags(
         candidate=run.params.get("model", ""),
@@ -317,39 +322,35 @@ def _checked(version: ModelVersion, folder: Path, *, evaluated: bool) -> bytes:
             Message(
                 "A file of {model} is missing ({error}). Roll back to another version, or train "
                 "again.",
-                model=_called(version, is_first=False),
+                model=_called(version),
                 error=str(error),
             )
         ) from error
     for path, content in contents.items():
         if hashlib.sha256(content).hexdigest() != wanted[path]:
-            raise StoreError(_changed(version, FILES[path]))
+            raise StoreError(_changed(version, path))
     return contents["artifacts/pipeline.skops"]
 
 
-def _called(version: ModelVersion, *, is_first: bool = True) -> Message:
-    """Return the display name of a version, capitalized to start a sentence or not."""
+def _called(version: ModelVersion) -> Message:
+    """Return the display name of a version."""
     if version.version:
-        named = {"version": version.version, "name": version.name}
-        if is_first:
-            return Message("Version {version} of {name}", **named)
-        return Message("version {version} of {name}", **named)
-    run = version.run_id[:8]
-    return Message("Candidate {run}", run=run) if is_first else Message("candidate {run}", run=run)
+        return Message("version {version} of {name}", version=version.version, name=version.name)
+    return Message("candidate {run}", run=version.run_id[:8])
 
 
-def _changed(version: ModelVersion, file: Message) -> Message:
+def _changed(version: ModelVersion, path: str) -> Message:
     return Message(
-        "{file} of {model} was changed after its registration, and is neither loaded nor served. "
-        "Roll back to another version, or train again.",
-        file=file,
-        model=_called(version, is_first=False),
+        "'{file}' of {model} was changed after its registration, and is neither loaded nor "
+        "served. Roll back to another version, or train again.",
+        file=path,
+        model=_called(version),
     )
 
 
 def _foreign(version: ModelVersion) -> Message:
     return Message(
-        "{model} is neither loaded nor served: it was not registered by this app, or by an older "
+        "{model!c} is neither loaded nor served: it was not registered by this app, or by an older "
         "version of it that kept no digest of all files. Train again.",
         model=_called(version),
     )

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from core.platform import config
 from core.platform.errors import InputError
-from core.platform.messages import Message, sentences
+from core.platform.messages import Message
 
 Floats = npt.NDArray[np.float64]
 DAY = 86_400.0
@@ -52,12 +52,16 @@ class Injection(config.Options):
     def _fits_together(self) -> Injection:
         if self.kind != "label_flip" and self.column is None:
             raise ValueError(Message("name the column that drifts"))
-        if self.kind == "shift" and not 0 < abs(self.size) <= 20:
-            raise ValueError(Message("a shift is -20 to 20 standard deviations, and not 0"))
-        if self.kind == "scale" and (self.size < 0 or self.size == 1):
-            raise ValueError(Message("a scale is a factor of 0 to 100, and not 1"))
-        if self.kind in ("label_flip", "missing_feature") and not 0 < self.size <= 1:
-            raise ValueError(Message("the share of rows is above 0 and at most 1"))
+        fits = {"shift": 0 < abs(self.size) <= 20, "scale": self.size >= 0 and self.size != 1}.get(
+            self.kind, 0 < self.size <= 1
+        )
+        if not fits:
+            raise ValueError(
+                Message(
+                    "a shift is up to 20 standard deviations, a scale a factor from 0 other than "
+                    "1, a share above 0 and up to 1"
+                )
+            )
         seconds(self.begin)
         return self
 
@@ -68,7 +72,7 @@ class Injection(config.Options):
         Examples
         --------
         >>> str(Injection(kind="shift", column="x", size=2, begin="2005-01-01").text)
-        'x moved by +2 standard deviations from 2005-01-01, suddenly'
+        'x moved by +2 standard deviations from 2005-01-01, over 0 days'
         """
         given: dict[str, Any] = {"column": self.column, "size": self.size}
         change = {
@@ -77,8 +81,6 @@ class Injection(config.Options):
             "label_flip": Message("{size:.0%} of the labels flipped", size=self.size),
             "missing_feature": Message("{size:.0%} of {column} missing", **given),
         }[self.kind]
-        if not self.ramp_days:
-            return Message("{change} from {begin}, suddenly", change=change, begin=self.begin)
         return Message(
             "{change} from {begin}, over {days:g} days",
             change=change,
@@ -171,9 +173,9 @@ def check(
         known = [str(name) for name in rows if name != target]
         raise InputError(
             Message(
-                "The model does not take the column '{column}'. It takes {known}.",
-                column=column,
-                known=known,
+                "The model does not take {unknown}. It takes: {inputs}.",
+                unknown=column,
+                inputs=known,
             )
         )
     if injection.kind == "missing_feature":
@@ -185,14 +187,11 @@ def check(
             if name != target and pd.api.types.is_numeric_dtype(rows[name])
         ]
         problem = Message(
-            "'{column}' is not a number, so it cannot be moved or multiplied.", column=column
+            "'{column}' is not a number, so it cannot be moved or multiplied. Numbers: {columns}.",
+            column=column,
+            columns=numbers or "–",
         )
-        choice = (
-            Message("Choose one of {columns}.", columns=numbers)
-            if numbers
-            else Message("Choose another kind of drift.")
-        )
-        raise InputError(sentences(problem, choice))
+        raise InputError(problem)
     if injection.kind == "shift" and not float(rows[column].iloc[:first].std()) > 0:
         raise InputError(
             Message(

@@ -14,12 +14,19 @@ from core.platform.messages import Message, Words, plural
 from core.platform.own_columns import PROBABILITY
 from core.retraining.policy_evidence import Window, forecasts, listed, sentence, with_labels
 from core.retraining.policy_settings import Policy as Policy
+from core.stats.check import ADD_LABELS, FIND_OUT
 from core.stats.forecast import DAY
 
 Code = Literal["retrain", "wait", "investigate", "person", "none"]
 # Evidence that supports a forecast, and is never a reason alone.
 SUPPORTING = ("psi." + PROBABILITY, "ks." + PROBABILITY)
 NOTHING = Message("Nothing to do.")
+BY_HAND = Message("Choose a strategy, or retrain by hand with a reason.")
+MONITOR = Message("Score rows, bring their labels, and monitor.")
+MORE_WINDOWS = Message("Wait for more windows")
+USED = Message(
+    "An earlier retraining was based on these windows: the same evidence does not count twice."
+)
 RETRAINED = Message(
     "A challenger with the same recipe is trained on the newer labels and goes through the gate."
 )
@@ -91,13 +98,7 @@ def decide(
     """
     strategy = {"reactive": _reactive, "predictive": _predictive}.get(policy.strategy)
     if not policy.is_on:
-        decided = Decision(
-            "none",
-            Message("No policy: a person decides"),
-            (Message("No strategy is chosen."),),
-            (),
-            Message("Choose a strategy, or retrain by hand with a reason."),
-        )
+        decided = Decision("none", Message("No policy: a person decides"), (), (), BY_HAND)
     elif strategy:
         decided = strategy(policy, windows, used=used, now=now)
     else:
@@ -107,23 +108,15 @@ def decide(
         return Decision(
             "person",
             Message("The model does not fit: a person decides"),
-            (
-                Message("In alert in the newest report: {checks}.", checks=listed(bad)),
-                *decided.reasons,
-            ),
+            (Message("In alert: {checks}.", checks=listed(bad)), *decided.reasons),
             (windows[-1].run_id,),
-            Message(
-                "Retrain by hand with a reason, or choose a strategy that reacts to performance."
-            ),
+            BY_HAND,
         )
     if decided.code in ("retrain", "wait") and waiting is not None:
         return Decision(
             "wait",
-            Message("A challenger is waiting"),
-            (
-                Message("{challenger} is waiting for a person.", challenger=waiting),
-                *decided.reasons,
-            ),
+            Message("{challenger} waits for a person", challenger=waiting),
+            decided.reasons,
             decided.evidence,
             Message("Promote it, or retrain by hand with a reason."),
         )
@@ -131,11 +124,7 @@ def decide(
     moved = windows[-1].alerts(performance=False) if windows else []
     if decided.code == "retrain" or not moved or windows[-1].run_id in used:
         return decided
-    reason = Message(
-        "In alert, but not performance: {checks}. That alone is no reason to retrain: the model "
-        "may still be right, or the input wrong.",
-        checks=listed(moved),
-    )
+    reason = Message("In alert, but not performance: {checks}.", checks=listed(moved))
     if any(windows[-1].alerts(performance=True)):
         return Decision(
             decided.code, decided.title, (*decided.reasons, reason), decided.evidence, decided.todo
@@ -145,10 +134,7 @@ def decide(
         Message("Investigate the input, do not retrain"),
         (reason, *decided.reasons),
         tuple(dict.fromkeys((windows[-1].run_id, *decided.evidence))),
-        Message(
-            "Find out why it changed (another way of recording, new or missing kinds of rows), and "
-            "bring labels."
-        ),
+        FIND_OUT,
     )
 
 
@@ -165,21 +151,15 @@ def _unshown(policy: Policy, windows: Sequence[Window], decided: Decision) -> De
         return Decision(
             "wait",
             Message("Wait for labels: no skill shown yet"),
-            (
-                Message("The newest window has too few labels to show a skill over the base rate."),
-                *decided.reasons,
-            ),
+            decided.reasons,
             (newest.run_id,),
-            Message("Bring more labels, then monitor again."),
+            ADD_LABELS,
         )
     if newest.verdict == "no_skill":
         return Decision(
             "investigate",
             Message("Investigate: no skill shown"),
-            (
-                Message("In the newest window the model is not better than the base rate."),
-                *decided.reasons,
-            ),
+            decided.reasons,
             (newest.run_id,),
             Message("Train on better features or other rows; a person decides."),
         )
@@ -189,34 +169,21 @@ def _unshown(policy: Policy, windows: Sequence[Window], decided: Decision) -> De
 def _no_windows(policy: Policy, windows: Sequence[Window], wanted: int) -> Decision:
     """Wait for windows: state how many more."""
     labelled = with_labels(policy, windows)
-    few = len(windows) - len(labelled)
-    reasons = [
-        plural(
-            "This champion has {count:,} window with enough labels; {wanted} are needed.",
-            "This champion has {count:,} windows with enough labels; {wanted} are needed.",
-            len(labelled),
-            wanted=wanted,
-        )
-    ]
-    if few:
-        reasons.append(
-            plural(
-                "{count:,} window has fewer than {min_labels:,} labels and does not count.",
-                "{count:,} windows have fewer than {min_labels:,} labels and do not count.",
-                few,
-                min_labels=policy.min_labels,
-            )
-        )
     return Decision(
         "wait",
-        plural(
-            "Wait for {count:,} more window",
-            "Wait for {count:,} more windows",
-            wanted - len(labelled),
+        MORE_WINDOWS,
+        (
+            Message(
+                "{count:,} of {windows:,} windows have at least {min_labels:,} labels; {wanted} "
+                "are needed.",
+                count=len(labelled),
+                windows=len(windows),
+                min_labels=policy.min_labels,
+                wanted=wanted,
+            ),
         ),
-        tuple(reasons),
         tuple(window.run_id for window in labelled),
-        Message("Score rows, bring their labels, and monitor."),
+        MONITOR,
     )
 
 
@@ -227,59 +194,28 @@ def _reactive(
     fresh = [window for window in labelled if window.run_id not in used][-policy.n :]
     bad = [window for window in fresh if window.alerts(performance=True)]
     if len(bad) >= policy.k:
-        codes = list(
-            dict.fromkeys(code for window in bad for code in window.alerts(performance=True))
-        )
         return Decision(
             "retrain",
             Message("Retrain: performance is in alert"),
-            (
-                Message(
-                    "In alert in {bad} of {windows} windows: {checks}. {k} of the last {n} trigger "
-                    "a retraining.",
-                    bad=len(bad),
-                    windows=len(fresh),
-                    checks=listed(codes),
-                    k=policy.k,
-                    n=policy.n,
-                ),
-            ),
+            (_in_alert(policy, bad, fresh),),
             tuple(window.run_id for window in bad),
             RETRAINED,
         )
     if labelled and not fresh:
         return Decision(
             "wait",
-            Message("Wait for new windows"),
-            (
-                Message(
-                    "All windows were the basis of an earlier retraining; the same evidence does "
-                    "not count twice."
-                ),
-            ),
+            MORE_WINDOWS,
+            (USED,),
             tuple(window.run_id for window in labelled[-policy.n :]),
-            Message("Monitor when new rows are scored and labelled."),
+            MONITOR,
         )
     if bad:
         return Decision(
             "wait",
-            plural(
-                "In alert in {count:,} window; {k} are needed",
-                "In alert in {count:,} windows; {k} are needed",
-                len(bad),
-                k=policy.k,
-            ),
-            (
-                Message(
-                    "In alert: {checks}. {k} of the last {n} windows trigger a retraining: a "
-                    "single one may be chance.",
-                    checks=listed(bad[-1].alerts(performance=True)),
-                    k=policy.k,
-                    n=policy.n,
-                ),
-            ),
+            MORE_WINDOWS,
+            (_in_alert(policy, bad, fresh),),
             tuple(window.run_id for window in bad),
-            Message("Monitor again when new rows are scored and labelled."),
+            MONITOR,
         )
     if len(fresh) < policy.k:
         return _no_windows(policy, windows, policy.k)
@@ -305,13 +241,7 @@ def _predictive(
 ) -> Decision:
     after_the_fact = _reactive(policy, windows, used=used, now=now)
     if after_the_fact.code == "retrain":
-        return Decision(
-            "retrain",
-            Message("Retrain: performance is in alert already"),
-            (Message("No trend is needed any more."), *after_the_fact.reasons),
-            after_the_fact.evidence,
-            after_the_fact.todo,
-        )
+        return after_the_fact
     labelled = with_labels(policy, windows)
     if len(labelled) < policy.min_windows:
         return _no_windows(policy, windows, policy.min_windows)
@@ -330,17 +260,7 @@ def _predictive(
         fresh = sum(window.run_id not in used for window in labelled)
         reasons = tuple(sentence(expected) for expected in near) + _supporting(labelled[-1])
         if used and fresh < policy.n:
-            return Decision(
-                "wait",
-                plural(
-                    "Wait for {count:,} new window",
-                    "Wait for {count:,} new windows",
-                    policy.n - fresh,
-                ),
-                (Message("This trend was the basis of an earlier retraining."), *reasons),
-                evidence,
-                Message("Monitor when new rows are scored and labelled."),
-            )
+            return Decision("wait", MORE_WINDOWS, (USED, *reasons), evidence, MONITOR)
         return Decision(
             "retrain",
             Message("Retrain: a limit will be crossed within the horizon"),
@@ -359,16 +279,24 @@ def _predictive(
     )
 
 
+def _in_alert(policy: Policy, bad: Sequence[Window], fresh: Sequence[Window]) -> Message:
+    codes = dict.fromkeys(code for window in bad for code in window.alerts(performance=True))
+    return Message(
+        "In alert in {bad} of {windows} windows: {checks}. {k} of the last {n} trigger a "
+        "retraining.",
+        bad=len(bad),
+        windows=len(fresh),
+        checks=listed(list(codes)),
+        k=policy.k,
+        n=policy.n,
+    )
+
+
 def _supporting(newest: Window) -> tuple[Message, ...]:
     moved = [code for code in SUPPORTING if newest.verdicts.get(code) in ("warning", "alert")]
     if not moved:
         return ()
-    return (
-        Message(
-            "The predicted probabilities moved too, which supports it: {checks}.",
-            checks=listed(moved),
-        ),
-    )
+    return (Message("The predicted probabilities changed too: {checks}.", checks=listed(moved)),)
 
 
 def _calendar(policy: Policy, *, trained_at: float, now: float) -> Decision:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.platform.messages import Message, Words, plural
-from core.platform.own_columns import shown
+from core.platform.messages import Message, Words
 from core.retraining.policy_settings import Policy
-from core.stats import forecast
+from core.stats import checks, disagreement, estimation, forecast, support
 from core.stats.forecast import Trend
 from core.stats.performance import NAMES
 
@@ -16,22 +15,12 @@ from core.stats.performance import NAMES
 FORECAST = ("log_loss", "skill", "roc_auc", "calibration_error")
 # Joint error rate of all their slopes, shared equally (Bonferroni).
 ERROR_RATE = 0.05
-# Names of checks within a sentence.
-CHECKS = {
-    "log_loss": Message("log loss"),
-    "skill": Message("skill over base rate"),
-    "skill_reference_rate": Message("skill over the reference's base rate"),
-    "roc_auc": Message("ROC AUC"),
-    "brier_score": Message("Brier score"),
-    "calibration": Message("calibration"),
-    "calibration_error": Message("calibration error"),
-    "f1": Message("F1"),
-    "precision": Message("precision"),
-    "recall": Message("recall"),
-    "estimated_log_loss": Message("estimated log loss"),
-    "estimated_roc_auc": Message("estimated ROC AUC"),
-    "domain_auc": Message("domain AUC"),
-    "outside_support": Message("rows outside the support"),
+# Titles of the checks that are not of a column.
+TITLES: dict[str, Message] = {
+    **NAMES,
+    **estimation.TITLES,
+    **support.TITLES,
+    "disagreement": disagreement.TITLE,
 }
 # An estimate without labels does not count as performance.
 ESTIMATED = "estimated_"
@@ -151,37 +140,25 @@ def listed(codes: Sequence[str], most: int = 4) -> list[Words]:
     >>> def words(codes):
     ...     return str(Message("{checks}", checks=listed(codes)))
     >>> words(["log_loss", "psi.x"]), words(list("abcdef"))
-    ('log loss and PSI of x', 'a, b, c, d and 2 more')
+    ('Log loss and PSI: x', 'a, b, c, d and 2 more')
     """
     names = [titled(code) for code in codes]
     if len(names) <= most:
         return names
-    return [*names[:most], plural("{count:,} more", "{count:,} more", len(names) - most)]
+    return [*names[:most], Message("{count} more", count=len(names) - most)]
 
 
 def titled(code: str) -> Words:
-    """Return the name of a check within a sentence.
+    """Return the title of a check by its code.
 
     Examples
     --------
-    >>> str(titled("roc_auc")), str(titled("slice.period=4")), str(titled("calibration"))
-    ('ROC AUC', 'slice period=4', 'calibration')
+    >>> str(titled("roc_auc")), str(titled("slice.period=4")), str(titled("psi.x"))
+    ('ROC AUC', 'period=4', 'PSI: x')
     """
-    kind, _dot, rest = code.partition(".")
-    if not rest:
-        return CHECKS.get(code, code.replace("_", " "))
-    column = shown(rest)
-    of_columns = {
-        "psi": Message("PSI of {column}", column=column),
-        "ks": Message("KS distance of {column}", column=column),
-        "js": Message("JS distance of {column}", column=column),
-        "range": Message("values out of range of {column}", column=column),
-        "chi2": Message("Cramer's V of {column}", column=column),
-        "missing": Message("missing values of {column}", column=column),
-        "unseen": Message("new values of {column}", column=column),
-        "slice": Message("slice {slice}", slice=rest),
-    }
-    return of_columns.get(kind, code)
+    if code.startswith("slice."):
+        return code.removeprefix("slice.")
+    return TITLES.get(code) or checks.column_title(code)
 
 
 def _overlap(window: Window, other: Window) -> bool:
@@ -204,6 +181,6 @@ def sentence(expected: Forecast) -> Message:
     >>> days = [0, forecast.DAY, 2 * forecast.DAY]
     >>> flat = forecast.trend(days, [1, 1, 1], low=None, high=2, now=0)
     >>> str(sentence(Forecast("log_loss", flat)))
-    'Log loss: No trend beyond chance: 0 a day (95% interval 0 to 0).'
+    'Log loss: No trend beyond chance: +0 a day (95% interval +0 to +0).'
     """
-    return Message("{metric}: {trend}", metric=NAMES[expected.code], trend=expected.trend.text)
+    return Message("{name}: {value}", name=NAMES[expected.code], value=expected.trend.text)

@@ -14,36 +14,29 @@ Strategy = Literal["none", "reactive", "predictive", "calendar"]
 STRATEGIES: dict[str, tuple[Message, Message]] = {
     "none": (
         in_context("strategy", "None"),
-        Message(
-            "Nothing is decided automatically. Reports and alerts are still created; a person "
-            "decides."
-        ),
+        Message("Reports and alerts are created; a person decides."),
     ),
     "reactive": (
         Message("Reactive"),
         Message(
-            "Retrain after the model got worse: when a check of performance or calibration "
-            "was in alert in k of the last n windows with enough labels. It needs no "
-            "assumption, but acts only after the harm, once the labels have arrived. "
-            "Several windows guard against a retraining by chance."
+            "Retrain when a check of performance or calibration was in alert in k of the "
+            "last n windows with enough labels. It needs no assumption, but acts only "
+            "after the harm."
         ),
     ),
     "predictive": (
         Message("Predictive"),
         Message(
-            "Retrain before the model gets too bad: a straight line through log loss, "
-            "skill, ROC AUC and calibration error of the windows estimates when the alert "
-            "limit will be crossed. Retrain when the whole confidence interval for that "
-            "day is within the horizon and the slope is more than chance. It can act "
-            "before the harm, but only on gradual decay: a sudden change has no trend. So "
-            "alerts in k of n windows count here too."
+            "Retrain when the trend of log loss, skill, ROC AUC or calibration error "
+            "will surely cross its alert limit within the horizon. It can act before the "
+            "harm, but only on gradual decay; alerts in k of n windows count too."
         ),
     ),
     "calendar": (
         Message("Calendar"),
         Message(
-            "Retrain when a fixed time has passed since the last training, needed or not. Simple "
-            "and predictable, but blind to what happens. A schedule on Monitor starts it."
+            "Retrain when a fixed time has passed since the last training, needed or "
+            "not. A schedule on Monitor starts it."
         ),
     ),
 }

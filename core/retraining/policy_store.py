@@ -36,13 +36,9 @@ def load(settings: Settings) -> Policy:
     try:
         return Policy(**(kept or {}))
     except (ValidationError, TypeError) as error:
-        reason = (
-            sentence(error)
-            if isinstance(error, ValidationError)
-            else Message("It is not a mapping.")
-        )
+        reason = sentence(error) if isinstance(error, ValidationError) else ""
         raise StoreError(
-            sentences(Message("The saved policy is not usable."), reason, Message("Save it again."))
+            sentences(Message("The saved policy cannot be used. Save it again."), reason)
         ) from error
 
 

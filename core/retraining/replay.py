@@ -101,7 +101,7 @@ class Options(config.Options):
     @classmethod
     def _is_known(cls, value: str) -> str:
         if value not in kinds.KINDS:
-            raise ValueError(Message("no candidate has this name"))
+            raise ValueError(Message("there is no candidate {unknown}", unknown=value))
         return value
 
     @model_validator(mode="after")
@@ -273,7 +273,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         with replay_store.opened(settings, run_id) as store:
             course = _ReplayRun(spec, store, stream, recipe, spans)
             windows, decisions = _go(settings, run_id, course, lanes_of, options, progress)
-            progress.update(0.95, Message("Comparing the policies"))
+            progress.update(0.95, Message("Comparing the results"))
             record, answer, summary = _record(
                 course, options, lanes_of, windows, decisions, changed
             )

@@ -44,9 +44,7 @@ def log_loss(
     260
     """
     policies = windows["policy"].unique().tolist()
-    return _over_time(
-        windows, policies, "log_loss", _("Log loss of the window"), drift_begin, title
-    )
+    return _over_time(windows, policies, "log_loss", _("Log loss"), drift_begin, title)
 
 
 def gain(
@@ -105,12 +103,12 @@ def _over_time(
     tooltip: list[Any] = [
         alt.Tooltip("policy:N", title=_("Policy")),
         alt.Tooltip("window:N", title=_("Window")),
-        alt.Tooltip("time:T", title=_("Ends"), format="%Y-%m-%d"),
+        alt.Tooltip("time:T", title=_("To"), format="%Y-%m-%d"),
         alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         alt.Tooltip(f"{column}:Q", title=name, format=".4f"),
     ]
     layers = (
-        [] if column == "log_loss" else [style.rule("y", 0.0, _("no difference"), in_legend=False)]
+        [] if column == "log_loss" else [style.rule("y", 0.0, _("No difference"), in_legend=False)]
     )
     for place, policy in enumerate(titles.values()):
         base = alt.Chart(table[table["policy"] == policy]).encode(
@@ -140,7 +138,7 @@ def _over_time(
             color=colour,
             shape=shapes,
             size=alt.Size("size:Q", scale=None),
-            tooltip=[*tooltip, alt.Tooltip("what:N", title=_("Event"))],
+            tooltip=[*tooltip, alt.Tooltip("what:N", title=_("Meaning"))],
         )
     )
     if drift_begin is not None:
@@ -159,4 +157,4 @@ def _over_time(
                 ),
             )
         )
-    return style.finish(layers, title, name, height=260)
+    return style.finish(layers, title, height=260)

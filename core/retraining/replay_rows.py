@@ -62,9 +62,7 @@ def rows_and_windows(
             by = "year"
         elif column not in rows:
             raise InputError(
-                Message(
-                    "The project has no column '{column}' to cut the windows by.", column=column
-                )
+                Message("The project does not have these columns: {columns}.", columns=[column])
             )
     names = rows[column] if by == "column" else pd.Series(dtype=object)
     how = {"by": by, "rows": options.window_rows}

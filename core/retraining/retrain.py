@@ -20,8 +20,9 @@ from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Progress, Record
 from core.platform.runs import ModelVersion, RunInfo
 from core.registry import promote
+from core.registry.registry import DECISIONS
 from core.retraining import policy, policy_evidence, policy_store
-from core.retraining.policy import Decision, Policy
+from core.retraining.policy import RETRAINED, Decision, Policy
 from core.retraining.policy_evidence import Window
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
@@ -65,7 +66,7 @@ class Options(config.Options):
     def _is_a_reason(cls, value: str | None) -> str | None:
         if value is not None and len(value.strip()) < MIN_REASON:
             raise ValueError(
-                Message("write a reason of {min_reason} characters or more", min_reason=MIN_REASON)
+                Message("write a reason of {count} characters or more", count=MIN_REASON)
             )
         return value.strip() if value is not None else None
 
@@ -132,7 +133,7 @@ class _Part(Progress):
     def update(self, fraction: float, text: Words) -> None:
         share = min(max(fraction, 0.0), 1.0)
         done = self._begin + (self._end - self._begin) * share
-        self._outer.update(done, Message("{step}: {progress}", step=self._name, progress=text))
+        self._outer.update(done, Message("{name}: {value}", name=self._name, value=text))
 
 
 def state(settings: Settings, spec: ProjectSpec) -> State:
@@ -253,14 +254,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.load(settings.project)
 
     def waits() -> None:
-        progress.update(0.0, Message("Waiting for another retraining to end"))
+        progress.update(0.0, Message("Waiting for another change of the champion"))
 
     with (
         policy_store.turn(settings, waits),
         tracking.step_run(settings, "retrain", options, progress) as run_id,
     ):
         began = time.perf_counter()
-        progress.update(0.02, Message("Reading the reports"))
+        progress.update(0.02, Message("Reading the rows"))
         by = policy_store.load(settings) if options.policy is None else options.policy
         standing = state(settings, spec)
         decision = _decided(options, decide(settings, by, standing))
@@ -334,14 +335,14 @@ def _retrain(
     tables = {} if table.empty else {"by_kind": table}
     tracking.log(settings, run_id, Record(metrics=metrics, tables=tables, is_sample=is_sample))
     _cost(settings, run_id, began)
-    new = {"version": trained.version}
-    title = {
-        "promote": Message("Version {version} was trained and is the champion now", **new)
-        if is_promoted
-        else Message("Version {version} was trained and waits for a person to promote it", **new),
-        "hold": Message("Version {version} was trained and is held back by the gate", **new),
-        "refuse": Message("Version {version} was trained and is refused by the gate", **new),
-    }[judged.decision]
+    decided = (
+        Message("waits for a person")
+        if judged.decision == "promote" and not is_promoted
+        else DECISIONS[judged.decision]
+    )
+    title = Message(
+        "Version {version} was trained: {decision}", version=trained.version, decision=decided
+    )
     return Result(run_id, "retrain", title, trained.version, judged.decision, is_promoted)
 
 
@@ -349,13 +350,13 @@ def _decided(options: Options, decision: Decision) -> Decision:
     """Return the policy's decision, or a person's instead."""
     if options.reason is None:
         return decision
-    policy_says = Message("By the policy: {title}.", title=decision.title)
+    policy_says = Message("By the rules: {text}", text=decision.title)
     return Decision(
         "retrain",
         Message("Requested by {decided_by}", decided_by=options.decided_by),
         (options.reason, policy_says, *decision.reasons),
         decision.evidence,
-        Message("The challenger goes through the gate."),
+        RETRAINED,
     )
 
 
@@ -443,15 +444,9 @@ def _recipe(
     """Return the options of the champion's own preparation and training, with newer rows."""
     trained = tracking.run(settings, champion.trained_by)
     if trained is None or trained.step != "train":
-        raise NotReadyError(
-            Message(
-                "Version {version} was not trained here, so its training cannot be repeated. "
-                "Train a challenger on the Train page.",
-                version=champion.version,
-            )
-        )
-    sets = _options(settings, prepare.Options, trained.params.get("prepared_by", ""))
-    recipe = _options(settings, train.Options, trained.run_id)
+        raise NotReadyError(_unrepeatable(champion))
+    sets = _options(settings, champion, prepare.Options, trained.params.get("prepared_by", ""))
+    recipe = _options(settings, champion, train.Options, trained.run_id)
     candidate = champion.about.candidate
     changed: dict[str, Any] = {"preset": None, "learning_seconds": 0, "budget_seconds": None}
     if options.recipe == "champion" and candidate in recipe["candidates"]:
@@ -472,25 +467,30 @@ def _recipe(
     except ValidationError as error:
         raise NotReadyError(
             Message(
-                "Version {version} was trained with options that this app does not accept: "
-                "{error} Train a challenger on the Train page.",
+                "The training of version {version} cannot be repeated with this app: {error} "
+                "Train a challenger on the Train page.",
                 version=champion.version,
                 error=config.sentence(error),
             )
         ) from error
 
 
-def _options(settings: Settings, kind: type[config.Options], run_id: str) -> dict[str, Any]:
+def _unrepeatable(champion: ModelVersion) -> Message:
+    return Message(
+        "The training of version {version} cannot be repeated: it was not done here, or its "
+        "options are not recorded. Train a challenger on the Train page.",
+        version=champion.version,
+    )
+
+
+def _options(
+    settings: Settings, champion: ModelVersion, kind: type[config.Options], run_id: str
+) -> dict[str, Any]:
     """Return the resolved options of a run, as far as the step still has them."""
     try:
         path = tracking.artifact(settings, run_id, "settings.json")
     except CourtsideError as error:
-        raise NotReadyError(
-            Message(
-                "The run that trained the champion does not record its options, so it cannot be "
-                "repeated. Train a challenger on the Train page."
-            )
-        ) from error
+        raise NotReadyError(_unrepeatable(champion)) from error
     stored = json.loads(path.read_text(encoding="utf-8"))["options"]
     return {name: value for name, value in stored.items() if name in kind.model_fields}
 

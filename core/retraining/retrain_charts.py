@@ -98,14 +98,14 @@ def trend(
     )
     layers += [
         alt.Chart(
-            pd.DataFrame({"value": [limit], "text": [_("alert limit {limit:.4g}", limit=limit)]})
+            pd.DataFrame({"value": [limit], "text": [style.labelled(_("Alert"), limit, ".4g")]})
         )
         .mark_rule(color=style.PALETTE["alert"], strokeWidth=2)
         .encode(y=y, tooltip=alt.Tooltip("text:N"))
         for limit in (low, high)
         if limit is not None
     ]
-    return style.finish(layers, title, _("{name} of each window", name=name))
+    return style.finish(layers, title)
 
 
 def _moments(table: pd.DataFrame) -> pd.DataFrame:

@@ -416,9 +416,7 @@ def train(
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(
-            Message(
-                "'{kind}' cannot be fitted on these rows: {reason}", kind=recipe.kind, reason=reason
-            )
+            Message("'{name}' cannot be fitted: {reason}", name=recipe.kind, reason=reason)
         ) from error
     reference = (
         stream.features[known]

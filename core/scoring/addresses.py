@@ -67,7 +67,9 @@ def resolve(address: str) -> tuple[Any, str]:
     if "::" in address or "\0" in address:
         raise InputError(
             Message(
-                "'{address}' is not a path or address of a file or folder.", address=address[:80]
+                "'{path}' is not an absolute path. Begin with {separator}.",
+                path=address[:80],
+                separator=os.sep,
             )
         )
     if "://" not in address or address.startswith("file://"):
@@ -93,9 +95,8 @@ def resolve(address: str) -> tuple[Any, str]:
     if holds_credentials(address):
         raise InputError(
             Message(
-                "The address of '{protocol}' contains a password or key. Leave it out: "
-                "credentials are taken from the environment, as its package documents it.",
-                protocol=protocol,
+                "Leave the password or key out of the address: credentials belong to the "
+                "environment."
             )
         )
     try:
@@ -112,9 +113,7 @@ def resolve(address: str) -> tuple[Any, str]:
         ) from error
     except Exception as error:
         raise InputError(
-            Message(
-                "'{address}' cannot be opened: {reason}", address=address, reason=_reason(error)
-            )
+            Message("'{path}' cannot be read: {reason}", path=address, reason=_reason(error))
         ) from error
     return fs, str(path_in)
 
@@ -143,15 +142,11 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
             and not any(name.startswith((".", "_")) for name in names)
         ]
         if not files:
-            raise InputError(
-                Message("The folder '{path}' has no .parquet or .csv file.", path=shown)
-            )
+            raise InputError(Message("'{path}' is, or has, no .parquet or .csv file.", path=shown))
     else:
         files = [path]
         if not path.lower().endswith((".parquet", ".csv")):
-            raise InputError(
-                Message("'{path}' is not a parquet or CSV file, by its name.", path=shown)
-            )
+            raise InputError(Message("'{path}' is, or has, no .parquet or .csv file.", path=shown))
     for file in files if is_local(fs) else ():
         bounds.size_of(file)
     return files

@@ -93,7 +93,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "label", options, progress) as run_id:
-        progress.update(0.05, Message("Reading the file"))
+        progress.update(0.05, Message("Reading the rows"))
         path, name = storage.uploaded(settings, options.upload), options.upload.name
         frame, dialect = read_file(path, name, spec, options.given)
         is_sample = _is_sample(settings, spec, options)
@@ -231,7 +231,7 @@ def read_file(
                 lambda label: words.get(label_word(label), label), na_action="ignore"
             )
     if frame.empty:
-        raise InputError(Message("'{name}' has no rows.", name=name))
+        raise InputError(Message("'{path}' has no rows.", path=name))
     labels_frame = frame[
         [column for column in (PREDICTION_ID, spec.id, LABEL, LABELLED_AT) if column in frame]
     ]

@@ -248,14 +248,14 @@ def wrap_write_errors(shown: str) -> Iterator[None]:
             raise StoreError(
                 Message(
                     "The result cannot be written to '{path}': no space is left on the disk. "
-                    "Finished parts are kept. Make room, then continue this scoring.",
+                    "Make room, then continue this scoring.",
                     path=shown,
                 )
             ) from error
         raise StoreError(
             Message(
-                "The result cannot be written to '{path}': {reason}. Finished parts are kept. "
-                "Repair that, then continue this scoring.",
+                "The result cannot be written to '{path}': {reason}. Repair that, then "
+                "continue this scoring.",
                 path=shown,
                 reason=" ".join(str(error).split())[:200].rstrip("."),
             )

@@ -187,9 +187,8 @@ def _of_path(spec: ProjectSpec, options: Options, columns: Mapping[str, Column])
     if missing := [name for name in columns if name not in names]:
         raise InputError(
             Message(
-                "'{address}' has no column {columns}, which the model needs. Choose the column to "
-                "use.",
-                address=source.address,
+                "'{name}' has no column {columns}. Choose another one.",
+                name=source.address,
                 columns=missing,
             )
         )

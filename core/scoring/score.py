@@ -119,11 +119,11 @@ class Options(csv_dialect.Options):
         if self.resume is not None:
             return self
         if self.source == "upload" and self.upload is None:
-            raise ValueError(Message("no file was uploaded"))
+            raise ValueError(Message("give a file, values or a path to score"))
         if self.source == "row" and self.row is None:
-            raise ValueError(Message("no values were given"))
+            raise ValueError(Message("give a file, values or a path to score"))
         if self.source == "path" and self.path is None:
-            raise ValueError(Message("no path was given"))
+            raise ValueError(Message("give a file, values or a path to score"))
         if self.source != "path" and self.destination is not None:
             raise ValueError(Message("only the result of a path has a destination"))
         if self.way == "dask" and self.source != "path":
@@ -133,9 +133,7 @@ class Options(csv_dialect.Options):
                 Message("what a Dask cluster scores is kept as a file, not row by row")
             )
         if self.way == "endpoint" and self.keep == "file":
-            raise ValueError(
-                Message("what an endpoint answers is logged row by row: score in process")
-            )
+            raise ValueError(Message("only a scoring in process can be kept as a file"))
         return self
 
 
@@ -247,13 +245,13 @@ class _Scoring:
             if not total.rows:
                 row_source.refuse_nothing_left(rows, total)
             rate = (rows.count - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
-            progress.update(0.8, Message("Comparing with the labels"))
+            progress.update(0.8, Message("Comparing the results"))
             figures = self._figures(place, total)
             frame = place.frame() if total.rows <= KEPT_ROWS else None
             kept = place.address
             if frame is not None and not options.destination:
                 kept = str(storage.folder(self.settings, storage.MODEL_OUTPUT) / f"{name}.parquet")
-            progress.update(0.9, Message("Keeping the predictions"))
+            progress.update(0.9, Message("Comparing the results"))
             # the log first: if it fails, the parts are there to resume from
             self._log(place, total, None if keeps_rows else kept)
             self._keep(place, name, frame, kept)
@@ -334,10 +332,9 @@ class _Scoring:
         changed = [name for name in manifest if before.get(name) != manifest[name]]
         if changed:
             raise InputError(
-                Message("The source has changed since this scoring was interrupted. Score again.")
-                if "source" in changed
-                else Message(
-                    "The model has changed since this scoring was interrupted. Score again."
+                Message(
+                    "The source or the model has changed since this scoring was interrupted. Score "
+                    "again."
                 )
             )
         finished = {number: Done(**note) for number, note in work.place.notes().items()}
@@ -394,22 +391,13 @@ class _Scoring:
 
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
-        about: dict[str, Any] = {"done": self.rows_done, "rows": total, "rate": rate}
-        text = Message("{done:,} of {rows:,} rows scored", **about)
+        text = Message("{done:,} of {rows:,} rows scored", done=self.rows_done, rows=total)
         if rate > 0:
-            seconds = (total - self.rows_done) / rate
-            text = (
-                Message(
-                    "{done:,} of {rows:,} rows scored, {rate:,.0f} rows/s, {seconds:.0f} s left",
-                    seconds=seconds,
-                    **about,
-                )
-                if seconds < 90
-                else Message(
-                    "{done:,} of {rows:,} rows scored, {rate:,.0f} rows/s, {minutes:.0f} min left",
-                    minutes=seconds / 60,
-                    **about,
-                )
+            left = (total - self.rows_done) / rate
+            text = Message(
+                "{first}, {second}",
+                first=text,
+                second=Message("about {left:.0f} s left", left=left),
             )
         self.progress.update(0.1 + 0.7 * self.rows_done / total, text)
 
@@ -572,13 +560,6 @@ def _server(settings: Settings, options: Options) -> server.Server | None:
     if not ready:
         if options.way != "endpoint" and options.port is None:
             return None
-        if options.port is not None:
-            raise NotReadyError(
-                Message(
-                    "No model is served on port {port}. Start one on the Serve page first.",
-                    port=options.port,
-                )
-            )
         raise NotReadyError(Message("No model is served. Start one on the Serve page first."))
     # public endpoints first
     return max(ready, key=lambda serving: (serving.is_live, serving.started))
@@ -593,26 +574,23 @@ def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
         else None
     )
     if interrupted is None or recorded is None or recorded.staging is None:
-        raise InputError(
-            Message(
-                "The run {run} is not a scoring that can continue. Score again.", run=run_id[:8]
-            )
-        )
+        raise InputError(_lost(run_id))
     if interrupted.status == "FINISHED":
-        raise InputError(
-            Message("The scoring {run} is finished. There is nothing left to do.", run=run_id[:8])
-        )
+        raise InputError(_lost(run_id))
     scoring, place = recorded.scoring, Place(*recorded.staging)
     given = tracking.artifact(settings, scoring, "settings.json").read_text(encoding="utf-8")
     options = Options(**json.loads(given)["options"])
     if options.source != "path" or place.manifest() is None:
-        raise InputError(
-            Message(
-                "Nothing is left of the scoring {run} to continue from. Score again.",
-                run=run_id[:8],
-            )
-        )
+        raise InputError(_lost(run_id))
     return options, scoring, place
+
+
+def _lost(run_id: str) -> Message:
+    return Message(
+        "The scoring {run} cannot be continued: it is finished, or nothing is left of it. Score "
+        "again.",
+        run=run_id[:8],
+    )
 
 
 @contextmanager

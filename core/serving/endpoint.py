@@ -194,7 +194,7 @@ def stop(settings: Settings) -> Server:
     """
     front = live(settings)
     if front is None:
-        raise NotReadyError(Message("There is no live endpoint. It may be stopped already."))
+        raise NotReadyError(Message("There is no live endpoint. Serve the champion first."))
     return server_process.stop(settings, front.port)
 
 
@@ -373,9 +373,7 @@ def _drain(change: _Change, front: Server, old: Server) -> None:
 def _shadowed(settings: Settings) -> Server:
     front = live(settings)
     if front is None:
-        raise NotReadyError(
-            Message("There is no live endpoint to copy requests from. Serve the champion first.")
-        )
+        raise NotReadyError(Message("There is no live endpoint. Serve the champion first."))
     return front
 
 
@@ -383,8 +381,8 @@ def _check_shadow(front: Server, version: tuple[str, str, str]) -> None:
     if _version_of(front) == version:
         raise InputError(
             Message(
-                "The live endpoint serves version {version} itself: copying its requests to the "
-                "same version shows nothing.",
+                "The live endpoint serves version {version} itself: a copy of its requests "
+                "would show nothing.",
                 version=front.version,
             )
         )

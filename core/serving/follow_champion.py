@@ -35,8 +35,8 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
             progress.update(
                 0.92,
                 Message(
-                    "Waiting for version {version} on the live endpoint ({seconds:.0f} s)",
-                    version=version.version,
+                    "Waiting for {name} to answer ({seconds:.0f} s)",
+                    name=Message("version {version}", version=version.version),
                     seconds=seconds,
                 ),
             )
@@ -48,11 +48,7 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
     except CourtsideError as error:
         raise type(error)(sentences(Message("Nothing was moved."), error.message)) from error
     try:
-        yield Message(
-            "The live endpoint on port {port} serves version {version}.",
-            port=before.port,
-            version=version.version,
-        )
+        yield Message("The live endpoint serves version {version}.", version=version.version)
     except BaseException as error:
         try:
             if old is None:
@@ -61,17 +57,15 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
                 )
             if old.version != version.version:
                 follow(old)
-            back = Message(
-                "The live endpoint serves version {version}, as before.", version=old.version
-            )
+            back = Message("The live endpoint serves version {version}.", version=old.version)
         except CourtsideError as again:
             back = sentences(
                 Message(
-                    "The live endpoint still serves version {version}, which is not the champion:",
+                    "The live endpoint serves version {version}, which is not the champion. Let it "
+                    "follow the champion on the Serve page.",
                     version=version.version,
                 ),
                 again.message,
-                Message("Let it follow the champion on the Serve page."),
             )
         if isinstance(error, CourtsideError):
             raise type(error)(sentences(error.message, back)) from error

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from core.platform import bounds, privacy, same_site, set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError, without_secrets
-from core.platform.messages import Message, sentences
+from core.platform.messages import Message
 from core.platform.rows import Fault
 from core.serving import api_keys, contract, gateway_answers, request_bounds
 from core.serving import server as servers
@@ -82,16 +82,15 @@ OF_BODY = ("content-type", "content-length", "content-encoding")
 # Headers that aiohttp would add to a request without them.
 NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 BROKEN = Message(
-    "The model broke off the connection before it had answered. Send the request "
-    "again; if that does not help, start the model again."
+    "The model broke off the connection. Send the request again, or start the model again."
 )
-CUT_OFF = Message("The connection was lost before the request was complete. Send it again.")
+CUT_OFF = Message("The request was not complete. Send it again.")
+_AS_JSON = Message("Labels are sent by POST, as JSON: `Content-Type: {json}`.", json=JSON)
 UNREAD = Message(
-    "The request cannot be read: neither the endpoint nor the model found rows in "
-    "it. Send rows as JSON, CSV or parquet, in one of the forms that the Serve "
-    "page shows."
+    "No rows can be read in the request. Send JSON, CSV or parquet in one of the "
+    "forms that the Serve page shows."
 )
-REPLACED = Message("This gateway was replaced by another one. Send the request again.")
+REPLACED = CUT_OFF
 
 
 class Gateway:
@@ -188,8 +187,8 @@ class Gateway:
             set_aside.put, self.settings, "endpoint", name, "unexpected", error=error
         )
         failed = Message(
-            "The endpoint failed on this request. See its log for the request id {request}. Send "
-            "the request again; if it fails again, change it.",
+            "The endpoint failed. Send the request again; its log names the cause by the "
+            "request id {request}.",
             request=name,
         )
         return gateway_answers.error(500, failed, {REQUEST_ID: name})
@@ -273,16 +272,13 @@ class Gateway:
                 return None
         except StoreError as error:
             return gateway_answers.error(503, error.message)
-        what = (
-            Message("This API key is not accepted.")
-            if key
-            else Message("This endpoint needs an API key.")
+        refused = gateway_answers.error(
+            401,
+            Message(
+                "A valid API key is needed. Send one created on the Serve page, as `Authorization: "
+                "Bearer <key>` or `X-Api-Key: <key>`."
+            ),
         )
-        todo = Message(
-            "Send one created on the Serve page, as `Authorization: Bearer <key>` or "
-            "`X-Api-Key: <key>`."
-        )
-        refused = gateway_answers.error(401, sentences(what, todo))
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused
 
@@ -466,8 +462,7 @@ class Gateway:
                 return gateway_answers.error(
                     503,
                     Message(
-                        "No model answers now: its server is starting or has ended. Try again in a "
-                        "minute, or start the model again."
+                        "No model answers now. Try again in a minute, or start the model again."
                     ),
                     added,
                 )
@@ -549,17 +544,12 @@ class Gateway:
         from aiohttp import web
 
         if request.method != "POST":
-            refusal = gateway_answers.error(405, Message("Labels are sent by POST."))
+            refusal = gateway_answers.error(405, _AS_JSON)
             refusal.headers["Allow"] = "POST"
             return refusal
         if request.content_type != JSON:
             # a page of another site may send any other content type without a preflight request
-            return gateway_answers.error(
-                415,
-                Message(
-                    "Labels are sent as JSON. Add the header `Content-Type: {json}`.", json=JSON
-                ),
-            )
+            return gateway_answers.error(415, _AS_JSON)
         from core.serving import gateway_labels
 
         server = self.server()

@@ -240,9 +240,7 @@ def start_gateway(
             continue
         raise InputError(
             Message(
-                "Port {port} of the endpoint is in use by another program. Stop that program; "
-                "or stop the endpoint and start it on another port.",
-                port=front.port,
+                "Port {port} is in use. Stop what uses it, or choose another port.", port=front.port
             )
         )
     log = server_process.gateway_log(settings, front.port)
@@ -273,11 +271,11 @@ def start_gateway(
         process.stop(started)
         raise
     process.stop(started)
-    last_line = process.log_tail(log, 1).rstrip(".") or Message("it did not answer")
+    last_line = process.log_tail(log, 1).rstrip(".") or "–"
     raise ServerError(
         Message(
-            "The endpoint could not be started on port {port}: {reason}. Its log is {log}. "
-            "Start it again.",
+            "{server} did not start on port {port}: {reason}. Its log is {log}.",
+            server=front.name,
             port=front.port,
             reason=last_line,
             log=log.name,
@@ -357,11 +355,7 @@ class _Keeper:
             self.watched = Watched(self.settings, behind, "/ping")
         if self.watched.is_gone(behind):
             self.watched = None
-            server.change(
-                self.settings,
-                front,
-                problem=Message("The model's server did not answer and was ended."),
-            )
+            server.change(self.settings, front, problem=Message("The model's server has ended."))
 
 
 def _give_up(settings: Settings, front: Server, reason: Words) -> None:
@@ -370,9 +364,12 @@ def _give_up(settings: Settings, front: Server, reason: Words) -> None:
         front,
         state="died",
         problem=sentences(
-            Message("It ended {tries} times in a row and is not started again.", tries=TRIES),
             reason,
-            Message("See its log, then restart it or serve another version."),
+            Message(
+                "It ended {tries} times in a row and is not started again. See its log, then "
+                "restart it or serve another version.",
+                tries=TRIES,
+            ),
         ),
     )
     for other in server.servers(settings):
@@ -445,23 +442,25 @@ def check(described: Server) -> None:
         except OSError as error:
             raise StoreError(
                 Message(
-                    "A file of version {version} of {model} is gone ({error}). Roll back to "
-                    "another version, or train again.",
-                    version=described.version,
-                    model=described.model,
+                    "A file of {model} is missing ({error}). Roll back to another version, or "
+                    "train again.",
+                    model=_called(described),
                     error=error,
                 )
             ) from error
         if hashlib.sha256(content).hexdigest() != digest:
             raise StoreError(
                 Message(
-                    "{file} of version {version} of {model} was changed since the registration "
-                    "and is not served. Roll back to another version, or train again.",
+                    "'{file}' of {model} was changed after its registration, and is neither loaded "
+                    "nor served. Roll back to another version, or train again.",
                     file=Path(name).name,
-                    version=described.version,
-                    model=described.model,
+                    model=_called(described),
                 )
             )
+
+
+def _called(described: Server) -> Message:
+    return Message("version {version} of {name}", version=described.version, name=described.model)
 
 
 def main() -> int:

@@ -148,7 +148,11 @@ class Server:
         """Display name, e.g. `kobe-shots version 3 (champion)`."""
         about = {"model": self.model, "version": self.version}
         if self.alias:
-            return Message("{model} version {version} ({alias})", **about, alias=self.alias)
+            return Message(
+                "{first}, {second}",
+                first=Message("{model} version {version}", **about),
+                second=self.alias,
+            )
         return Message("{model} version {version}", **about)
 
     @property
@@ -259,11 +263,7 @@ def change(settings: Settings, server: Server, **values: Any) -> Server:
         other = standing is not None and not server.backend and standing.process != server.process
         if standing is None or standing.state == "stopped" or other:
             raise NotReadyError(
-                Message(
-                    "{name} on port {port} was stopped meanwhile.",
-                    name=server.name,
-                    port=server.port,
-                )
+                Message("The endpoint on port {port} was stopped meanwhile.", port=server.port)
             )
         changed = replace(standing, **values)
         keep_within(settings, connection, changed)
@@ -321,8 +321,8 @@ def exclusive(
         patience=TURN_SECONDS,
         busy=(
             Message(
-                "Another change of this endpoint has been under way for {minutes:g} minutes. "
-                "Try again when its job is done.",
+                "Another change has been running for {minutes:g} minutes. Try again when its "
+                "job has ended.",
                 minutes=TURN_SECONDS / 60,
             )
         ),

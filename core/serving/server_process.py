@@ -56,21 +56,13 @@ def check_port(settings: Settings, port: int) -> None:
     for server in servers.servers(settings):
         # the gateway of an endpoint outlives the server behind it
         if server.port == port and (server.state != "died" or servers.is_alive(server)):
-            raise InputError(
-                Message(
-                    "Port {port} is in use by {server}. Stop it, or choose another port.",
-                    port=port,
-                    server=server.name,
-                )
-            )
-    if port in _backends(settings):
-        raise InputError(
-            Message("Port {port} belongs to an endpoint. Choose another port.", port=port)
-        )
-    if not process.port_is_free(port):
-        raise InputError(
-            Message("Port {port} is in use by another program. Choose another port.", port=port)
-        )
+            raise InputError(_in_use(port))
+    if port in _backends(settings) or not process.port_is_free(port):
+        raise InputError(_in_use(port))
+
+
+def _in_use(port: int) -> Message:
+    return Message("Port {port} is in use. Stop what uses it, or choose another port.", port=port)
 
 
 def free_port(settings: Settings, offset: int = 1) -> int:
@@ -138,7 +130,7 @@ def start(settings: Settings, described: Server) -> Server:
         port, front = described.port, described.front
         if front is not None and not _is_wanted(settings, front):
             raise NotReadyError(
-                Message("The endpoint on port {front} was stopped meanwhile.", front=front)
+                Message("The endpoint on port {port} was stopped meanwhile.", port=front)
             )
         if not port:
             port = free_port(settings, BACKEND_OFFSET)
@@ -195,11 +187,10 @@ def wait_until_ready(
             _end(settings, server)
             raise ServerError(
                 Message(
-                    "{server} did not answer on port {port} within {timeout:g} seconds and was "
-                    "stopped. Its log is {log}.",
+                    "{server} did not start on port {port}: {reason}. Its log is {log}.",
                     server=server.name,
                     port=server.port,
-                    timeout=timeout,
+                    reason=Message("no answer within {timeout:g} seconds", timeout=timeout),
                     log=server.log_path.name,
                 )
             )
@@ -209,7 +200,13 @@ def wait_until_ready(
     _end(settings, server)
     reason = _reason(process.log_tail(server.log_path, 200), server.port)
     raise ServerError(
-        Message("{server} could not be served: {reason}.", server=server.name, reason=reason)
+        Message(
+            "{server} did not start on port {port}: {reason}. Its log is {log}.",
+            server=server.name,
+            port=server.port,
+            reason=reason,
+            log=server.log_path.name,
+        )
     )
 
 
@@ -226,7 +223,7 @@ def stop(settings: Settings, port: int) -> Server:
     server = servers.find(settings, port)
     if server is None:
         raise NotReadyError(
-            Message("No model is served on port {port}. It may be stopped already.", port=port)
+            Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
         )
     _end(settings, server)
     return replace(server, state="stopped")
@@ -383,10 +380,10 @@ def _reason(log: str, port: int) -> Words:
     'ValueError: bad file'
     """
     if "address already in use" in log:
-        return Message("another program took port {port} meanwhile; choose another port", port=port)
+        return Message("the port is in use")
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     if not lines:
-        return Message("it ended and its log is empty")
+        return "–"
     # mlflow's own line about its child only repeats that it ended
     named = [
         line

@@ -39,9 +39,9 @@ def per_minute(counts: Sequence[int], *, title: str | None = None) -> alt.LayerC
             x=style.labels(shown, _("Minutes")),
             y=alt.Y("requests:Q", title=_("Requests"), axis=alt.Axis(tickMinStep=1, tickCount=3)),
             tooltip=[
-                alt.Tooltip("label", title=_("Minute")),
+                alt.Tooltip("label", title=_("Minutes")),
                 alt.Tooltip("requests", title=_("Requests"), format=","),
             ],
         )
     )
-    return style.finish([bars], title, _("Requests in each of the last minutes"), height=120)
+    return style.finish([bars], title, height=120)

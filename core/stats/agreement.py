@@ -105,8 +105,8 @@ def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.Lay
                 scale=alt.Scale(type="sqrt", range=["#C9CEF0", "#3F4DB0"]),
             ),
             tooltip=[
-                alt.Tooltip("champion:Q", title=_("Champion from"), format=".0%"),
-                alt.Tooltip("challenger:Q", title=_("Challenger from"), format=".0%"),
+                alt.Tooltip("champion:Q", title=_("Champion's probability"), format=".0%"),
+                alt.Tooltip("challenger:Q", title=_("Challenger's probability"), format=".0%"),
                 alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             ],
         )
@@ -117,5 +117,4 @@ def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         .mark_line(color=style.PALETTE["challenger"], strokeDash=[5, 4], tooltip=None)
         .encode(x=alt.X("along:Q", scale=scale), y=alt.Y("along:Q", scale=scale))
     )
-    description = _("Rows by the probabilities of champion and challenger")
-    return style.finish([drawn, same], title, description)
+    return style.finish([drawn, same], title)

@@ -32,17 +32,30 @@ CONCLUSION_LABELS: dict[str, Message] = {
 GROUP_LABELS: dict[str, Message] = {
     "performance": Message("Performance, with labels"),
     "output": Message("Predictions, without labels"),
-    "support": Message("Support: are the rows within the training data?"),
+    "support": Message("Rows within the training data"),
     "input": Message("Input columns"),
     "split": Message("Split quality"),
 }
 # What a threshold does if precision and recall are uninformative.
 THRESHOLD_TEXTS: dict[str, Message] = {
-    "none_positive": Message("No row reaches the threshold: every row is predicted 0."),
-    "all_positive": Message("Every row reaches the threshold: every row is predicted 1."),
-    "no_true_positive": Message("No true positives: no row that is predicted 1 is a 1."),
+    "none_positive": Message("No row is predicted 1."),
+    "all_positive": Message("Every row is predicted 1."),
+    "no_true_positive": Message("No row that is predicted 1 is a 1."),
 }
 THRESHOLD_TODO = Message("Choose another threshold, by F1 or by cost: on Registry, or in training.")
+# What several checks ask for.
+ADD_LABELS = Message("Add labels for these rows, then monitor again.")
+FIND_OUT = Message(
+    "Find out why the input changed, and add labels. Changed input alone is no reason to retrain."
+)
+LABEL_SOME = Message("Look at these rows, and label some.")
+MORE_ROWS = Message("Wait for more rows, or choose a longer window.")
+# How far a column has moved.
+CHANGE_LABELS: dict[str, Message] = {
+    "ok": Message("Stable"),
+    "warning": Message("Changed"),
+    "alert": Message("Changed a lot"),
+}
 
 
 @dataclass(frozen=True)
@@ -88,14 +101,14 @@ class Limit:
         Examples
         --------
         >>> str(Limit(warning_high=0.1, alert_high=0.2).words())
-        'warning above 0.1, alert above 0.2'
+        'warning: above 0.1, alert: above 0.2'
         >>> str(Limit(-0.02, 0.02, -0.05, 0.05, "learned").words())
-        'warning below -0.02 or above 0.02, alert below -0.05 or above 0.05; adjusted for chance'
+        'warning: below -0.02 or above 0.02, alert: below -0.05 or above 0.05; adjusted for chance'
         """
-        warning = _warning(self.warning_low, self.warning_high)
-        alert = _alert(self.alert_low, self.alert_high)
+        warning = _beyond("warning", self.warning_low, self.warning_high)
+        alert = _beyond("alert", self.alert_low, self.alert_high)
         if warning and alert:
-            limits = Message("{warning}, {alert}", warning=warning, alert=alert)
+            limits = Message("{first}, {second}", first=warning, second=alert)
         else:
             limits = warning or alert
         if not limits or self.source == "fixed":
@@ -105,20 +118,25 @@ class Limit:
         return Message("{limits}; set by a person", limits=limits)
 
 
-def _warning(low: float | None, high: float | None) -> Message:
+def _beyond(verdict: Verdict, low: float | None, high: float | None) -> Message:
+    """Return where values have this verdict; empty if there is no limit."""
+    if low is None and high is None:
+        return NOTHING
     if low is not None and high is not None:
-        return Message("warning below {low:.3g} or above {high:.3g}", low=low, high=high)
-    if low is not None:
-        return Message("warning below {low:.3g}", low=low)
-    return NOTHING if high is None else Message("warning above {high:.3g}", high=high)
+        values = Message("below {low:.3g} or above {high:.3g}", low=low, high=high)
+    elif low is not None:
+        values = Message("below {low:.3g}", low=low)
+    else:
+        values = Message("above {high:.3g}", high=high)
+    return Message("{name}: {value}", name=VERDICT_LABELS[verdict], value=values)
 
 
-def _alert(low: float | None, high: float | None) -> Message:
-    if low is not None and high is not None:
-        return Message("alert below {low:.3g} or above {high:.3g}", low=low, high=high)
-    if low is not None:
-        return Message("alert below {low:.3g}", low=low)
-    return NOTHING if high is None else Message("alert above {high:.3g}", high=high)
+def find_out_why(columns: Words | list[str]) -> Message:
+    """Return what to do about columns that changed."""
+    return Message(
+        "Find out why {columns} changed: in how it is recorded, or from a new kind of row.",
+        columns=columns,
+    )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.platform.messages import Message, Words
 from core.platform.own_columns import PROBABILITY, shown
+from core.stats.check import CHANGE_LABELS, find_out_why
 from core.stats.check import Check as Check
 from core.stats.check import Conclusion as Conclusion
 from core.stats.check import Group as Group
@@ -43,18 +44,13 @@ REASONS: dict[str, tuple[Message, Words]] = {
     ),
     "current_empty": (
         Message("No current row has a value here."),
-        Message("Find out why it is missing: at the source, or in reading it."),
+        Message("Find out why: at the source, or in reading it."),
     ),
     "no_limit": (Message("Nearly every value is distinct: new values mean nothing."), ""),
     "failed": (
-        Message("It could not be computed; the log of this run says why."),
-        Message("Report the error with its log. The other checks are valid."),
+        Message("It could not be computed: see the log of this run. The other checks are valid."),
+        "",
     ),
-}
-_CHANGES = {
-    "ok": Message("Stable"),
-    "warning": Message("Changed"),
-    "alert": Message("Changed a lot"),
 }
 # code -> title, and column of `drift.by_feature`
 _OF_COLUMN = {
@@ -68,13 +64,27 @@ _OF_COLUMN = {
 }
 
 
+def column_title(code: str) -> Words:
+    """Return the title of a check of a column, by its code; other codes are returned.
+
+    Examples
+    --------
+    >>> str(column_title("psi.x")), column_title("slice.period=4")
+    ('PSI: x', 'slice.period=4')
+    """
+    kind, _dot, column = code.partition(".")
+    if kind not in _OF_COLUMN or not column:
+        return code
+    return Message("{name}: {value}", name=_OF_COLUMN[kind][0], value=shown(column))
+
+
 def usual(kind: str, missing: float = 0.0) -> Limit:
     """Return the usual limit of a kind of check, given the reference's share of missing values.
 
     Examples
     --------
     >>> str(usual("missing", 0.25).words()), str(usual("psi", 0.25).words())
-    ('warning above 0.26, alert above 0.3', 'warning above 0.1, alert above 0.2')
+    ('warning: above 0.26, alert: above 0.3', 'warning: above 0.1, alert: above 0.2')
     """
     limit = USUAL[kind]
     if kind != "missing" or limit.warning_high is None or limit.alert_high is None:
@@ -133,10 +143,10 @@ def _of_column(
     name = str(row["feature"])
     checks = []
     reason = row.get("reason") or ""
-    for kind, (title, column) in _OF_COLUMN.items():
+    for kind, (_title, column) in _OF_COLUMN.items():
         value = float(row.get(column, float("nan")))
         code = f"{kind}.{name}"
-        heading = Message("{title}: {column}", title=title, column=shown(name))
+        heading = column_title(code)
         if value != value:  # a text has no KS distance
             if kind == "psi" and reason in REASONS:
                 checks.append(not_applicable(code, heading, group, reason))
@@ -159,7 +169,7 @@ def _of_column(
                 limit.words(),
                 verdict,
                 _sentence(kind, value, verdict, row),
-                todo="" if verdict == "ok" else _todo(kind, group, name),
+                todo="" if verdict == "ok" else _todo(group, name),
                 warning_high=limit.warning_high,
                 alert_high=limit.alert_high,
             )
@@ -190,16 +200,12 @@ def _at_least(value: float, limit: Limit) -> Verdict:
 
 
 def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any]) -> Message:
-    if kind == "missing":
-        return Message("{share:.1%} of the rows have no value.", share=value)
-    if kind == "unseen":
-        return Message("{share:.1%} of the rows have a value that is new.", share=value)
-    if kind == "range":
-        return Message("{share:.1%} of the rows lie outside the reference's range.", share=value)
+    if kind in ("missing", "unseen", "range"):
+        return Message("{share:.1%} of the rows.", share=value)
     before, now = float(row["mean_reference"]), float(row["mean_current"])
-    change = _CHANGES[verdict]
+    change = CHANGE_LABELS[verdict]
     if before != before:
-        return Message("{change}: the shares of its values.", change=change)
+        return change
     return Message(
         "{change}: mean {before:.6g} in the reference, {now:.6g} now.",
         change=change,
@@ -208,16 +214,10 @@ def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any])
     )
 
 
-def _todo(kind: str, group: str, name: str) -> Message:
+def _todo(group: str, name: str) -> Message:
     if group == "output":
         return Message("See which columns changed: the predictions follow them.")
-    if kind == "missing":
-        return Message(
-            "Find out why {name} is missing: at the source, or in reading it.", name=name
-        )
-    return Message(
-        "Find out why {name} changed: in how it is recorded, or from a new kind of row.", name=name
-    )
+    return find_out_why(shown(name))
 
 
 def as_table(checks: Sequence[Check]) -> pd.DataFrame:

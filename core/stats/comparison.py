@@ -157,10 +157,8 @@ def _better(low: float, high: float, *, lower_is_better: bool) -> str:
 
 def _sentence(better: str, gap: float, low: float, high: float) -> Message:
     if better == "alike":
-        if max(abs(low), abs(high)) <= metrics.ROUNDING:
-            return Message("Alike: the log loss is the same.")
         return Message(
-            "Alike: the difference of {gap:+.4f} may be chance (95%: {low:+.4f} to {high:+.4f}).",
+            "Alike: {gap:+.4f} (95%: {low:+.4f} to {high:+.4f}) may be chance.",
             gap=gap,
             low=low,
             high=high,
@@ -168,11 +166,9 @@ def _sentence(better: str, gap: float, low: float, high: float) -> Message:
     low, high = sorted((abs(low), abs(high)))
     ends: dict[str, Any] = {"gap": abs(gap), "low": low, "high": high}
     if better == "best":
-        return Message(
-            "Worse by {gap:.4f} (95%: {low:.4f} to {high:.4f}), more than chance.", **ends
-        )
+        return Message("Worse by {gap:.4f} (95%: {low:.4f} to {high:.4f}).", **ends)
     return Message(
-        "Better on these rows by {gap:.4f} (95%: {low:.4f} to {high:.4f}), more than chance. Not "
-        "chosen: the choice did not use these rows.",
+        "Better by {gap:.4f} (95%: {low:.4f} to {high:.4f}), but the choice did not "
+        "use these rows.",
         **ends,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.platform.messages import Message
-from core.stats.check import Check, Limit
+from core.stats.check import LABEL_SOME, Check, Limit
 from core.stats.metrics import Floats
 
 TITLE = Message("Disagreement among candidates")
@@ -102,8 +102,7 @@ def check(
             None,
             "",
             "not_applicable",
-            Message("Not available: fewer than two candidates can be loaded."),
-            todo=Message("Train at least two kinds of classifiers."),
+            Message("It needs at least two kinds of classifiers that can be loaded."),
         )
     chance = _CHANCE * reference.spread_of_rows * np.sqrt(1 / current.rows + 1 / reference.rows)
     warning, alert = (
@@ -135,7 +134,7 @@ def check(
         text,
         float(current.spread - half),
         float(current.spread + half),
-        "" if verdict == "ok" else Message("Look at the rows they disagree on, and label some."),
+        "" if verdict == "ok" else LABEL_SOME,
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )

@@ -16,13 +16,12 @@ import numpy as np
 
 from core.platform.messages import Message, Words
 from core.stats import metrics
-from core.stats.check import Check, Limit
+from core.stats.check import ADD_LABELS, THRESHOLD_TEXTS, Check, Limit
 from core.stats.metrics import Floats, Labels
 
 TITLES = {
-    "estimated_log_loss": Message("Log loss, estimated without labels"),
-    "estimated_roc_auc": Message("ROC AUC, estimated without labels"),
-    "estimated_f1": Message("F1, estimated without labels"),
+    f"estimated_{code}": Message("{metric}, estimated without labels", metric=metrics.TITLES[code])
+    for code in ("log_loss", "roc_auc", "f1")
 }
 # An estimate further than this from the reference's actual value is not used.
 POOR_LOG_LOSS, POOR_SHARE = 0.02, 0.02
@@ -121,10 +120,10 @@ def checks(
     >>> [(check.code, check.verdict) for check in checks(labels, p, np.full(500, 0.5), 0.5)]
     [('estimated_log_loss', 'alert'), ('estimated_roc_auc', 'alert'), ('estimated_f1', 'ok')]
     >>> str(checks(labels, p, p, 0.5, "the rows are of another kind")[0].text)
-    'Not available: the rows are of another kind.'
+    'the rows are of another kind'
     """
     if reason is None and not len(current_probabilities):
-        reason = Message("there are no rows")
+        reason = Message("There are no rows.")
     reason = reason or why_not(reference_labels, reference_probabilities)
     old = cbpe(reference_probabilities, threshold) if len(reference_probabilities) else {}
     if reason is not None:
@@ -137,8 +136,8 @@ def checks(
                 old.get(code.removeprefix("estimated_")),
                 "",
                 "not_applicable",
-                Message("Not available: {reason}.", reason=reason),
-                todo=Message("Add labels: only they show how good the model is here."),
+                reason,
+                todo=ADD_LABELS,
             )
             for code, title in TITLES.items()
         ]
@@ -168,30 +167,30 @@ def why_not(labels: Labels, probabilities: Floats) -> Message | None:
     >>> why_not(labels, p) is None
     True
     >>> str(why_not(labels, np.where(p < 0.5, 0.01, 0.99)))
-    'the probabilities are not calibrated on the reference: estimated log loss 0.056, observed
-     1.671'
+    'The probabilities are not calibrated on the reference (Log loss: 0.056 estimated, 1.671
+    observed).'
     """
     if not len(labels):
-        return Message("there are no labels to compare the probabilities with")
+        return Message("There are no labels.")
     came_out = float(metrics.log_losses(labels, probabilities).mean())
     estimate, error = _figures(probabilities, 0.5)["log_loss"]
     if abs(estimate - came_out) > max(POOR_LOG_LOSS * came_out, 2 * _Z * error):
-        return Message(
-            "the probabilities are not calibrated on the reference: estimated log loss "
-            "{estimated:.3f}, observed {observed:.3f}",
-            estimated=estimate,
-            observed=came_out,
-        )
+        return _off(metrics.TITLES["log_loss"], estimate, came_out)
     share, forecast = float(labels.mean()), float(probabilities.mean())
     chance = float(np.sqrt(np.mean(probabilities * (1 - probabilities)) / len(labels)))
     if abs(share - forecast) > max(POOR_SHARE, 2 * _Z * chance):
-        return Message(
-            "the probabilities are not calibrated on the reference: mean {predicted:.1%}, observed "
-            "{observed:.1%}",
-            predicted=forecast,
-            observed=share,
-        )
+        return _off(Message("Base rate"), forecast, share)
     return None
+
+
+def _off(metric: Words, estimated: float, observed: float) -> Message:
+    return Message(
+        "The probabilities are not calibrated on the reference ({metric}: {estimated:.3f} "
+        "estimated, {observed:.3f} observed).",
+        metric=metric,
+        estimated=estimated,
+        observed=observed,
+    )
 
 
 def _figures(probabilities: Floats, threshold: float) -> dict[str, tuple[float, float]]:
@@ -294,7 +293,7 @@ def _roc_auc(
             old.get("roc_auc"),
             "",
             "not_applicable",
-            Message("Not available: all probabilities are 0, or all are 1."),
+            Message("All probabilities are 0, or all are 1."),
         )
     lead = old["roc_auc"] - 0.5
     text = Message(
@@ -320,7 +319,7 @@ def _f1(
     limits: Mapping[str, Limit],
 ) -> Check:
     text = (
-        Message("No row reaches the threshold.")
+        THRESHOLD_TEXTS["none_positive"]
         if new["precision"] == 0
         else Message(
             "Precision {precision:.2f} and recall {recall:.2f} are expected.",
@@ -358,7 +357,7 @@ def _check(
         if limit is usual
         else limit.words()
     )
-    todo = "" if verdict == "ok" else Message("Add labels for these rows to check the estimate.")
+    todo = "" if verdict == "ok" else ADD_LABELS
     return Check(
         code,
         TITLES[code],

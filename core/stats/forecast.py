@@ -105,41 +105,32 @@ def trend(
     (0.01, 6.0)
     >>> flat = trend([d * DAY for d in days], [0.60, 0.62, 0.59, 0.61], low=None, high=0.66, now=0)
     >>> str(flat.text)
-    'No trend beyond chance: 0 a day (95% interval -0.03 to 0.03).'
+    'No trend beyond chance: +0 a day (95% interval -0.03 to +0.03).'
     """
     line = _fit(times, values, confidence)
     error = line.noise / np.sqrt(line.spread)
     slope, reach = line.slope, line.reach * error
     slope_low, slope_high = slope - reach, slope + reach
     rate: dict[str, Any] = {
-        "slope": abs(slope),
+        "slope": slope,
         "percent": 100 * confidence,
-        "low": min(abs(slope_low), abs(slope_high)),
-        "high": max(abs(slope_low), abs(slope_high)),
+        "low": slope_low,
+        "high": slope_high,
     }
     if not (slope_low > 0 or slope_high < 0):
         text = Message(
-            "No trend beyond chance: {slope:.2g} a day ({percent:.3g}% interval {low:.2g} to "
-            "{high:.2g}).",
-            slope=slope,
-            percent=100 * confidence,
-            low=slope_low,
-            high=slope_high,
+            "No trend beyond chance: {slope:+.2g} a day ({percent:.3g}% interval {low:+.2g} to "
+            "{high:+.2g}).",
+            **rate,
         )
         return Trend(slope, slope_low, slope_high, None, None, None, text)
-    change = (
-        Message(
-            "Rises by {slope:.2g} a day ({percent:.3g}% interval {low:.2g} to {high:.2g}).", **rate
-        )
-        if slope > 0
-        else Message(
-            "Falls by {slope:.2g} a day ({percent:.3g}% interval {low:.2g} to {high:.2g}).", **rate
-        )
+    change = Message(
+        "It changes by {slope:+.2g} a day ({percent:.3g}% interval {low:+.2g} to {high:+.2g}).",
+        **rate,
     )
     limit = high if slope > 0 else low
     if limit is None:
-        text = sentences(change, Message("There is no limit on that side."))
-        return Trend(slope, slope_low, slope_high, None, None, None, text)
+        return Trend(slope, slope_low, slope_high, None, None, None, change)
     at, first, last = _crossing(line, limit)
     text = sentences(change, _when(at, first, last, now, limit))
     return Trend(slope, slope_low, slope_high, at, first, last, text, limit)
@@ -228,25 +219,17 @@ def _when(at: float, first: float, last: float, now: float, limit: float) -> Mes
     days, earliest, latest = ((moment - now) / DAY for moment in (at, first, last))
     if days <= 0:
         return Message("The line is beyond the limit {limit:.4g} already.", limit=limit)
-    if earliest > FAR_DAYS:
-        return Message("It reaches the limit {limit:.4g} in more than ten years.", limit=limit)
-    range_of_days: dict[str, Any] = {"limit": limit, "low": max(earliest, 0.0)}
-    if days >= FAR_DAYS:
-        return Message(
-            "It reaches the limit {limit:.4g} in more than ten years, at the earliest in "
-            "{low:,.0f} days.",
-            **range_of_days,
-        )
     if latest >= FAR_DAYS:
         return Message(
-            "It reaches the limit {limit:.4g} in {days:,.0f} days ({low:,.0f} to more than ten "
-            "years).",
-            days=days,
-            **range_of_days,
+            "It reaches the limit {limit:.4g} in {low:,.0f} days at the earliest, perhaps in more "
+            "than ten years.",
+            limit=limit,
+            low=max(earliest, 0.0),
         )
     return Message(
         "It reaches the limit {limit:.4g} in {days:,.0f} days ({low:,.0f} to {high:,.0f}).",
+        limit=limit,
         days=days,
+        low=max(earliest, 0.0),
         high=latest,
-        **range_of_days,
     )

@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 
 from core.platform.messages import Message, plural, sentences
-from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Interval, Limit
+from core.stats.check import (
+    ADD_LABELS,
+    LABEL_SOME,
+    THRESHOLD_TEXTS,
+    THRESHOLD_TODO,
+    Check,
+    Interval,
+    Limit,
+)
 from core.stats.metrics import TITLES, base_rate_log_loss
 from core.stats.slices import shown
 
@@ -20,17 +28,19 @@ MIN_LABELS = 100
 BASE_RATE_SHIFT = 0.05
 # Slices with fewer labels are not judged; at most this many are reported.
 MIN_SLICE, WORST_SLICES = 100, 3
+# A change of a slice's gap beyond this, and beyond chance, is a warning.
+_SLICE_CHANGE = 0.05
 NAMES: dict[str, Message] = {
-    "log_loss": Message("Log loss"),
+    "log_loss": TITLES["log_loss"],
     "skill": TITLES["skill"],
     "skill_reference_rate": Message("Skill over the reference's base rate"),
     "roc_auc": TITLES["roc_auc"],
     "brier_score": TITLES["brier_score"],
     "calibration": Message("Calibration in the large"),
     "calibration_error": Message("Calibration error"),
-    "f1": Message("F1 at the threshold"),
-    "precision": Message("Precision at the threshold"),
-    "recall": Message("Recall at the threshold"),
+    "f1": TITLES["f1"],
+    "precision": TITLES["precision"],
+    "recall": TITLES["recall"],
 }
 _TODO_BOTH = Message(
     "Precision and recall both fell: another threshold helps one at the cost of "
@@ -39,24 +49,19 @@ _TODO_BOTH = Message(
 QUICK = ("log_loss", "skill", "roc_auc", "calibration", "f1")
 # a change caused by the base rate, not by the model
 _OF_BASE_RATE = ("log_loss", "brier_score")
+_NO_LIMIT = Message("The reference itself has none: nothing to compare with.")
+_RECALIBRATE = Message("Look at the reliability curve; recalibrate or retrain.")
 _TODO = {
-    "log_loss": Message("Look at the skill, and at where the model errs."),
+    "log_loss": Message("Look at the calibration and at the ROC AUC: one of them explains it."),
     "skill": Message("Don't use the probabilities before the cause is known; consider retraining."),
-    "skill_reference_rate": Message("Don't use the probabilities before the cause is known."),
     "roc_auc": Message("It ranks these rows worse: look at which features changed."),
-    "brier_score": Message("Look at the calibration and at the ROC AUC: one of them explains it."),
-    "calibration": Message(
-        "Predicted probabilities are too high or too low overall: recalibrate or retrain."
-    ),
-    "calibration_error": Message("Look at the reliability curve; recalibrate or retrain."),
-    "f1": Message(
-        "Don't use its predicted classes here: choose another threshold, or train on such rows."
-    ),
+    "calibration": _RECALIBRATE,
+    "calibration_error": _RECALIBRATE,
+    "f1": THRESHOLD_TODO,
     "precision": Message("More false positives here: choose a higher threshold, or retrain."),
-    "recall": Message(
-        "More false negatives here: choose a lower threshold, or train on such rows."
-    ),
+    "recall": Message("More false negatives here: choose a lower threshold, or retrain."),
 }
+_TODO |= {"brier_score": _TODO["log_loss"], "skill_reference_rate": _TODO["skill"]}
 
 
 def performance(
@@ -127,7 +132,7 @@ def performance(
                 "",
                 "not_applicable",
                 reason,
-                todo=Message("Add labels for these rows."),
+                todo=ADD_LABELS,
                 state=state,
             )
             for code in codes
@@ -181,7 +186,7 @@ def _of_threshold(checks: list[Check], state: str) -> list[Check]:
     advised = []
     for check in checks:
         if state and check.code in ("precision", "recall"):
-            text = sentences(THRESHOLD_TEXTS[state], Message("See F1."))
+            text = THRESHOLD_TEXTS[state]
             check = replace(check, verdict="not_applicable", text=text, todo="", state=state)
         elif state and check.code == "f1":
             if check.verdict != "ok":
@@ -284,7 +289,7 @@ def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
         gap, low = float(row["gap"]), float(row["low"])
         usual = float(before["gap"]) if before else 0.0
         reach = np.hypot(gap - low, usual - float(before["low"]) if before else 0.0)
-        if abs(gap - usual) - reach <= 0.05:
+        if abs(gap - usual) - reach <= _SLICE_CHANGE:
             continue
         few = int(old_rows.get((row["column"], row["value"]), {"rows": 0})["rows"])
         change: dict[str, Any] = {"gap": gap, "rows": int(row["rows"])}
@@ -295,32 +300,26 @@ def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
                 usual=usual,
                 **change,
             )
-        elif few:
-            text = Message(
-                "Mean predicted minus observed {gap:+.1%} on {rows:,} labels, only {few:,} labels "
-                "in the reference: too few to compare.",
-                few=few,
-                **change,
-            )
         else:
             text = Message(
-                "Mean predicted minus observed: {gap:+.1%} on {rows:,} labels; the reference "
-                "has no such rows.",
+                "Mean predicted minus observed {gap:+.1%} on {rows:,} labels; {few:,} labels in "
+                "the reference are too few to compare.",
+                few=few,
                 **change,
             )
         checks.append(
             Check(
                 f"slice.{name}",
-                Message("{column}: {value}", column=row["column"], value=shown(row["value"])),
+                Message("{name}: {value}", name=row["column"], value=shown(row["value"])),
                 "performance",
                 gap,
                 usual if before else None,
-                Message("warning where the gap changed by more than 0.05, beyond chance"),
+                Limit(warning_high=_SLICE_CHANGE, source="learned").words(),
                 "warning",
                 text,
                 low,
                 float(row["high"]),
-                Message("Look at these rows: they are new to the model in some way."),
+                LABEL_SOME,
             )
         )
     return sorted(checks, key=lambda check: -abs((check.value or 0) - (check.reference or 0)))[
@@ -349,7 +348,7 @@ def _check(
             before,
             "",
             "not_applicable",
-            _no_limit(code),
+            _NO_LIMIT,
             low,
             high,
         )
@@ -382,43 +381,18 @@ def _check(
     )
 
 
-def _no_limit(code: str) -> Message:
-    if code == "roc_auc":
-        return Message("The reference itself has no lead over chance (0.5).")
-    return Message("The reference itself has none: nothing to compare with.")
-
-
 def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, float]) -> Message:
     value, before = new[code], old[code]
     if code in _OF_BASE_RATE:
         return _of_base_rate(code, verdict, old, new)
-    if code == "skill":
-        if value < 0:
-            return Message(
-                "Log loss is {value:.2%} above the base rate's; before, it was {before:.2%} below.",
-                value=-value,
-                before=before,
-            )
+    if code in ("skill", "skill_reference_rate"):
+        rates = new if code == "skill" else old
         return Message(
-            "Log loss {value:.2%} below the base rate's, {before:.2%} before.",
-            value=value,
-            before=before,
-        )
-    if code == "skill_reference_rate":
-        if value < 0:
-            return Message(
-                "Log loss is {value:.2%} above that of always predicting {base_rate:.1%}, the "
-                "reference's base rate; before, it was {before:.2%} below.",
-                base_rate=old["base_rate"],
-                value=-value,
-                before=before,
-            )
-        return Message(
-            "Log loss {value:.2%} below that of always predicting {base_rate:.1%}, the "
-            "reference's base rate; {before:.2%} before.",
-            base_rate=old["base_rate"],
-            value=value,
-            before=before,
+            "Log loss against always predicting {base_rate:.1%}: {value:+.2%}; before, "
+            "{before:+.2%}.",
+            base_rate=rates["base_rate"],
+            value=-value,
+            before=-before,
         )
     if code == "roc_auc":
         left = (value - 0.5) / (before - 0.5) if before > 0.5 else 0.0
@@ -436,11 +410,9 @@ def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, f
             value=value,
             before=before,
         )
-    return (
-        Message("{share:.0%} of the reference.", share=value / before)
-        if before
-        else Message("It is 0 on the reference.")
-    )
+    if not before:
+        return _NO_LIMIT
+    return Message("{share:.0%} of the reference.", share=value / before)
 
 
 def _of_base_rate(
@@ -449,8 +421,6 @@ def _of_base_rate(
     """Return what log loss or Brier score mean given the change of the base rate."""
     rate, before = new["base_rate"], old["base_rate"]
     alone = base_rate_log_loss(rate) if code == "log_loss" else rate * (1 - rate)
-    if code == "log_loss" and verdict == "alert" and new["log_loss"] >= alone:
-        return Message("Worse than always predicting the base rate ({alone:.4f}).", alone=alone)
     of_base_rate = Message("Always predicting the base rate gives {alone:.4f}.", alone=alone)
     if verdict != "not_applicable":
         return of_base_rate
@@ -461,16 +431,10 @@ def _of_base_rate(
             "skill.",
             **rates,
         )
-    if code == "log_loss":
-        change = Message(
-            "Lower log loss is not an improvement: the base rate changed from {before:.1%} to "
-            "{rate:.1%}.",
-            **rates,
-        )
-    else:
-        change = Message(
-            "Lower Brier score is not an improvement: the base rate changed from {before:.1%} to "
-            "{rate:.1%}.",
-            **rates,
-        )
+    change = Message(
+        "{metric}: lower is no improvement, as the base rate changed from {before:.1%} to "
+        "{rate:.1%}.",
+        metric=NAMES[code],
+        **rates,
+    )
     return sentences(change, of_base_rate)

@@ -224,17 +224,14 @@ def harm(
                 (first - second)[group.places], labels[group.places], outside=ERROR_RATE / judged
             )
         harmed = bool(low > margin + metrics.ROUNDING)
-        rise: dict[str, Any] = {"difference": ours - theirs}
         if count < min_rows:
             text = _too_few(count, min_rows)
-        elif harmed:
-            text = Message(
-                "Harmed: the log loss rises by {difference:.4f}, by at least {low:.4f} (95%).",
-                low=float(low),
-                **rise,
-            )
         else:
-            text = Message("No harm shown: the log loss changes by {difference:+.4f}.", **rise)
+            text = Message(
+                "The log loss changes by {difference:+.4f}, at least {low:+.4f} (95%).",
+                difference=ours - theirs,
+                low=float(low),
+            )
         lines.append(
             (group.column, group.value, count, ours, theirs, ours - theirs, low, high, harmed, text)
         )
@@ -365,23 +362,14 @@ def _judge(figures: dict[str, Any], surely: float, at_most: float) -> tuple[str,
         "predicted": figures["mean_probability"],
         "observed": figures["base_rate"],
     }
-    points: dict[str, Any] = {"gap": 100 * abs(figures["gap"]), "least": 100 * surely, **shares}
-    is_high = figures["gap"] > 0
+    points: dict[str, Any] = {"gap": 100 * figures["gap"], "least": 100 * surely, **shares}
+    off = Message(
+        "Predicted {gap:+.1f} points off, at least {least:.1f} (95%): {predicted:.1%} predicted, "
+        "{observed:.1%} observed.",
+        **points,
+    )
     if surely > BIAS:
-        text = (
-            Message(
-                "Predicted {gap:.1f} points too high, at least {least:.1f} (95%): "
-                "{predicted:.1%} predicted, {observed:.1%} observed.",
-                **points,
-            )
-            if is_high
-            else Message(
-                "Predicted {gap:.1f} points too low, at least {least:.1f} (95%): "
-                "{predicted:.1%} predicted, {observed:.1%} observed.",
-                **points,
-            )
-        )
-        return "biased", surely, text
+        return "biased", surely, off
     if at_most < -metrics.ROUNDING:
         text = Message(
             "Worse than this slice's own base rate: skill {skill:.3f}, at most {most:.3f} (95%).",
@@ -390,32 +378,15 @@ def _judge(figures: dict[str, Any], surely: float, at_most: float) -> tuple[str,
         )
         return "no_skill", -at_most, text
     if surely > 0:
-        text = (
-            Message(
-                "Predicted {gap:.1f} points too high, at least {least:.1f} (95%), within the "
-                "tolerance of {tolerance:.0f}: {predicted:.1%} predicted, {observed:.1%} observed.",
-                tolerance=100 * BIAS,
-                **points,
-            )
-            if is_high
-            else Message(
-                "Predicted {gap:.1f} points too low, at least {least:.1f} (95%), within the "
-                "tolerance of {tolerance:.0f}: {predicted:.1%} predicted, {observed:.1%} observed.",
-                tolerance=100 * BIAS,
-                **points,
-            )
-        )
-        return "ok", surely, text
-    text = Message(
-        "No bias beyond chance: {predicted:.1%} predicted, {observed:.1%} observed.", **shares
-    )
+        return "ok", surely, off
+    text = Message("Mean predicted {predicted:.1%}, observed {observed:.1%}.", **shares)
     return "ok", 0.0, text
 
 
 def _too_few(rows: int, wanted: int) -> Message:
     return plural(
-        "Not judged: {count:,} labelled row of {needed:,} needed.",
-        "Not judged: {count:,} labelled rows of {needed:,} needed.",
+        "Only {count:,} label; at least {needed} are needed.",
+        "Only {count:,} labels; at least {needed} are needed.",
         rows,
         needed=wanted,
     )

@@ -19,8 +19,12 @@ from core.platform.messages import Message, Words
 from core.stats import checks as judging
 from core.stats import intervals
 from core.stats.alignment import aligned_frame
-from core.stats.check import Check, Interval, Limit, Verdict
+from core.stats.check import LABEL_SOME, MORE_ROWS, Check, Interval, Limit, Verdict, find_out_why
 
+TITLES = {
+    "domain_auc": Message("AUC of a classifier of current against reference rows"),
+    "outside_support": Message("Rows outside the reference's support"),
+}
 # Limits for the better end of the interval of the domain AUC and of the outside share.
 AUC_WARNING, AUC_ALERT = 0.6, 0.75
 SHARE_WARNING, SHARE_ALERT = 0.05, 0.20
@@ -235,27 +239,34 @@ def is_outside(support: Support) -> Message | None:
     >>> rng = np.random.default_rng(0)
     >>> old = pd.DataFrame({"x": rng.normal(size=400)})
     >>> str(is_outside(measure(old, old + 8, ["x"])))
-    '100.0% of the rows lie where the model was never tested'
+    '100.0% of the rows lie where the model was never tested (1.0% of the reference).'
     >>> is_outside(measure(old, old, ["x"])) is None
     True
     """
     if np.isnan(support.outside_share):
-        return Message("too few rows to know whether they lie where the model was tested")
-    if support.outside_low <= SHARE_WARNING:
-        return None
+        return _few_rows()
+    return None if support.outside_low <= SHARE_WARNING else _outside(support)
+
+
+def _few_rows() -> Message:
+    return Message("At least {min_rows} rows are needed on each side.", min_rows=MIN_ROWS)
+
+
+def _outside(support: Support) -> Message:
     return Message(
-        "{outside_share:.1%} of the rows lie where the model was never tested",
-        outside_share=support.outside_share,
+        "{share:.1%} of the rows lie where the model was never tested ({usual:.1%} of the "
+        "reference).",
+        share=support.outside_share,
+        usual=support.outside_reference,
     )
 
 
 def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
-    title = Message("AUC of a classifier of current against reference rows")
+    title = TITLES["domain_auc"]
     if support.failed:
         return judging.not_applicable("domain_auc", title, "support", "failed")
     if np.isnan(support.domain_auc):
-        text = Message("At least {min_rows} rows are needed on each side.", min_rows=MIN_ROWS)
-        return _too_few("domain_auc", title, 0.5, text)
+        return _too_few("domain_auc", title, 0.5)
     limit, verdict, words = _judged(
         "domain_auc",
         support.domain_auc,
@@ -264,13 +275,13 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         Limit(warning_high=AUC_WARNING, alert_high=AUC_ALERT),
     )
     names = [str(name) for name in support.ranking["feature"].head(2)]
-    text = {
-        "ok": Message("The current rows look like the reference."),
-        "warning": Message(
+    text = (
+        Message("The current rows look like the reference.")
+        if verdict == "ok"
+        else Message(
             "The current rows differ from the reference, most of all in {columns}.", columns=names
-        ),
-        "alert": Message("The current rows are of another kind: see {columns}.", columns=names),
-    }[verdict]
+        )
+    )
     return Check(
         "domain_auc",
         title,
@@ -282,23 +293,18 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         text,
         support.domain_low,
         support.domain_high,
-        ""
-        if verdict == "ok"
-        else Message("Find out why {columns} changed before you use the model.", columns=names),
+        "" if verdict == "ok" else find_out_why(names),
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )
 
 
 def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
-    title = Message("Rows outside the reference's support")
+    title = TITLES["outside_support"]
     if support.failed:
         return judging.not_applicable("outside_support", title, "support", "failed")
     if np.isnan(support.outside_share):
-        text = Message(
-            "At least {min_rows} known rows and one current row are needed.", min_rows=MIN_ROWS
-        )
-        return _too_few("outside_support", title, None, text)
+        return _too_few("outside_support", title, None)
     limit, verdict, words = _judged(
         "outside_support",
         support.outside_share,
@@ -306,27 +312,9 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         limits,
         Limit(warning_high=SHARE_WARNING, alert_high=SHARE_ALERT),
     )
-    shares: dict[str, Any] = {"share": support.outside_share, "usual": support.outside_reference}
-    text = {
-        "ok": Message(
-            "The rows lie within the tested range: {share:.1%} outside, {usual:.1%} of the "
-            "reference.",
-            **shares,
-        ),
-        "warning": Message(
-            "{share:.1%} of the rows lie where the model was never tested ({usual:.1%} of the "
-            "reference).",
-            **shares,
-        ),
-        "alert": Message(
-            "{share:.1%} of the rows lie where the model was never tested ({usual:.1%} of the "
-            "reference). Its predictions there are extrapolated.",
-            **shares,
-        ),
-    }[verdict]
     todo: dict[str, Words] = {
         "ok": "",
-        "warning": Message("Look at the new rows, and add labels for them."),
+        "warning": LABEL_SOME,
         "alert": Message(
             "Don't use the predictions for these rows until labels show how good they are. Label "
             "some, and train on them."
@@ -340,7 +328,7 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         support.outside_reference,
         words,
         verdict,
-        text,
+        _outside(support),
         support.outside_low,
         support.outside_high,
         todo[verdict],
@@ -349,9 +337,11 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
     )
 
 
-def _too_few(code: str, title: Words, reference: float | None, text: Words) -> Check:
-    todo = Message("Wait for more rows, or choose a longer window.")
-    return Check(code, title, "support", None, reference, "", "not_applicable", text, todo=todo)
+def _too_few(code: str, title: Words, reference: float | None) -> Check:
+    text = _few_rows()
+    return Check(
+        code, title, "support", None, reference, "", "not_applicable", text, todo=MORE_ROWS
+    )
 
 
 def _judged(
@@ -360,11 +350,11 @@ def _judged(
     """Return the limit that applies, the verdict, and the limit in words."""
     given = limits.get(code)
     if given is not None:
-        return given, given.judge(value), given.words() or Message("no limit is set")
+        return given, given.judge(value), given.words()
     return (
         usual,
         usual.judge(value, interval),
-        Message("lower end of the interval: {limits}", limits=usual.words()),
+        Message("better end of the interval: {limits}", limits=usual.words()),
     )
 
 

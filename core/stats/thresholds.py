@@ -10,10 +10,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Message, sentences
+from core.stats.check import THRESHOLD_TEXTS
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Aim = Literal["f1", "cost", "balanced"]
+AIM_LABELS: dict[str, Message] = {
+    "f1": Message("Highest F1"),
+    "cost": Message("Lowest cost per row"),
+    "balanced": Message("Highest sensitivity + specificity - 1"),
+}
 
 # Values closer than this are equal: sums of the same terms differ by rounding.
 _TIE = 1e-12
@@ -162,25 +168,16 @@ def _share(part: Labels, whole: Labels) -> Floats:
 
 
 def _sentence(aim: Aim, value: float, threshold: float, share: float) -> Message:
-    reached = {
-        "f1": Message(
-            "Highest F1: {value:.3f}, at {threshold:.3f}.", value=value, threshold=threshold
-        ),
-        "cost": Message(
-            "Lowest cost per row: {value:.4f}, at {threshold:.3f}.",
-            value=value,
-            threshold=threshold,
-        ),
-        "balanced": Message(
-            "Highest sensitivity + specificity - 1: {value:.3f}, at {threshold:.3f}.",
-            value=value,
-            threshold=threshold,
-        ),
-    }[aim]
+    reached = Message(
+        "{aim}: {value:.4f}, at {threshold:.3f}.",
+        aim=AIM_LABELS[aim],
+        value=value,
+        threshold=threshold,
+    )
     if share == 0:
-        positive = Message("No row is predicted 1.")
+        positive = THRESHOLD_TEXTS["none_positive"]
     elif share == 1:
-        positive = Message("Every row is predicted 1.")
+        positive = THRESHOLD_TEXTS["all_positive"]
     else:
         positive = Message("{share:.1%} of the rows are predicted 1.", share=share)
     if 0.05 < share < 0.95:

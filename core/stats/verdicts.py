@@ -8,6 +8,8 @@ from typing import Any
 
 from core.platform.messages import Message, Words, sentences
 from core.stats.check import (
+    ADD_LABELS,
+    FIND_OUT,
     THRESHOLD_TEXTS,
     THRESHOLD_TODO,
     Check,
@@ -184,14 +186,8 @@ def _does_not_fit(params: Params) -> Wording:
 
 def _no_skill(params: Params) -> Wording:
     known = params["skill_reference"]
-    why = (
-        Message(
-            "That is below the {skill:.2%} on the {reference}.",
-            skill=known,
-            reference=params["reference"],
-        )
-        if known > 0
-        else Message("It has none on the {reference} either.", reference=params["reference"])
+    why = Message(
+        "On the {reference} it is {skill:.2%}.", skill=known, reference=params["reference"]
     )
     return (
         Message("The model shows no skill on the {rows}", rows=params["rows"]),
@@ -206,11 +202,7 @@ def _no_skill(params: Params) -> Wording:
 def _cannot_tell(params: Params) -> Wording:
     title = Message("Cannot tell whether the model fits the {rows}", rows=params["rows"])
     if "skill" not in params:
-        return (
-            title,
-            Message("The skill over the base rate has no interval here."),
-            Message("Monitor again with more labels."),
-        )
+        return (title, Message("The skill over the base rate has no interval here."), ADD_LABELS)
     needed, labels = params.get("labels_needed", 0), params.get("labels", 0)
     of_labels: Words = ""
     if labels and needed > labels:
@@ -222,18 +214,12 @@ def _cannot_tell(params: Params) -> Wording:
             needed=needed,
             labels=labels,
         )
-    elif labels:
-        of_labels = Message(
-            "{labels:,} labels are usually enough to show the skill of the {reference}.",
-            labels=labels,
-            reference=params["reference"],
-        )
     return (
         title,
         sentences(_interval(params), of_labels, _weaker(params)),
         Message("Add about {missing:,} more labels, then monitor again.", missing=needed - labels)
         if needed > labels
-        else Message("Add more labels, then monitor again."),
+        else ADD_LABELS,
     )
 
 
@@ -241,7 +227,7 @@ def _unknown(params: Params) -> Wording:
     return (
         Message("Unknown whether the model still fits"),
         sentences(_reason(params), Message("The input is stable, but only labels show skill.")),
-        Message("Add labels for these rows, then monitor again."),
+        ADD_LABELS,
     )
 
 
@@ -252,7 +238,7 @@ def _investigate(params: Params) -> Wording:
             if params["support"]
             else Message("The input changed, and there are no labels to judge by"),
             sentences(*_moved(params), _reason(params)),
-            Message("Find out why the input changed, and add labels before you retrain."),
+            FIND_OUT,
         )
     has_interval = not params["is_skill_shown"] and "skill" in params
     return (
@@ -262,35 +248,16 @@ def _investigate(params: Params) -> Wording:
             _weaker(params) or Message("No performance check is beyond its limits."),
             _interval(params) if has_interval else "",
         ),
-        Message(
-            "Find out why the input changed: in how it is recorded, or from a new kind of "
-            "row. Changed input alone is no reason to retrain."
-        ),
+        FIND_OUT,
     )
 
 
 def _watch(params: Params) -> Wording:
-    parts = []
-    if params["warnings"]:
-        parts.append(
-            Message(
-                "Weaker than on the {reference}: {checks}.",
-                reference=params["reference"],
-                checks=params["warnings"],
-            )
-        )
-    if params["odd"]:
-        parts.append(
-            Message(
-                "Different from the {reference}: {checks}.",
-                reference=params["reference"],
-                checks=params["odd"],
-            )
-        )
+    parts = [part for part in (_weaker(params), _changed(params["odd"])) if part]
     return (
         Message("The model fits the {rows}, but watch it", rows=params["rows"]),
-        sentences(*parts) if parts else Message("Its probabilities have skill."),
-        Message("Monitor again with more labels before you retrain.") if parts else "",
+        sentences(*parts),
+        ADD_LABELS if parts else "",
     )
 
 
@@ -298,11 +265,8 @@ def _fits(params: Params) -> Wording:
     stirred = params["stirred"]
     return (
         Message("The model fits the {rows}", rows=params["rows"]),
-        sentences(
-            Message("No performance check is beyond its limits."),
-            Message("Changed somewhat: {columns}.", columns=stirred) if stirred else "",
-        ),
-        Message("Nothing to do. Monitor again when new rows are scored."),
+        sentences(Message("No performance check is beyond its limits."), _changed(stirred)),
+        Message("Monitor again when new rows are scored."),
     )
 
 
@@ -339,17 +303,12 @@ def _interval(params: Params) -> Message:
 def _moved(params: Params) -> list[Words]:
     """Return sentences about all alerts of checks without labels; may be empty."""
     parts: list[Words] = list(params["support"])
-    if params["columns"]:
-        parts.append(
-            Message(
-                "Far from the {reference}: {columns}.",
-                reference=params["reference"],
-                columns=params["columns"],
-            )
-        )
-    if params["outputs"]:
-        parts.append(Message("Its predictions changed: {checks}.", checks=params["outputs"]))
+    parts.append(_changed([*params["columns"], *params["outputs"]]))
     return parts
+
+
+def _changed(names: Sequence[Words]) -> Words:
+    return Message("Changed: {checks}.", checks=list(names)) if names else ""
 
 
 def _columns(checks: Sequence[Check], verdict: Verdict) -> list[str]:

@@ -345,7 +345,7 @@ def _wrap_fit_errors(name: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(
-            Message("'{name}' cannot be fitted on these rows: {reason}", name=name, reason=reason)
+            Message("'{name}' cannot be fitted: {reason}", name=name, reason=reason)
         ) from error
 
 

@@ -148,4 +148,4 @@ def title(model: str) -> Words:
         return model
     if not variant:
         return name
-    return Message("{name}, {variant}", name=name, variant=VARIANTS.get(variant, variant))
+    return Message("{first}, {second}", first=name, second=VARIANTS.get(variant, variant))

@@ -105,9 +105,9 @@ def fit_all(
                     raise JobError(
                         Message(
                             "No worker is left on the Dask cluster at {address}: {waiting} of "
-                            "{candidates} candidates are not fitted. Finished ones are kept in "
-                            "their runs. Start a worker (the log may say why the last one ended) "
-                            "and train again, {instead}",
+                            "{candidates} candidates are not fitted. Start a worker and train "
+                            "again, "
+                            "{instead}",
                             address=address,
                             waiting=len(waiting),
                             candidates=len(candidates),
@@ -188,8 +188,8 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
         if isinstance(error, distributed.KilledWorker):
             error = InputError(
                 Message(
-                    "'{name}' was given to {workers} Dask workers, and each of them ended, perhaps "
-                    "out of memory. Give them more, or leave it out.",
+                    "'{name}' ended {workers} Dask workers, perhaps out of memory. Give them "
+                    "more, or leave it out.",
                     name=name,
                     workers=error.allowed_failures + 1,
                 )
@@ -205,9 +205,7 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
             raise error
         reason = " ".join(str(error).split())[:300]
         raise InputError(
-            Message(
-                "'{name}' cannot be fitted on a Dask worker: {reason}", name=name, reason=reason
-            )
+            Message("'{name}' cannot be fitted: {reason}", name=name, reason=reason)
         ) from error
 
     return result

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from core.platform.messages import Message, Words, _, number
+from core.platform.messages import Words, _, number
 from core.stats import slices
 from core.stats.charts import style
 from core.stats.metrics import TITLES
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 _DASHES = ([1, 0], [1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
-_FIGURES = {"precision": Message("Precision"), "recall": Message("Recall"), "f1": Message("F1")}
+_FIGURES = {code: TITLES[code] for code in ("precision", "recall", "f1")}
 # colour of each finding
 _FINDINGS = {"biased": "alert", "no_skill": "warning", "ok": "cool", "too_few": "neutral"}
 # A log loss difference beyond this multiple of the smallest one, and above this many nats, is cut.
@@ -45,19 +45,15 @@ def pr_curve(
     """
     import altair as alt
 
-    rule_name = (
-        None
-        if base_rate is None
-        else _("Base rate (random guessing): {base_rate:.1%}", base_rate=base_rate)
-    )
+    rule_name = None if base_rate is None else style.labelled(_("Base rate"), base_rate, ".1%")
     kinds = _by_model(points, rule_name)
     lines = (
         alt.Chart(_named(points))
         # steps: a straight line between two points would promise what no threshold reaches
         .mark_line(strokeWidth=2.5, interpolate="step-before")
         .encode(
-            x=style.share_x("recall:Q", _("Recall (%)"), domain=[0, 1]),
-            y=style.share_y("precision:Q", _("Precision (%)"), domain=[0, 1]),
+            x=style.share_x("recall:Q", _("Recall"), domain=[0, 1]),
+            y=style.share_y("precision:Q", _("Precision"), domain=[0, 1]),
             **kinds,
             # from low recall to high: the threshold falls along the curve
             order=alt.Order("recall:Q"),
@@ -72,9 +68,7 @@ def pr_curve(
     layers = [lines]
     if base_rate is not None:
         layers.insert(0, _rule("y", base_rate, "model", str(rule_name), kinds))
-    return style.finish(
-        layers, title, _("Precision against recall of each model"), height=style.HEIGHT + 40
-    )
+    return style.finish(layers, title, height=style.HEIGHT + 40)
 
 
 def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
@@ -92,7 +86,7 @@ def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCh
     >>> points = pd.DataFrame({"model": "lr", "share_rows": [0, 0.5, 1],
     ...                        "share_found": [0, 0.7, 1]})
     >>> gain_curve(points).to_dict()["layer"][1]["encoding"]["y"]["title"]
-    'Share of positives found (%)'
+    'Share of positives found'
     """
     import altair as alt
 
@@ -105,10 +99,8 @@ def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCh
         alt.Chart(_named(points))
         .mark_line(strokeWidth=2.5)
         .encode(
-            x=style.share_x(
-                "share_rows:Q", _("Share of rows, most probable first (%)"), domain=[0, 1]
-            ),
-            y=style.share_y("share_found:Q", _("Share of positives found (%)"), domain=[0, 1]),
+            x=style.share_x("share_rows:Q", _("Share of rows, most probable first"), domain=[0, 1]),
+            y=style.share_y("share_found:Q", _("Share of positives found"), domain=[0, 1]),
             **_by_model(points),
             order=alt.Order("share_rows:Q"),
             tooltip=[*tooltip, *_threshold(points)],
@@ -120,12 +112,7 @@ def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCh
         .mark_line(color=style.PALETTE["line"], strokeDash=[5, 4], tooltip=None)
         .encode(x=alt.X("share_rows:Q"), y=alt.Y("share_found:Q"))
     )
-    return style.finish(
-        [diagonal, lines],
-        title,
-        _("Share of positives found in the most probable rows"),
-        height=style.HEIGHT + 40,
-    )
+    return style.finish([diagonal, lines], title, height=style.HEIGHT + 40)
 
 
 def threshold_trade_off(
@@ -153,7 +140,7 @@ def threshold_trade_off(
     titles = {code: str(title) for code, title in _FIGURES.items()}
     long["figure"] = long["figure"].map(titles)
     names = list(titles.values())
-    rule_name = _("Chosen threshold: {threshold:.3f}", threshold=threshold)
+    rule_name = style.labelled(_("Threshold"), threshold, ".3f")
     dashes = [[6, 3], [2, 2], [1, 0]]
     kinds = _kinds("figure", names, list(style.CATEGORIES[:3]), dashes, rule_name)
     lines = (
@@ -161,7 +148,7 @@ def threshold_trade_off(
         .mark_line(strokeWidth=2.5)
         .encode(
             x=alt.X("threshold:Q", title=_("Threshold"), scale=alt.Scale(domain=[0, 1])),
-            y=style.share_y("value:Q", _("Value (%)"), domain=[0, 1]),
+            y=style.share_y("value:Q", _("Value"), domain=[0, 1]),
             **kinds,
             tooltip=[
                 alt.Tooltip("figure:N", title=_("Metric")),
@@ -171,7 +158,7 @@ def threshold_trade_off(
         )
     )
     rule = _rule("x", threshold, "figure", rule_name, kinds)
-    return style.finish([lines, rule], title, _("Precision, recall and F1 over the threshold"))
+    return style.finish([lines, rule], title)
 
 
 def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None) -> alt.LayerChart:
@@ -222,9 +209,7 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
             "set:N", title=_("Set"), scale=alt.Scale(domain=sets), legend=style.legend()
         ),
     )
-    return style.finish(
-        [band, line, point], title, _("{metric} over the rows trained on", metric=metric)
-    )
+    return style.finish([band, line, point], title)
 
 
 def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None) -> alt.LayerChart:
@@ -281,7 +266,7 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
             alt.Tooltip("meaning:N", title=_("Finding")),
         ],
     )
-    x_title = _("Observed (dot), mean predicted probability (bar), %")
+    x_title = _("Observed (dot), mean predicted probability (bar)")
     spread = base.mark_rule(strokeWidth=2).encode(
         x=style.share_x("observed_low:Q", x_title), x2=alt.X2("observed_high:Q")
     )
@@ -294,8 +279,7 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
         x=style.share_x("mean_probability:Q", x_title), color=alt.value(style.PALETTE["line"])
     )
     height = style.height_of(len(drawn), band=24, legend=True)
-    description = _("Observed share and mean predicted probability by slice")
-    return style.finish([spread, observed, forecast], title, description, height=height)
+    return style.finish([spread, observed, forecast], title, height=height)
 
 
 def paired_differences(
@@ -354,7 +338,7 @@ def paired_differences(
     scale: Any = alt.Undefined
     if by == "model" and (cut := _cut(table)) is not None:
         scale = alt.Scale(domain=cut, nice=False, clamp=True)
-        x_title = _("{axis} (cut at {value:.2g})", axis=x_title, value=cut[1])
+        x_title = style.cut_title(x_title, cut[1])
     what = _("Metric") if by == "metric" else _("Model")
     base = alt.Chart(drawn).encode(
         y=style.names(shown, what),
@@ -378,12 +362,7 @@ def paired_differences(
     )
     rule = style.rule("x", 0.0, _("No difference"), in_legend=False)
     height = style.height_of(len(drawn), legend=True)
-    return style.finish(
-        [rule, spread, point],
-        title,
-        _("Differences, {axis}, with intervals", axis=x_title),
-        height=height,
-    )
+    return style.finish([rule, spread, point], title, height=height)
 
 
 def _cut(table: pd.DataFrame) -> list[float] | None:
@@ -439,7 +418,7 @@ def _rule(axis: str, value: float, field: str, rule_name: str, kinds: dict[str, 
     drawn: alt.Chart = (
         alt.Chart(pd.DataFrame({"value": [value], field: [rule_name]}))
         .mark_rule(strokeWidth=2)
-        .encode(**{axis: place}, **kinds, tooltip=alt.Tooltip(f"{field}:N", title=_("Line")))
+        .encode(**{axis: place}, **kinds, tooltip=alt.Tooltip(f"{field}:N", title=_("Meaning")))
     )
     return drawn
 

@@ -170,11 +170,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             progress.update(0.3, Message("Explaining the row"))
             contributions, record = _of_row(subject, single, label, options)
             if options.around and frame is not None:
-                progress.update(0.6, Message("Varying the row"))
+                progress.update(0.6, Message("Explaining the row"))
                 record = _with_surroundings(record, spec, model, frame, tested)
         else:
             contributions, record = _in_general(subject, options, progress)
-        progress.update(0.97, Message("Recording the explanation"))
+        progress.update(0.97, Message("Writing the results"))
         tracking.log(settings, run_id, record)
         strongest = str(explanation.global_contributions(contributions.values)["feature"].iloc[0])
         progress.update(1.0, Message("{feature} moves the probability most", feature=strongest))
@@ -202,7 +202,8 @@ def called(version: ModelVersion) -> Words:
     title = kinds.title(kind) if kind else Message("a model")
     if not version.version:
         return title
-    return Message("version {version}, {title}", version=version.version, title=title)
+    number = Message("version {version}", version=version.version)
+    return Message("{first}, {second}", first=number, second=title)
 
 
 def predicted_rows(options: Options, features: int, rows: int) -> int:
@@ -264,8 +265,7 @@ def _as_frame(
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
             Message(
-                "The row has no value for {columns}, and this model imputes none. Fill in what is "
-                "missing.",
+                "No value for {columns}, and this model imputes none. Fill in what is missing.",
                 columns=empty,
             )
         )
@@ -443,12 +443,12 @@ def _reporter(
 
 
 def _shuffled(done: int, total: int) -> Message:
-    return Message("Shuffling features: {done} of {total}", done=done, total=total)
+    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
 
 
 def _explained(done: int, total: int) -> Message:
-    return Message("Contributions: {done} of {total} rows", done=done, total=total)
+    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
 
 
 def _varied(done: int, total: int) -> Message:
-    return Message("Partial dependence: {done} of {total} features", done=done, total=total)
+    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)

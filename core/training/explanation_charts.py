@@ -53,7 +53,7 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         (feature, number(round(mean, 4) + 0.0, ".4f").replace("-", "−")) for feature, mean in pairs
     ]
     names = [f"{feature}  {figure}" for feature, figure in figures]
-    axis = _("Increase of log loss when shuffled (nats)")
+    axis = _("Increase of log loss")
     base = alt.Chart(drawn.assign(shown=names)).encode(
         y=style.names(names, _("Feature")),
         tooltip=[
@@ -61,7 +61,7 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
             alt.Tooltip("mean:Q", title=_("Increase of log loss"), format=".4f"),
             alt.Tooltip("low:Q", title=_("95% lower bound"), format=".4f"),
             alt.Tooltip("high:Q", title=_("95% upper bound"), format=".4f"),
-            alt.Tooltip("sd:Q", title=_("SD of the shuffles"), format=".4f"),
+            alt.Tooltip("sd:Q", title=_("Standard deviation"), format=".4f"),
         ],
     )
     bars = base.mark_bar(color=style.PALETTE["cool"]).encode(
@@ -70,12 +70,7 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     reach = base.mark_rule(color=style.PALETTE["accent"], strokeWidth=2.5).encode(
         x=alt.X("low:Q", title=axis), x2=alt.X2("high:Q")
     )
-    return style.finish(
-        [bars, reach],
-        title,
-        _("Increase of log loss when each feature is shuffled"),
-        height=style.height_of(len(drawn), band=24),
-    )
+    return style.finish([bars, reach], title, height=style.height_of(len(drawn), band=24))
 
 
 def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
@@ -121,13 +116,11 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     # Vega draws no point without a colour value
     points["rank"] = points["rank"].fillna(0.5)
     names = list(shown.values())
-    axis = _("Contribution to the probability (percentage points)")
+    axis = _("Contribution (points)")
     scale: Any = alt.Undefined
     if (domain := style.without_outliers(points["points"])) is not None:
         scale = alt.Scale(domain=list(domain), nice=False, clamp=True)
-        axis = _(
-            "{axis} (cut at {low:.1f} and {high:.1f})", axis=axis, low=domain[0], high=domain[1]
-        )
+        axis = style.cut_title(axis, *domain)
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=style.PALETTE["line"])
     marks = (
         alt.Chart(points)
@@ -162,14 +155,13 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
             tooltip=[
                 alt.Tooltip("feature:N", title=_("Feature")),
                 alt.Tooltip("value:N", title=_("Value")),
-                alt.Tooltip("points:Q", title=_("Contribution, points"), format="+.1f"),
+                alt.Tooltip("points:Q", title=_("Contribution (points)"), format="+.1f"),
             ],
         )
     )
     chart = style.finish(
         [zero.encode(x=alt.X("x:Q", title=axis)), marks],
         title,
-        _("Contributions of each feature, a point per row"),
         height=style.height_of(len(names), band=28, legend=True) + GRADIENT,
     )
     # from 2,000 points on, a page would use a canvas, which ignores the theme's text colour
@@ -209,18 +201,18 @@ def waterfall(
     # intermediate sums may leave the range 0 to 1
     domain = [max(first - room, min(first, 0.0)), min(last + room, max(last, 1.0))]
     encoded = alt.Chart(steps).encode(
-        x=style.share_x("start:Q", _("Probability (%)"), domain=domain),
+        x=style.share_x("start:Q", _("Probability"), domain=domain),
         y=alt.Y(
             "shown:N",
-            title=_("Change (points)"),
+            title=_("Contribution (points)"),
             sort=names,
             # Vega measures long labels with another font, and the title would overlap them
             axis=alt.Axis(labelLimit=260, titlePadding=22),
         ),
         tooltip=[
             alt.Tooltip("name:N", title=_("Step")),
-            alt.Tooltip("points:Q", title=_("Change, points"), format="+.2f"),
-            alt.Tooltip("end:Q", title=_("Probability after it"), format=".1%"),
+            alt.Tooltip("points:Q", title=_("Contribution (points)"), format="+.2f"),
+            alt.Tooltip("end:Q", title=_("Probability"), format=".1%"),
         ],
     )
     bars = (
@@ -232,10 +224,7 @@ def waterfall(
         color=style.PALETTE["neutral"], thickness=4, size=18
     )
     return style.finish(
-        [bars, ends],
-        title,
-        _("Steps from {base:.1%} to {probability:.1%}", base=base, probability=probability),
-        height=style.height_of(len(steps), band=26, legend=True),
+        [bars, ends], title, height=style.height_of(len(steps), band=26, legend=True)
     )
 
 
@@ -261,7 +250,7 @@ def partial_dependence(
     name = axis_title or str(table["feature"].iloc[0])
     draw = _points if table["value"].isna().any() else _line
     layers, height = draw(table, name)
-    return style.finish(layers, title, _("Mean probability by {name}", name=name), height=height)
+    return style.finish(layers, title, height=height)
 
 
 def reach_bars(
@@ -296,9 +285,9 @@ def reach_bars(
         y=style.names(names, _("Input")),
         tooltip=[
             alt.Tooltip("feature:N", title=_("Input")),
-            alt.Tooltip("low:Q", title=_("Lowest probability"), format=".1%"),
+            alt.Tooltip("low:Q", title=_("From"), format=".1%"),
             alt.Tooltip("low_at:N", title=_("at")),
-            alt.Tooltip("high:Q", title=_("Highest probability"), format=".1%"),
+            alt.Tooltip("high:Q", title=_("To"), format=".1%"),
             alt.Tooltip("high_at:N", title=_("at")),
         ],
     )
@@ -309,15 +298,9 @@ def reach_bars(
     ticks = base.mark_tick(color=style.PALETTE["accent"], thickness=4, size=20).encode(x=now)
     layers = [bars, ticks]
     if drawn["low"].min() <= threshold <= drawn["high"].max():
-        layers.append(style.rule("x", threshold, _("Threshold {threshold:g}", threshold=threshold)))
+        layers.append(style.rule("x", threshold, style.labelled(_("Threshold"), threshold, "g")))
     return style.finish(
-        layers,
-        title,
-        _(
-            "From {probability:.1%}, how far each input alone moves the probability",
-            probability=probability,
-        ),
-        height=style.height_of(len(drawn), band=26, legend=len(layers) > 2),
+        layers, title, height=style.height_of(len(drawn), band=26, legend=len(layers) > 2)
     )
 
 
@@ -346,7 +329,7 @@ def along(
         alt.Tooltip("label:N", title=name),
         alt.Tooltip("probability:Q", title=_("Probability"), format=".1%"),
     ]
-    y = style.share_y("probability:Q", _("Probability (%)"), zero=False)
+    y = style.share_y("probability:Q", _("Probability"), zero=False)
     x: alt.X
     if is_text:
         table = table.sort_values("probability", ascending=False, kind="stable")
@@ -362,7 +345,7 @@ def along(
     own = base.transform_filter("datum.is_own").mark_point(
         color=style.PALETTE["accent"], filled=True, size=160, shape="diamond", opacity=1
     )
-    return style.finish([others, own], title, _("Probability of this row along {name}", name=name))
+    return style.finish([others, own], title)
 
 
 def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
@@ -372,13 +355,13 @@ def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
     if (domain := style.without_outliers(table["value"])) is not None:
         low, high = domain
         scale = alt.Scale(domain=[low, high], nice=False)
-        x_title = _("{axis} (cut at {low:.3g} and {high:.3g})", axis=name, low=low, high=high)
+        x_title = style.cut_title(name, low, high)
         table = table[table["value"].between(low, high)]
     base = alt.Chart(table).encode(
         x=alt.X("value:Q", title=x_title, scale=scale), tooltip=_partial_tooltip(name)
     )
     least, mean = (
-        style.share_y(f"{end}:Q", _("Probability (%)"), zero=False) for end in ("low", "mean")
+        style.share_y(f"{end}:Q", _("Probability"), zero=False) for end in ("low", "mean")
     )
     band = base.mark_area(color=style.PALETTE["cool"], opacity=0.2).encode(
         y=least, y2=alt.Y2("high:Q")
@@ -413,7 +396,7 @@ def _probability(field: str) -> alt.X:
 
     return alt.X(
         f"{field}:Q",
-        title=_("Probability (%)"),
+        title=_("Probability"),
         axis=alt.Axis(format="~%"),
         scale=alt.Scale(zero=False),
     )
@@ -425,8 +408,8 @@ def _partial_tooltip(name: str) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("label:N", title=name),
         alt.Tooltip("mean:Q", title=_("Mean probability"), format=".1%"),
-        alt.Tooltip("low:Q", title=_("Middle 80% from"), format=".1%"),
-        alt.Tooltip("high:Q", title=_("Middle 80% to"), format=".1%"),
+        alt.Tooltip("low:Q", title=_("From"), format=".1%"),
+        alt.Tooltip("high:Q", title=_("To"), format=".1%"),
     ]
 
 

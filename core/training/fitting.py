@@ -15,7 +15,7 @@ from core.platform import tracking
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
-from core.platform.messages import Message, Words, in_words, plural, sentences
+from core.platform.messages import Message, Words, in_words, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import ModelRecord, Progress, Record
@@ -28,9 +28,6 @@ from core.training.training_sets import TrainingSets
 
 if TYPE_CHECKING:
     from core.training.train import Options
-
-
-NO_TIME = Message("No time was left.")
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,7 @@ def fit_all(
     }
     done: list[Candidate] = []
     left_out: dict[str, Words] = {}
+    no_time = Message("It did not finish within {seconds} s.", seconds=options.budget_seconds)
 
     @cache
     def trainer() -> automl.Trainer:
@@ -98,9 +96,7 @@ def fit_all(
             with tracking.child_run(settings, run_name, progress, tags) as child:
                 done.append(_record(settings, spec, aim, fitting(), child, sets))
         except automl.OutOfTime:
-            left_out[name] = Message(
-                "It did not finish within {seconds} s.", seconds=options.budget_seconds
-            )
+            left_out[name] = no_time
             return False
         except CourtsideError as error:
             left_out[name] = error.message
@@ -113,7 +109,7 @@ def fit_all(
                 clock.begin(name, done)
                 in_time = fit(name, fitting)
             else:
-                left_out[name] = NO_TIME
+                left_out[name] = no_time
         return in_time
 
     def in_parallel(address: str) -> bool:
@@ -138,10 +134,10 @@ def fit_all(
     if in_time:
         in_sequence(further)
     else:
-        left_out |= {name: NO_TIME for name, _ in further}
+        left_out |= {name: no_time for name, _ in further}
     if not done:
         reasons = [
-            Message("{candidate}: {reason}", candidate=kinds.title(name), reason=why)
+            Message("{name}: {value}", name=kinds.title(name), value=why)
             for name, why in left_out.items()
         ]
         raise InputError(sentences(Message("No candidate was fitted."), *reasons))
@@ -315,36 +311,34 @@ class _TrainingProgress:
     def _fold(self) -> Message:
         if self._of_one > self._folds:
             return Message(
-                "{candidate}: trial {number}",
-                candidate=self._title,
-                number=self._of_one // self._folds + 1,
+                "{name}: {value}",
+                name=self._title,
+                value=Message("trial {number}", number=self._of_one // self._folds + 1),
             )
         return Message(
-            "{candidate}: fold {number} of {folds}",
-            candidate=self._title,
-            number=min(self._of_one + 1, self._folds),
-            folds=self._folds,
+            "{name}: {value}",
+            name=self._title,
+            value=Message(
+                "fold {number} of {folds}",
+                number=min(self._of_one + 1, self._folds),
+                folds=self._folds,
+            ),
         )
 
     def _side_by_side(self) -> Message:
         counts: dict[str, Any] = {"arrived": self._arrived, "candidates": self._candidates}
-        if not self._workers:
-            return Message("{arrived} of {candidates} candidates done", **counts)
-        return plural(
-            "{arrived} of {candidates} candidates done, in parallel on {count:,} Dask worker",
-            "{arrived} of {candidates} candidates done, in parallel on {count:,} Dask workers",
-            self._workers,
-            **counts,
-        )
+        return Message("{arrived} of {candidates} candidates done", **counts)
 
     def _report(self, text: Message, *, foresees: bool = True) -> None:
         # in parallel, the last candidate decides, and the progress of its folds is unknown
         share = min(self._done / self._all, 1.0)
         if self._best is not None:
-            text = Message("{now} · {more}", now=text, more=self._best)
+            text = Message("{first}, {second}", first=text, second=self._best)
         if foresees and self._done >= self._folds:
             left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
             text = Message(
-                "{now} · {more}", now=text, more=Message("about {left:.0f} s left", left=left)
+                "{first}, {second}",
+                first=text,
+                second=Message("about {left:.0f} s left", left=left),
             )
         self._progress.update(0.05 + 0.85 * share, text)

@@ -103,8 +103,8 @@ def sentence(curve: pd.DataFrame) -> Message:
     --------
     >>> str(sentence(pd.DataFrame({"rows": [50, 100], "set": "held out", "mean": [0.66, 0.65],
     ...                            "low": [0.65, 0.645], "high": [0.67, 0.655]})))
-    'From 50 to 100 rows, the held-out log loss fell by 0.0100, at least the spread of the folds at\
- the end (0.0100): more rows may help.'
+    'From 50 to 100 rows, log loss fell by 0.0100, at least the spread of the folds (0.0100): more
+    rows may help.'
     """
     held_out = curve[curve["set"] == HELD_OUT]
     if len(held_out) < 2:
@@ -118,15 +118,14 @@ def sentence(curve: pd.DataFrame) -> Message:
     }
     if fell >= spread:
         return Message(
-            "From {before:,} to {rows:,} rows, the held-out log loss fell by {fell:.4f}, at least "
-            "the spread of the folds at the end ({spread:.4f}): more rows may help.",
+            "From {before:,} to {rows:,} rows, log loss fell by {fell:.4f}, at least the "
+            "spread of the folds ({spread:.4f}): more rows may help.",
             fell=fell,
             **step,
         )
     return Message(
-        "From {before:,} to {rows:,} rows, the held-out log loss changed by {change:+.4f}; the "
-        "spread of the folds at the end is {spread:.4f}: more rows of the same kind would help "
-        "little.",
+        "From {before:,} to {rows:,} rows, log loss changed by {change:+.4f}, less "
+        "than the spread of the folds ({spread:.4f}): more rows would help little.",
         change=-fell,
         **step,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
+from core.data.split_checks import SPLITS
 from core.platform import config, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
@@ -20,7 +21,6 @@ from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import EveryRun, ModelVersion, TrainedModel, VersionTags
 from core.platform.storage import Prepared
 from core.registry import registry
-from core.registry.model_card import SPLITS
 from core.stats import metrics
 from core.training import automl, evaluation, evaluation_charts, fitting, learning, training_sets
 from core.training import candidates as kinds
@@ -95,7 +95,7 @@ class Options(config.Options):
     @classmethod
     def _known_and_none_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [name for name in value if name not in kinds.KINDS]:
-            raise ValueError(Message("no candidate is called {unknown}", unknown=unknown))
+            raise ValueError(Message("there is no candidate {unknown}", unknown=unknown))
         if len(set(value)) < len(value):
             raise ValueError(Message("a candidate is given twice"))
         return value
@@ -111,9 +111,7 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _params_are_of_candidates(self) -> Options:
         if unknown := [name for name in self.params if name not in self.candidates]:
-            raise ValueError(
-                Message("parameters of {unknown}, which is not a candidate", unknown=unknown)
-            )
+            raise ValueError(Message("there is no candidate {unknown}", unknown=unknown))
         return self
 
 
@@ -142,7 +140,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "train", options, progress) as run_id:
-        progress.update(0.02, Message("Reading the prepared sets"))
+        progress.update(0.02, Message("Reading the rows"))
         sets = training_sets.read(settings, spec)
         prepared, train, test = sets.prepared, sets.train, sets.test
         _check_preset(spec, prepared, options)
@@ -169,7 +167,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             )
         )
         done, left_out = fitting.fit_all(settings, spec, options, sets, tags, progress)
-        progress.update(0.9, Message("Comparing the candidates"))
+        progress.update(0.9, Message("Comparing the results"))
         best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
         tables, figures = evaluation.compare(
             [candidate.evaluated for candidate in done], best.evaluated, sets.labels(spec)
@@ -276,7 +274,7 @@ def _learning_curve(
 ) -> pd.DataFrame:
     if not options.learning_seconds:
         return pd.DataFrame()
-    progress.update(0.92, Message("Learning curve of {title}", title=best.evaluated.title))
+    progress.update(0.92, Message("Comparing the results"))
     return learning.learning_curve(
         best.fitted.estimator,
         sets.features_train,

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.platform import tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, in_context, n_, number
+from core.platform.messages import Message, _, n_, number
 from core.registry import registry
 from core.registry.records import PromotionRun
 from pages.registry import version_list
@@ -21,17 +21,17 @@ VERDICTS = {
 }
 # decision -> what it is called, also in a dry run, and its colour
 DECISIONS = {
-    "promote": (Message("promoted"), Message("would be promoted"), "green"),
-    "hold": (Message("held back"), Message("would be held back"), "orange"),
-    "refuse": (in_context("gate", "refused"), Message("would be refused"), "red"),
+    "promote": (registry.DECISIONS["promote"], Message("would be promoted"), "green"),
+    "hold": (registry.DECISIONS["hold"], Message("would be held back"), "orange"),
+    "refuse": (registry.DECISIONS["refuse"], Message("would be refused"), "red"),
     "override": (
-        Message("promoted against the rules"),
+        registry.DECISIONS["override"],
         Message("would be promoted against the rules"),
         "violet",
     ),
-    "unchanged": (Message("unchanged"), Message("would be unchanged"), "gray"),
+    "unchanged": (registry.DECISIONS["unchanged"], Message("would be unchanged"), "gray"),
 }
-UNKNOWN = (Message("unknown"), Message("unknown"), "gray")
+UNKNOWN = (registry.DECISIONS[registry.UNKNOWN], registry.DECISIONS[registry.UNKNOWN], "gray")
 
 
 def badge(decided: PromotionRun) -> None:

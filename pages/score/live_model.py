@@ -33,7 +33,7 @@ def probability(settings: Settings, version: ModelVersion, row: Row) -> float:
         When a value is missing that the model needs.
     """
     # once for a version and a start of the app: scikit-learn's import takes seconds
-    with st.spinner(_("Loading version {version}", version=version.version)):
+    with st.spinner(_("Loading {model}", model=_("version {version}", version=version.version))):
         loaded = _loaded(settings, settings.mlflow_uri, version.name, version.version)
     return float(loaded.predict(_frame(loaded, row))[0])
 
@@ -47,7 +47,7 @@ def court_cells(settings: Settings, version: ModelVersion, row: Row) -> pd.DataF
         When another input is missing that the model needs.
     """
     key = (version.name, version.version, version.run_id)
-    with st.spinner(_("Loading version {version}", version=version.version)):
+    with st.spinner(_("Loading {model}", model=_("version {version}", version=version.version))):
         _loaded(settings, settings.mlflow_uri, version.name, version.version)
     return _cells(settings, settings.mlflow_uri, key, tuple(row.items()))
 

@@ -137,9 +137,7 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     if not back.is_visible():  # the section may have stayed open
         section(page, "Roll back")
     press(page, "Roll back to version 1")
-    expect(page.get_by_text("Waiting for version 1 on the live endpoint")).to_be_visible(
-        timeout=PATIENCE_MS
-    )
+    expect(page.get_by_text("Waiting for version 1 to answer")).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "registry-rolling-back")
     expect(champion).to_have_text("Champion: version 1", timeout=PATIENCE_MS)
     expect(page.get_by_text("answers on port")).to_be_visible()

@@ -38,7 +38,7 @@ def layers(
     """
     is_binned = bool((table["end"] > table["start"]).any())
     draw = _histogram if is_binned else _value_bars
-    y_title = _("Share of {of} (%)", of=of) if of else _("Share of rows (%)")
+    y_title = _("Share of {of}", of=of) if of else _("Share of rows")
     return draw(table, axis_title, roles, y_title)
 
 
@@ -77,7 +77,7 @@ def _histogram(
             tooltip=[
                 *names,
                 alt.Tooltip("start:Q", title=_("From"), format=".5~g"),
-                alt.Tooltip("end:Q", title=_("To below"), format=".5~g"),
+                alt.Tooltip("end:Q", title=_("To"), format=".5~g"),
                 alt.Tooltip("share:Q", title=_("Share of rows"), format=".1%"),
                 alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             ],

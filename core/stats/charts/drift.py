@@ -11,6 +11,7 @@ from core.platform import own_columns
 from core.platform.messages import Words, _, number
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
+from core.stats.check import CHANGE_LABELS
 
 if TYPE_CHECKING:
     import altair as alt
@@ -57,15 +58,15 @@ def probability_density(
     layers = density_charts.layers(table, _("Predicted probability"), roles)
     rules = []
     if threshold is not None:
-        rules.append((threshold, _("Threshold: {threshold:.2f}", threshold=threshold)))
+        rules.append((threshold, style.labelled(_("Threshold"), threshold, ".2f")))
     if base_rate is not None:
-        rules.append((base_rate, _("Base rate: {base_rate:.1%}", base_rate=base_rate)))
+        rules.append((base_rate, style.labelled(_("Base rate"), base_rate, ".1%")))
     for place, (value, text) in enumerate(rules):
         is_alone = len(roles) == 1
         layers.append(style.rule("x", value, text, in_legend=not is_alone))
         if is_alone:
             layers.append(style.rule_label(value, text, line=place))
-    return style.finish(layers, title, _("Distribution of the predicted probability"))
+    return style.finish(layers, title)
 
 
 def feature_density(
@@ -93,8 +94,7 @@ def feature_density(
     roles = _set_roles(rows["set"].unique().tolist())
     rows = rows.assign(set=rows["set"].map(style.set_name))
     layers = density_charts.layers(rows, name, roles)
-    sets = list(roles)
-    return style.finish(layers, title, _("Distribution of {name} in {sets}", name=name, sets=sets))
+    return style.finish(layers, title)
 
 
 def psi_bars(
@@ -128,9 +128,9 @@ def psi_bars(
     import altair as alt
 
     levels = [
-        _("stable < {limit:g}", limit=warn),
-        _("changed ≥ {limit:g}", limit=warn),
-        _("changed a lot ≥ {limit:g}", limit=alert),
+        f"{CHANGE_LABELS['ok']} < {number(warn, 'g')}",
+        f"{CHANGE_LABELS['warning']} ≥ {number(warn, 'g')}",
+        f"{CHANGE_LABELS['alert']} ≥ {number(alert, 'g')}",
     ]
     # a column that could not be compared has no bar
     ranked = table.dropna(subset=["psi"]).sort_values("psi", ascending=False, kind="stable")
@@ -149,7 +149,7 @@ def psi_bars(
     tooltip = [
         alt.Tooltip("feature:N", title=_("Feature")),
         alt.Tooltip("psi:Q", title="PSI", format=".4f"),
-        alt.Tooltip("level:N", title=_("Reading")),
+        alt.Tooltip("level:N", title=_("Finding")),
     ]
     if "ks" in ranked:
         tooltip.append(alt.Tooltip("ks:Q", title=_("KS distance"), format=".3f"))
@@ -171,7 +171,7 @@ def psi_bars(
             y=style.names(shown, _("Feature")),
             color=alt.Color(
                 "level:N",
-                title=_("Reading"),
+                title=_("Finding"),
                 sort=levels,
                 scale=alt.Scale(
                     domain=levels,
@@ -185,11 +185,10 @@ def psi_bars(
     return style.finish(
         [
             bars,
-            style.rule("x", warn, _("Changed from {limit:g}", limit=warn), in_legend=False),
-            style.rule("x", alert, _("Changed a lot from {limit:g}", limit=alert), in_legend=False),
+            style.rule("x", warn, levels[1], in_legend=False),
+            style.rule("x", alert, levels[2], in_legend=False),
         ],
         title,
-        _("Population stability index of each feature"),
         height=style.height_of(len(ranked), legend=True),
     )
 

@@ -29,7 +29,7 @@ def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCha
     --------
     >>> points = pd.DataFrame({"model": "lr", "fpr": [0, 0.2, 1], "tpr": [0, 0.7, 1]})
     >>> roc_curve(points).to_dict()["layer"][1]["encoding"]["x"]["title"]
-    'False positive rate (%)'
+    'False positive rate'
     """
     import altair as alt
 
@@ -46,17 +46,15 @@ def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCha
         alt.Chart(points)
         .mark_line(strokeWidth=2.5)
         .encode(
-            x=style.share_x("fpr:Q", _("False positive rate (%)"), domain=[0, 1]),
-            y=style.share_y("tpr:Q", _("True positive rate (%)"), domain=[0, 1]),
+            x=style.share_x("fpr:Q", _("False positive rate"), domain=[0, 1]),
+            y=style.share_y("tpr:Q", _("True positive rate"), domain=[0, 1]),
             color=_models(models),
             strokeDash=_dashes(models),
             order=alt.Order("fpr:Q"),
             tooltip=tooltip,
         )
     )
-    return style.finish(
-        [_diagonal(0.0, 1.0), lines], title, _("ROC curve of each model"), height=style.HEIGHT + 40
-    )
+    return style.finish([_diagonal(0.0, 1.0), lines], title, height=style.HEIGHT + 40)
 
 
 def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
@@ -84,11 +82,11 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
     last = min(float(np.ceil(np.nanmax(reach) * 20) / 20), 1.0)
     domain = [first, max(last, first + 0.05)]
     base = alt.Chart(table).encode(
-        x=style.share_x("mean_predicted:Q", _("Mean predicted probability (%)"), domain=domain),
+        x=style.share_x("mean_predicted:Q", _("Mean predicted probability"), domain=domain),
         color=_models(models),
         tooltip=[
             alt.Tooltip("model:N", title=_("Model")),
-            alt.Tooltip("mean_predicted:Q", title=_("Mean predicted"), format=".1%"),
+            alt.Tooltip("mean_predicted:Q", title=_("Mean predicted probability"), format=".1%"),
             alt.Tooltip("observed:Q", title=_("Observed"), format=".1%"),
             alt.Tooltip("low:Q", title=_("95% lower bound"), format=".1%"),
             alt.Tooltip("high:Q", title=_("95% upper bound"), format=".1%"),
@@ -96,18 +94,12 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
         ],
     )
     from_low, observed = (
-        style.share_y(field, _("Observed share (%)"), domain=domain)
-        for field in ("low:Q", "observed:Q")
+        style.share_y(field, _("Observed"), domain=domain) for field in ("low:Q", "observed:Q")
     )
     spread = base.mark_rule(opacity=0.5, strokeWidth=1.5).encode(y=from_low, y2=alt.Y2("high:Q"))
     line = base.mark_line(strokeWidth=2).encode(y=observed, strokeDash=_dashes(models))
     point = base.mark_point(filled=True, size=55, opacity=1).encode(y=observed)
-    return style.finish(
-        [_diagonal(*domain), spread, line, point],
-        title,
-        _("Observed share against predicted probability"),
-        height=style.HEIGHT + 40,
-    )
+    return style.finish([_diagonal(*domain), spread, line, point], title, height=style.HEIGHT + 40)
 
 
 def confusion(
@@ -157,8 +149,8 @@ def confusion(
             "actual:N", title=_("Actual class"), sort=order, scale=alt.Scale(paddingInner=0.02)
         ),
         tooltip=[
-            alt.Tooltip("actual:N", title=_("Actual")),
-            alt.Tooltip("predicted:N", title=_("Predicted")),
+            alt.Tooltip("actual:N", title=_("Actual class")),
+            alt.Tooltip("predicted:N", title=_("Predicted class")),
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             alt.Tooltip("share:Q", title=_("Share of the actual class"), format=".1%"),
         ],
@@ -166,7 +158,7 @@ def confusion(
     cells = base.mark_rect().encode(
         color=alt.Color(
             "share:Q",
-            title=_("Share of the actual class (%)"),
+            title=_("Share of the actual class"),
             scale=alt.Scale(domain=[0, 1], range=list(style.SHARES)),
             legend=None,
         )
@@ -177,7 +169,7 @@ def confusion(
         text=alt.Text("count:N"), color=ink
     )
     part = base.mark_text(dy=13, fontSize=12).encode(text=alt.Text("part:N"), color=ink)
-    return style.finish([cells, count, part], title, _("Rows by actual and predicted class"))
+    return style.finish([cells, count, part], title)
 
 
 def metric_bars(
@@ -238,13 +230,11 @@ def metric_bars(
     if baseline is not None:
         layers.append(
             style.rule(
-                "x",
-                baseline,
-                _("{name}: {value:.4f}", name=baseline_title or _("Base rate"), value=baseline),
+                "x", baseline, style.labelled(baseline_title or _("Base rate"), baseline, ".4f")
             )
         )
     height = style.height_of(len(ranked), legend=baseline is not None)
-    return style.finish(layers, title, _("{metric} of each model", metric=metric), height=height)
+    return style.finish(layers, title, height=height)
 
 
 def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -> alt.LayerChart:
@@ -269,11 +259,11 @@ def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -
 
     models = folds["model"].unique().tolist()
     y = alt.Y("model:N", title=_("Model"), sort=models, axis=alt.Axis(labelLimit=260))
-    x_title = _("{metric}, by fold", metric=metric)
+    x_title = str(metric)
     scale = alt.Scale(zero=False)
     if (domain := style.cut(folds["value"], folds["model"])) is not None:
         scale = alt.Scale(domain=list(domain), nice=False, clamp=True)
-        x_title = _("{axis} (cut at {value:.2g})", axis=x_title, value=domain[1])
+        x_title = style.cut_title(x_title, domain[1])
     means = folds.groupby("model", sort=False)["value"].agg(["mean", "std"]).reset_index()
     means["std"] = means["std"].fillna(0.0)
     means = means.assign(low=means["mean"] - means["std"], high=means["mean"] + means["std"])
@@ -305,9 +295,7 @@ def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -
     )
     mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x=alt.X("mean:Q", scale=scale))
     height = style.height_of(len(means))
-    return style.finish(
-        [spread, points, mean], title, _("{metric} by fold", metric=metric), height=height
-    )
+    return style.finish([spread, points, mean], title, height=height)
 
 
 def _models(models: list[str]) -> alt.Color:

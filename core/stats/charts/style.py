@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from core.platform.messages import Message, _
+from core.platform.messages import Message, Words, _, number
 
 if TYPE_CHECKING:
     import altair as alt
@@ -87,7 +87,11 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def finish(
-    layers: list[alt.Chart], title: str | None, description: str, *, height: int = HEIGHT
+    layers: list[alt.Chart],
+    title: str | None,
+    description: str | None = None,
+    *,
+    height: int = HEIGHT,
 ) -> alt.LayerChart:
     """Combine the layers into a chart of the common size and style.
 
@@ -95,14 +99,14 @@ def finish(
     ----------
     title : str, optional
         Shown above the chart and added to its height.
-    description : str
-        Read by screen readers if there is no title.
+    description : str, optional
+        Read by screen readers if there is no title; by default the titles of the axes.
     height : int
         Without the title.
 
     Examples
     --------
-    >>> chart = finish([rule("x", 0.5, "Half")], "Title", "A line", height=100)
+    >>> chart = finish([rule("x", 0.5, "Half")], "Title", height=100)
     >>> chart.to_dict()["height"], chart.to_dict()["description"]
     (134, 'Title')
     """
@@ -116,12 +120,46 @@ def finish(
         height=height + 34 * bool(title),
         # the height of the whole picture, on a page and in a file
         autosize=alt.AutoSizeParams(type="fit", contains="padding"),
-        description=title or description,
+        description=title or description or _axes(layers),
     )
     if title:
         chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
     # the width without a container, in a file
     return legible(chart, continuousWidth=_WIDTH, discreteWidth=_WIDTH)
+
+
+def _axes(layers: list[alt.Chart]) -> str:
+    """Return the titles of the vertical and the horizontal axis, as a description of the chart."""
+    titles = []
+    for name in ("y", "x"):
+        channels: list[Any] = [getattr(layer.encoding, name, None) for layer in layers]
+        known = [channel._kwds.get("title") for channel in channels if hasattr(channel, "_kwds")]
+        titles += [title for title in known if title and isinstance(title, str)][:1]
+    if len(titles) < 2:
+        return "".join(titles)
+    return _("{vertical} by {horizontal}", vertical=titles[0], horizontal=titles[1])
+
+
+def labelled(name: Words, value: float, spec: str) -> str:
+    """Return a name with its value, for a line of a chart.
+
+    Examples
+    --------
+    >>> labelled("Threshold", 0.5, ".2f")
+    'Threshold: 0.50'
+    """
+    return _("{name}: {value}", name=name, value=number(value, spec))
+
+
+def cut_title(axis: str, *ends: float) -> str:
+    """Return the title of an axis that is cut at these values.
+
+    Examples
+    --------
+    >>> cut_title("Log loss", 0.9)
+    'Log loss (cut at 0.9)'
+    """
+    return _("{axis} (cut at {ends})", axis=axis, ends=[number(end, ".3g") for end in ends])
 
 
 def height_of(rows: int, *, band: int = 34, legend: bool = False) -> int:
@@ -306,7 +344,7 @@ def rule(axis: str, value: float, text: str, *, in_legend: bool = True) -> alt.C
 
     base = alt.Chart(pd.DataFrame({"value": [value], "text": [text]}))
     rule = base.mark_rule(color=PALETTE["line"], strokeDash=[5, 4], strokeWidth=2)
-    tooltip = alt.Tooltip("text:N", title=_("Line"))
+    tooltip = alt.Tooltip("text:N", title=_("Meaning"))
     dash: Any = alt.Undefined
     if in_legend:
         key = alt.Legend(

@@ -430,7 +430,7 @@ def test_problems_and_titles_of_earlier_versions_are_read_as_they_are(settings: 
 @pytest.mark.parametrize(
     ("refuses", "state", "reason"),
     [
-        ("people", "given up", "It refuses all recipients (SMTP 550)."),
+        ("people", "given up", "It refuses the message (SMTP 550)."),
         ("time", "waiting", "(SMTP 451)"),
     ],
 )
@@ -524,7 +524,7 @@ def test_no_mail_server_answers(settings: Settings, monkeypatch: pytest.MonkeyPa
     deliver.drain(settings)
     assert (only(settings).state, str(only(settings).problem)) == (
         "waiting",
-        "No mail server answers there.",
+        "Nothing answers at its address.",
     )
 
 

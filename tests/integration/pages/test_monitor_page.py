@@ -261,7 +261,7 @@ def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of
     # F1 alone failed: the threshold, not the model
     assert primary.label == "Choose a threshold"
     assert list(rows_of(app)) == ["**F1 at the threshold**", "**PSI: lat**"]
-    assert rows_of(app)["**F1 at the threshold**"]["Limit"] == "alert below 0.25"
+    assert rows_of(app)["**F1**"]["Limit"] == "alert below 0.25"
     app = app.segmented_control(key="evidence").set_value("performance").run()
     skill, f1 = app.table[0].value.to_dict("records")
     assert f1["Check"].startswith("**F1 at the threshold**  \nNo row is right. Bring labels.")

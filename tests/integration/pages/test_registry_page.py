@@ -196,17 +196,17 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
     assert not {"Promote", "Dry run"} & {button.label for button in app.button}
     assert "Last decision of the gate" not in [expander.label for expander in app.expander]
     # the card is in a drawer, not on the page
-    assert "What it is for" not in text
+    assert "### Purpose" not in text
     app = app.button(key="card-1").click().run()
     assert not app.exception
     text = text_of(app)
     card = model_card.card(model_facts.card_facts(lived.settings, version))
-    for part in ("What it is for", "Where it is weak", "How to call it"):
+    for part in ("Purpose", "Slices", "Call"):
         assert f"### {part}" in text
     assert card.split("\n\n", 1)[1].replace("\n## ", "\n### ") in text
     assert [button.label for button in app.get("download_button")] == ["Model card (Markdown)"]
     app = app.run()
-    assert "What it is for" not in text_of(app)
+    assert "### Purpose" not in text_of(app)
     text = text_of(view(app, "compare"))
     assert "There is only one version" in text
     assert view(app, "ledger").dataframe[0].value["decision"].tolist() == ["first champion"]

@@ -197,10 +197,10 @@ def test_a_damaged_policy_is_reported_and_can_be_saved_again(
     state.save(home, policy_store.NAME, {"strategy": "always"})
     app = open_page(home, "retrain")
     assert not app.exception
-    assert "The saved policy is not usable" in text_of(app)
+    assert "The saved policy cannot be used" in text_of(app)
     # a person can act all the same
     assert "Retrain" in [button.label for button in app.button]
     app = open_page(home, "retrain", view="policy")
-    assert "The saved policy is not usable" in text_of(app)
+    assert "The saved policy cannot be used" in text_of(app)
     press(app, "Save the policy")
     assert policy_store.load(home) == Policy()

@@ -125,7 +125,7 @@ def test_without_a_champion_the_challenger_is_promoted_and_the_reason_says_so(wo
     assert registered.aliases == ()
     result = world.gate(challenger=registered.version, decided_by="ann")
     assert (result.decision, result.version, result.champion) == ("promote", "1", "1")
-    assert str(result.text) == "Promoted. There is no champion yet."
+    assert str(result.text) == "There is no champion yet."
     assert world.aliases() == {"champion": "1"}
     assert set(world.rules(result)["verdict"]) == {"not_applicable"}
     (row,) = world.ledger().to_dict("records")
@@ -183,7 +183,7 @@ def test_a_better_challenger_becomes_champion_and_the_ledger_records_it(world: W
     assert table["decided_by"].map(str).tolist() == ["bob", "ann", "the app"]
     assert table["run_id"].tolist()[:2] == [rolled_back.run_id, result.run_id]
     assert "It was slow on Sunday." in str(table["reason"].iloc[0])
-    assert str(table["reason"].iloc[2]) == "There was no champion yet."
+    assert str(table["reason"].iloc[2]) == "There is no champion yet."
     assert pd.isna(table["to"].iloc[0])
     assert table["to"].iloc[1:].tolist() == table["from"].iloc[:-1].tolist()
     assert table["from"].is_monotonic_decreasing
@@ -209,7 +209,7 @@ def test_a_challenger_that_is_worse_on_one_slice_is_held_with_its_name(world: Wo
     assert rules.loc["better", "verdict"] == "pass"  # on all rows it is better
     assert rules.loc["slices", "verdict"] == "hold"
     assert (result.decision, result.champion) == ("hold", "1")
-    assert "worse on playoffs = 1" in str(result.text)
+    assert "slices: playoffs = 1" in str(result.text)
     assert world.aliases() == {"champion": "1", "challenger": challenger.version}
     slices = tracking.table(world.settings, result.run_id, "slices")
     assert slices[slices["harmed"]]["column"].tolist() == ["playoffs"]
@@ -238,7 +238,7 @@ def test_on_real_rows_a_challenger_spoiled_on_one_slice_is_held_for_that_only(
     if spoiled:
         assert result.decision == "hold"
         assert against.index.tolist() == ["slices"]
-        assert "worse on playoffs = 1" in str(result.text)
+        assert "slices: playoffs = 1" in str(result.text)
         assert world.aliases()["champion"] == "1"
         assert harmed.loc[("playoffs", "1"), "low"] > 0
     else:
@@ -262,20 +262,20 @@ def test_a_worse_challenger_is_refused(world: World) -> None:
     world.register(poor())
     result = world.gate()
     assert (result.decision, result.champion) == ("refuse", "1")
-    assert str(result.text).startswith("Refused. The challenger is worse.")
+    assert str(result.text).startswith("The challenger is worse.")
 
 
 def test_an_override_needs_a_reason_and_keeps_it(world: World) -> None:
     world.register(informed())
     world.register(poor())
     for reason in (None, "because", "          so"):
-        with pytest.raises(ValidationError, match="needs a written reason of 10 characters"):
+        with pytest.raises(ValidationError, match="write a reason of 10 characters"):
             promote.Options(action="override", reason=reason)
 
     result = world.gate(action="override", reason=REASON, decided_by="ann")
 
     assert (result.decision, result.champion) == ("override", "2")
-    assert str(result.text).startswith(f"ann decides: {REASON} By the rules: Refused. ")
+    assert str(result.text).startswith(f"ann: {REASON} By the rules: ")
     assert world.rules(result).loc["better", "verdict"] == "refuse"
     row = world.ledger().iloc[0]
     assert (row["version"], row["decision"], row["decided_by"]) == ("2", "override", "ann")
@@ -350,7 +350,7 @@ def test_rows_that_one_of_them_does_not_answer_are_left_out(world: World) -> Non
     assert run is not None
     assert (run.metrics["rows_judged"], result.decision) == (len(world.test) - 40, "promote")
     text = str(world.rules(result).loc["same_rows", "text"])
-    assert "40 rows were left out: they lack a value" in text
+    assert "40 rows were left out" in text
 
 
 @pytest.mark.long
@@ -372,7 +372,7 @@ def test_sample_and_real_rows_are_not_compared(world: World) -> None:
     world.register(informed(), tags={TAG + "sample": "true"})
     result = world.gate()
     assert result.decision == "hold"
-    assert "Only the challenger was trained on the built-in sample." in str(result.text)
+    assert "Only one of the two was trained on the built-in sample." in str(result.text)
     run = tracking.run(world.settings, result.run_id)
     assert run is not None
     assert run.is_sample
@@ -538,7 +538,7 @@ def test_a_champion_that_changed_meanwhile_is_not_replaced(
         )
 
     monkeypatch.setattr(promote, "_record", meanwhile)
-    with pytest.raises(CourtsideError, match="The champion has changed to version 3; it was"):
+    with pytest.raises(CourtsideError, match="The champion has changed"):
         world.gate()
     assert world.aliases() == {"champion": "3", "previous": "1", "challenger": "2"}
     assert world.ledger()["version"].tolist() == ["3", "1"]

@@ -158,7 +158,7 @@ def test_later_rows_change_nothing_before_them(home: Settings, flipped: replay.R
     [
         (
             {"injection": {"kind": "shift", "column": "season", "size": 1, "begin": "2008-01-01"}},
-            "The model does not take the column 'season'",
+            "The model does not take season",
         ),
         (
             {"injection": {"kind": "shift", "column": "lat", "size": 1, "begin": "1990-01-01"}},
@@ -187,7 +187,7 @@ def test_an_impossible_replay_fails_with_a_message_and_leaves_no_store(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"candidate": "gone"}, "no candidate has this name"),
+        ({"candidate": "gone"}, "there is no candidate gone"),
         ({"train_share": 0.5, "train_until": "2001-01-01"}, "not both"),
         ({"train_until": "soon"}, "is not a day"),
         ({"policies": (REACTIVE, REACTIVE)}, "two policies are the same"),

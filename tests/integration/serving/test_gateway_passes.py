@@ -304,7 +304,7 @@ def test_without_a_backend_it_waits_a_little_and_then_says_so(front, port):
         assert answer.status_code == 503
         assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
         assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
-        assert answer.json()["message"].startswith("No model answers now: its server is starting")
+        assert answer.json()["message"].startswith("No model answers now")
     assert routing(port) == (gone, {})
 
 

@@ -165,11 +165,9 @@ def test_both_killed_come_back_on_the_same_port(supervised: Supervised) -> None:
         # a killed process keeps its port until the last of its threads is gone
         until(lambda: is_bound(busy, supervised.port))
         busy.listen()
-        with pytest.raises(InputError, match="in use by another program"):
+        with pytest.raises(InputError, match="is in use"):
             endpoint.revive(supervised.settings, supervised.port)
-        assert f"Port {supervised.port} of the endpoint is in use" in (
-            supervised.front.problem or ""
-        )
+        assert f"Port {supervised.port} is in use" in (supervised.front.problem or "")
     endpoint.revive(supervised.settings, supervised.port)
     assert supervised.answers()
     assert supervised.front.problem is None

@@ -212,9 +212,9 @@ def test_a_candidate_that_cannot_be_fitted_does_not_stop_the_others(address: str
     params = {"lr": {"solver": "magic"}, "nb": {}, "unheard": {}}
     outcomes = dict(cluster.fit_all(address, trainer_factory(), params))
     assert outcomes["nb"]().id == "nb"
-    with pytest.raises(InputError, match="'lr' cannot be fitted on these rows"):
+    with pytest.raises(InputError, match="'lr' cannot be fitted"):
         outcomes["lr"]()
-    with pytest.raises(InputError, match="'unheard' cannot be fitted on these rows"):
+    with pytest.raises(InputError, match="'unheard' cannot be fitted"):
         outcomes["unheard"]()
 
 
@@ -283,7 +283,7 @@ def test_a_candidate_that_kills_every_worker_is_reported_and_not_retried_forever
         arriving = cluster.fit_all(local.scheduler_address, lambda on_fold: os._exit(1), {"lr": {}})
         name, outcome = next(arriving)
         assert name == "lr"
-        with pytest.raises(InputError, match=r"given to \d Dask workers, and each of them ended"):
+        with pytest.raises(InputError, match=r"ended \d Dask workers"):
             outcome()
         assert list(arriving) == []
 
@@ -430,7 +430,7 @@ def test_a_training_on_a_cluster_gives_the_same_figures(home: Settings, address:
             )
             np.testing.assert_allclose(forecast, again, rtol=0, atol=1e-12)
     texts = [str(text) for _, text in progress.updates]
-    assert any(text.startswith("0 of 3 candidates done, in parallel on 2 Dask") for text in texts)
+    assert any(text.startswith("0 of 3 candidates done") for text in texts)
     assert any(text.startswith("2 of 3") and "best so far" in text for text in texts)
     assert any(text.startswith("Blend of the best: fold 2 of 2") for text in texts)
     shares = [share for share, _ in progress.updates]

@@ -172,9 +172,8 @@ def test_few_rows_explain_all_of_them(prepared_few: Settings, tmp_path: Path) ->
     assert set(table(settings, result, "shap")["row"]) == set(tested.index)
     assert progress.fractions == sorted(progress.fractions)
     assert progress.fractions[-1] == 1.0
-    assert f"Contributions: {result.rows} of {result.rows} rows" in progress.texts
-    assert "Shuffling features: 6 of 6" in progress.texts
-    assert "Partial dependence: 6 of 6 features" in progress.texts
+    assert f"Explaining: {result.rows:,} of {result.rows:,}" in progress.texts
+    assert "Explaining: 6 of 6" in progress.texts
 
 
 def test_what_was_trained_on_the_sample_is_marked(home: Settings) -> None:
@@ -352,9 +351,7 @@ def test_a_run_that_is_not_a_candidate_is_refused(home: Settings, of_texts: expl
     trained = tracking.last_run(home, "train")
     assert trained is not None
     for run_id in (trained.run_id, of_texts.run_id, 32 * "0"):
-        with pytest.raises(
-            NotReadyError, match=f"{run_id[:8]} does not belong to a training candidate"
-        ):
+        with pytest.raises(NotReadyError, match=f"The run {run_id[:8]} has no model"):
             explain.run(home, explain.Options(target=run_id))
 
 

@@ -355,8 +355,8 @@ def test_a_card_becomes_blocks_with_links_and_code_that_runs(complete: Facts) ->
     assert code.language == "bash"
     assert code.text.startswith("curl ")
     headings = [block.text for block in document.blocks if isinstance(block, Heading)]
-    assert headings[0] == "What it is for"
-    assert headings[-1] == "How to call it"
+    assert headings[0] == "Purpose"
+    assert headings[-1] == "Call"
     assert ("Log loss", "0.6785", "0.6700 to 0.6800") in {
         row for block in document.blocks if isinstance(block, Table) for row in block.rows
     }

@@ -85,7 +85,9 @@ def test_a_missing_installation_is_reported_with_the_command(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert not evidently_report.available()
-    with pytest.raises(NotReadyError, match=r"not installed. Run `pip install evidently==0\.7\.23"):
+    with pytest.raises(
+        NotReadyError, match=r"not installed.* Run `pip install evidently==0\.7\.23"
+    ):
         evidently_report.html(rows(9), rows(9), ["x"])
 
 
@@ -93,7 +95,7 @@ def test_another_version_is_reported_too(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "evidently", Stand("evidently"))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     assert evidently_report.available()
-    with pytest.raises(NotReadyError, match="This version of evidently cannot be used"):
+    with pytest.raises(NotReadyError, match="not installed in a version that can be used"):
         evidently_report.html(rows(9), rows(9), ["x"])
 
 
@@ -132,7 +134,7 @@ def test_of_many_rows_some_are_drawn_the_same_each_time(
 
 
 def test_what_cannot_be_compared_is_reported(captured: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="one is empty"):
+    with pytest.raises(InputError, match="No column has values on both sides"):
         evidently_report.html(rows(9), rows(0), ["x"])
     with pytest.raises(InputError, match="No column has values on both sides"):
         evidently_report.html(rows(9), rows(9), ["empty"])

@@ -112,17 +112,18 @@ def test_a_harmed_slice_is_named_the_worst_first() -> None:
     )
     assert (result.verdict, result.value) == ("hold", 2)
     assert str(result.text).startswith(
-        "The challenger is worse on period = 4 (+0.0500 nats on 1,200 rows) and season = 2000-01 "
+        "The challenger is worse on 2 of 3 slices: period = 4 (+0.0500 nats on 1,200 rows) and "
+        "season = 2000-01 "
     )
     many = gate.slices(harm(*((f"c{i}", i, 10, 0.01 * i, True) for i in range(1, 8))))
     assert "c7 = 7" in str(many.text)
-    assert "worse on 7 slices, most of all on c7" in str(many.text)
+    assert "worse on 7 of 7 slices: c7" in str(many.text)
 
 
 def test_no_harm_passes_and_no_slice_is_not_applicable() -> None:
     result = gate.slices(harm(("period", 1, 10, 0.4, False), ("period", 2, 10, -0.4, False)))
     assert result.verdict == "pass"
-    assert str(result.text) == "The challenger is not shown to be worse on any of 2 slices."
+    assert result.value == 0
     unjudged = harm(("period", 1, 10, 0.4, False)).assign(low=np.nan, high=np.nan)
     assert gate.slices(unjudged).verdict == "not_applicable"
     assert gate.slices(harm()).verdict == "not_applicable"
@@ -178,8 +179,7 @@ def test_too_few_rows_say_nothing() -> None:
     assert gate.same_rows(200, 0, 0).verdict == "pass"
     few = gate.same_rows(199, 1, 2)
     assert (few.verdict, few.value, few.limit) == ("hold", 199, 200)
-    assert "1 row was left out: one of the two was trained on it." in str(few.text)
-    assert "2 rows were left out: they lack a value" in str(few.text)
+    assert "3 rows were left out" in str(few.text)
     missing = gate.same_rows(0, 0, 0, problem="They are gone.")
     assert (missing.verdict, missing.text) == ("hold", "They are gone.")
 
@@ -188,10 +188,10 @@ def test_one_refusal_outweighs_and_every_reason_is_given() -> None:
     passed, held, refused = rule("pass"), rule("hold", text="H."), rule("refuse", text="R.")
     absent = gate.not_applicable("slices", "No slices.")
     assert gate.decide([passed, absent]).code == "promote"
-    assert decided([passed, held]) == ("hold", "Held back. H.")
-    assert decided([held, passed, refused]) == ("refuse", "Refused. R. H.")
+    assert decided([passed, held]) == ("hold", "H.")
+    assert decided([held, passed, refused]) == ("refuse", "R. H.")
     none = decided([gate.not_applicable(code, "No champion.") for code in gate.TITLES])
-    assert none == ("promote", "Promoted. No champion.")
+    assert none == ("promote", "No champion.")
 
 
 def test_the_table_has_a_row_per_rule() -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.retraining import policy, policy_evidence
-from core.retraining.policy import Decision, Policy
+from core.retraining.policy import MORE_WINDOWS, Decision, Policy
 from core.retraining.policy_evidence import Window
 from core.stats.forecast import DAY
 
@@ -52,7 +52,7 @@ def test_k_of_n_windows_with_enough_labels_trigger_a_retraining() -> None:
         "wait",
     ]
     assert two_alerts.evidence == ("run0", "run2")
-    assert "skill" in str(two_alerts.reasons[0])
+    assert "Skill" in str(two_alerts.reasons[0])
 
 
 @pytest.mark.parametrize("by", [REACTIVE, PREDICTIVE, Policy(strategy="reactive", k=1, n=1)])
@@ -90,7 +90,7 @@ def test_nothing_is_retrained_while_a_challenger_waits() -> None:
     windows = [window(i, performance_skill="alert") for i in range(2)]
     decision = decide(REACTIVE, windows, waiting="Version 7")
     assert decision.code == "wait"
-    assert "Version 7" in str(decision.reasons[0])
+    assert "Version 7" in str(decision.title)
 
 
 def test_a_trend_triggers_before_the_limit_is_crossed() -> None:
@@ -107,7 +107,7 @@ def test_a_trend_triggers_before_the_limit_is_crossed() -> None:
 def test_a_trend_says_how_many_windows_it_lacks() -> None:
     decision = decide(PREDICTIVE, [window(i, loss=0.65 + 0.01 * i) for i in range(3)])
     assert decision.code == "wait"
-    assert "1 more window" in str(decision.title)
+    assert decision.title == MORE_WINDOWS
 
 
 def test_moved_predictions_support_a_forecast_and_never_decide_alone() -> None:
@@ -115,7 +115,7 @@ def test_moved_predictions_support_a_forecast_and_never_decide_alone() -> None:
     moved = {"output_psi.courtside_probability": "alert"}
     decision = decide(PREDICTIVE, [*rising, window(5, loss=0.675, **moved)])
     assert decision.code == "retrain"
-    assert "PSI of predicted probability" in str(decision.reasons[-1])
+    assert "PSI: predicted probability" in str(decision.reasons[-1])
     assert decide(PREDICTIVE, [window(i, **moved) for i in range(6)]).code == "investigate"
 
 

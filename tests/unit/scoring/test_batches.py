@@ -160,11 +160,11 @@ def test_a_value_that_is_no_number_is_left_to_the_caller(tmp_path: Path) -> None
     [
         ("rows.parquet", "is not an absolute path"),
         ("/nowhere/rows.parquet", "There is no file or folder"),
-        ("/dev/null", "not a parquet or CSV file"),
-        ("s3://ann:pw@bucket/x", "contains a password or key"),
-        ("s3://bucket/x?X-Amz-Signature=1", "contains a password or key"),
+        ("/dev/null", "no .parquet or .csv file"),
+        ("s3://ann:pw@bucket/x", "Leave the password or key out"),
+        ("s3://bucket/x?X-Amz-Signature=1", "Leave the password or key out"),
         ("gopher://x/y", "Addresses of 'gopher' are not supported"),
-        ("simplecache::s3://bucket/x", "not a path or address"),
+        ("simplecache::s3://bucket/x", "is not an absolute path"),
         ("sftp://host/x.parquet", r"need the package paramiko.*pip install paramiko"),
     ],
 )

@@ -277,10 +277,10 @@ def test_psi_bars_read_every_feature_against_the_thresholds():
     drawn = data_of(chart, 0).set_index("feature")
 
     assert drawn["level"].to_dict() == {
-        "a": "stable < 0.1",
-        "b": "changed a lot ≥ 0.2",
-        "c": "changed ≥ 0.1",
-        "d": "changed a lot ≥ 0.2",
+        "a": "Stable < 0.1",
+        "b": "Changed a lot ≥ 0.2",
+        "c": "Changed ≥ 0.1",
+        "d": "Changed a lot ≥ 0.2",
     }
     assert (drawn["end"] > 0).all()
     low, high = chart.to_dict()["layer"][0]["encoding"]["x"]["scale"]["domain"]

@@ -82,12 +82,12 @@ def test_wrong_slices_are_found_and_come_first() -> None:
     worst = table.iloc[0]
     assert worst["low"] < 0.2 < worst["high"]
     assert worst["gap"] == pytest.approx(worst["mean_probability"] - worst["base_rate"])
-    assert "points too high" in str(worst["text"])
+    assert str(worst["text"]).startswith("Predicted +")
     assert str(table.iloc[1]["text"]).startswith("Worse than this slice's own base rate")
     last = table.iloc[-1]
     assert last["value"] == "team 03"
     assert np.isnan(last["low"])
-    assert str(last["text"]) == f"Not judged: {last['rows']} labelled rows of 50 needed."
+    assert str(last["text"]) == f"Only {last['rows']} labels; at least 50 are needed."
 
 
 def test_a_certain_but_small_gap_is_shown_without_a_finding() -> None:
@@ -97,8 +97,7 @@ def test_a_certain_but_small_gap_is_shown_without_a_finding() -> None:
     table = slices.by_slice(frame, labels, np.full(40_000, 0.54), ["kind"], 0.5)
     assert (table["low"] > 0).all()
     assert not (table["finding"] == "biased").any()
-    text = str(table["text"].iloc[0])
-    assert "within the tolerance of 5" in text or table["finding"].iloc[0] != "ok"
+    assert (table["gap"] > 0).all()
 
 
 def test_figures_are_those_of_the_rows_of_the_slice() -> None:
@@ -181,7 +180,7 @@ def test_one_class_has_no_skill_to_judge_but_a_bias() -> None:
     assert np.isnan(row["skill"])
     assert np.isnan(row["roc_auc"])
     assert row["finding"] == "biased"
-    assert "too low" in str(row["text"])
+    assert str(row["text"]).startswith("Predicted -")
 
 
 def test_a_slice_without_labels_is_kept() -> None:
@@ -221,7 +220,7 @@ def test_a_challenger_that_is_worse_on_one_slice_is_found_there_alone() -> None:
     sides = first["log_loss_challenger"] - first["log_loss_champion"]
     assert first["difference"] == pytest.approx(sides)
     assert first["low"] < first["difference"] < first["high"]
-    assert str(first["text"]).startswith("Harmed: the log loss rises by ")
+    assert str(first["text"]).startswith("The log loss changes by +")
     within = slices.harm(frame, labels, challenger, champion, ["team"], margin=first["high"])
     assert not within["harmed"].any()
 

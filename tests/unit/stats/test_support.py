@@ -160,7 +160,7 @@ def test_too_few_rows_are_reported(reference: pd.DataFrame) -> None:
     for check in support.checks(none):
         assert (check.verdict, check.value, check.low) == ("not_applicable", None, None)
         assert f"{support.MIN_ROWS}" in str(check.text)
-    assert "too few" in str(support.is_outside(none))
+    assert f"{support.MIN_ROWS}" in str(support.is_outside(none))
     assert support.measure(reference, reference.head(0), ["x"]).rows == 0
 
 
@@ -207,9 +207,7 @@ def test_limits_set_by_a_person_win_and_apply_to_the_value_itself(reference: pd.
     assert "set by a person" in str(auc.threshold)
     assert outside.verdict == "ok"
     none = support.checks(result, {"domain_auc": Limit(), "outside_support": Limit()})
-    assert [(check.verdict, str(check.threshold)) for check in none] == [
-        ("ok", "no limit is set")
-    ] * 2
+    assert [(check.verdict, str(check.threshold)) for check in none] == [("ok", "")] * 2
 
 
 def test_the_real_rows_give_the_known_results(real_dir: Path) -> None:

@@ -142,10 +142,7 @@ def test_the_area_under_the_pr_curve_as_drawn_is_the_average_precision():
 
 @pytest.mark.parametrize(
     ("name", "rule"),
-    [
-        ("pr_curve", "Base rate (random guessing): 50.0%"),
-        ("threshold_trade_off", "Chosen threshold: 0.450"),
-    ],
+    [("pr_curve", "Base rate: 50.0%"), ("threshold_trade_off", "Threshold: 0.450")],
 )
 def test_a_rule_stands_in_the_legend_without_taking_the_dashes_of_the_lines(name, rule):
     layers = CHARTS[name].to_dict()["layer"]

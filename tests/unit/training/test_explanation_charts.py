@@ -295,7 +295,7 @@ def test_two_outliers_do_not_squash_a_strip_and_the_axis_says_so():
     low, high = cut["scale"]["domain"]
     assert cut["scale"]["clamp"]
     assert high < 100
-    assert f"(cut at {low:.1f} and {high:.1f})" in cut["title"]
+    assert f"(cut at {low:.3g} and {high:.3g})" in cut["title"]
 
 
 def test_partial_dependence_is_cut_where_two_values_are_far_from_all_others():

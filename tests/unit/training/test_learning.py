@@ -69,6 +69,6 @@ def test_a_step_smaller_than_what_the_folds_differ_by_promises_nothing() -> None
         }
     )
     assert str(learning.sentence(curve)) == (
-        "From 50 to 100 rows, the held-out log loss changed by -0.0010; the spread of the folds at "
-        "the end is 0.0180: more rows of the same kind would help little."
+        "From 50 to 100 rows, log loss changed by -0.0010, less than the spread of the folds "
+        "(0.0180): more rows would help little."
     )
