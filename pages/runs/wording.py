@@ -8,7 +8,7 @@ from core.platform.messages import Message
 
 STATUSES = {
     # of runs
-    "FINISHED": Message("finished"),
+    "FINISHED": Message("done"),
     "FAILED": Message("failed"),
     "RUNNING": Message("running"),
     "KILLED": Message("cancelled"),

@@ -22,20 +22,17 @@ def behind(settings: Settings, champion: ModelVersion | None, live: Server | Non
         return False
     st.warning(
         _(
-            "The live endpoint on port {port} serves version {served}, but the champion is version "
-            "{champion}.",
-            port=live.port,
+            "The live endpoint serves version {served}, but the champion is version {champion}.",
             served=live.version,
             champion=champion.version,
         )
     )
     going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
     if st.button(
-        _("Switch to the champion, version {version}", version=champion.version),
+        _("Switch to version {version}", version=champion.version),
         type="primary",
         icon=":material/sync:",
         disabled=going,
-        help=_("Takes a few seconds; no request fails."),
     ):
         elements.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
     return True
