@@ -41,6 +41,11 @@ def _result(
     try:
         path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     except NotReadyError:
-        st.warning(_("The prediction of this scoring is missing from its run."))
+        st.warning(
+            _(
+                "Its run has not ended or is gone. Run {step} again.",
+                step=elements.STEPS["score"][1],
+            )
+        )
         return
     row_result.show(settings, spec, run, result_view.read(str(path)), mapped)

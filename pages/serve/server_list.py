@@ -23,15 +23,7 @@ from core.serving import (
 )
 from pages.serve import call_examples
 from pages.shared import elements
-
-STATES = {
-    "ready": (Message("answering"), "green", ":material/check_circle:"),
-    "starting": (Message("starting"), "blue", ":material/hourglass_top:"),
-    "silent": (Message("not answering"), "red", ":material/heart_broken:"),
-    "restarting": (Message("restarting"), "orange", ":material/autorenew:"),
-    "stopped": (Message("stopping"), "gray", ":material/stop_circle:"),
-    "died": (Message("ended"), "red", ":material/error:"),
-}
+from pages.shared.endpoint_warning import STATES
 
 
 def live_card(settings: Settings, served: server.Server, name: str) -> None:

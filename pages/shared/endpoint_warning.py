@@ -7,11 +7,21 @@ import streamlit as st
 from core.jobs import jobs
 from core.platform import model_store
 from core.platform.config import Settings
-from core.platform.messages import _
+from core.platform.messages import Message, _
 from core.platform.runs import ModelVersion
 from core.serving import serve
 from core.serving.server import Server
 from pages.shared import elements
+
+# state of an endpoint -> its label, colour and icon
+STATES = {
+    "ready": (Message("answering"), "green", ":material/check_circle:"),
+    "starting": (Message("starting"), "blue", ":material/hourglass_top:"),
+    "silent": (Message("not answering"), "red", ":material/heart_broken:"),
+    "restarting": (Message("restarting"), "orange", ":material/autorenew:"),
+    "stopped": (Message("stopping"), "gray", ":material/stop_circle:"),
+    "died": (Message("ended"), "red", ":material/error:"),
+}
 
 
 def behind(settings: Settings, champion: ModelVersion | None, live: Server | None) -> bool:

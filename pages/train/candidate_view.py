@@ -193,12 +193,10 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
     at = of_set.iloc[(of_set["threshold"] - value).abs().argmin()]
     own = of_set.iloc[(of_set["threshold"] - kept).abs().argmin()]
 
+    at_own = _("at its own threshold, {threshold:.2f}", threshold=kept)
+
     def compared(name: str) -> str:
-        return (
-            "–"
-            if pd.isna(own[name])
-            else f"{number(own[name], '.1%')} {_('at its own threshold, {threshold:.2f}', threshold=kept)}"
-        )
+        return "–" if pd.isna(own[name]) else f"{number(own[name], '.1%')} {at_own}"
 
     def share(name: str) -> str:
         return "–" if pd.isna(at[name]) else number(at[name], ".1%")
@@ -302,7 +300,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
                 "text": _("What it means"),
             },
         )
-    st.caption(_("Test set; the intervals allow for the number of slices (Bonferroni)."))
+    st.caption(_("The intervals allow for the number of slices (Bonferroni)."))
 
 
 def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:

@@ -171,7 +171,7 @@ def _in_general(
             (
                 _("Largest contribution"),
                 str(size.idxmax()),
-                _("{points:.1f} points on average", points=100 * size.max()),
+                _("{value} points", value=number(100 * size.max(), ".1f")),
             ),
             (
                 _("Base"),
