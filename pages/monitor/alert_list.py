@@ -69,7 +69,8 @@ def _card(settings: Settings, incident: Incident, *, is_first: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             title = elements.plain(str(incident.title))
             st.markdown(
-                f"{elements.verdict_badge(incident.verdict)} **{title}**  \n{_about(settings, incident)}"
+                f"{elements.verdict_badge(incident.verdict)} **{title}**  \n"
+                f"{_about(settings, incident)}"
             )
             if incident.is_sample:
                 elements.sample_badge()

@@ -12,7 +12,7 @@ from core.monitoring import channels, deliver
 from core.monitoring.channels import Channels, Mail, Name, Webhook
 from core.platform.config import Settings
 from core.platform.errors import StoreError
-from core.platform.messages import LANGUAGES, Message, _
+from core.platform.messages import LANGUAGES, Message, Words, _
 from pages.shared import elements
 
 COLOURS = {deliver.WAITING: "orange", deliver.SENT: "green", deliver.GIVEN_UP: "red"}

@@ -9,7 +9,7 @@ import streamlit as st
 from core.monitoring.records import ReportRun
 from core.platform import steps, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, plural
+from core.platform.messages import NOTHING, Message, plural
 from pages.shared import elements, report_view
 
 # checks that only the threshold can mend

@@ -11,12 +11,13 @@ import streamlit as st
 
 from core.data import snapshots
 from core.monitoring import monitor, report_tables
-from core.platform import messages, project, tracking
+from core.platform import messages, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, _, n_, p_
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
+from core.stats.check import VERDICT_LABELS
 from pages.shared import elements, report_view
 
 WINDOWS = {

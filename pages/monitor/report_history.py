@@ -13,7 +13,7 @@ from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, current, day, loads, n_, p_
 from core.platform.own_columns import PROBABILITY
-from core.stats.check import CONCLUSION_LABELS
+from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.shared import elements, report_view
 
 MOST = 60

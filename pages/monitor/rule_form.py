@@ -11,6 +11,7 @@ from core.monitoring import alert_rules
 from core.monitoring.alerting import DEFAULTS, HOUR, Rule, name_in_words
 from core.platform.config import Settings
 from core.platform.messages import _
+from core.stats.check import VERDICT_LABELS
 from pages.shared import elements
 
 SAVED = "rules-saved"

@@ -14,6 +14,7 @@ from core.platform.errors import InputError
 from core.platform.messages import Message, _
 from pages.monitor.alert_list import moment
 from pages.shared import elements
+from pages.shared.statuses import COLOURS, STATUSES
 
 UNITS = {
     "minutes": (60, Message("minutes")),

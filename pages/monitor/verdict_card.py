@@ -11,6 +11,7 @@ from core.monitoring.records import ReportRun
 from core.platform import messages, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
+from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.monitor import next_steps
 from pages.shared import elements, report_view
 
