@@ -25,8 +25,8 @@ TYPES = {
     "text": Message("text"),
     "integer": Message("integer"),
     "number": Message("number"),
-    "label": Message("label"),
-    "date": Message("date"),
+    "label": Message("Label"),
+    "date": Message("Date"),
 }
 DRAWN = {"hexagons": Message("Rates in hexagons"), "points": Message("Single rows")}
 FINDINGS = {
@@ -174,10 +174,7 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
     left, right = elements.side_by_side()
     with left:
         st.markdown(
-            _("**How do {positive} and {negative} differ?**", positive=positive, negative=negative),
-            help=_("Outliers, 0.2% at each end, are counted in the outermost bins.")
-            if (column_bins["start"] < column_bins["end"]).any()
-            else None,
+            _("**How do {positive} and {negative} differ?**", positive=positive, negative=negative)
         )
         elements.chart(
             data_charts.class_density(
@@ -197,7 +194,7 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
     shown = pd.DataFrame(
         {
             "column": columns["column"],
-            "type": [str(TYPES.get(name, name)) for name in columns["type"]],
+            "type": [elements.capital(TYPES.get(name, name)) for name in columns["type"]],
             "missing": columns["missing"],
             "distinct": columns["distinct"],
             "positive": columns["column"].map(shares["positive"]),
@@ -259,21 +256,24 @@ def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     elements.figures(figures)
 
 
+def _few() -> str:
+    return _(
+        "With 95% intervals; values with fewer than {min_rows} labelled rows are left out.",
+        min_rows=profile.MIN_ROWS,
+    )
+
+
 def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
     rates = profile.rates(column_bins)
     if rates.empty:
-        st.caption(_("No value has {min_rows} labelled rows or more.", min_rows=profile.MIN_ROWS))
+        st.caption(_few())
         return
     name = str(column_bins["column"].iloc[0])
     is_number = spec.columns[name].type in ("integer", "number") and len(rates) > 10
     rows = column_bins["positive"].sum() + column_bins["negative"].sum()
     positive = project.words(spec.positive)
     st.markdown(
-        f"**{_('How does the share of {positive} vary?', positive=positive)}**",
-        help=_(
-            "With 95% intervals; values with fewer than {min_rows} labelled rows are left out.",
-            min_rows=profile.MIN_ROWS,
-        ),
+        f"**{_('How does the share of {positive} vary?', positive=positive)}**", help=_few()
     )
     elements.chart(
         data_charts.make_rate_by(
@@ -400,10 +400,4 @@ def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) 
     positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
     drawn = court.point_chart(shown, positive=positive, negative=negative)
     st.altair_chart(elements.localized(drawn), width="content")
-    st.caption(
-        _(
-            "{count:,} of {labelled:,} labelled rows, drawn at random.",
-            count=len(shown),
-            labelled=labelled,
-        )
-    )
+    st.caption(_("{shown:,} of {rows:,} rows", shown=len(shown), rows=labelled))

@@ -59,7 +59,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.warning(_("The raw data or the project file changed since. Prepare again."))
     left, right = elements.side_by_side()
     with left:
-        st.subheader(_("Choices"), anchor=False)
+        st.subheader(_("Prepare"), anchor=False)
         before = last_choices(settings, prepared)
         form(settings, spec, snapshot, before, disabled=running)
     run = None
@@ -137,7 +137,7 @@ def form(
             st.text_input(
                 _("First {column} of the test set", column=spec.time),
                 value=before.test_from or "",
-                placeholder=_("by the test share"),
+                placeholder=_("Test share"),
                 key="test-from",
                 disabled=disabled,
             ).strip()
@@ -318,7 +318,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
             (
                 _("Filtered"),
                 f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
-                _("rows, columns"),
+                f"{_('Rows')}, {_('Columns')}",
             ),
             (
                 _("Left out"),
@@ -423,7 +423,7 @@ def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
     what, value = zip(*facts, strict=True)
 
     st.table(
-        pd.DataFrame({_("Property"): what, _("Value"): [elements.plain(text) for text in value]}),
+        pd.DataFrame({_("What"): what, _("Value"): [elements.plain(text) for text in value]}),
         hide_index=True,
     )
 

@@ -130,7 +130,7 @@ def from_network(settings: Settings, spec: ProjectSpec) -> dict[str, Any]:
 def from_upload(settings: Settings) -> dict[str, Any] | None:
     files = uploads.ask(
         settings,
-        _("CSV or parquet files with the project's columns, or a zip of them"),
+        f"{_('CSV or parquet file')}, zip",
         "files",
         types=["csv", "parquet", "zip"],
         several=True,
@@ -152,11 +152,11 @@ def from_folder(settings: Settings, *, disabled: bool) -> dict[str, Any] | None:
     assert folder is not None
     listed = {path.name: path.stat().st_size for path in tables.list_sources(folder)}
     chosen = st.multiselect(
-        _("Files in {folder}", folder=folder),
+        _("Files"),
         list(listed),
         default=list(listed),
         format_func=lambda name: f"{name} ({megabytes(listed[name])})",
-        help="COURTSIDE_RAW_DIR",
+        help=f"`{folder}`",
         key="folder-files",
         disabled=disabled,
     )
@@ -188,7 +188,7 @@ def in_use(
         if run and "labels_missing" in run.metrics
         else ""
     )
-    expected = _("{count} in the project", count=len(spec.columns))
+    expected = f"{_('Expected')}: {len(spec.columns)}"
     elements.figures(
         [
             (_("Rows"), number(snapshot.rows), labels),
@@ -239,15 +239,13 @@ def details(snapshot: snapshots.Snapshot) -> None:
         (_("Files"), ", ".join(f"{file.name} ({megabytes(file.size)})" for file in snapshot.files)),
         (_("Snapshot"), snapshot.id),
         ("SHA-256", snapshot.digest),
-        (_("Acquired"), elements.ago(snapshot.acquired_at)),
+        (_("When"), elements.ago(snapshot.acquired_at)),
     ]
 
     with st.expander(_("Details")):
         what, value = zip(*facts, strict=True)
         st.table(
-            pd.DataFrame(
-                {_("Property"): what, _("Value"): [elements.plain(text) for text in value]}
-            ),
+            pd.DataFrame({_("What"): what, _("Value"): [elements.plain(text) for text in value]}),
             hide_index=True,
         )
 
@@ -293,7 +291,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                 "files": _("Files"),
                 "rows": config.NumberColumn(_("Rows"), format="localized"),
                 "size": config.NumberColumn(_("Size"), format="%.1f MB"),
-                "acquired": config.DatetimeColumn(_("Acquired"), format="YYYY-MM-DD HH:mm:ss"),
+                "acquired": config.DatetimeColumn(_("When"), format="YYYY-MM-DD HH:mm:ss"),
                 "sha256": config.TextColumn("SHA-256", width="small"),
                 "run": config.LinkColumn(_("Run"), display_text=p_("link", "open")),
             },

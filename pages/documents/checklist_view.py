@@ -87,7 +87,7 @@ def _selected(
     first = numbers.index(asked if asked in numbers else still)
     config = st.column_config
     columns: dict[str, Any] = {
-        "number": config.TextColumn(_("No."), width=50),
+        "number": config.TextColumn("#", width=50),
         "state": config.TextColumn(_("State"), width=95),
         "text": config.TextColumn(_("Requirement"), width="large"),
     }

@@ -207,7 +207,7 @@ def _events(events: list[Event]) -> None:
                 _("Check"): [_named(event) for event in events],
                 _("Value"): [number(event.value) for event in events],
                 _("Report"): [f"`{event.run_id[:8]}`" if event.run_id else "–" for event in events],
-                _("Who or why"): [who_or_why(event) for event in events],
+                _("Details"): [who_or_why(event) for event in events],
             }
         ),
         hide_index=True,

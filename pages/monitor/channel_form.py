@@ -16,7 +16,7 @@ from core.platform.messages import LANGUAGES, Message, Words, _
 from pages.shared import elements
 
 COLOURS = {deliver.WAITING: "orange", deliver.SENT: "green", deliver.GIVEN_UP: "red"}
-NAMES: dict[Name, Message] = {"webhook": Message("Webhook"), "mail": Message("Mail")}
+NAMES: dict[Name, Words] = {"webhook": "Webhook", "mail": Message("Mail")}
 SECURITY: dict[str, Words] = {"starttls": "STARTTLS", "tls": "TLS", "none": Message("none")}
 SAVED = "channels-saved"
 

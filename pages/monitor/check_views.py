@@ -134,7 +134,7 @@ def performance(
     left, right = elements.side_by_side()
     if confusion is not None and len(confusion):
         with left:
-            elements.question(_("Which labels does the threshold get wrong?"))
+            elements.question(_("Is the predicted class right?"))
             counts = report_view.of_current(confusion)
             report_view.draw(
                 lambda: model_charts.confusion(

@@ -21,11 +21,11 @@ from core.stats.check import VERDICT_LABELS
 from pages.shared import elements, report_view
 
 WINDOWS = {
-    "scoring": Message("A scoring"),
+    "scoring": Message("Scoring"),
     "last": Message("Newest rows"),
     "time": Message("A period"),
-    "slice": Message("A slice"),
-    "test": Message("The test set itself"),
+    "slice": Message("Slice"),
+    "test": Message("Test set"),
 }
 ABOUT_TEST = Message(
     "The test set against the training set: a trial of the checks themselves. All must be ok."
@@ -52,7 +52,7 @@ def ask(
     kinds = [kind for kind in WINDOWS if kind != "slice" or spec.slices]
     default = "scoring" if scorings else "last" if tallies else "test"
     kind = st.segmented_control(
-        _("Rows to compare"),
+        _("Rows"),
         kinds,
         default=default,
         required=True,
@@ -78,12 +78,7 @@ def _window(
     if kind == "scoring":
         names = {scoring.run_id: _name(scoring) for scoring in scorings}
         if not names:
-            st.info(
-                _(
-                    "No scoring of {min_rows} rows or more. Choose other rows.",
-                    min_rows=monitor.MIN_ROWS,
-                )
-            )
+            st.info(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
             return {}
         linked = st.query_params.get("scoring", "")  # of a link on Score
         run_id = st.selectbox(
@@ -219,7 +214,7 @@ def _limits(
         share = round(target / 100, 5)
         options |= {"false_alarms": share} if share != 0.01 else {}
         if last is None:
-            st.caption(_("The first report shows the limits."))
+            st.caption(_("No report yet."))
             return options
         checks = report_view.checks_of(settings, settings.mlflow_uri, last.run_id)
         if checks is None:

@@ -106,7 +106,7 @@ def first() -> None:
         elements.go_to("score")
         # a champion's test set can be compared before anything was scored
         if model_store.find_version(settings, spec.model, model_store.CHAMPION):
-            drawers.button("new", _("Compare the test set"), kind="primary", place="page")
+            drawers.button("new", kind="primary", place="page")
 
 
 with elements.show_errors():

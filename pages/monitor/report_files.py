@@ -100,7 +100,7 @@ def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
     confusion = report_view.stored_table(settings, store, run.run_id, "confusion")
     if confusion is not None and len(confusion):
         of_current = report_view.of_current(confusion)
-        tables[_("Which labels does the threshold get wrong?")] = of_current
+        tables[_("Is the predicted class right?")] = of_current
     stored = messages.from_data(report_view.document(settings, store, run.run_id))
     report = _report_of(settings, run) | stored
     return report_html.render(

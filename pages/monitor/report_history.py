@@ -164,8 +164,8 @@ def _list(runs: list[tracking.RunInfo]) -> None:
             "data": _("Data"),
             "rows": config.NumberColumn(_("Rows"), format="localized"),
             "labels": config.NumberColumn(_("Labels"), format="localized"),
-            "alerts": elements.capital(VERDICT_LABELS["alert"]),
-            "warnings": elements.capital(VERDICT_LABELS["warning"]),
+            "alerts": f"{_('Checks')}: {VERDICT_LABELS['alert']}",
+            "warnings": f"{_('Checks')}: {VERDICT_LABELS['warning']}",
             "report": config.LinkColumn(_("Report"), display_text=p_("link", "open")),
         },
     )
@@ -191,9 +191,7 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
         return
     table = report_tables.changes(sides[0], sides[1])
     changed = table[table["is_changed"]]
-    if before == now:
-        st.caption(_("Choose two different reports."))
-    else:
+    if before != now:
         st.markdown(
             n_(
                 "**{count} verdict changed** of {checks} checks; {worse} for the worse.",

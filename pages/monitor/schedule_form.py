@@ -22,10 +22,7 @@ UNITS = {
     "days": (86400, Message("days")),
 }
 KINDS = {"interval": Message("At regular intervals"), "cron": Message("At times of the day")}
-WINDOWS = {
-    "scoring": Message("the newest scored rows"),
-    "log": Message("the last predictions of the log"),
-}
+WINDOWS = {"scoring": Message("the newest scored rows"), "log": Message("Newest rows")}
 
 
 def section(settings: Settings) -> None:

@@ -153,8 +153,6 @@ def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
         return "warning", _counted("warning", doubtful), note
     if judged:
         return "ok", _counted("ok", judged), note
-    if group == "performance":
-        return "not_applicable", _("not judged"), _("no labels, or too few")
     return "not_applicable", _("not judged"), _("no check was possible")
 
 

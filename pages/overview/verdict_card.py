@@ -12,7 +12,7 @@ from core.monitoring import alert_store, alerts
 from core.monitoring.records import ReportRun
 from core.platform import clock, lifecycle, project, steps
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, n_
+from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
 from pages.overview.situation import Situation
@@ -65,12 +65,8 @@ def _running(settings: Settings, chain: Chain, seen: Situation) -> None:
     st.subheader(_("The life cycle is running") + _mark(seen.is_sample), anchor=False)
     st.progress(
         min((done + part) / len(chain.links), 1.0),
-        text=_(
-            "Stage {stage} of {stages} · {seconds:.0f} s",
-            stage=min(done + 1, len(chain.links)),
-            stages=len(chain.links),
-            seconds=time.time() - chain.began,
-        ),
+        text=f"{min(done + 1, len(chain.links))} / {len(chain.links)} · "
+        f"{number(time.time() - chain.began, '.0f')} s",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(_("Cancel"), icon=":material/close:", on_click=_cancel, args=(settings,))

@@ -132,7 +132,7 @@ def _why_not(rules: pd.DataFrame) -> str:
     """Return why two versions could not be compared."""
     against = rules[rules["verdict"].isin(("hold", "refuse"))]
     reasons = sentences(*(elements.words(text) for text in against["text"]))
-    return str(reasons or Message("They could not be compared."))
+    return str(reasons or Message("Not compared yet. Press Compare."))
 
 
 def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]) -> None:

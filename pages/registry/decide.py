@@ -73,7 +73,7 @@ def draw(now: Standing) -> None:
     with st.expander(_("Roll back")):
         gate_form.rollback(now, moves)
     if last is not None and not is_about_due:
-        with st.expander(_("Last decision of the gate")):
+        with st.expander(_("Decision")):
             decisions.badge(last)
             decisions.detail(now.settings, runs[0])
 
@@ -89,7 +89,7 @@ def _due(now: Standing) -> ModelVersion | None:
 def _champion(now: Standing, moves: pd.DataFrame) -> None:
     champion = now.champion
     if champion is None:
-        st.subheader(_("No champion"), anchor=False)
+        st.subheader(_missing(model_store.CHAMPION), anchor=False)
 
         return
     title = _title(model_store.CHAMPION, champion)
@@ -105,6 +105,10 @@ def _title(alias: str, version: ModelVersion) -> str:
     """Return what a version is, and which."""
     number_of = _("version {version}", version=version.version)
     return f"{elements.capital(aliases.words(alias))}: {number_of}"
+
+
+def _missing(alias: str) -> str:
+    return f"{elements.capital(aliases.words(alias))}: {_('none')}"
 
 
 def _served(live: Server) -> None:
@@ -162,19 +166,19 @@ def _since(now: Standing, moves: pd.DataFrame) -> None:
         "person": elements.plain(version_list.person(newest["decided_by"])),
     }
     st.caption(
-        _(
-            "Since {when}, after version {former}: {decision}, decided by {person}.",
-            former=former,
-            **said,
+        " · ".join(
+            (
+                _("since {day}", day=said["when"]),
+                said["decision"],
+                f"{_('Decided by')} {said['person']}",
+            )
         )
-        if former
-        else _("Since {when}: {decision}, decided by {person}.", **said)
     )
 
 
 def _nothing_due(now: Standing) -> None:
     """Say that there is no challenger, why, and where one comes from."""
-    st.subheader(_("No challenger"), anchor=False)
+    st.subheader(_missing(model_store.CHALLENGER), anchor=False)
     champion = now.champion
     named = now.by_alias.get(model_store.CHALLENGER)
     left_out = [version for version in now.beside if version not in now.offered]

@@ -67,7 +67,7 @@ def rule_table(rules: pd.DataFrame) -> None:
             {
                 _("Rule"): [elements.words(title) for title in rules["title"]],
                 _("Verdict"): [elements.badge(*GATE[verdict]) for verdict in rules["verdict"]],
-                _("Measured"): [
+                _("Value"): [
                     _measured(*of) for of in zip(rules["code"], rules["value"], strict=True)
                 ],
                 _("Limit"): [

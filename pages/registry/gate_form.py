@@ -62,7 +62,7 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
         "**Promote** makes version {version} the champion if it passes every rule.", version=chosen
     )
     st.caption(str(sentences(rule, _follows(now))))
-    with st.expander(_("Options of the decision")):
+    with st.expander(_("More")):
         options = _options(now, chosen)
     options["challenger"] = chosen
     if requested or tried:
@@ -88,7 +88,6 @@ def _options(now: Standing, chosen: str) -> dict[str, object]:
         format_func=lambda code: str(AIMS[code]),
         required=True,
         key="gate-aim",
-        help=_("By log loss on the same rows, with a 95% interval."),
     )
     margin = 0.0
     if aim == "not_worse":
@@ -120,7 +119,6 @@ def _override(now: Standing, options: dict[str, object]) -> None:
             _("Reason, at least {count} characters", count=promote.MIN_REASON),
             max_chars=2000,
             key=f"reason-{chosen}",
-            help=_("Kept in the ledger and the model card."),
         )
         sent = st.button(
             _("Promote version {version}", version=chosen),

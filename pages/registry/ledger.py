@@ -49,7 +49,7 @@ def draw(settings: Settings, model: str) -> None:
     for name in ("from", "to"):
         shown[name] = moves[name].map(local)
     if pd.isna(moves["to"].iloc[0]):
-        shown.loc[shown.index[0], "to"] = _("now")
+        shown.loc[shown.index[0], "to"] = "–"
     everything = st.session_state.get("ledger-all-columns", False)
     st.dataframe(
         shown,

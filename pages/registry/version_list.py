@@ -24,7 +24,7 @@ MOVES = {
     "first_real": Message("first model on real data"),
     "promote": Message("promoted"),
     "override": Message("promoted against the rules"),
-    "rollback": Message("rollback"),
+    "rollback": Message("Roll back"),
 }
 Figures = Mapping[str, Mapping[str, float]]
 # columns of the table, unless all are wanted
@@ -53,7 +53,7 @@ def move(decision: str, former: str) -> str:
         The champion before; empty for none. A first model on real data replaces the sample's.
     """
     code = "first_real" if decision == "first" and former else decision
-    return str(MOVES.get(code, Message("unknown")))
+    return elements.capital(MOVES.get(code, Message("unknown")))
 
 
 def name(version: ModelVersion) -> str:

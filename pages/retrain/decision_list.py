@@ -19,10 +19,10 @@ from pages.shared import elements
 from pages.shared.statuses import GATE, STATUSES
 
 TRIGGERS = {
-    "report": Message("a report"),
-    "person": Message("a person"),
-    "calendar": Message("the calendar"),
-    "schedule": Message("a schedule"),
+    "report": Message("Report"),
+    "person": Message("Person"),
+    "calendar": Message("Calendar"),
+    "schedule": Message("Schedule"),
 }
 COLUMNS: dict[str, Words] = {
     "when": Message("When"),
@@ -55,7 +55,7 @@ def runs(settings: Settings) -> list[tracking.RunInfo]:
 def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
     """Draw the latest decisions, and the evidence of the one that is selected or linked to."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(_("Past decisions"), anchor=False, width="stretch")
+        st.subheader(_("History"), anchor=False, width="stretch")
         if decided:
             shows_all = st.toggle(_("All columns"), key="decision-columns")
     if not decided:
@@ -93,7 +93,7 @@ def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
 
 def _cells(run: tracking.RunInfo) -> dict[str, Any]:
     decision, of = DecisionRun.of(run), run.metrics
-    title = str(decision.decision_title or _("Not decided"))
+    title = str(decision.decision_title or "–")
     if run.status != "FINISHED":
         title = f"{title} ({STATUSES['FAILED']})"
     outcome = ""
@@ -116,7 +116,7 @@ def _cells(run: tracking.RunInfo) -> dict[str, Any]:
 def _details(settings: Settings, run: tracking.RunInfo) -> None:
     decision = DecisionRun.of(run)
     with st.container(border=True, key="decision-details"):
-        title = elements.plain(str(decision.decision_title or _("Not decided")))
+        title = elements.plain(str(decision.decision_title or "–"))
         mark = elements.sample_mark(run.is_sample)
         st.markdown(f"**{title}** · {elements.ago(run.started)}{mark}")
         if run.error:

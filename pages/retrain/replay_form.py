@@ -54,7 +54,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
     with st.container(horizontal=True, vertical_alignment="bottom"):
         options |= _windows(prospect)
         chosen = st.multiselect(
-            _("Policies, besides doing nothing"),
+            _("Policies"),
             STRATEGIES,
             default=STRATEGIES,
             key="policies",
@@ -124,7 +124,7 @@ def _windows(prospect: replay_rows.Outlook) -> dict[str, Any]:
     names = {f"column:{name}": name for name in prospect.dividing}
     names |= {"year": _("By year"), "month": _("By month"), "rows": _("By number of rows")}
     chosen = st.selectbox(
-        _("A window"), list(names), format_func=names.__getitem__, key="window", width=180
+        _("Window"), list(names), format_func=names.__getitem__, key="window", width=180
     )
     by, _unused, column = chosen.partition(":")
     options: dict[str, Any] = {"window": by, "window_column": column or None}

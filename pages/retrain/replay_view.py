@@ -179,7 +179,7 @@ def _charts(windows: pd.DataFrame, baseline: str, begin: float | None) -> None:
 def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     shown = {
         _("Policy"): [str(titled(policy)) for policy in policies["policy"]],
-        _("Mean log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
+        _("Log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
         _("Gain over doing nothing"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
         _("Retrainings"): policies["retrainings"].map(number).to_list(),
         _("Windows with an alarm"): policies["alarms"].map(number).to_list(),
@@ -254,7 +254,7 @@ def _trained(decision: Any) -> str:
         return f"{_('version {version}', version=decision.version)}, " + n_(
             "{count:,} row", "{count:,} rows", decision.rows_trained
         )
-    return _("no rows came after") if decision.is_too_late else "–"
+    return "–"
 
 
 def _store(settings: Settings, run_id: str) -> None:

@@ -40,7 +40,7 @@ def draw(settings: Settings, run: RunInfo, *, has_link: bool = False) -> None:
     with left:
         _pairs({name: number(value, ",.6g") for name, value in run.metrics.items()}, _("Metric"))
     with right:
-        _pairs(run.params, _("Parameter"))
+        _pairs(run.params, _("Parameters"))
     _artifacts(settings, run)
     with st.expander(_("Tags")):
         own = {name: text for name, text in run.tags.items() if not name.startswith("mlflow.log-")}

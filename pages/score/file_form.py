@@ -104,7 +104,7 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
                 mapping = columns(settings, spec, served, names, first, None)
     else:
         st.caption(_("The model needs {inputs}.", inputs=inputs_of(settings, served)))
-        if st.button(_("Preview"), icon=":material/visibility:", key="look", disabled=not path):
+        if st.button(_("First rows"), icon=":material/visibility:", key="look", disabled=not path):
             peek.clear()
             st.session_state["looked-at"] = path
             st.rerun()
@@ -181,7 +181,7 @@ def columns(
     guess = column_names.guessed(wanted, names)
     missing = [name for name in inputs if guess[name] is None]
     chosen: dict[str, str | None] = {}
-    with st.expander(_("Column mapping"), expanded=bool(missing)):
+    with st.expander(_("Columns"), expanded=bool(missing)):
         fields = st.container(horizontal=True)
         for name in wanted:
             title = {spec.id: f"{name} ({_('Key')})", spec.target: f"{name} ({_('Label')})"}.get(
@@ -237,7 +237,7 @@ def checked(
         if name in broken:
             empty &= ~broken[name]
         if empty.any():
-            why = _("no value, unless the model imputes it")
+            why = _("Missing")
             faults.append((name, int(empty.sum()), why, int(empty.argmax())))
     if not faults:
         st.success(

@@ -35,9 +35,10 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     tallies = [tally for tally in predictions.tallies(settings) if not tally.is_shadow]
     if tallies:
         st.caption(
-            _(
-                "{known:,} of {rows:,} predictions have a label.",
-                known=sum(tally.labels for tally in tallies),
+            f"{_('With label')}: "
+            + _(
+                "{shown:,} of {rows:,} rows",
+                shown=sum(tally.labels for tally in tallies),
                 rows=sum(tally.rows for tally in tallies),
             )
         )
@@ -93,7 +94,7 @@ def whose_keys(spec: ProjectSpec, tallies: list[predictions.Tally]) -> str | Non
         "sample": elements.capital(elements.data_word(is_sample=True)),
     }
     return st.segmented_control(
-        _("Which rows does {key} identify?", key=spec.id),
+        f"{_('Data')}: {spec.id}",
         list(kinds),
         format_func=kinds.__getitem__,
         default="real",

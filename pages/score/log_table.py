@@ -93,11 +93,7 @@ def newest(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tall
             args=(last,),
         )
         st.caption(f"{number(first)}–{number(first + len(rows) - 1)} / {of}", width="content")
-        limit = (
-            _("The newest {rows:,} predictions that match", rows=FILE_ROWS)
-            if total > FILE_ROWS
-            else None
-        )
+        limit = f"≤ {number(FILE_ROWS)}" if total > FILE_ROWS else None
         st.download_button(
             "CSV",
             lambda: export.csv(to_keep(settings, chosen)),
@@ -292,8 +288,8 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
                         elements.plain(scorings.source_words(spec, report.source))
                         for report in reports
                     ],
-                    _("Effect"): [_effect(report.outcome) for report in reports],
-                    _("Identified by"): [
+                    _("What"): [_effect(report.outcome) for report in reports],
+                    _("By"): [
                         _("Prediction id") if report.name == row[PREDICTION_ID] else spec.id
                         for report in reports
                     ],

@@ -15,7 +15,7 @@ from core.predictions_log import gap_journal, predictions
 from core.serving import gateway
 from core.stats import agreement
 from pages.score import log_table, scorings
-from pages.shared import elements, set_aside_list
+from pages.shared import aliases, elements, set_aside_list
 
 DAY = 86_400
 # texts for coded reasons of a gap
@@ -150,7 +150,7 @@ def side_by_side(settings: Settings) -> None:
                 (
                     _("Mean difference"),
                     _("{value} points", value=number(100 * summary.difference, "+.2f")),
-                    _("challenger minus champion"),
+                    f"{aliases.words('challenger')} − {aliases.words('champion')}",
                 ),
                 (
                     _("Mean absolute difference"),

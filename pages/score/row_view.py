@@ -35,7 +35,7 @@ def _result(
     mapped: dict[str, row_field.Value] | None,
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(_("Logged prediction"), anchor=False, width="content")
+        st.subheader(_("Result"), anchor=False, width="content")
         run = scorings.chosen(settings, spec, last, one_row=True)
     name = score.output_name("row", run.run_id, is_sample=run.is_sample)
     try:

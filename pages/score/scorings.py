@@ -54,7 +54,7 @@ def chosen(
         )
     titles = {scoring.run_id: _title(spec, scoring, one_row=one_row) for scoring in kept}
     if last.run_id not in titles:
-        titles = {last.run_id: _("The newest"), **titles}
+        titles = {last.run_id: elements.ago(last.ended or last.started), **titles}
     if len(titles) == 1:
         when = elements.ago(last.ended or last.started)
         version = last.params["version"]

@@ -43,7 +43,7 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
         key="serve-target",
     )
     port = right.number_input(
-        _("Port on 127.0.0.1"),
+        _("Port"),
         key="serve-port",
         min_value=1024,
         max_value=65535,
@@ -89,7 +89,7 @@ def watch() -> None:
     running = server.servers(settings)
     live = next((served for served in running if served.is_live), None)
     if live is None:
-        st.info(_("The live endpoint is not running."))
+        st.info(_("No model is served now. Start one first."))
     else:
         server_list.live_card(settings, live, aliases_now(live))
     for served in sorted(running, key=lambda served: served.port):
@@ -109,11 +109,9 @@ def others() -> None:
     ):
         for program in programs:
             facts = [
-                _("MLflow serves a model") if program.is_model else _("uses a port of this app"),
+                *(["MLflow"] if program.is_model else []),
                 _("port {port}", port=program.port),
-                _("another person's process")
-                if program.pid is None
-                else _("process {pid}", pid=program.pid),
+                _("process {pid}", pid="–" if program.pid is None else program.pid),
             ]
             if program.since is not None:
                 facts.append(elements.ago(program.since))
@@ -128,12 +126,6 @@ def menu() -> None:
     last = tracking.last_run(settings, "serve")
     if last is not None:
         elements.run_link(last.run_id, "Disponibilizacao")
-        st.caption(
-            _(
-                "Last start: {seconds:.1f} s until the first answer",
-                seconds=last.metrics["seconds_to_answer"],
-            )
-        )
 
 
 with elements.show_errors():
@@ -152,7 +144,7 @@ with elements.show_errors():
     is_behind = endpoint_warning.behind(settings, champion, live)
     watch()
     is_next = live is None and not is_behind
-    with st.expander(_("Start a server"), icon=":material/play_arrow:", expanded=is_next):
+    with st.expander(_("Start"), icon=":material/play_arrow:", expanded=is_next):
         form(listed, is_next=is_next)
     set_aside_list.draw(settings, "predictions", "endpoint", "servers")
     key_list.section(settings)

@@ -83,7 +83,7 @@ def _load_and_log(settings: Settings, served: server.Server, status: gateway.Sta
         _memory(settings, served)
         if any(status.counts.per_minute):
             elements.chart(serving_charts.per_minute(status.counts.per_minute))
-    model, front = st.tabs([_("Model's server"), _("Gateway")])
+    model, front = st.tabs(["MLflow", _("Gateway")])
     for place, is_gateway in ((model, False), (front, True)):
         place.code(
             server_process.log_tail(settings, served.port, gateway=is_gateway) or "–", language=None
@@ -298,7 +298,7 @@ def _call(settings: Settings, served: server.Server) -> None:
         with place:
             # without colours: those of Streamlit are too pale on its own ground
             st.code(examples[name], language=None, wrap_lines=True)
-            with st.expander(_("The answer, and sending a label later")):
+            with st.expander(_("Details")):
                 _answer(served)
                 st.code(labelled[name], language=None, wrap_lines=True)
 

@@ -95,8 +95,7 @@ def _whole(data: str, shown: Mapping[str, Any] | None) -> None:
 def _step(settings: Settings, step: str, shown: Mapping[str, Any] | None) -> None:
     elements.wait_for_store()
     done = last(settings, step)
-    if done is not None:
-        st.caption(_("As in the last run"))
+
     options = USUAL.get(step, {}) if done is None else changed(step, done)
     _draw(code_snippets.python(step, options, shown), code_snippets.command(step, options, shown))
 

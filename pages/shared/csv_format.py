@@ -125,6 +125,6 @@ def preview(
         describe(name, head.dialect)
         st.dataframe(first.head(FIRST_ROWS), hide_index=True)
     if len(files) > SHOWN_FILES:
-        st.caption(_("{shown} of {files} files are shown.", shown=SHOWN_FILES, files=len(files)))
+        st.caption(f"{SHOWN_FILES} / {len(files)}")
     values = ask(key, fault) if has_csv else {}
     return None if fault is not None else values

@@ -457,7 +457,7 @@ def validation(settings: Settings, run_id: str) -> None:
         hide_index=True,
     )
     st.download_button(
-        _("Findings (CSV)"),
+        f"{_('Finding')} (CSV)",
         lambda: export.csv(findings),
         file_name=f"validation_{run_id[:12]}.csv",
         icon=":material/download:",
@@ -562,8 +562,7 @@ def length(seconds: float) -> str:
 
 def ago(moment: float) -> str:
     """Return the time since then, in words."""
-    seconds = max(0.0, time.time() - moment)
-    return _("{length} ago", length=length(seconds)) if seconds >= 60 else _("just now")
+    return _("{length} ago", length=length(max(0.0, time.time() - moment)))
 
 
 def ready_servers(settings: Settings) -> list[server.Server]:

@@ -18,7 +18,7 @@ STATES = {
     "ready": (Message("answering"), "green", ":material/check_circle:"),
     "starting": (Message("starting"), "blue", ":material/hourglass_top:"),
     "silent": (Message("not answering"), "red", ":material/heart_broken:"),
-    "restarting": (Message("restarting"), "orange", ":material/autorenew:"),
+    "restarting": (Message("starting"), "orange", ":material/autorenew:"),
     "stopped": (Message("stopping"), "gray", ":material/stop_circle:"),
     "died": (Message("ended"), "red", ":material/error:"),
 }

@@ -45,7 +45,7 @@ def gate(settings: Settings) -> None:
         st.title("Courtside")
 
         for name in providers:
-            label = _("Log in with {name}", name=name) if name else _("Log in")
+            label = f"{_('Log in')}: {name}" if name else _("Log in")
             st.button(
                 label,
                 key=f"log-in-{name}",

@@ -27,7 +27,7 @@ VIEWS = {
     "figures": Message("Metrics"),
     "threshold": Message("Threshold"),
     "slices": Message("Slices"),
-    "court": Message("Court"),
+    "court": Message("On the court"),
 }
 SETS = {evaluation.VALIDATION: Message("Validation folds"), evaluation.TEST: Message("Test set")}
 # rows of the slices' table shown at first
@@ -110,9 +110,9 @@ def _figures(candidate: tracking.RunInfo) -> None:
     labelled = _("threshold {threshold:.3g}", threshold=threshold)
     notes = {
         "log_loss": _("base rate {base:.4f}", base=guess),
-        "skill": _("0 is the base rate, 1 is perfect"),
-        "roc_auc": _("0.5 is chance"),
-        "average_precision": _("chance {base:.4f}", base=base),
+        "skill": _("base rate {base:.4f}", base=0.0),
+        "roc_auc": _("chance {base}", base=number(0.5, ".4f")),
+        "average_precision": _("chance {base}", base=number(base, ".4f")),
         "brier_score": _("base rate {base:.4f}", base=base * (1 - base)),
         "f1": labelled,
         "precision": labelled,
@@ -127,11 +127,11 @@ def _figures(candidate: tracking.RunInfo) -> None:
         (
             _("Calibration error"),
             "calibration_error",
-            _("by chance at most {floor:.4f}", floor=floor),
+            _("chance {base}", base=f"≤ {number(floor, '.4f')}"),
         ),
         (_("Predicted minus observed"), "calibration", _("observed {base:.1%}", base=base)),
-        (_("Brier: reliability"), "brier_reliability", _("0 is best")),
-        (_("Brier: resolution"), "brier_resolution", _("higher is better")),
+        (_("Brier: reliability"), "brier_reliability", ""),
+        (_("Brier: resolution"), "brier_resolution", ""),
         (_("Brier: uncertainty"), "brier_uncertainty", ""),
     ]
     shown = pd.DataFrame(
@@ -211,7 +211,7 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
     elements.figures([(title, share(name), compared(name)) for name, title in titles.items()])
     left, right = elements.side_by_side()
     with left:
-        elements.question(_("Which classes are predicted at {threshold:.2f}?", threshold=value))
+        elements.question(_("Is the predicted class right?"))
         counts = pd.DataFrame(
             [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
             columns=["actual", "predicted", "rows"],

@@ -101,7 +101,7 @@ def _best_candidate(
             (
                 _("{metric}, test", metric="ROC AUC"),
                 number(best["roc_auc_test"], ".3f"),
-                _noted(best, "roc_auc", _("0.5 is chance")),
+                _noted(best, "roc_auc", _("chance {base}", base=number(0.5, ".1f"))),
             ),
             (
                 _("{metric}, test", metric="F1"),
@@ -248,9 +248,7 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
                 pd.DataFrame(
                     {
                         _("Candidate"): pairs["model"],
-                        _("Against {best}", best=best): [
-                            elements.words(text) for text in pairs["text"]
-                        ],
+                        _("Difference"): [elements.words(text) for text in pairs["text"]],
                     }
                 ),
                 hide_index=True,

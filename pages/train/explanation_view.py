@@ -15,6 +15,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
+from core.stats import metrics
 from core.training import candidates as kinds
 from core.training import explain, explanation, explanation_charts
 from core.training.records import CandidateRun, ExplanationRun
@@ -55,10 +56,7 @@ def _choices(settings: Settings, spec: ProjectSpec) -> dict[str, Choice]:
         done.sort(key=lambda candidate: candidate.metrics.get("log_loss_cv", np.inf))
         explainable += [
             Choice(
-                candidate.run_id,
-                _("{candidate}, of the newest training", candidate=elements.words(candidate.name)),
-                candidate.run_id,
-                newest.run_id,
+                candidate.run_id, elements.words(candidate.name), candidate.run_id, newest.run_id
             )
             for candidate in done
             if candidate.run_id not in seen
@@ -166,7 +164,7 @@ def _in_general(
             (
                 _("Most important"),
                 str(first["feature"]),
-                _("log loss +{increase:.4f} when shuffled", increase=first["mean"]),
+                f"{metrics.TITLES['log_loss']} {number(first['mean'], '+.4f')}",
             ),
             (
                 _("Largest contribution"),
@@ -326,13 +324,7 @@ def _ask_row(
         )
         for name, value in start.items()
     }
-    sent = st.button(
-        _("Explain"),
-        type="primary",
-        icon=":material/lightbulb:",
-        help=_("Change values to explain a row of your own."),
-        disabled=locked,
-    )
+    sent = st.button(_("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked)
     if sent:
         given = {"test_row": picked} if row == start else {"row": row}
         elements.submit(settings, "explain", explain.Options, target=choice.target, **given)
@@ -343,7 +335,7 @@ def _suggestions(spec: ProjectSpec, tested: pd.DataFrame, ids: list[str]) -> dic
     """Return some interesting rows, by their id."""
     probability, label = tested[PROBABILITY], tested[LABEL]
     missed, made = probability[label == 0], probability[label == 1]
-    offered = {ids[0]: _("the first one")}
+    offered = {ids[0]: number(probability.iloc[0], ".1%")}
     for place, why in (
         (probability.idxmax(), Message("highest probability")),
         (probability.idxmin(), Message("lowest probability")),

@@ -13,7 +13,7 @@ from core.data import prepare, snapshots, split_checks
 from core.jobs import jobs
 from core.platform import project, storage
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, n_
+from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import Preset, ProjectSpec
 from core.training import candidates as kinds
 from core.training import train
@@ -158,8 +158,7 @@ def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
 def _preset(spec: ProjectSpec, preset: Preset, *, is_ready: bool, locked: bool) -> None:
     """Show what the form holds now: the preset, its data, and its fixed parameters."""
     lines = [f"**{project.words(preset.title)}.** {project.words(preset.about)}"]
-    if not is_ready:
-        lines.append(_("The sets will be prepared again first."))
+
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(" ".join(lines), width="stretch")
         if preset.params:
@@ -232,7 +231,7 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
             help=_("On many rows some take minutes: set a time limit."),
             disabled=locked,
         )
-        with st.popover(_("About the candidates"), type="tertiary", width="content"):
+        with st.popover(_("Details"), type="tertiary", width="content"):
             described = [(str(kind.title), str(kind.about)) for kind in kinds.KINDS.values()]
             st.table(
                 pd.DataFrame(described, columns=[_("Candidate"), _("What it does")]),
@@ -345,12 +344,19 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             list(AIMS),
             default="project",
             required=True,
-            format_func=lambda name: str(AIMS[name]),
+            format_func=lambda name: (
+                f"{AIMS[name]} ({number(spec.threshold, 'g')})"
+                if name == "project"
+                else str(AIMS[name])
+            ),
             key="aim",
-            help=_("Chosen on the validation folds, separately for each candidate."),
+            help=_(
+                "Chosen on the validation folds, for each candidate. Balance: the highest "
+                "sum of recall and specificity."
+            ),
             disabled=locked,
         )
-        st.caption(f"**{AIMS[aim or 'project']}**: {_aim(spec, aim)}")
+
         left, middle, right = st.columns(3)
         false_positive = left.number_input(
             _("Cost of a false '{label}'", label=project.words(spec.positive)),
@@ -392,16 +398,6 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
         "refit": refit,
         "learning_seconds": int(learning),
     }
-
-
-def _aim(spec: ProjectSpec, aim: str | None) -> str:
-    if aim == "f1":
-        return _("the highest F1")
-    if aim == "balanced":
-        return _("the highest sum of recall and specificity")
-    if aim == "cost":
-        return _("the lowest cost of errors")
-    return _("the project's threshold, {threshold:g}", threshold=spec.threshold)
 
 
 def _submit(
