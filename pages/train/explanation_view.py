@@ -220,7 +220,7 @@ def _in_general(
             width="stretch",
             help=_(
                 "Partial dependence: the mean probability of {positive} if all test rows had "
-                "this value and were otherwise unchanged; between the pale ends lie the middle "
+                "this value (such rows may not exist); between the pale ends lie the middle "
                 "80% of the rows.",
                 positive=project.words(spec.positive),
             ),
