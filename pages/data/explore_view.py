@@ -25,8 +25,8 @@ TYPES = {
     "text": Message("text"),
     "integer": Message("integer"),
     "number": Message("number"),
-    "label": Message("label"),
-    "date": Message("date"),
+    "label": Message("Label"),
+    "date": Message("Date"),
 }
 DRAWN = {"hexagons": Message("Rates in hexagons"), "points": Message("Single rows")}
 FINDINGS = {
@@ -52,20 +52,25 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.step_link("acquire", _("Go to Acquire"))
+        elements.go_to("acquire")
         return
     run = tracking.finished_run(settings, snapshot.run_id)
     if run is None:
-        st.info(_("The run that acquired these rows is not in this MLflow store. Acquire again."))
-        elements.step_link("acquire", _("Go to Acquire"))
+        st.info(
+            _(
+                "Its run has not ended or is gone. Run {step} again.",
+                step=elements.STEPS["acquire"][1],
+            )
+        )
+        elements.go_to("acquire")
         return
     if snapshot.rules != spec.digest:
-        st.warning(_("The project file changed since this was acquired. Validate it again first."))
-        elements.step_link("acquire", _("Go to Acquire"))
+        st.warning(_("The project file changed. Validate the raw data again."))
+        elements.go_to("acquire")
         return
     offered = [view for view in VIEWS if view != "slices" or spec.slices]
     view = st.pills(
-        _("Picture"),
+        _("View"),
         offered,
         format_func=lambda view: str(VIEWS[view]),
         default="glance",
@@ -87,7 +92,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
             _ask_difference(spec)
         kind = _kind(spec)
     if not _of(table("columns"), kind)["rows"].any():
-        st.info(_("There are no such rows in this data."))
+        st.info(_("No rows match. Choose other values."))
     elif view == "glance":
         _glance(spec, _of(table("bins"), kind))
     elif view == "columns":
@@ -141,7 +146,7 @@ def _kind(spec: ProjectSpec) -> profile.Kind:
     names: dict[profile.Kind, str] = {
         "development": _capitalized(spec.rows.development_name),
         "production": _capitalized(spec.rows.production_name),
-        "all": _("All rows"),
+        "all": _("All"),
     }
     return st.segmented_control(
         _("Rows"),
@@ -169,10 +174,7 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
     left, right = elements.side_by_side()
     with left:
         st.markdown(
-            _("**How do {positive} and {negative} differ?**", positive=positive, negative=negative),
-            help=_("Outliers, 0.2% at each end, are counted in the outermost bins.")
-            if (column_bins["start"] < column_bins["end"]).any()
-            else None,
+            _("**How do {positive} and {negative} differ?**", positive=positive, negative=negative)
         )
         elements.chart(
             data_charts.class_density(
@@ -192,7 +194,7 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
     shown = pd.DataFrame(
         {
             "column": columns["column"],
-            "type": [str(TYPES.get(name, name)) for name in columns["type"]],
+            "type": [elements.capital(TYPES.get(name, name)) for name in columns["type"]],
             "missing": columns["missing"],
             "distinct": columns["distinct"],
             "positive": columns["column"].map(shares["positive"]),
@@ -208,7 +210,7 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
             "about": [str(project.words(about)) for about in columns["about"]],
         }
     )
-    shown_as = _("How these rows are distributed over the column's values.")
+
     every = st.toggle(_("All columns"), key="all-columns")
     config = st.column_config
     st.dataframe(
@@ -221,18 +223,14 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
             "type": _("Type"),
             "missing": config.NumberColumn(_("Missing"), format="localized"),
             "distinct": config.NumberColumn(_("Distinct"), format="localized"),
-            "positive": config.BarChartColumn(
-                positive.capitalize(), width="small", y_min=0, help=shown_as
-            ),
-            "negative": config.BarChartColumn(
-                negative.capitalize(), width="small", y_min=0, help=shown_as
-            ),
+            "positive": config.BarChartColumn(positive.capitalize(), width="small", y_min=0),
+            "negative": config.BarChartColumn(negative.capitalize(), width="small", y_min=0),
             "auc_alone": config.NumberColumn(
                 _("AUC alone"),
                 format="%.3f",
                 help=_(
-                    "How well the column alone separates the classes, on the labelled rows: 0.5 "
-                    "is not at all, 1 is perfectly. Empty with fewer than 100 of them."
+                    "How well the column alone separates the classes: 0.5 is not at all, 1 is "
+                    "perfectly. Empty with fewer than 100 labelled rows."
                 ),
             ),
             "range": _("Range"),
@@ -249,32 +247,33 @@ def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
         int(bins[name].sum()) for name in ("positive", "negative", "unlabelled")
     )
     known, rows = positive + negative, positive + negative + unlabelled
-    figures = [(_("Rows shown"), number(rows), _("{count:,} with a label", count=known))]
+    figures = [(_("Rows"), number(rows), _("{count:,} labelled", count=known))]
     for name, count in ((spec.positive, positive), (spec.negative, negative)):
-        note = _("{count:,} of {known:,} labelled", count=count, known=known)
+        note = f"{number(count)} / {number(known)}"
         figures.append((_capitalized(name), number(count / max(known, 1), ".1%"), note))
     share = unlabelled / max(rows, 1)
-    note = _("{share:.1%} of the rows", share=share)
-    figures.append((_("Without label"), number(unlabelled), note))
+    figures.append((_("Without label"), number(unlabelled), number(share, ".1%")))
     elements.figures(figures)
+
+
+def _few() -> str:
+    return _(
+        "With 95% intervals; values with fewer than {min_rows} labelled rows are left out.",
+        min_rows=profile.MIN_ROWS,
+    )
 
 
 def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
     rates = profile.rates(column_bins)
     if rates.empty:
-        st.caption(_("No value has {min_rows} labelled rows or more.", min_rows=profile.MIN_ROWS))
+        st.caption(_few())
         return
     name = str(column_bins["column"].iloc[0])
     is_number = spec.columns[name].type in ("integer", "number") and len(rates) > 10
     rows = column_bins["positive"].sum() + column_bins["negative"].sum()
     positive = project.words(spec.positive)
     st.markdown(
-        _("**How does the share {positive} vary?**", positive=positive),
-        help=_(
-            "Points with their 95% interval; values with fewer than {min_rows} labelled rows are "
-            "left out.",
-            min_rows=profile.MIN_ROWS,
-        ),
+        f"**{_('How does the share of {positive} vary?', positive=positive)}**", help=_few()
     )
     elements.chart(
         data_charts.make_rate_by(
@@ -282,7 +281,7 @@ def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
             "middle" if is_number else "label",
             axis_title=about,
             average=float(column_bins["positive"].sum() / rows),
-            rate_title=_("Share {positive}", positive=positive),
+            rate_title=_("Share of {positive}", positive=positive),
         )
     )
 
@@ -298,7 +297,7 @@ def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     _balance(spec, column_bins)
     left, right = elements.side_by_side()
     with left:
-        st.markdown(_("**How many rows, and how many without label?**"))
+        elements.question(_("How many rows, and how many without label?"))
         elements.chart(
             data_charts.slice_bars(
                 column_bins, positive=positive, negative=negative, axis_title=about
@@ -310,14 +309,11 @@ def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
 
 def _correlation(table: pd.DataFrame) -> None:
     if table.empty:
-        st.caption(_("No numeric column has more than one value among these rows."))
+        st.caption(_("No numeric column varies among these rows."))
         return
     st.markdown(
         _("**Which columns carry the same information?**"),
-        help=_(
-            "Pearson's correlation of numeric columns, -1 to 1. Columns that are constant among "
-            "these rows are left out; values below 0.1 are not written."
-        ),
+        help=_("Pearson's correlation, -1 to 1; values below 0.1 are not written."),
     )
     elements.chart(data_charts.correlation_map(table))
 
@@ -326,8 +322,8 @@ def _leakage(suspects: pd.DataFrame) -> None:
     st.markdown(
         _("**Which columns give the answer away, or only identify rows?**"),
         help=_(
-            "AUC alone: how well the column alone separates the classes, on all labelled rows; "
-            "0.5 is not at all, 1 is perfectly."
+            "How well the column alone separates the classes: 0.5 is not at all, 1 is "
+            "perfectly. Empty with fewer than 100 labelled rows."
         ),
     )
     if suspects.empty:
@@ -352,15 +348,14 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
     left, right = elements.side_by_side()
     with right:
         drawn = st.segmented_control(
-            _("Draw"),
+            _("View"),
             list(DRAWN),
             default="hexagons",
             required=True,
             key="court-draw",
             help=_(
-                "Each hexagon gathers the rows from there: its size shows how many, its colour the "
-                "share {positive}, compared with the average of the chosen rows. Rows from beyond "
-                "the half court, or without one of these values, are not drawn.",
+                "Size: the number of rows. Colour: the share of {positive}, compared with the "
+                "average. Rows beyond the half court are not drawn.",
                 positive=positive,
             ),
             format_func=lambda kind: str(DRAWN[kind]),
@@ -385,16 +380,16 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
         if spec.court is not None:
             st.markdown(f"**{project.words(spec.court.title)}**")
         if gathered.empty:
-            st.info(_("No row has these values. Choose others."))
+            st.info(_("No rows match. Choose other values."))
         elif drawn == "hexagons":
             shots = elements.localized(court.shot_chart(gathered, average))
             st.altair_chart(shots, width="content")
         else:
             _points(spec, points, only, labelled)
     with right:
-        rate = f"{number(average, '.1%')} {positive}" if average is not None else _("no label")
-        note = _("{count:,} labelled: {rate}", count=labelled, rate=rate)
-        elements.figures([(_("On the half court"), number(rows), note)])
+        rate = f"{number(average, '.1%')} {positive}" if average is not None else "–"
+        note = f"{_('{count:,} labelled', count=labelled)}: {rate}"
+        elements.figures([(_("Rows"), number(rows), note)])
 
 
 def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) -> None:
@@ -405,10 +400,4 @@ def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) 
     positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
     drawn = court.point_chart(shown, positive=positive, negative=negative)
     st.altair_chart(elements.localized(drawn), width="content")
-    st.caption(
-        _(
-            "{count:,} of {labelled:,} labelled rows, drawn at random.",
-            count=len(shown),
-            labelled=labelled,
-        )
-    )
+    st.caption(_("{shown:,} of {rows:,} rows", shown=len(shown), rows=labelled))

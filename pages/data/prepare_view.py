@@ -10,9 +10,9 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
-from core.data import data_charts, prepare, snapshots, split
+from core.data import data_charts, prepare, snapshots, split, split_checks
 from core.jobs import jobs
-from core.platform import project, storage, tracking
+from core.platform import messages, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
@@ -32,17 +32,11 @@ KEYS = (
     "split-seed",
 )
 OWN = "own"
-SPLITS = {"random": Message("At random"), "time": Message("By time"), "group": Message("By group")}
+
 MISSING = {
     "drop": Message("Drop the row"),
     "drop_inputs": Message("Drop it if a feature needs the value"),
     "impute": Message("Impute in the model"),
-}
-# what was done with rows that miss a value
-MISSED = {
-    "drop": Message("dropped, whichever column misses it"),
-    "drop_inputs": Message("dropped where a feature needs the value"),
-    "impute": Message("kept, imputed in the model's pipeline"),
 }
 
 
@@ -53,35 +47,33 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.step_link("acquire", _("Go to Acquire"))
+        elements.go_to("acquire")
         return
     running = elements.job_panel(settings, "prepare")
     prepared = None
     with elements.show_errors():
         prepared = storage.current_prepared(settings)
-    if prepared is not None and prepared.digest != snapshot.digest:
-        st.warning(_("The raw data changed since these sets were made. Prepare again."))
-    elif prepared is not None and prepared.rules != spec.digest:
-        st.warning(_("The project file changed since these sets were made. Prepare again."))
+    if prepared is not None and (
+        prepared.digest != snapshot.digest or prepared.rules != spec.digest
+    ):
+        st.warning(_("The raw data or the project file changed since. Prepare again."))
     left, right = elements.side_by_side()
     with left:
-        st.subheader(_("Choices"), anchor=False)
+        st.subheader(_("Prepare"), anchor=False)
         before = last_choices(settings, prepared)
         form(settings, spec, snapshot, before, disabled=running)
     run = None
     with right:
         st.subheader(_("Training and test set"), anchor=False)
         if prepared is None:
-            st.info(
-                _("Nothing prepared yet. By default 20% of the rows are set aside as test set.")
-            )
+            st.info(_("Nothing here yet."))
             return
         run = tracking.finished_run(settings, prepared.run_id)
         if run is None:
             st.info(
                 _(
-                    "The run that prepared these sets has not ended yet, or is not in this MLflow "
-                    "store. If nothing is running, prepare again."
+                    "Its run has not ended or is gone. Run {step} again.",
+                    step=elements.STEPS["prepare"][1],
                 )
             )
             return
@@ -89,7 +81,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.subheader(_("Split quality"), anchor=False)
         checks = elements.table(settings, settings.mlflow_uri, run.run_id, "split_checks")
         quality(settings, run, checks)
-        elements.step_link("train", _("Go to Train"))
+        elements.go_to("train")
     charts(settings, spec, run)
     with st.expander(_("All checks")):
         elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
@@ -114,7 +106,7 @@ def form(
     features = choose_features(spec, before, disabled=disabled)
     rows = choose_rows(settings, spec, snapshot, before, disabled=disabled)
     missing = st.segmented_control(
-        _("A row with a missing value"),
+        _("Rows with missing values"),
         list(MISSING),
         format_func=lambda way: str(MISSING[way]),
         default=before.missing,
@@ -122,25 +114,21 @@ def form(
         key="missing",
         disabled=disabled,
         help=_(
-            "Drop every row with a missing value in any of the {count} columns, or only "
-            "those where a feature needs that value. Or keep them: the model's own "
-            "pipeline then imputes the median or the most frequent value, in training and "
-            "in serving. Rows without a label are always dropped.",
-            count=len(spec.columns),
+            "Imputed: the model's pipeline fills in the median or the most frequent value. Rows "
+            "without a label are always dropped."
         ),
     )
     how = st.segmented_control(
         _("Split"),
-        [name for name in SPLITS if name != "group" or spec.group],
-        format_func=lambda way: str(SPLITS[way]),
+        [name for name in split_checks.SPLITS if name != "group" or spec.group],
+        format_func=lambda way: elements.capital(split_checks.SPLITS[way]),
         default=before.split,
         required=True,
         key="split",
         disabled=disabled,
         help=_(
-            "At random: the same share of each class in both sets. By time: the earlier "
-            "rows train. By group: no {group} has rows in both sets.",
-            group=spec.group or Message("group"),
+            "At random, each class has the same share in both sets; by time, the earlier rows "
+            "train; by group, no group is in both sets."
         ),
     )
     test_from = None
@@ -149,10 +137,9 @@ def form(
             st.text_input(
                 _("First {column} of the test set", column=spec.time),
                 value=before.test_from or "",
-                placeholder=_("by the test share"),
+                placeholder=_("Test share"),
                 key="test-from",
                 disabled=disabled,
-                help=_("Leave it empty to split by the test share."),
             ).strip()
             or None
         )
@@ -166,7 +153,6 @@ def form(
         format="%.2f",
         disabled=disabled or test_from is not None,
         key="test-share",
-        help=_("Share of the rows that are only used to evaluate the model."),
     )
     seed = right.number_input(
         _("Seed"),
@@ -176,11 +162,10 @@ def form(
         step=1,
         key="split-seed",
         disabled=disabled,
-        help=_("The same seed draws the same rows."),
     )
     if st.button(_("Prepare"), type="primary", icon=":material/filter_alt:", disabled=disabled):
         if features is not None and not features:
-            st.error(_("No feature is chosen. Choose at least one."))
+            st.error(_("{field}: nothing is chosen yet.", field=_("Features")))
             return
         elements.submit(
             settings,
@@ -250,7 +235,7 @@ def choose_features(
             )
         )
     if spec.group in chosen:
-        st.warning(_("{column} identifies rows. A model can memorise them.", column=spec.group))
+        st.warning(_("{column} identifies rows: a model can memorise them.", column=spec.group))
     return tuple(chosen)
 
 
@@ -275,7 +260,7 @@ def choose_rows(
         st.warning(
             _("The raw data holds no {rows}. Acquire some, or choose others.", rows=name_of_rows)
         )
-    with st.expander(_("Rows: {rows}, unless you choose others", rows=name_of_rows)):
+    with st.expander(f"{_('Rows')}: {name_of_rows}"):
         remaining = {
             name: [value for value in values if value in counts.get(name, {})]
             for name, values in last.items()
@@ -291,7 +276,7 @@ def choose_rows(
                 help=str(project.words(spec.columns[name].about)),
                 default=remaining.get(name, []),
                 format_func=lambda value, name=name: f"{value} ({number(counts[name][value])})",
-                placeholder=_("All rows") if name == column else _("All"),
+                placeholder=_("All"),
             )
             for name in dict.fromkeys((column, *spec.slices))
             if name in counts
@@ -300,7 +285,7 @@ def choose_rows(
     if wanted == split.default_rows(spec):
         return None
     text = elements.plain(str(split.filter_text(wanted)))
-    st.caption(_("Rows chosen: {filter}", filter=text))
+    st.caption(f"{_('Rows')}: {text}")
     return wanted
 
 
@@ -333,7 +318,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
             (
                 _("Filtered"),
                 f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
-                _("rows, columns"),
+                f"{_('Rows')}, {_('Columns')}",
             ),
             (
                 _("Left out"),
@@ -354,12 +339,12 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
         if count
     ]
     if reasons:
-        st.caption(_("Left out: {reasons}.", reasons=reasons))
+        st.caption(messages.listed(reasons, "unit"))
     if not prepared.is_complete:
         st.caption(
             n_(
-                "The kept rows have {count:,} missing value. The model imputes it.",
-                "The kept rows have {count:,} missing values. The model imputes them.",
+                "{count:,} missing value, imputed by the model",
+                "{count:,} missing values, imputed by the model",
                 int(of.get("values_imputed", 0)),
             )
         )
@@ -394,11 +379,11 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
         return elements.table(settings, settings.mlflow_uri, run.run_id, name)
 
     with left:
-        st.markdown(_("**Do both sets have the same classes?**"))
+        elements.question(_("Do both sets have the same classes?"))
         balance = table("class_balance")
         balance = balance.assign(label=balance["label"].replace(words))
         elements.chart(data_charts.class_balance(balance, positive=positive, negative=negative))
-        st.markdown(_("**Which raw columns miss values?**"))
+        elements.question(_("Which raw columns miss values?"))
         missing = table("missing")
         if missing["missing"].any():
             elements.chart(
@@ -407,9 +392,9 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
                 )
             )
         else:
-            st.caption(_("None."))
+            st.caption("–")
     with right:
-        st.markdown(_("**Are the features alike in both sets?**"))
+        elements.question(_("Are the features alike in both sets?"))
         elements.chart(drift_charts.psi_bars(table("split_drift"), sets=("train", "test")))
 
 
@@ -417,33 +402,28 @@ def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
     """Draw what the sets were made of."""
     options = prepared.options
     cut = (
-        _("from {first} on", first=options["test_from"])
+        f"≥ {options['test_from']}"
         if options.get("test_from")
-        else _("share {share:g}, seed {seed}", share=options["test_share"], seed=options["seed"])
+        else f"{_('Test share')} {number(options['test_share'], 'g')}, "
+        f"{_('Seed')} {options['seed']}"
     )
     source = snapshots.SOURCE_LABELS.get(prepared.source, prepared.source)
     facts = [
-        (_("Raw snapshot"), f"{prepared.snapshot} ({source})"),
-        (_("Its SHA-256"), f"{prepared.digest[:16]}…"),
+        (_("Snapshot"), f"{prepared.snapshot} ({source})"),
+        ("SHA-256", f"{prepared.digest[:16]}…"),
         (_("Rows"), str(split.filter_text(options["rows"]))),
         (_("Features"), ", ".join(prepared.features)),
-        (_("Columns in the sets"), ", ".join([*prepared.inputs, spec.target])),
-        (_("Rows with missing values"), str(MISSED[options["missing"]])),
-        (_("Split"), f"{SPLITS[options['split']]}, {cut}"),
+        (_("Columns"), ", ".join([*prepared.inputs, spec.target])),
+        (_("Rows with missing values"), str(MISSING[options["missing"]])),
+        (_("Split"), f"{split_checks.SPLITS[options['split']]}, {cut}"),
         (_("Run"), prepared.run_id),
-        (_("Commit of the code"), prepared.commit),
-        *(
-            (_("SHA-256 of {file}", file=name), f"{digest[:16]}…")
-            for name, digest in prepared.digests.items()
-        ),
+        (_("Commit"), prepared.commit),
+        *((f"SHA-256 {name}", f"{digest[:16]}…") for name, digest in prepared.digests.items()),
     ]
     what, value = zip(*facts, strict=True)
-    st.caption(
-        _("The same snapshot and the same options give the same bytes."),
-        help=_("The file under More has the digests in full; the run keeps the same record."),
-    )
+
     st.table(
-        pd.DataFrame({_("Property"): what, _("Value"): [elements.plain(text) for text in value]}),
+        pd.DataFrame({_("What"): what, _("Value"): [elements.plain(text) for text in value]}),
         hide_index=True,
     )
 
@@ -451,7 +431,7 @@ def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
 def lineage_file(prepared: storage.Prepared) -> None:
     """Draw the download of what the sets were made of."""
     st.download_button(
-        _("Lineage (JSON)"),
+        f"{_('Lineage')} (JSON)",
         json.dumps(asdict(prepared), indent=2),
         file_name=f"lineage_{prepared.run_id[:12]}.json",
         icon=":material/download:",

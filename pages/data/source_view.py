@@ -15,7 +15,6 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number, p_
 from core.platform.project import ProjectSpec
 from pages.data import chips
-from pages.data.sources import SOURCES
 from pages.shared import csv_format, elements, uploads
 
 # what is checked -> codes of the findings about it
@@ -37,23 +36,18 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     running = elements.job_panel(settings, "acquire")
     is_stale = snapshot is not None and snapshot.rules != spec.digest
     if is_stale:
-        st.warning(
-            _(
-                "The project file changed since this was acquired. Validate the same bytes again, "
-                "by today's rules."
-            )
-        )
+        st.warning(_("The project file changed. Validate the raw data again."))
         if st.button(_("Validate again"), type="primary", icon=":material/rule:", disabled=running):
             make_current(settings, snapshot.id)
     left, right = elements.side_by_side()
     with left:
-        st.subheader(_("Choose a source"), anchor=False)
+        st.subheader(_("Source"), anchor=False)
         source_form(settings, spec, running=running, is_next=not is_stale)
     with right:
         st.subheader(_("In use"), anchor=False)
         if snapshot is None:
             if not running:
-                st.info(_("No raw data yet. Choose a source and press Acquire."))
+                st.info(_("No raw data yet. Acquire it first."))
             return
         run = in_use(settings, spec, snapshot)
     if run is not None and run.metrics.get("warnings"):
@@ -74,11 +68,11 @@ def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next
         "folder": settings.raw_dir,
         "upload": True,
     }
-    offered = [name for name in SOURCES if available[name]]
+    offered = [name for name in available if available[name]]
     source = st.segmented_control(
         _("Source"),
         offered,
-        format_func=lambda name: str(SOURCES[name]),
+        format_func=lambda name: elements.capital(snapshots.SOURCE_LABELS[name]),
         default="folder" if settings.raw_dir else offered[0],
         required=True,
         key="source",
@@ -106,10 +100,10 @@ def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next
 
 
 def send(settings: Settings, source: str, values: dict[str, Any]) -> None:
-    if source == "upload" and not values["uploads"]:
-        st.error(_("No file is chosen yet. Drop one or several files above."))
-    elif source == "folder" and not values["files"]:
-        st.error(_("No file of the folder is chosen. Choose at least one."))
+    if (source == "upload" and not values["uploads"]) or (
+        source == "folder" and not values["files"]
+    ):
+        st.error(_("{field}: nothing is chosen yet.", field=_("Files")))
     else:
         if source == "upload":
             values["uploads"] = [upload.model_dump() for upload in values["uploads"]]
@@ -120,30 +114,23 @@ def send(settings: Settings, source: str, values: dict[str, Any]) -> None:
 
 def from_sample(spec: ProjectSpec) -> dict[str, Any]:
     if spec.sample is not None:
-        st.caption(
-            str(project.words(spec.sample.about)), help=_("All results from the sample are marked.")
-        )
+        st.caption(str(project.words(spec.sample.about)))
     return {}
 
 
 def from_network(settings: Settings, spec: ProjectSpec) -> dict[str, Any]:
     st.caption(
-        "  \n".join(
-            f"`{download.url}` · {megabytes(download.size)}" for download in spec.downloads
-        ),
-        help=_("Each file is kept only if its size and its SHA-256 are those of the project file."),
+        "  \n".join(f"`{download.url}` · {megabytes(download.size)}" for download in spec.downloads)
     )
     if settings.download_mirror:
-        st.caption(
-            _("Downloaded from the mirror {mirror} instead.", mirror=settings.download_mirror)
-        )
+        st.caption(_("From the mirror {mirror}", mirror=settings.download_mirror))
     return {}
 
 
 def from_upload(settings: Settings) -> dict[str, Any] | None:
     files = uploads.ask(
         settings,
-        _("CSV or parquet files with the project's columns, or a zip of them"),
+        f"{_('CSV or parquet file')}, zip",
         "files",
         types=["csv", "parquet", "zip"],
         several=True,
@@ -165,11 +152,11 @@ def from_folder(settings: Settings, *, disabled: bool) -> dict[str, Any] | None:
     assert folder is not None
     listed = {path.name: path.stat().st_size for path in tables.list_sources(folder)}
     chosen = st.multiselect(
-        _("Files in {folder}", folder=folder),
+        _("Files"),
         list(listed),
         default=list(listed),
         format_func=lambda name: f"{name} ({megabytes(listed[name])})",
-        help=_("The folder in COURTSIDE_RAW_DIR."),
+        help=f"`{folder}`",
         key="folder-files",
         disabled=disabled,
     )
@@ -201,7 +188,7 @@ def in_use(
         if run and "labels_missing" in run.metrics
         else ""
     )
-    expected = _("{count} in the project", count=len(spec.columns))
+    expected = f"{_('Expected')}: {len(spec.columns)}"
     elements.figures(
         [
             (_("Rows"), number(snapshot.rows), labels),
@@ -209,12 +196,17 @@ def in_use(
         ]
     )
     if run is None:
-        st.info(_("The run that acquired these rows is not in this MLflow store. Acquire again."))
+        st.info(
+            _(
+                "Its run has not ended or is gone. Run {step} again.",
+                step=elements.STEPS["acquire"][1],
+            )
+        )
     else:
         draw_checks(settings, spec, run)
     with st.container(horizontal=True, vertical_alignment="center"):
-        elements.step_link("prepare", _("Go to Prepare"))
-    details(settings, snapshot)
+        elements.go_to("prepare")
+    details(snapshot)
     return run
 
 
@@ -231,9 +223,7 @@ def draw_checks(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
         text = elements.words(texts[code]) if code else ""
         checks.append((title, "warning" if code else "ok", text))
     st.markdown(
-        _("**Validated: no errors, no warnings**")
-        if not warnings
-        else n_(
+        n_(
             "**Validated: no errors, {count} warning**",
             "**Validated: no errors, {count} warnings**",
             warnings,
@@ -242,26 +232,20 @@ def draw_checks(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
     chips.draw(checks)
 
 
-def details(settings: Settings, snapshot: snapshots.Snapshot) -> None:
+def details(snapshot: snapshots.Snapshot) -> None:
     """Draw the source, the files and the digest of the raw data in use."""
-    kept = next(
-        (stored for stored in snapshots.listed(settings) if stored.digest == snapshot.digest), None
-    )
     facts = [
         (_("Source"), str(snapshots.SOURCE_LABELS[snapshot.source])),
         (_("Files"), ", ".join(f"{file.name} ({megabytes(file.size)})" for file in snapshot.files)),
-        (_("Digest"), snapshot.id),
+        (_("Snapshot"), snapshot.id),
         ("SHA-256", snapshot.digest),
-        (_("Acquired"), elements.ago(snapshot.acquired_at)),
+        (_("When"), elements.ago(snapshot.acquired_at)),
     ]
-    if kept is not None and snapshot.acquired_at - kept.acquired_at > 1:
-        facts.append((_("First acquired"), elements.ago(kept.acquired_at)))
+
     with st.expander(_("Details")):
         what, value = zip(*facts, strict=True)
         st.table(
-            pd.DataFrame(
-                {_("Property"): what, _("Value"): [elements.plain(text) for text in value]}
-            ),
+            pd.DataFrame({_("What"): what, _("Value"): [elements.plain(text) for text in value]}),
             hide_index=True,
         )
 
@@ -269,10 +253,12 @@ def details(settings: Settings, snapshot: snapshots.Snapshot) -> None:
 def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
     """Draw the snapshots of raw data, of which any can be made current again."""
     listed = snapshots.listed(settings)
-    with st.expander(_("Snapshots ({count})", count=len(listed))):
+    with st.expander(elements.counted(_("Snapshots"), len(listed))):
         st.caption(
-            _("Raw data never changes: each acquisition is a snapshot, named by its digest."),
-            help=_("The digest is the SHA-256 of its bytes; the same bytes are kept once."),
+            _(
+                "Each acquisition is a snapshot, named by the SHA-256 of its bytes; the same bytes "
+                "are kept once."
+            )
         )
         config = st.column_config
         every = st.toggle(_("All columns"), key="all-columns-snapshots")
@@ -305,18 +291,19 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                 "files": _("Files"),
                 "rows": config.NumberColumn(_("Rows"), format="localized"),
                 "size": config.NumberColumn(_("Size"), format="%.1f MB"),
-                "acquired": config.DatetimeColumn(_("Acquired"), format="YYYY-MM-DD HH:mm:ss"),
+                "acquired": config.DatetimeColumn(_("When"), format="YYYY-MM-DD HH:mm:ss"),
                 "sha256": config.TextColumn("SHA-256", width="small"),
                 "run": config.LinkColumn(_("Run"), display_text=p_("link", "open")),
             },
         )
         others = {
-            stored.id: _(
-                "{snapshot} · {source} · {rows:,} rows · {ago}",
-                snapshot=stored.id,
-                source=snapshots.SOURCE_LABELS[stored.source],
-                rows=stored.rows,
-                ago=elements.ago(stored.acquired_at),
+            stored.id: " · ".join(
+                (
+                    stored.id,
+                    str(snapshots.SOURCE_LABELS[stored.source]),
+                    n_("{count:,} row", "{count:,} rows", stored.rows),
+                    elements.ago(stored.acquired_at),
+                )
             )
             for stored in listed
             if stored.digest != snapshot.digest
@@ -324,10 +311,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
         if others:
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 chosen = st.selectbox(
-                    _("Another snapshot"),
-                    list(others),
-                    format_func=others.__getitem__,
-                    key="snapshot",
+                    _("Snapshot"), list(others), format_func=others.__getitem__, key="snapshot"
                 )
                 if st.button(
                     _("Make current"), icon=":material/restore:", disabled=is_busy(settings)

@@ -19,7 +19,7 @@ STATES = {
     "partly": (Message("partly met"), "orange", ":material/incomplete_circle:", "◐"),
     "missing": (Message("open"), "red", ":material/radio_button_unchecked:", "○"),
 }
-SHOWN = {"all": Message("All"), "open": Message("Open"), "met": Message("Met")}
+SHOWN = {"all": Message("All"), "open": STATES["missing"][0], "met": STATES["met"][0]}
 ROWS_BEFORE_SCROLLING = 11
 ROW_HEIGHT = 35
 
@@ -45,8 +45,7 @@ def draw(spec: ProjectSpec, facts: Facts) -> None:
         return
     points = {line.number: [checklist.POINTS[at - 1] for at in line.graded] for line in chosen}
     selected = _selected(chosen, points, graded=graded)
-    same = [line for line in requirements if line.group == selected.group]
-    _details(selected, points[selected.number], same)
+    _details(selected, points[selected.number])
 
 
 def _filtered(
@@ -55,11 +54,11 @@ def _filtered(
     """Return the lines that match the filters, and whether they are those of the grader."""
     with st.container(horizontal=True, vertical_alignment="center"):
         shown = st.segmented_control(
-            _("Show"),
+            _("State"),
             list(SHOWN),
             default=first,
             required=True,
-            format_func=lambda name: str(SHOWN[name]),
+            format_func=lambda name: elements.capital(SHOWN[name]),
             key="shown",
             label_visibility="collapsed",
         )
@@ -88,7 +87,7 @@ def _selected(
     first = numbers.index(asked if asked in numbers else still)
     config = st.column_config
     columns: dict[str, Any] = {
-        "number": config.TextColumn(_("No."), width=50),
+        "number": config.TextColumn("#", width=50),
         "state": config.TextColumn(_("State"), width=95),
         "text": config.TextColumn(_("Requirement"), width="large"),
     }
@@ -109,14 +108,8 @@ def _selected(
     return chosen[at[0] if at else first]
 
 
-def _details(requirement: Requirement, points: list[Message], same: list[Requirement]) -> None:
-    """Draw a requirement: its state, the evidence, where that is, and what to do.
-
-    Parameters
-    ----------
-    same : list of Requirement
-        All of its topic.
-    """
+def _details(requirement: Requirement, points: list[Message]) -> None:
+    """Draw a requirement: its state, the evidence, where that is, and what to do."""
     word, colour, icon, _sign = STATES[requirement.state]
     with st.container(border=True, gap="xsmall", key=f"line-{requirement.number}"):
         st.markdown(f":{colour}-badge[{icon} {word}] **`{requirement.number}`** {requirement.text}")
@@ -125,18 +118,15 @@ def _details(requirement: Requirement, points: list[Message], same: list[Require
             todo = _("**To do:** {todo}", todo=requirement.todo)
             st.markdown(f":material/arrow_forward: {todo}")
         if requirement.graded:
-            st.caption(_("A grader checks: {points}.", points=points))
+            st.caption(f"{_('What a grader checks')}: {'; '.join(map(str, points))}")
         if requirement.path:
             st.caption(f":material/draft: {elements.plain(requirement.path)}")
-        met = sum(line.state == "met" for line in same)
-        st.caption(
-            _("{topic}: {met} of {number} met", topic=requirement.group, met=met, number=len(same))
-        )
+
         with st.container(horizontal=True, gap="small"):
             name, page_icon = elements.PAGES[requirement.page]
             st.page_link(
                 f"pages/{requirement.page}/page.py",
-                label=_("Page {page}", page=name),
+                label=_("Go to {page}", page=name),
                 icon=f":material/{page_icon}:",
             )
             if requirement.run_id:

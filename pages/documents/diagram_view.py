@@ -10,8 +10,8 @@ from pages.shared import elements
 def draw() -> None:
     """Draw the stages with their outputs, and offer the picture as text."""
     st.vega_lite_chart(elements.localized(diagram.chart()), width="stretch", key="life-cycle")
-    with st.expander(_("The diagram as text")):
-        st.caption(_("Mermaid, for Markdown pages:"))
+    with st.expander(_("Text")):
+        st.caption("Mermaid:")
         st.code(diagram.mermaid(), language="mermaid")
         st.caption("Graphviz:")
         st.code(diagram.dot(), language="dot")

@@ -59,7 +59,7 @@ def _offer(
     # Markdown has no pictures to draw
     if kind == "md" or wanted in ready:
         st.download_button(
-            _("Download {file}", file=name),
+            name,
             _file(*wanted, facts, built),
             file_name=called,
             mime=export.FORMATS.get(kind, "application/zip"),
@@ -75,7 +75,7 @@ def _offer(
         width="stretch",
     ):
         # at once: a spinner waits for half a second
-        st.caption(_(":material/hourglass_top: Creating {file}", file=called))
+        st.caption(f":material/hourglass_top: {called}")
         # pictures hold the interpreter for seconds: the words are sent before
         time.sleep(SEND_SECONDS)
         _file(*wanted, facts, built)

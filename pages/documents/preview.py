@@ -70,7 +70,7 @@ def draw(document: Document, chapter: str) -> None:
         _block(block, place)
     if following:
         st.button(
-            _("Next: {chapter}", chapter=named[int(following)][0]),
+            _("Next: {name}", name=named[int(following)][0]),
             icon=":material/arrow_forward:",
             key="next-chapter",
             on_click=_turn,

@@ -12,7 +12,7 @@ from core.monitoring.alert_store import ACKNOWLEDGED, NO_RULE, VERSION_LEFT, Ale
 from core.monitoring.incidents import Incident
 from core.platform import clock, messages
 from core.platform.config import Settings
-from core.platform.messages import Message, _, day, n_
+from core.platform.messages import Message, _, day
 from pages.shared import elements, login
 
 # colour of what happened to an alert
@@ -31,7 +31,7 @@ REASONS = {
 
 
 def _badge(kind: str) -> str:
-    return f":{COLOURS[kind]}-badge[{deliver.EVENT_LABELS[kind]}]"
+    return elements.badge(deliver.EVENT_LABELS[kind], COLOURS[kind])
 
 
 def moment(seconds: float) -> str:
@@ -57,10 +57,7 @@ def standing(settings: Settings) -> None:
     """Draw the incidents whose alerts are not cleared."""
     found = incidents.standing(settings)
     if not found:
-        st.success(
-            _("No alert is open. One opens when a report finds what a rule watches."),
-            icon=":material/check_circle:",
-        )
+        st.success(_("No alert is open."), icon=":material/check_circle:")
         return
     for place, incident in enumerate(found):
         _card(settings, incident, is_first=place == 0)
@@ -72,15 +69,14 @@ def _card(settings: Settings, incident: Incident, *, is_first: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             title = elements.plain(str(incident.title))
             st.markdown(
-                f"{elements.VERDICTS[incident.verdict]} **{title}**  \n{_about(settings, incident)}"
+                f"{elements.verdict_badge(incident.verdict)} **{title}**  \n"
+                f"{_about(settings, incident)}"
             )
             if incident.is_sample:
                 elements.sample_badge()
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.popover(
-                n_("Acknowledge {count} alert", "Acknowledge {count} alerts", count)
-                if count
-                else _("Respond"),
+                elements.counted(_("Acknowledge"), count) if count else _("Dismiss"),
                 icon=":material/done_all:" if count else ":material/reply:",
                 type="primary" if count and is_first else "secondary",
             ):
@@ -92,19 +88,16 @@ def _card(settings: Settings, incident: Incident, *, is_first: bool) -> None:
                 query_params={"view": "report", "report": incident.last_run_id},
             )
         if not count:
-            st.markdown(_("Acknowledged: it stays quiet until it clears."))
+            st.markdown(_("Acknowledged: quiet until it clears."))
         _checks(settings, incident)
         events = incidents.history(settings, incident)
-        with st.expander(
-            n_("History ({count} event)", "History ({count} events)", len(events)),
-            icon=":material/history:",
-        ):
+        with st.expander(elements.counted(_("History"), len(events)), icon=":material/history:"):
             _events(events)
 
 
 def _about(settings: Settings, incident: Incident) -> str:
     parts = [
-        _("Version {version}", version=elements.plain(incident.version))
+        elements.capital(_("version {version}", version=elements.plain(incident.version)))
         if incident.version
         else "",
         _(
@@ -126,9 +119,7 @@ def _checks(settings: Settings, incident: Incident) -> None:
                 _("Check"): [f"**{elements.plain(str(alert.title))}**" for alert in checks],
                 _("Value"): [number(alert.last_value) for alert in checks],
                 _("Limits"): [elements.plain(str(alert.limit)) or "–" for alert in checks],
-                _("In the newest report"): [
-                    str(elements.VERDICTS[alert.last_verdict]) for alert in checks
-                ],
+                _("Verdict"): [elements.verdict_badge(alert.last_verdict) for alert in checks],
                 _("Rule"): [
                     elements.plain(str(alerting.name_in_words(alert.rule))) for alert in checks
                 ],
@@ -144,9 +135,10 @@ def _state(settings: Settings, incident: Incident, alert: Alert) -> str:
     if alert.state == ACKNOWLEDGED:
         note = f": “{elements.plain(alert.note)}”" if alert.note else ""
         person = elements.plain(alert.person or "")
-        return _(":blue-badge[acknowledged by {person}]", person=person) + note
+        return f"{_badge('acknowledged')} {person}{note}"
     if alert.at > incident.first_seen:
-        return _("open for {duration}", duration=elements.length(clock.now(settings) - alert.at))
+        age = elements.length(clock.now(settings) - alert.at)
+        return f"{_('open')} · {age}"
     return _("open")
 
 
@@ -155,13 +147,13 @@ def _answer(settings: Settings, incident: Incident) -> None:
     titles = {
         alert.alert_id: elements.words(alert.title)
         if alert.code != alerting.VERDICT
-        else _("The report as a whole")
+        else _("Report")
         for alert in incident.alerts
     }
     with st.form(f"answer-{incident.subject}", border=False):
         # without a key, so that the name stays for the next incident
         person = st.text_input(
-            _("Your name"),
+            _("Name"),
             value=st.session_state.get("person", login.logged_in()),
             max_chars=alerts.PERSON_LENGTH,
         )
@@ -172,17 +164,14 @@ def _answer(settings: Settings, incident: Incident) -> None:
             _("Acknowledge"),
             type="primary",
             icon=":material/done:",
-            help=_("Acknowledged, they stay quiet until they clear."),
+            help=_("Acknowledged: quiet until it clears."),
         )
         alert_id = st.selectbox(
             _("Or dismiss one"),
             list(titles),
             format_func=titles.__getitem__,
             key=f"which-{incident.subject}",
-            help=_(
-                "Dismiss an alert that no report will clear, as when its check is gone. It "
-                "opens again if a report finds it again."
-            ),
+            help=_("For an alert that no report will clear, as when its check is gone."),
         )
         is_dismissed = st.form_submit_button(_("Dismiss"), icon=":material/close:")
     if not (is_acknowledged or is_dismissed):
@@ -205,7 +194,7 @@ def history(settings: Settings) -> None:
     events = alerts.history(settings, limit=100)
     earlier = [event for event in events if event.alert_id not in standing_ids]
     if earlier:
-        with st.expander(_("Earlier alerts"), icon=":material/history:"):
+        with st.expander(_("History"), icon=":material/history:"):
             _events(earlier)
 
 
@@ -218,7 +207,7 @@ def _events(events: list[Event]) -> None:
                 _("Check"): [_named(event) for event in events],
                 _("Value"): [number(event.value) for event in events],
                 _("Report"): [f"`{event.run_id[:8]}`" if event.run_id else "–" for event in events],
-                _("Who or why"): [who_or_why(event) for event in events],
+                _("Details"): [who_or_why(event) for event in events],
             }
         ),
         hide_index=True,

@@ -12,25 +12,18 @@ from core.monitoring import channels, deliver
 from core.monitoring.channels import Channels, Mail, Name, Webhook
 from core.platform.config import Settings
 from core.platform.errors import StoreError
-from core.platform.messages import LANGUAGES, Message, _
+from core.platform.messages import LANGUAGES, Message, Words, _
 from pages.shared import elements
 
 COLOURS = {deliver.WAITING: "orange", deliver.SENT: "green", deliver.GIVEN_UP: "red"}
-NAMES: dict[Name, Message] = {"webhook": Message("Webhook"), "mail": Message("Mail")}
-SECURITY = {
-    "starttls": "STARTTLS",
-    "tls": Message("TLS from the start"),
-    "none": Message("none (no password)"),
-}
+NAMES: dict[Name, Words] = {"webhook": "Webhook", "mail": Message("Mail")}
+SECURITY: dict[str, Words] = {"starttls": "STARTTLS", "tls": "TLS", "none": Message("none")}
 SAVED = "channels-saved"
 
 
 def section(settings: Settings) -> None:
     """Draw the channels, each with the state of its last message."""
-    st.caption(
-        _("One message for each report that changes something."),
-        help=_("A message that cannot be delivered is tried again for about 4 hours."),
-    )
+    st.caption(_("One message for each report that changes something."))
     try:
         kept = channels.load(settings)
     except StoreError as error:
@@ -54,7 +47,7 @@ def section(settings: Settings) -> None:
             placeholder="https://courtside.example",
             max_chars=500,
         )
-        if st.button(_("Save the address")):
+        if st.button(_("Save"), key="save-address"):
             _keep(
                 settings,
                 lambda: kept.model_copy(
@@ -69,15 +62,17 @@ def section(settings: Settings) -> None:
 @st.fragment(run_every=2)
 @elements.show_errors()
 def _badge(state: str) -> str:
-    return f":{COLOURS[state]}-badge[{deliver.STATE_LABELS[state]}]"
+    return elements.badge(deliver.STATE_LABELS[state], COLOURS[state])
 
 
 def _state(settings: Settings, name: Name, saved: Channels) -> None:
-    mark = _(":green-badge[on]") if name in saved.on else _(":gray-badge[off]")
+    mark = (
+        elements.badge(_("On"), "green") if name in saved.on else elements.badge(_("Off"), "gray")
+    )
     summary = f"**{NAMES[name]}** {mark}"
     mine = [delivery for delivery in deliver.deliveries(settings) if delivery.channel == name]
     if mine:
-        last = _("Last message {ago}", ago=elements.ago(mine[0].created))
+        last = elements.ago(mine[0].created)
         if mine[0].problem:
             last += f": {elements.plain(str(mine[0].problem))}"
         summary += f" {_badge(mine[0].state)}  \n:small[{last}]"
@@ -98,10 +93,9 @@ def _webhook(settings: Settings, saved: Channels) -> None:
     _secret(
         settings.webhook_secret,
         "COURTSIDE_WEBHOOK_SECRET",
-        _("Messages are signed with it."),
         _("Messages are not signed: anyone who knows the address can forge them."),
     )
-    if st.button(_("Save the webhook")):
+    if st.button(_("Save"), key="save-webhook"):
         _keep(
             settings,
             lambda: saved.model_copy(
@@ -152,10 +146,9 @@ def _mail(settings: Settings, saved: Channels) -> None:
     _secret(
         settings.smtp_password,
         "COURTSIDE_SMTP_PASSWORD",
-        _("It is used if a user is given."),
-        _("Without it only a server without a password can be used."),
+        _("Only a server without a password can be used."),
     )
-    if st.button(_("Save the mail")):
+    if st.button(_("Save"), key="save-mail"):
         people = tuple(address.strip() for address in to.split(",") if address.strip())
         _keep(
             settings,
@@ -180,7 +173,7 @@ def _mail(settings: Settings, saved: Channels) -> None:
 def _language(name: Name, now: Webhook | Mail | None) -> str:
     return str(
         st.selectbox(
-            _("Language of the messages"),
+            _("Language"),
             list(LANGUAGES),
             format_func=LANGUAGES.__getitem__,
             index=list(LANGUAGES).index(now.language if now else "en"),
@@ -190,16 +183,15 @@ def _language(name: Name, now: Webhook | Mail | None) -> str:
     )
 
 
-def _secret(value: str | None, name: str, used: str, missing: str) -> None:
+def _secret(value: str | None, name: str, missing: str) -> None:
     """State whether a secret is set, without showing it."""
     if value:
-        st.caption(":green[:material/key:] " + _("{name} is set.", name=name) + f" {used}")
+        st.caption(":green[:material/key:] " + _("{name} is set.", name=name))
         return
     st.caption(
         ":material/key_off: "
-        + _("{name} is not set.", name=name)
-        + f" {missing} "
-        + _("It is read from the environment when the app starts.")
+        + _("{name} is not set in the environment.", name=name)
+        + f" {missing}"
     )
 
 
@@ -224,10 +216,7 @@ def _test(settings: Settings, name: Name, saved: Channels) -> None:
 @elements.show_errors()
 def _send(settings: Settings, name: Name) -> None:
     deliver.send_test(settings, name)
-    st.session_state[SAVED] = {
-        "webhook": Message("A test is on its way by webhook. Its result is shown below."),
-        "mail": Message("A test is on its way by mail. Its result is shown below."),
-    }[name]
+    st.session_state[SAVED] = Message("A test is on its way; its result is shown below.")
 
 
 @st.fragment(run_every=2)
@@ -237,7 +226,7 @@ def sent(settings: Settings) -> None:
     deliveries = deliver.deliveries(settings, limit=20)
     if not deliveries:
         return
-    st.markdown(_("**Messages**"))
+    elements.question(_("Messages"))
     st.table(
         pd.DataFrame(
             {
@@ -260,11 +249,6 @@ def _came(delivery: deliver.Delivery) -> str:
     if delivery.state != deliver.WAITING:
         return text or "–"
     if not delivery.tries:
-        return _("Goes out in a moment.")
-    wait = delivery.next_try - time.time()
-    again = (
-        _("Tried again in {wait}.", wait=elements.length(wait))
-        if wait > 60
-        else _("Tried again within a minute.")
-    )
+        return "–"
+    again = _("Tried again in {wait}.", wait=elements.length(delivery.next_try - time.time()))
     return f"{text} {again}"

@@ -27,7 +27,7 @@ def show(settings: Settings, run: tracking.RunInfo) -> None:
             st.markdown(_("**Do predicted probabilities match outcomes?**"))
             _calibration(run, reliability)
         elif densities is not None and (densities["feature"] == PROBABILITY).any():
-            st.markdown(_("**Did the predicted probabilities change?**"))
+            elements.question(_("Did the predicted probabilities change?"))
             check_views.probabilities(run, densities)
     if densities is not None and drift is not None and len(drift):
         with right:

@@ -8,7 +8,7 @@ import streamlit as st
 from core.monitoring import report_tables
 from core.platform import project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, n_, sentences
+from core.platform.messages import Message, Words, _, sentences
 from core.platform.own_columns import PROBABILITY
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
@@ -35,15 +35,7 @@ COLUMN_KINDS: dict[str, tuple[Words, str]] = {
     "unseen": (Message("Unseen"), "percent"),
     "range": (Message("Out of range"), "percent"),
 }
-MEASURES = {
-    "psi": Message("Compares shares in ten bins of the reference. Usual limits: 0.1 and 0.2."),
-    "ks": Message(
-        "Largest distance between the two distribution functions, 0 to 1. Usual limits: 0.1 and "
-        "0.2."
-    ),
-    "js": Message("Jensen-Shannon distance, 0 to 1."),
-    "chi2": Message("Cramér's V: the size of a chi-square of values, 0 to 1."),
-}
+USUAL_LIMITS = Message("Usual limits: 0.1 and 0.2.")
 
 
 @st.fragment
@@ -55,11 +47,7 @@ def show(
     st.subheader(
         _("Checks"),
         anchor=False,
-        help=_(
-            "Each column is listed with its worst check. The limits allow for chance: they "
-            "were learned from the reference, or the better end of the interval is "
-            "compared with them."
-        ),
+        help=_("Each column is listed with its worst check. The limits allow for chance."),
     )
     view = st.segmented_control(
         _("Checks"),
@@ -91,34 +79,28 @@ def failed(checks: pd.DataFrame) -> None:
         pd.DataFrame(
             {
                 _("Check"): [_name(row.title, row.others) for row in first.itertuples()],
-                _("Value, with 95% interval"): [
+                _("Current, with 95% interval"): [
                     report_view.number(row.value) + _between(row.low, row.high)
                     for row in first.itertuples()
                 ],
                 _("Reference"): first["reference"].map(report_view.number).to_list(),
                 _("Limit"): [_limit(row) for row in first.to_dict("records")],
-                _("Verdict"): [str(elements.VERDICTS[verdict]) for verdict in first["verdict"]],
+                _("Verdict"): list(map(elements.verdict_badge, first["verdict"])),
             }
         ),
         hide_index=True,
     )
     if more := len(bad) - len(first):
-        st.caption(
-            n_(
-                "{count} more is in the tables by group.",
-                "{count} more are in the tables by group.",
-                more,
-            )
-        )
+        st.caption(_("and {count} more", count=more))
 
 
 def _name(title: object, others: int) -> str:
     name = f"**{elements.plain(elements.words(title))}**"
-    return name + " " + _("(and {count} more)", count=others) if others else name
+    return f"{name} ({_('and {count} more', count=others)})" if others else name
 
 
 def _between(low: float, high: float) -> str:
-    return "" if pd.isna(low) else " " + _("({low:.4f} to {high:.4f})", low=low, high=high)
+    return "" if pd.isna(low) else f" ({_('{low:.4f} to {high:.4f}', low=low, high=high)})"
 
 
 def _limit(row: dict[str, object]) -> str:
@@ -143,12 +125,7 @@ def performance(
     """Show the checks with labels, the confusion matrix and the worst slices."""
     reasons = checks["text"].unique()
     if len(reasons) == 1 and checks["verdict"].eq("not_applicable").all():
-        st.info(
-            _(
-                "No check of performance is possible. {reason}",
-                reason=elements.plain(_joined(checks)[0]),
-            )
-        )
+        st.info(elements.plain(_joined(checks)[0]))
         return
     check_table(checks)
     store = settings.mlflow_uri
@@ -157,7 +134,7 @@ def performance(
     left, right = elements.side_by_side()
     if confusion is not None and len(confusion):
         with left:
-            st.markdown(_("**Which labels does the threshold get wrong?**"))
+            elements.question(_("Is the predicted class right?"))
             counts = report_view.of_current(confusion)
             report_view.draw(
                 lambda: model_charts.confusion(
@@ -184,7 +161,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
     """Show one line per input column, and how far each one moved."""
     by_column = report_tables.by_column(checks)
     kinds = [kind for kind in report_tables.KINDS if by_column[kind].notna().any()]
-    every = st.toggle(_("All columns"), key="all-kinds", help=_("All measures of the table."))
+    every = st.toggle(_("All columns"), key="all-kinds")
     shown = kinds if every else [kind for kind in kinds if kind in ("psi", "ks", "missing")]
     named = {code: str(word) for code, word in VERDICT_LABELS.items()}
     st.dataframe(
@@ -202,14 +179,13 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
         column_config={
             "column": st.column_config.TextColumn(_("Column"), pinned=True),
             "verdict": st.column_config.MultiselectColumn(
-                _("Verdict"),
-                options=list(named.values()),
-                color=["red", "orange", "green", "gray"],
-                help=_("The worst of a column's checks."),
+                _("Verdict"), options=list(named.values()), color=["red", "orange", "green", "gray"]
             ),
             **{
                 kind: st.column_config.NumberColumn(
-                    str(title), format=form, help=str(MEASURES.get(kind) or "") or None
+                    str(title),
+                    format=form,
+                    help=str(USUAL_LIMITS) if kind in ("psi", "ks") else None,
                 )
                 for kind, (title, form) in COLUMN_KINDS.items()
             },
@@ -225,7 +201,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
     """Show the model's predictions, and whether the rows are within its support."""
     if checks.empty:
-        st.caption(_("This report has no such checks. Make a new one."))
+        st.caption(_("Not in this report. Make a new one."))
     else:
         check_table(checks)
     store = settings.mlflow_uri
@@ -236,7 +212,7 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
     is_new = report_view.is_judged(settings, run.run_id)
     if is_new and densities is not None and (densities["feature"] == PROBABILITY).any():
         with left:
-            st.markdown(_("**Did the predicted probabilities change?**"))
+            elements.question(_("Did the predicted probabilities change?"))
             probabilities(run, densities)
     if ranking is not None and len(ranking):
         with right:
@@ -246,7 +222,7 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
                 hide_index=True,
                 column_config={
                     "feature": _("Column"),
-                    "auc": st.column_config.NumberColumn(_("Its ROC AUC alone"), format="%.3f"),
+                    "auc": st.column_config.NumberColumn(_("AUC alone"), format="%.3f"),
                     "importance": st.column_config.NumberColumn(
                         _("Share of the gain"), format="percent"
                     ),
@@ -272,7 +248,7 @@ def check_table(checks: pd.DataFrame) -> None:
         pd.DataFrame(
             {
                 _("Check"): titles,
-                _("Verdict"): [str(elements.VERDICTS[verdict]) for verdict in checks["verdict"]],
+                _("Verdict"): list(map(elements.verdict_badge, checks["verdict"])),
                 _("Current, with 95% interval"): [
                     report_view.number(row.value) + _interval(row.low, row.high)
                     for row in checks.itertuples()

@@ -79,7 +79,7 @@ def _new(settings: Settings, spec: ProjectSpec) -> None:
     options = options_form.ask(settings, spec, scorings, last)
     running = any(job.step == "monitor" for job in jobs.active(settings))
     if running:
-        st.info(_("A report is being made. Wait for it, or cancel it on the page."))
+        st.info(_("{step} is running.", step=elements.STEPS["monitor"][1]))
     pressed = st.button(
         _("Monitor"),
         type="primary",
@@ -90,7 +90,7 @@ def _new(settings: Settings, spec: ProjectSpec) -> None:
     if not pressed:
         return
     if options.get("window") == "log" and not {"last", "since", "where"} & set(options):
-        st.error(_("Choose at least one value first."), icon=":material/error:")
+        st.error(_("{field}: nothing is chosen yet.", field=_("Values")), icon=":material/error:")
         return
     elements.submit(settings, "monitor", monitor.Options, **options)
     if any(job.step == "monitor" for job in jobs.active(settings)):

@@ -9,7 +9,7 @@ import streamlit as st
 from core.monitoring.records import ReportRun
 from core.platform import steps, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, plural
+from core.platform.messages import NOTHING, Message, plural
 from pages.shared import elements, report_view
 
 # checks that only the threshold can mend
@@ -22,45 +22,19 @@ class Action(NamedTuple):
     step: str
     label: Message
     icon: str
-    why: Message
+    why: Message = NOTHING
 
 
-RETRAIN = Action(
-    "retrain",
-    Message("Retrain"),
-    "autorenew",
-    Message("Train a challenger on newer labelled rows; it waits for your promotion."),
-)
-PREPARE = Action(
-    "prepare",
-    Message("Train on such rows"),
-    "filter_alt",
-    Message("Add rows such as these to the training set, then train again."),
-)
+RETRAIN = Action("retrain", Message("Retrain"), "autorenew")
+PREPARE = Action("prepare", Message("Train on such rows"), "filter_alt")
 THRESHOLD = Action(
     "promote",
     Message("Choose a threshold"),
     "tune",
-    Message("Its predicted classes fail at the threshold; the probabilities may not."),
+    Message("The predicted classes fail at the threshold; the probabilities may not."),
 )
-ACQUIRE = Action(
-    "acquire",
-    Message("Look at the raw data"),
-    "search",
-    Message("See in the raw data what changed, and since when."),
-)
-MORE = Action(
-    "score",
-    Message("Score more rows"),
-    "target",
-    Message("More rows make the intervals narrower; then make a new report."),
-)
-NEW = Action(
-    "score",
-    Message("Score new rows"),
-    "target",
-    Message("Make a new report when new rows were scored."),
-)
+ACQUIRE = Action("acquire", Message("Look at the raw data"), "search")
+MORE = Action("score", Message("Score more rows"), "target")
 
 
 def show(settings: Settings, run: tracking.RunInfo) -> None:
@@ -71,7 +45,7 @@ def show(settings: Settings, run: tracking.RunInfo) -> None:
         type="primary",
         icon=f":material/{first.icon}:",
         key="next",
-        help=str(first.why),
+        help=str(first.why) or None,
     ):
         of = steps.named(first.step)
         st.switch_page(
@@ -90,8 +64,8 @@ def actions(settings: Settings, run: tracking.RunInfo) -> list[Action]:
         Message("Add labels"),
         "label",
         plural(
-            "{count:,} of these rows has no label; only labels show whether the model is right.",
-            "{count:,} of these rows have no label; only labels show whether the model is right.",
+            "{count:,} of these rows has no label.",
+            "{count:,} of these rows have no label.",
             missing,
         ),
     )
@@ -110,7 +84,7 @@ def actions(settings: Settings, run: tracking.RunInfo) -> list[Action]:
     elif code in ("unknown", "cannot_tell"):
         helpful = [labels]
     else:
-        helpful = [NEW]
+        helpful = [MORE]
     return [*helpful, *threshold]
 
 

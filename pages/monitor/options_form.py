@@ -11,36 +11,30 @@ import streamlit as st
 
 from core.data import snapshots
 from core.monitoring import monitor, report_tables
-from core.platform import messages, project, tracking
+from core.platform import messages, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, _, n_, p_
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
+from core.stats.check import VERDICT_LABELS
 from pages.shared import elements, report_view
 
 WINDOWS = {
-    "scoring": Message("A scoring"),
+    "scoring": Message("Scoring"),
     "last": Message("Newest rows"),
     "time": Message("A period"),
-    "slice": Message("A slice"),
-    "test": Message("The test set itself"),
+    "slice": Message("Slice"),
+    "test": Message("Test set"),
 }
-ABOUT = {
-    "scoring": Message("All rows of one scoring run."),
-    "last": Message("The newest predictions of the log, from any source."),
-    "time": Message("The predictions of the log from a period."),
-    "slice": Message("The predictions of the log for rows with chosen values."),
-    "test": Message(
-        "The test set of the model against its training set: a trial of the checks "
-        "themselves. Where both are drawn from the same rows, all must be ok."
-    ),
-}
+ABOUT_TEST = Message(
+    "The test set against the training set: a trial of the checks themselves. All must be ok."
+)
 ENDS = {
-    "warning_low": Message("Warning below"),
-    "warning_high": Message("Warning above"),
-    "alert_low": Message("Alert below"),
-    "alert_high": Message("Alert above"),
+    "warning_low": ("warning", "<"),
+    "warning_high": ("warning", ">"),
+    "alert_low": ("alert", "<"),
+    "alert_high": ("alert", ">"),
 }
 # choices of a source and of a version; a version is a number
 ALL, CHAMPION = "*", "champion"
@@ -58,7 +52,7 @@ def ask(
     kinds = [kind for kind in WINDOWS if kind != "slice" or spec.slices]
     default = "scoring" if scorings else "last" if tallies else "test"
     kind = st.segmented_control(
-        _("Rows to compare"),
+        _("Rows"),
         kinds,
         default=default,
         required=True,
@@ -67,7 +61,8 @@ def ask(
     )
     # a container keeps what follows in its state, open or not, when the window changes
     with st.container():
-        st.caption(str(ABOUT[kind]))
+        if kind == "test":
+            st.caption(str(ABOUT_TEST))
         chosen = _window(settings, spec, kind, scorings, tallies)
     chosen |= _limits(settings, last, before)
     return chosen
@@ -83,16 +78,11 @@ def _window(
     if kind == "scoring":
         names = {scoring.run_id: _name(scoring) for scoring in scorings}
         if not names:
-            st.info(
-                _(
-                    "No scoring of {min_rows} rows or more. Choose other rows.",
-                    min_rows=monitor.MIN_ROWS,
-                )
-            )
+            st.info(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
             return {}
         linked = st.query_params.get("scoring", "")  # of a link on Score
         run_id = st.selectbox(
-            _("Scored rows"),
+            _("Scoring"),
             list(names),
             format_func=names.get,
             key="scoring",
@@ -114,9 +104,7 @@ def _window(
             since = st.date_input(
                 p_("date", "From"), today - timedelta(days=7), width=160, key="since"
             )
-            until = st.date_input(
-                _("To the end of"), today, width=160, key="until", help=_("Days are in UTC.")
-            )
+            until = st.date_input(_("To the end of (UTC)"), today, width=160, key="until")
         if isinstance(since, date) and isinstance(until, date):
             options["since"] = f"{since.isoformat()}T00:00:00+00:00"
             end = datetime.combine(until, datetime.min.time()) + timedelta(days=1)
@@ -129,13 +117,14 @@ def _window(
 
 
 def _name(scoring: predictions.Scoring) -> str:
-    name = _(
-        "{rows:,} rows ({source}), {labels:,} labelled, version {version}, {ago}",
-        rows=scoring.rows,
-        source=predictions.SOURCE_LABELS.get(scoring.source, scoring.source),
-        labels=scoring.labels,
-        version=scoring.version,
-        ago=elements.ago(scoring.scored_at),
+    name = ", ".join(
+        (
+            n_("{count:,} row", "{count:,} rows", scoring.rows),
+            str(predictions.SOURCE_LABELS.get(scoring.source, scoring.source)),
+            _("{count:,} labelled", count=scoring.labels),
+            _("version {version}", version=scoring.version),
+            elements.ago(scoring.scored_at),
+        )
     )
     return name + ", " + _("sample") if scoring.is_sample else name
 
@@ -152,7 +141,7 @@ def _slice(settings: Settings, spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
             width=420,
             accept_new_options=not offered,
             help=str(project.words(spec.columns[column].about)),
-            placeholder=_("Choose one or more"),
+            placeholder=_("Values"),
         )
     return {column: tuple(chosen)} if chosen else {}
 
@@ -192,8 +181,11 @@ def _whose(tallies: list[predictions.Tally], *, is_source: bool = True) -> dict[
             [CHAMPION, *versions],
             width=200,
             key="version",
-            format_func=lambda version: _("The champion") if version == CHAMPION else version,
-            help=_("A report covers one version and compares it with its own reference."),
+            format_func=lambda version: (
+                elements.capital(model_store.ALIAS_LABELS[CHAMPION])
+                if version == CHAMPION
+                else version
+            ),
         )
         options |= {"version": version} if version != CHAMPION else {}
     return options
@@ -204,11 +196,7 @@ def _limits(
 ) -> dict[str, Any]:
     options: dict[str, Any] = {}
     set_before = before.get("limits") or {}
-    heading = (
-        n_("Limits: {count} set by a person", "Limits: {count} set by a person", len(set_before))
-        if set_before
-        else _("Limits")
-    )
+    heading = elements.counted(_("Limits"), len(set_before)) if set_before else _("Limits")
     with st.expander(heading):
         target = st.number_input(
             _("False alarms, at most (% of windows like the reference)"),
@@ -219,24 +207,19 @@ def _limits(
             key="false-alarms",
             width=360,
             help=_(
-                "Limits are learned so that, while nothing changes, at most this share of "
-                "windows raises an alert. A lower share detects real changes later."
+                "While nothing changes, at most this share of windows raises an alert; a lower "
+                "share detects changes later."
             ),
         )
         share = round(target / 100, 5)
         options |= {"false_alarms": share} if share != 0.01 else {}
         if last is None:
-            st.caption(_("The first report shows the limits; then you can set your own here."))
+            st.caption(_("No report yet."))
             return options
         checks = report_view.checks_of(settings, settings.mlflow_uri, last.run_id)
         if checks is None:
             return options
-        st.caption(
-            _(
-                "Enter limits to use instead of the learned ones, in the check's own unit; "
-                "leave the rest empty. They apply to the next reports too."
-            )
-        )
+        st.caption(_("Your limits replace the learned ones, also in the next reports."))
         number = st.column_config.NumberColumn
         edited = st.data_editor(
             editable(checks, set_before),
@@ -249,10 +232,15 @@ def _limits(
             column_config={
                 "code": None,
                 "title": st.column_config.TextColumn(_("Check"), pinned=True, width="medium"),
-                "value": number(_("Last value"), format="%.4f"),
-                "threshold": _("Limits of the last report"),
+                "value": number(_("Value"), format="%.4f"),
+                "threshold": _("Limits"),
                 **{
-                    end: number(str(label), format="%.4g", width=140) for end, label in ENDS.items()
+                    end: number(
+                        f"{elements.capital(VERDICT_LABELS[level])} {sign}",
+                        format="%.4g",
+                        width=140,
+                    )
+                    for end, (level, sign) in ENDS.items()
                 },
             },
         )

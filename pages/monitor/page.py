@@ -41,7 +41,7 @@ def requested(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, s
         return last, ""
     linked = tracking.finished_run(settings, wanted)
     if linked is None or linked.step != "monitor":
-        return last, _("The requested report does not exist. This is the newest.")
+        return last, _("The requested report does not exist; this is the newest.")
     return linked, _("This is an older report.")
 
 
@@ -59,9 +59,7 @@ def choice() -> str:
     unanswered = sum(len(found.unanswered) for found in incidents.standing(settings))
     labels = {
         "report": Message("Report"),
-        "alerts": Message("Alerts ({count})", count=unanswered)
-        if unanswered
-        else Message("Alerts"),
+        "alerts": elements.counted(_("Alerts"), unanswered) if unanswered else Message("Alerts"),
         "history": Message("History"),
     }
     with st.container(
@@ -90,7 +88,7 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
             )
     checks = report_view.checks_of(settings, settings.mlflow_uri, shown.run_id)
     if checks is None:
-        st.error(_("The checks of this report are gone. Make a new one."))
+        st.error(_("Not in this report. Make a new one."))
         return
     verdict_card.show(settings, shown, checks)
     check_views.show(settings, spec, shown, checks)
@@ -100,20 +98,15 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
 def first() -> None:
     """State what a report will show, and lead to the one step before it."""
     if predictions.scorings(settings, min_rows=monitor.MIN_ROWS) or predictions.tallies(settings):
-        st.info(_("No report yet. It will say whether the model fits the scored rows."))
+        st.info(_("No report yet."))
         drawers.button("new", kind="primary", place="page")
         return
-    st.info(
-        _(
-            "Nothing to compare yet. Score at least {min_rows} rows first.",
-            min_rows=monitor.MIN_ROWS,
-        )
-    )
+    st.info(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
     with st.container(horizontal=True, vertical_alignment="center"):
-        elements.step_link("score", Message("Go to Score"))
+        elements.go_to("score")
         # a champion's test set can be compared before anything was scored
         if model_store.find_version(settings, spec.model, model_store.CHAMPION):
-            drawers.button("new", _("Compare the test set"), kind="primary", place="page")
+            drawers.button("new", kind="primary", place="page")
 
 
 with elements.show_errors():

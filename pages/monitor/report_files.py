@@ -34,7 +34,7 @@ def draw(settings: Settings, run: tracking.RunInfo) -> None:
             return as_html(settings, run)
 
     st.download_button(
-        _("Report (HTML)"),
+        f"{_('Report')} (HTML)",
         in_this_language,
         file_name=f"{name}.html",
         mime="text/html",
@@ -43,7 +43,7 @@ def draw(settings: Settings, run: tracking.RunInfo) -> None:
         key="html",
     )
     st.download_button(
-        _("Report (JSON)"),
+        f"{_('Report')} (JSON)",
         lambda: as_json(settings, run),
         file_name=f"{name}.json",
         mime="application/json",
@@ -54,7 +54,7 @@ def draw(settings: Settings, run: tracking.RunInfo) -> None:
     beside = _evidently(settings, settings.mlflow_uri, run.run_id)
     if beside:
         st.download_button(
-            _("Evidently's report (HTML)"),
+            "Evidently (HTML)",
             Path(beside).read_bytes,
             file_name=f"evidently_{run.run_id[:12]}.html",
             mime="text/html",
@@ -62,17 +62,13 @@ def draw(settings: Settings, run: tracking.RunInfo) -> None:
             on_click="ignore",
             key="evidently",
         )
-    if not beside:
-        note = (
-            _("Evidently is installed; the next report keeps its own beside it.")
-            if evidently_report.available()
-            else _(
-                "For evidently's report beside ours, run `{command}`, restart the app and "
-                "make a new report.",
+    elif not evidently_report.available():
+        st.caption(
+            _(
+                "For evidently's report beside ours, run `{command}` and restart the app.",
                 command=evidently_report.INSTALL,
             )
         )
-        st.caption(note)
 
 
 def as_json(settings: Settings, run: tracking.RunInfo) -> bytes:
@@ -95,16 +91,16 @@ def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
     tables = {}
     if checks is not None:
         moved = report_tables.by_column(checks)
-        tables[_("The columns, the worst first")] = moved.drop(columns=["text", "todo"])
+        tables[_("Columns")] = moved.drop(columns=["text", "todo"])
     slices = report_view.stored_table(settings, store, run.run_id, "slices")
     if slices is not None and len(slices):
         worst = report_view.of_current(slices).reindex(columns=list(SLICE_COLUMNS))
         worst = worst.head(WORST_SLICES)
-        tables[_("The worst slices of the current rows")] = worst
+        tables[_("Slices")] = worst
     confusion = report_view.stored_table(settings, store, run.run_id, "confusion")
     if confusion is not None and len(confusion):
         of_current = report_view.of_current(confusion)
-        tables[_("Labels at the threshold, current rows")] = of_current
+        tables[_("Is the predicted class right?")] = of_current
     stored = messages.from_data(report_view.document(settings, store, run.run_id))
     report = _report_of(settings, run) | stored
     return report_html.render(

@@ -13,7 +13,7 @@ from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, current, day, loads, n_, p_
 from core.platform.own_columns import PROBABILITY
-from core.stats.check import CONCLUSION_LABELS
+from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.shared import elements, report_view
 
 MOST = 60
@@ -51,12 +51,11 @@ def checks_of(
 def show(settings: Settings, last: tracking.RunInfo | None) -> None:
     """Show all reports, two of them side by side, or a check across them."""
     if last is None:
-        st.info(_("Every report is kept here, from the first on."))
-        elements.step_link("monitor", Message("Go to the report"))
+        st.info(_("No report yet."))
+        elements.go_to("monitor")
         return
     runs = reports(settings, settings.mlflow_uri, last.run_id)
     if len(runs) < 2:
-        st.caption(_("From the second report on, they can be compared here."))
         _list(runs)
         return
     view = st.segmented_control(
@@ -79,7 +78,7 @@ def show(settings: Settings, last: tracking.RunInfo | None) -> None:
 def name_of(run: tracking.RunInfo) -> str:
     """Return the name of a report in a list."""
     report = ReportRun.of(run)
-    verdict = str(CONCLUSION_LABELS.get(report.verdict) or _("no verdict"))
+    verdict = str(CONCLUSION_LABELS.get(report.verdict) or CONCLUSION_LABELS["unknown"])
     parts = [day(datetime.fromtimestamp(run.started, UTC)), verdict, _window_of(report)]
     return f"{', '.join(part for part in parts if part)} ({run.run_id[:8]})"
 
@@ -113,7 +112,7 @@ def _over_time(settings: Settings, listed: list[tracking.RunInfo]) -> None:
         for code, part in table[table["value"].notna()].groupby("code", sort=False)["title"]
     }
     if not titles:
-        st.caption(_("No report has a value to draw."))
+        st.caption(_("Nothing here yet."))
         return
     first = [code for code in FIRST_CHECKS if code in titles]
     order = [*first, *(code for code in titles if code not in first)]
@@ -128,19 +127,8 @@ def _over_time(settings: Settings, listed: list[tracking.RunInfo]) -> None:
         current(),
         *(run_id for run_id, _unused, _unused in runs),
     )
-    without = len(runs) - int(drawn["value"].notna().sum())
-    caption = _(
-        "Whiskers are 95% intervals. Limits depend on the size of the window and on the model, so "
-        "each report has its own."
-    )
-    if without:
-        caption += " " + n_(
-            "{count} of {reports} reports has no value of this check.",
-            "{count} of {reports} reports have no value of this check.",
-            without,
-            reports=len(runs),
-        )
-    st.caption(caption)
+
+    st.caption(_("With 95% intervals; each report has its own limits."))
 
 
 def _list(runs: list[tracking.RunInfo]) -> None:
@@ -169,15 +157,15 @@ def _list(runs: list[tracking.RunInfo]) -> None:
         hide_index=True,
         width="stretch",
         column_config={
-            "made": config.DatetimeColumn(_("Made (UTC)"), format="YYYY-MM-DD HH:mm"),
+            "made": config.DatetimeColumn(_("When (UTC)"), format="YYYY-MM-DD HH:mm"),
             "verdict": _("Verdict"),
             "window": _("Window"),
             "version": _("Version"),
             "data": _("Data"),
             "rows": config.NumberColumn(_("Rows"), format="localized"),
             "labels": config.NumberColumn(_("Labels"), format="localized"),
-            "alerts": _("Checks in alert"),
-            "warnings": _("In warning"),
+            "alerts": f"{_('Checks')}: {VERDICT_LABELS['alert']}",
+            "warnings": f"{_('Checks')}: {VERDICT_LABELS['warning']}",
             "report": config.LinkColumn(_("Report"), display_text=p_("link", "open")),
         },
     )
@@ -199,21 +187,11 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
         report_view.checks_of(settings, settings.mlflow_uri, run_id) for run_id in (before, now)
     ]
     if sides[0] is None or sides[1] is None:
-        st.error(_("The checks of one of these reports are gone. Choose another."))
+        st.error(_("Not in this report. Make a new one."))
         return
     table = report_tables.changes(sides[0], sides[1])
     changed = table[table["is_changed"]]
-    if before == now:
-        st.caption(_("Choose two different reports."))
-    elif changed.empty:
-        st.markdown(
-            n_(
-                "No verdict changed, in {count} check.",
-                "No verdict changed, in {count} checks.",
-                len(table),
-            )
-        )
-    else:
+    if before != now:
         st.markdown(
             n_(
                 "**{count} verdict changed** of {checks} checks; {worse} for the worse.",
@@ -223,7 +201,7 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
                 worse=int(changed["is_worse"].sum()),
             )
         )
-    every = st.toggle(_("All checks, not only those that changed"), key="every-check")
+    every = st.toggle(_("All checks"), key="every-check")
     shown = table if every else changed
     if len(shown):
         st.table(
@@ -235,8 +213,8 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
                     _("Difference"): [
                         report_view.number(value, "+") for value in shown["difference"]
                     ],
-                    _("Verdict before"): shown["verdict_before"].map(_badge).to_list(),
-                    _("Verdict after"): shown["verdict_now"].map(_badge).to_list(),
+                    f"{_('Before')}: {_('Verdict')}": shown["verdict_before"].map(_badge).to_list(),
+                    f"{_('After')}: {_('Verdict')}": shown["verdict_now"].map(_badge).to_list(),
                 }
             ),
             hide_index=True,
@@ -244,4 +222,4 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
 
 
 def _badge(verdict: str) -> str:
-    return str(elements.VERDICTS.get(verdict) or _(":gray-badge[not made]"))
+    return elements.verdict_badge(verdict) if verdict in VERDICT_LABELS else "–"

@@ -10,11 +10,12 @@ import streamlit as st
 from core.monitoring import alert_rules
 from core.monitoring.alerting import DEFAULTS, HOUR, Rule, name_in_words
 from core.platform.config import Settings
-from core.platform.messages import Message, _
+from core.platform.messages import _
+from core.stats.check import VERDICT_LABELS
 from pages.shared import elements
 
 SAVED = "rules-saved"
-LEVELS = {"warning": Message("warning"), "alert": Message("alert")}
+LEVELS = {level: VERDICT_LABELS[level] for level in ("warning", "alert")}
 COLUMNS = ("is_on", "name", "pattern", "level", "raise_after", "clear_after", "quiet_hours")
 
 
@@ -22,13 +23,8 @@ COLUMNS = ("is_on", "name", "pattern", "level", "raise_after", "clear_after", "q
 def section(settings: Settings) -> None:
     """Draw the rules and save changes."""
     st.caption(
-        _("The first rule that is on and matches a check decides about it."),
-        help=_(
-            "An alert opens or clears only after this many reports in a row, so a value "
-            "that hovers around its limit does not raise one each time. A check that "
-            "cannot be judged changes nothing. With level *alert*, a *warning* neither "
-            "opens nor clears one."
-        ),
+        _("The first rule that matches a check decides."),
+        help=_("With level *alert*, a *warning* neither opens nor clears an alert."),
     )
     kept = alert_rules.load(settings)
     edited = st.data_editor(
@@ -39,13 +35,13 @@ def section(settings: Settings) -> None:
         width="stretch",
         key="rules",
     )
-    if st.button(_("Save the rules"), icon=":material/save:", key="save-rules"):
+    if st.button(_("Save"), icon=":material/save:", key="save-rules"):
         with elements.show_errors():
             alert_rules.save(settings, _as_rules(edited))
             st.session_state[SAVED] = True
             st.rerun()
     if st.session_state.pop(SAVED, False):
-        st.success(_("Saved. They apply from the next report on."), icon=":material/check:")
+        st.success(_("Saved."), icon=":material/check:")
 
 
 def _columns() -> dict[str, Any]:
@@ -58,8 +54,8 @@ def _columns() -> dict[str, Any]:
             required=True,
             max_chars=200,
             help=_(
-                "A code of a check, * for any text: psi.*, roc_auc. Or a group: performance, "
-                "input, output, support. Or verdict: the report as a whole."
+                "The code of a check (psi.*, roc_auc), a group (performance, input, output, "
+                "support), or verdict for the whole report."
             ),
         ),
         "level": config.SelectboxColumn(
@@ -68,7 +64,6 @@ def _columns() -> dict[str, Any]:
             default="alert",
             required=True,
             format_func=lambda level: str(LEVELS[level]),
-            help=_("The mildest verdict that counts."),
         ),
         "raise_after": config.NumberColumn(
             _("Opens after"),
@@ -77,7 +72,7 @@ def _columns() -> dict[str, Any]:
             step=1,
             default=1,
             required=True,
-            help=_("Reports in a row in which the check is at this level."),
+            help=_("Reports in a row"),
         ),
         "clear_after": config.NumberColumn(
             _("Clears after"),
@@ -86,7 +81,7 @@ def _columns() -> dict[str, Any]:
             step=1,
             default=2,
             required=True,
-            help=_("Reports in a row in which the check is ok."),
+            help=_("Reports in a row"),
         ),
         "quiet_hours": config.NumberColumn(
             _("Quiet hours"),
@@ -94,7 +89,7 @@ def _columns() -> dict[str, Any]:
             max_value=8760.0,
             default=24.0,
             required=True,
-            help=_("How long no further message is sent about the same check."),
+            help=_("No further message about the same check meanwhile"),
         ),
     }
 

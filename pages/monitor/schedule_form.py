@@ -8,12 +8,13 @@ from pydantic import ValidationError
 from core.jobs import jobs, schedules
 from core.jobs.schedules import Schedule, Scheduled
 from core.monitoring import monitor
-from core.platform import clock, config
+from core.platform import config
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, _
 from pages.monitor.alert_list import moment
 from pages.shared import elements
+from pages.shared.statuses import COLOURS, STATUSES
 
 UNITS = {
     "minutes": (60, Message("minutes")),
@@ -21,35 +22,17 @@ UNITS = {
     "days": (86400, Message("days")),
 }
 KINDS = {"interval": Message("At regular intervals"), "cron": Message("At times of the day")}
-WINDOWS = {
-    "scoring": Message("The newest scored rows"),
-    "log": Message("The last predictions of the log"),
-}
-ENDED = {
-    "done": Message(":green-badge[done]"),
-    "failed": Message(":red-badge[failed]"),
-    "cancelled": Message(":gray-badge[cancelled]"),
-    "running": Message(":blue-badge[running]"),
-    "queued": Message(":blue-badge[waiting]"),
-}
+WINDOWS = {"scoring": Message("the newest scored rows"), "log": Message("Newest rows")}
 
 
 def section(settings: Settings) -> None:
     """Draw the schedules, and the form for a new one."""
-    st.caption(
-        _("While the app is closed nothing runs, unless a schedule goes on without it."),
-        help=_(
-            "One report at a time: if the last one is still running, the next time is "
-            "skipped. However many reports were missed, only one is made to catch up."
-        ),
-    )
     if settings.clock_speed != 1:
         st.info(
             _(
-                "The clock of schedules and alerts runs {speed:,g} times as fast as real "
-                "time (COURTSIDE_CLOCK_SPEED): an hour passes in {seconds:,.3g} seconds.",
+                "The clock of schedules and alerts runs {speed:,g} times as fast as real time "
+                "(COURTSIDE_CLOCK_SPEED).",
                 speed=settings.clock_speed,
-                seconds=clock.real_seconds(settings, 3600),
             ),
             icon=":material/fast_forward:",
         )
@@ -66,7 +49,7 @@ def _listed(settings: Settings) -> None:
         if scheduled.schedule.step == "monitor"
     ]
     if not timetable:
-        st.caption(_("No schedule yet: reports are made by hand."))
+        st.caption(_("Nothing here yet."))
     newest = jobs.latest(settings, "monitor", limit=200) if timetable else []
     for scheduled in timetable:
         _schedule(
@@ -101,41 +84,31 @@ def _schedule(settings: Settings, scheduled: Scheduled, runs: list[jobs.Job]) ->
                 on_click=_remove,
                 args=(settings, schedule.name),
             )
-        st.markdown(f":small[{' · '.join(_remarks(settings, scheduled))}.]")
+        st.markdown(f":small[{' · '.join(_remarks(scheduled))}.]")
         if scheduled.problem:
             st.error(elements.plain(str(scheduled.problem)), icon=":material/error:")
         for job in runs[:3]:
             with st.container(horizontal=True, vertical_alignment="center"):
                 why = f": {elements.plain(str(job.error))}" if job.error else ""
-                st.markdown(
-                    f"{ENDED[job.status]} :small[{elements.ago(job.created)}{why}]", width="content"
-                )
+                ended = elements.badge(STATUSES[job.status], COLOURS.get(job.status, "gray"))
+                st.markdown(f"{ended} :small[{elements.ago(job.created)}{why}]", width="content")
                 if job.run_id:
                     elements.run_link(job.run_id, _("Report"))
 
 
 def _rows(schedule: Schedule) -> str:
-    if last := schedule.options.get("last"):
-        return _("the last {count:,} predictions of the log", count=last)
-    if schedule.options.get("window", "scoring") == "scoring":
-        return _("the newest scored rows")
-    return _("the last predictions of the log")
+    words = str(WINDOWS[schedule.options.get("window", "scoring")])
+    last = schedule.options.get("last")
+    return elements.counted(words, last) if last else words
 
 
-def _remarks(settings: Settings, scheduled: Scheduled) -> list[str]:
-    remarks = [_("Off: no automatic report")]
+def _remarks(scheduled: Scheduled) -> list[str]:
+    remarks = [_("Off")]
     if scheduled.schedule.is_on:
-        ahead, at = scheduled.next_at - clock.now(settings), moment(scheduled.next_at)
-        remarks = [
-            _("Next report in {duration} ({at})", duration=elements.length(ahead), at=at)
-            if ahead > 0
-            else _("Next report now ({at})", at=at)
-        ]
+        remarks = [_("Next report: {at}", at=moment(scheduled.next_at))]
     remarks.append(_("Reports so far: {count:,}", count=scheduled.runs))
     if scheduled.skipped:
-        remarks.append(
-            _("{count:,} skipped, since the last was still running", count=scheduled.skipped)
-        )
+        remarks.append(_("{count:,} skipped: the last was still running", count=scheduled.skipped))
     return remarks
 
 
@@ -160,14 +133,14 @@ def _form(settings: Settings) -> None:
             format_func=lambda kind: str(KINDS[kind]),
         )
         window = st.selectbox(
-            _("Which rows"),
+            _("Rows"),
             list(WINDOWS),
-            format_func=lambda window: str(WINDOWS[window]),
+            format_func=lambda window: elements.capital(WINDOWS[window]),
             key="schedule-window",
         )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = st.text_input(
-                _("Name"), _("Monitoring"), max_chars=80, width=220, key="schedule-name"
+                _("Name"), _("Monitor"), max_chars=80, width=220, key="schedule-name"
             )
             if kind == "cron":
                 cron = st.text_input(
@@ -204,14 +177,14 @@ def _form(settings: Settings) -> None:
                     key="schedule-last",
                 )
         stays = st.checkbox(
-            _("Go on without the app"),
+            elements.capital(_("also without the app")),
             key="schedule-stays",
             help=_(
-                "The background worker then keeps running when the app is closed, for as long as "
-                "this schedule is on. After a restart of the machine, open the app once."
+                "The worker goes on while the app is closed. After a restart of the machine, "
+                "open the app once."
             ),
         )
-        sent = st.button(_("Save the schedule"), icon=":material/save:")
+        sent = st.button(_("Save"), icon=":material/save:", key="save-schedule")
         if sent:
             with elements.show_errors():
                 options = _options(window, last, name)

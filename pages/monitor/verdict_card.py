@@ -11,6 +11,7 @@ from core.monitoring.records import ReportRun
 from core.platform import messages, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
+from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.monitor import next_steps
 from pages.shared import elements, report_view
 
@@ -39,7 +40,7 @@ def show(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> Non
     """Draw the card and the row of states."""
     report = ReportRun.of(run)
     draw, icon = report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])
-    title = elements.words(report.verdict_title) or _("This report has no verdict")
+    title = elements.words(report.verdict_title) or elements.capital(CONCLUSION_LABELS["unknown"])
     reason = elements.plain(first_sentence(report.verdict_text))
     draw(f"## {elements.plain(title)}\n\n{reason}", icon=icon)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -65,7 +66,7 @@ def _subject(run: tracking.RunInfo, report: ReportRun) -> str:
     parts = [
         _("{model} version {version}", model=report.model, version=report.version),
         elements.words(report.window),
-        _("made {ago}", ago=elements.ago(run.started)),
+        elements.ago(run.started),
     ]
     return " · ".join(elements.plain(part) for part in parts if part)
 
@@ -77,9 +78,9 @@ def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> No
     st.markdown(f":material/verified: {_promise(settings, run)}")
     elements.run_link(run.run_id, "Monitoramento")
     if report.scoring_run:
-        elements.run_link(report.scoring_run, _("Scored by"))
+        elements.run_link(report.scoring_run, _("Scoring"))
     if report.model_run:
-        elements.run_link(report.model_run, _("Reference from"))
+        elements.run_link(report.model_run, _("Model"))
 
 
 def _promise(settings: Settings, run: tracking.RunInfo) -> str:
@@ -88,16 +89,12 @@ def _promise(settings: Settings, run: tracking.RunInfo) -> str:
     measured = measured or {}
     rate = measured.get("rate", run.metrics.get("false_alarms"))
     if rate is None:
-        return _("The false alarm rate was not measured in this report. Make a new one.")
-    target = measured.get("target", run.metrics.get("false_alarms_target"))
-    text = _(
-        "False alarm rate: without any change, at most **{rate:.1%}** of windows of "
-        "this size raise an alert on performance or on a column.",
+        return _("Not in this report. Make a new one.")
+    return _(
+        "False alarms: without any change, at most **{rate:.1%}** of windows of this size "
+        "raise an alert.",
         rate=rate,
     )
-    if target is not None:
-        text += " " + _("The limits are set for at most {target:.1%}.", target=target)
-    return text
 
 
 def _needed(settings: Settings, run: tracking.RunInfo) -> float | None:
@@ -119,19 +116,7 @@ def _labels_text(settings: Settings, run: tracking.RunInfo) -> str:
     needed = _needed(settings, run)
     if needed is None:
         return text
-    more = (
-        _(
-            "Detecting a loss of all skill takes about {needed:,.0f} labels: enough were received.",
-            needed=needed,
-        )
-        if known >= needed
-        else _(
-            "Detecting a loss of all skill takes about {needed:,.0f} labels: "
-            "{lacking:,.0f} are still missing.",
-            needed=needed,
-            lacking=needed - known,
-        )
-    )
+    more = _("Detecting a loss of all skill takes about {needed:,.0f} labels.", needed=needed)
     return f"{text} {more}"
 
 
@@ -141,7 +126,7 @@ def _labels(run: tracking.RunInfo, needed: float | None) -> tuple[str, str, str]
     return (
         state,
         number(known / rows if rows else 0.0, ".0%"),
-        _("{known:,.0f} of {rows:,.0f} rows", known=known, rows=rows),
+        _("{shown:,} of {rows:,} rows", shown=int(known), rows=int(rows)),
     )
 
 
@@ -163,14 +148,16 @@ def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
         else n_("of {count} check", "of {count} checks", judged)
     )
     if bad:
-        return "alert", _("{count} in alert", count=bad), note
+        return "alert", _counted("alert", bad), note
     if doubtful:
-        return "warning", _("{count} in warning", count=doubtful), note
+        return "warning", _counted("warning", doubtful), note
     if judged:
-        return "ok", _("{count} ok", count=judged), note
-    if group == "performance":
-        return "not_applicable", _("not judged"), _("no labels, or too few")
+        return "ok", _counted("ok", judged), note
     return "not_applicable", _("not judged"), _("no check was possible")
+
+
+def _counted(verdict: str, count: int) -> str:
+    return f"{elements.capital(VERDICT_LABELS[verdict])}: {number(count)}"
 
 
 def _tile(name: str, state: str, figure: str, note: str, about: Words) -> None:

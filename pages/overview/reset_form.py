@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.platform import process
 from core.platform.config import Settings
-from core.platform.messages import _, day
+from core.platform.messages import _, day, number
 from core.runtime import backup
 from pages.shared import elements
 
@@ -27,7 +27,7 @@ def button() -> None:
 def draw(settings: Settings) -> None:
     """Draw the dialog if it is open, or a message while the app is restarting."""
     if st.session_state.get("restarting"):
-        st.info(_("The app is restarting. This page reloads by itself in a few seconds."))
+        st.info(_("The app is restarting; this page reloads by itself."))
         st.stop()
     if st.session_state.get("reset-open"):
         st.dialog(_("Reset, or restore a backup"), on_dismiss=_close)(_forms)(settings)
@@ -55,9 +55,8 @@ def _reset(settings: Settings) -> None:
     megabytes = backup.size(settings) / 1e6
     st.markdown(
         _(
-            "Everything this app wrote ({megabytes:,.1f} MB: data, runs, models, "
-            "predictions, alerts, logs) is moved into the folder `{folder}`; nothing is "
-            "deleted. Servers are stopped, and the app restarts empty.",
+            "Everything this app wrote ({megabytes:,.1f} MB) is moved into the folder "
+            "`{folder}`; nothing is deleted. Servers are stopped, and the app restarts empty.",
             megabytes=megabytes,
             folder=backup.FOLDER,
         )
@@ -81,11 +80,8 @@ def _reset(settings: Settings) -> None:
 
 def _restore(settings: Settings, backups: tuple[backup.Backup, ...]) -> None:
     names = {
-        saved.name: _(
-            "{moment} UTC ({megabytes:,.1f} MB)",
-            moment=day(datetime.fromtimestamp(saved.made, UTC)),
-            megabytes=saved.size / 1e6,
-        )
+        saved.name: f"{day(datetime.fromtimestamp(saved.made, UTC))} UTC "
+        f"({number(saved.size / 1e6, ',.1f')} MB)"
         for saved in backups
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):

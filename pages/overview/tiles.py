@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from core.data.records import AcquiredRun
 from core.data.snapshots import SOURCE_LABELS
-from core.jobs import supervision
 from core.jobs.jobs import Job
 from core.monitoring.records import ReportRun
 from core.platform import steps
@@ -43,7 +40,7 @@ def draw(settings: Settings, seen: Situation) -> None:
                 elif tile.run is None:
                     # the card names what is next
                     is_next = seen.next is not None and seen.next.step == tile.stage.step
-                    missing = "" if is_next else _todo(tile, seen.tiles[: place - 1])
+                    missing = "" if is_next else _todo(tile)
                     st.markdown(f"### –\n{missing}")
                 else:
                     _result(settings, tile, tile.run, is_marked=not seen.is_sample)
@@ -60,25 +57,16 @@ def _head(place: int, tile: Tile) -> None:
 def _progress(settings: Settings, tile: Tile) -> None:
     job = tile.job
     text = elements.plain(elements.words(job.text)) if job else ""
-    if tile.state == "queued":
-        ready = supervision.worker_state(settings).ready
-        text = (
-            _("Queued: it waits for its turn")
-            if ready
-            else _("Queued: the worker is loading its libraries")
-        )
-    st.progress(min(max(job.fraction if job else 0.0, 0.0), 1.0), text=text or _("Starting"))
+    st.progress(min(max(job.fraction if job else 0.0, 0.0), 1.0), text=text or None)
 
 
-def _todo(tile: Tile, before: Sequence[Tile]) -> str:
+def _todo(tile: Tile) -> str:
     """Return what is missing for a step without a result."""
     if tile.state == "failed" and tile.problem:
         return elements.plain(elements.words(tile.problem))
     if tile.state == "done" and tile.job is not None:
-        return _("done in {seconds:.0f} s", seconds=_seconds(tile.job))
-    if tile.state == "awaited" and before:
-        return _("Waits for {step}.", step=elements.STEPS[before[-1].stage.step][1])
-    return str(tile.stage.todo)
+        return f"{number(_seconds(tile.job), '.0f')} s"
+    return "" if tile.state == "awaited" else str(tile.stage.todo)
 
 
 def _seconds(job: Job) -> float:
@@ -94,7 +82,6 @@ def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) ->
             label=steps.RUN_NAMES[tile.stage.step],
             icon=":material/history:",
             query_params={"run": run.run_id},
-            help=_("Its run"),
         )
         is_its = tile.job is not None and tile.job.run_id == run.run_id
         seconds = f" · {number(_seconds(tile.job), '.0f')} s" if tile.job and is_its else ""
@@ -102,7 +89,9 @@ def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) ->
         st.caption(elements.ago(run.ended or run.started) + seconds + mark, width="content")
     if tile.problem:
         failed = _(
-            "The last attempt failed: {reason}", reason=elements.plain(elements.words(tile.problem))
+            "**{step} failed.** {reason}",
+            step=elements.STEPS[tile.stage.step][1],
+            reason=elements.plain(elements.words(tile.problem)),
         )
         st.caption(f":orange[:material/warning:] {failed}")
 
@@ -112,7 +101,7 @@ def key_figure(settings: Settings, step: str, run: RunInfo) -> tuple[str, str]:
     of = run.metrics
     if step == "acquire":
         code = AcquiredRun.of(run).source
-        source = SOURCE_LABELS.get(code) or elements.words(code) or _("a source")
+        source = SOURCE_LABELS.get(code) or elements.words(code) or _("unknown")
         return elements.count_text(of, "rows_raw"), _("rows, {source}", source=source)
     if step == "prepare":
         tested = elements.count_text(of, "rows_test")
@@ -128,7 +117,7 @@ def key_figure(settings: Settings, step: str, run: RunInfo) -> tuple[str, str]:
         port = run.params.get("served_port", "–")
         answers = any(str(server.port) == port for server in elements.ready_servers(settings))
         version = run.params.get("version", "–")
-        where = _("port {port}", port=port) if answers else _("not served now")
+        where = _("port {port}", port=port) if answers else _("not served")
         return _("version {version}", version=version), where
     if step == "score":
         f1 = elements.metric_text(of, f"f1_{run.params.get('source')}", 3)

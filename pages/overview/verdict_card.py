@@ -12,7 +12,7 @@ from core.monitoring import alert_store, alerts
 from core.monitoring.records import ReportRun
 from core.platform import clock, lifecycle, project, steps
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, n_
+from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
 from pages.overview.situation import Situation
@@ -65,15 +65,11 @@ def _running(settings: Settings, chain: Chain, seen: Situation) -> None:
     st.subheader(_("The life cycle is running") + _mark(seen.is_sample), anchor=False)
     st.progress(
         min((done + part) / len(chain.links), 1.0),
-        text=_(
-            "Stage {stage} of {stages} · {seconds:.0f} s",
-            stage=min(done + 1, len(chain.links)),
-            stages=len(chain.links),
-            seconds=time.time() - chain.began,
-        ),
+        text=f"{min(done + 1, len(chain.links))} / {len(chain.links)} · "
+        f"{number(time.time() - chain.began, '.0f')} s",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(_("Cancel all"), icon=":material/close:", on_click=_cancel, args=(settings,))
+        st.button(_("Cancel"), icon=":material/close:", on_click=_cancel, args=(settings,))
         _alerts(settings)
 
 
@@ -81,7 +77,7 @@ def _broken(settings: Settings, chain: Chain) -> None:
     link = chain.current
     name = elements.STEPS[link.step][1] if link else ""
     if chain.state == "cancelled":
-        st.warning(_("Cancelled at {step}. Results of earlier steps are unchanged.", step=name))
+        st.warning(_("{step} was cancelled. Earlier results are unchanged.", step=name))
     else:
         reason = elements.words(link.job.error) if link and link.job else ""
         st.error(
@@ -98,7 +94,7 @@ def _broken(settings: Settings, chain: Chain) -> None:
             args=(settings, chain),
         )
         if link is not None:
-            elements.step_link(link.step, _("Go to {page}", page=name))
+            elements.go_to(link.step)
         _dismiss(settings)
         _alerts(settings)
 
@@ -125,9 +121,9 @@ def _now(settings: Settings, seen: Situation) -> None:
         st.subheader(elements.plain(elements.words(todo)) + _mark(seen.is_sample), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         if active is not None:
-            _go(active.stage.step, _("Show progress"))
+            _go(active.stage.step, _("Go to {page}", page=elements.STEPS[active.stage.step][1]))
         elif following is not None:
-            _go(following.step, _("Next: {step}", step=elements.STEPS[following.step][1]))
+            _go(following.step, _("Next: {name}", name=elements.STEPS[following.step][1]))
         elif seen.chain is not None and seen.is_sample:
             _whole(
                 settings,
@@ -180,7 +176,7 @@ def _alerts(settings: Settings) -> None:
         for alert in fresh[:NAMED]
     ]
     if len(fresh) > NAMED:
-        named.append(n_("{count} more", "{count} more", len(fresh) - NAMED))
+        named.append(_("and {count} more", count=len(fresh) - NAMED))
     st.page_link(
         "pages/monitor/page.py",
         label=f":red[{label}]",

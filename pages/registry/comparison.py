@@ -25,8 +25,8 @@ def draw(now: Standing) -> None:
     """Draw the choice of two versions, and what their newest comparison says."""
     listed = now.listed
     if len(listed) < 2:
-        st.info(_("There is only one version. Train another to compare it with."))
-        elements.step_link("train", _("Go to Train"))
+        st.info(_("There is only one version. Train another."))
+        elements.go_to("train")
         return
     champion = now.champion
     default = now.by_alias.get(model_store.CHALLENGER)
@@ -45,17 +45,13 @@ def draw(now: Standing) -> None:
             disabled=now.going,
             type="primary",
             help=_(
-                "Both score those test rows of the first version that neither was trained on. "
-                "This takes a few seconds, moves no alias, and is kept as a run."
+                "On the test rows of the first version that neither was trained on. No alias moves."
             ),
         )
     kinds = {version.is_sample for version in listed if version.version in (first, other)}
     if len(kinds) > 1:
         st.warning(
-            _(
-                "Only one of the two was trained on the built-in sample. They share no test rows, "
-                "so their metrics cannot be compared."
-            )
+            _("Only one of the two was trained on the built-in sample: they share no test rows.")
         )
     if pressed:
         elements.submit(
@@ -68,18 +64,12 @@ def compared(settings: Settings, first: str, other: str) -> None:
     """Show the newest comparison of two versions, if there is any."""
     runs = model_facts.decisions(settings, version=first, against=other)
     if not runs:
-        st.info(
-            _(
-                "Version {first} was not compared with version {other} yet. Press Compare.",
-                first=first,
-                other=other,
-            )
-        )
+        st.info(_("Not compared yet. Press Compare."))
         return
     run = runs[0]
     rules = elements.table(settings, settings.mlflow_uri, run.run_id, "rules").set_index("code")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(_("Compared {when}.", when=elements.ago(run.started)), width="content")
+        st.caption(elements.ago(run.started), width="content")
         elements.run_link(run.run_id, "Promocao")
         if run.is_sample:
             elements.sample_badge()
@@ -90,10 +80,10 @@ def compared(settings: Settings, first: str, other: str) -> None:
         return
     st.markdown(elements.plain(elements.words(rules.loc["same_rows", "text"])))
     names = _("version {version}", version=first), _("version {version}", version=other)
-    titles = _("Version {version}", version=first), _("Version {version}", version=other)
+    titles = elements.capital(names[0]), elements.capital(names[1])
     left, right = elements.side_by_side()
     with left:
-        st.markdown(_("**Do the two differ by more than chance?**"))
+        st.markdown(_("**Is the difference more than chance?**"))
         elements.chart(
             evaluation_charts.paired_differences(
                 table, by="metric", first=names[0], second=names[1]
@@ -123,14 +113,14 @@ def compared(settings: Settings, first: str, other: str) -> None:
         )
         st.caption(
             _(
-                "Version {first} minus version {second}, with 95% intervals of a paired bootstrap "
-                "(500 draws). Log loss (nats) and Brier score: lower is better.",
+                "Version {first} minus version {second}, with 95% intervals of a paired "
+                "bootstrap. Lower log loss (nats) and Brier score are better.",
                 first=first,
                 second=other,
             )
         )
     _slices(settings, run, (first, other))
-    with st.expander(_("What the gate would decide")):
+    with st.expander(_("Rules of the gate")):
         decisions.rule_table(rules.reset_index())
 
 
@@ -142,7 +132,7 @@ def _why_not(rules: pd.DataFrame) -> str:
     """Return why two versions could not be compared."""
     against = rules[rules["verdict"].isin(("hold", "refuse"))]
     reasons = sentences(*(elements.words(text) for text in against["text"]))
-    return str(reasons or Message("They could not be compared."))
+    return str(reasons or Message("Not compared yet. Press Compare."))
 
 
 def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]) -> None:
@@ -160,16 +150,6 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
         ]
         st.warning(
             _(
-                "Version {first} is worse than version {second} on {harmed} of {judged} slices: "
-                "{worst}.",
-                first=first,
-                second=second,
-                harmed=len(harmed),
-                judged=judged,
-                worst=worst,
-            )
-            if len(harmed) <= len(worst)
-            else _(
                 "Version {first} is worse than version {second} on {harmed} of {judged} slices, "
                 "most of all on {worst}.",
                 first=first,
@@ -182,8 +162,7 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
     else:
         st.success(
             _(
-                "On none of {judged} slices is version {first} shown to be worse than version "
-                "{second}.",
+                "Version {first} is not worse than version {second} on any of {judged} slices.",
                 judged=judged,
                 first=first,
                 second=second,
@@ -195,7 +174,7 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
         # the finding says what these two columns do
         slices.drop(columns=["text", "harmed"], errors="ignore").assign(
             finding=[
-                _("worse") if harm else _("too few rows") if pd.isna(low) else _("no harm shown")
+                _("worse") if harm else _("too few rows") if pd.isna(low) else _("ok")
                 for harm, low in zip(slices["harmed"], slices["low"], strict=True)
             ],
             interval=[
@@ -212,10 +191,12 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
             "value": _("Value"),
             "rows": column(_("Rows"), format="localized"),
             "log_loss_challenger": column(
-                _("Log loss, version {version}", version=first), format="%.4f"
+                f"{metrics.TITLES['log_loss']}, {_('version {version}', version=first)}",
+                format="%.4f",
             ),
             "log_loss_champion": column(
-                _("Log loss, version {version}", version=second), format="%.4f"
+                f"{metrics.TITLES['log_loss']}, {_('version {version}', version=second)}",
+                format="%.4f",
             ),
             "difference": column(_("Difference"), format="%+.4f"),
             "interval": _("95% interval"),
@@ -223,9 +204,4 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
             "high": column(_("To"), format="%+.4f"),
         },
     )
-    st.caption(
-        _(
-            "Worst first; log loss in nats. The intervals allow for the number of slices. Slices "
-            "of fewer than 50 rows are not judged."
-        )
-    )
+    st.caption(_("The intervals allow for the number of slices (Bonferroni)."))

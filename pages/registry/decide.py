@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pandas as pd
 import streamlit as st
 
 from core.platform import model_store
-from core.platform.messages import Message, Words, _, number
+from core.platform.messages import Message, Words, _, day, number
 from core.platform.runs import ModelVersion
 from core.registry import model_facts, registry
 from core.registry.records import PromotionRun
@@ -14,26 +16,14 @@ from core.serving.server import Server
 from core.stats import metrics
 from pages.registry import decisions, gate_form, ledger, version_list
 from pages.registry.standing import Standing
-from pages.shared import elements, endpoint_warning
+from pages.shared import aliases, elements, endpoint_warning
 
 # two beside each other at 1440 px, one above the other at 800
 CARD_WIDTH = 481
-METRICS = {
-    "log_loss_test": (
-        metrics.TITLES["log_loss"],
-        Message(
-            "Nats, on the version's own test set, with a 95% interval. To judge two "
-            "versions on the same rows, use Compare."
-        ),
-    ),
-    "skill_test": (
-        metrics.TITLES["skill"],
-        Message(
-            "Relative reduction of the base rate's log loss, on the version's own test "
-            "set, with a 95% interval."
-        ),
-    ),
-}
+OWN_ROWS = Message(
+    "On the version's own test set; to judge two versions on the same rows, use Compare."
+)
+METRICS = {f"{name}_test": metrics.TITLES[name] for name in ("log_loss", "skill")}
 
 
 def draw(now: Standing) -> None:
@@ -50,7 +40,7 @@ def draw(now: Standing) -> None:
         if due is None:
             _nothing_due(now)
         else:
-            _version(now, _("Challenger: version {version}", version=due.version), due)
+            _version(now, _title(model_store.CHALLENGER, due), due)
     runs = model_facts.decisions(now.settings, of_gate=True)
     last = PromotionRun.of(runs[0]) if runs else None
     is_about_due = (
@@ -63,19 +53,19 @@ def draw(now: Standing) -> None:
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.subheader(
-                    _("Decision about version {version}", version=due.version),
+                    f"{_('Decision')}: {_('version {version}', version=due.version)}",
                     anchor=False,
                     width="content",
                 )
                 if last is not None and is_about_due:
                     decisions.badge(last)
                 else:
-                    st.badge(_("not judged yet"), color="gray")
+                    st.badge(_("not judged"), color="gray")
             if is_about_due:
                 decisions.detail(now.settings, runs[0])
             objected = is_about_due and last is not None and last.decision in ("hold", "refuse")
             if objected:
-                elements.step_link("train", _("Train another"))
+                elements.go_to("train")
             gate_form.draw(now, due, is_next=not (is_behind or objected))
     elif now.offered:
         with st.expander(_("Judge another version")):
@@ -83,7 +73,7 @@ def draw(now: Standing) -> None:
     with st.expander(_("Roll back")):
         gate_form.rollback(now, moves)
     if last is not None and not is_about_due:
-        with st.expander(_("Last decision of the gate")):
+        with st.expander(_("Decision")):
             decisions.badge(last)
             decisions.detail(now.settings, runs[0])
 
@@ -99,27 +89,33 @@ def _due(now: Standing) -> ModelVersion | None:
 def _champion(now: Standing, moves: pd.DataFrame) -> None:
     champion = now.champion
     if champion is None:
-        st.subheader(_("No champion"), anchor=False)
-        st.caption(_("The gate promotes one."))
+        st.subheader(_missing(model_store.CHAMPION), anchor=False)
+
         return
-    title = _("Champion: version {version}", version=champion.version)
+    title = _title(model_store.CHAMPION, champion)
     is_served = now.live is not None and now.live.version == champion.version
     _version(now, title, champion, live=now.live if is_served else None)
     _since(now, moves)
     if now.live is None:
-        elements.step_link("serve", _("Not served: go to Serve"))
+        st.badge(_("not served"), color="gray")
+        elements.go_to("serve")
+
+
+def _title(alias: str, version: ModelVersion) -> str:
+    """Return what a version is, and which."""
+    number_of = _("version {version}", version=version.version)
+    return f"{elements.capital(aliases.words(alias))}: {number_of}"
+
+
+def _missing(alias: str) -> str:
+    return f"{elements.capital(aliases.words(alias))}: {_('none')}"
 
 
 def _served(live: Server) -> None:
     """Show the state of the endpoint that serves the champion."""
-    port = live.port
-    words, colour = {
-        "ready": (Message("answers on port {port}", port=port), "green"),
-        "silent": (Message("does not answer on port {port}", port=port), "red"),
-        "died": (Message("ended on port {port}", port=port), "red"),
-        "stopped": (Message("stopping on port {port}", port=port), "gray"),
-    }.get(live.state, (Message("starting on port {port}", port=port), "blue"))
-    st.badge(str(words), icon=":material/dns:", color=colour)
+    word, colour, _icon = endpoint_warning.STATES[live.state]
+    text = f"{word}, {_('port {port}', port=live.port)}"
+    st.badge(text, icon=":material/dns:", color=colour)
 
 
 def _version(
@@ -138,25 +134,19 @@ def _version(
             _served(live)
         if version.is_sample:
             elements.sample_badge()
-    st.caption(
-        _(
-            "{candidate}, trained {when}",
-            candidate=version_list.candidate(version),
-            when=elements.ago(version.created),
-        )
-    )
+    st.caption(f"{version_list.candidate(version)} · {elements.ago(version.created)}")
     measured = now.figures.get(version.version, {})
-    for place, (metric, (label, about)) in zip(st.columns(2), METRICS.items(), strict=True):
+    for place, (metric, label) in zip(st.columns(2), METRICS.items(), strict=True):
         place.metric(
             str(label),
             number(measured[metric], ".4f") if metric in measured else "–",
             delta=version_list.interval(measured, metric) or None,
             delta_color="off",
             delta_arrow="off",
-            help=str(about),
+            help=str(OWN_ROWS),
         )
     st.button(
-        _("Model card of version {version}", version=version.version),
+        _("Model card"),
         key=f"card-{version.version}",
         type="tertiary",
         icon=":material/description:",
@@ -171,59 +161,34 @@ def _since(now: Standing, moves: pd.DataFrame) -> None:
         return
     newest, former = moves.iloc[0], ledger.former_champions(moves)[0]
     said = {
-        "when": elements.ago(newest["from"].timestamp()),
+        "when": day(datetime.fromtimestamp(newest["from"].timestamp())),
         "decision": version_list.move(newest["decision"], former),
         "person": elements.plain(version_list.person(newest["decided_by"])),
     }
-    was_sample = any(each.is_sample for each in now.listed if each.version == former)
-    is_sample = bool(now.champion and now.champion.is_sample)
-    if not former:
-        text = _("Became the champion {when}: {decision}, decided by {person}.", **said)
-    elif was_sample and not is_sample:
-        text = _(
-            "Replaced version {former}, trained on the built-in sample, {when}: {decision}, "
-            "decided by {person}.",
-            former=former,
-            **said,
+    st.caption(
+        " · ".join(
+            (
+                _("since {day}", day=said["when"]),
+                said["decision"],
+                f"{_('Decided by')} {said['person']}",
+            )
         )
-    else:
-        text = _(
-            "Replaced version {former}, {when}: {decision}, decided by {person}.",
-            former=former,
-            **said,
-        )
-    st.caption(text)
+    )
 
 
 def _nothing_due(now: Standing) -> None:
     """Say that there is no challenger, why, and where one comes from."""
-    st.subheader(_("No challenger"), anchor=False)
+    st.subheader(_missing(model_store.CHALLENGER), anchor=False)
     champion = now.champion
     named = now.by_alias.get(model_store.CHALLENGER)
     left_out = [version for version in now.beside if version not in now.offered]
-    if champion is not None and (named == champion or (named is None and not left_out)):
-        st.markdown(
-            _(
-                "Nothing to decide: version {version} is the champion, and no newer version waits.",
-                version=champion.version,
-            )
-        )
-    elif champion is not None and left_out:
+    if champion is not None and left_out and named != champion:
         names = [Message("version {version}", version=each.version) for each in left_out]
         st.markdown(
             _(
-                "Nothing to decide. Not offered: {versions}, trained on real rows. The gate "
-                "compares models on the same test rows, and the champion shares none with them.",
-                versions=names,
-            )
-            if champion.is_sample
-            else _(
-                "Nothing to decide. Not offered: {versions}, trained on the built-in sample. The "
-                "gate compares models on the same test rows, and the champion shares none with "
-                "them.",
+                "Not offered: {versions}. The gate compares on the same test rows, and only "
+                "one side was trained on the built-in sample.",
                 versions=names,
             )
         )
-    else:
-        st.markdown(_("Nothing to decide yet."))
-    elements.step_link("train", _("Go to Train"))
+    elements.go_to("train")

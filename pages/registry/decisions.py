@@ -7,37 +7,26 @@ import streamlit as st
 
 from core.platform import tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, n_, number
+from core.platform.messages import _, n_, number
 from core.registry import registry
 from core.registry.records import PromotionRun
 from pages.registry import version_list
 from pages.shared import elements
 
-VERDICTS = {
-    "pass": Message(":green-badge[pass]"),
-    "hold": Message(":orange-badge[hold]"),
-    "refuse": Message(":red-badge[refuse]"),
-    "not_applicable": Message(":gray-badge[not applicable]"),
-}
-# decision -> what it is called, also in a dry run, and its colour
 DECISIONS = {
-    "promote": (registry.DECISIONS["promote"], Message("would be promoted"), "green"),
-    "hold": (registry.DECISIONS["hold"], Message("would be held back"), "orange"),
-    "refuse": (registry.DECISIONS["refuse"], Message("would be refused"), "red"),
-    "override": (
-        registry.DECISIONS["override"],
-        Message("would be promoted against the rules"),
-        "violet",
-    ),
-    "unchanged": (registry.DECISIONS["unchanged"], Message("would be unchanged"), "gray"),
+    "promote": (registry.DECISIONS["promote"], "green"),
+    "hold": (registry.DECISIONS["hold"], "orange"),
+    "refuse": (registry.DECISIONS["refuse"], "red"),
+    "override": (registry.DECISIONS["override"], "violet"),
+    "unchanged": (registry.DECISIONS["unchanged"], "gray"),
 }
-UNKNOWN = (registry.DECISIONS[registry.UNKNOWN], registry.DECISIONS[registry.UNKNOWN], "gray")
+UNKNOWN = (registry.DECISIONS[registry.UNKNOWN], "gray")
 
 
 def badge(decided: PromotionRun) -> None:
     """Show a decision as a word in its colour."""
-    word, dry_word, colour = DECISIONS.get(decided.decision, UNKNOWN)
-    st.badge(str(dry_word if decided.dry_run else word), color=colour)
+    word, colour = DECISIONS.get(decided.decision, UNKNOWN)
+    st.badge(f"{_('Dry run')}: {word}" if decided.dry_run else str(word), color=colour)
 
 
 def detail(settings: Settings, run: tracking.RunInfo) -> None:
@@ -47,11 +36,9 @@ def detail(settings: Settings, run: tracking.RunInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_about(decided, run.params.get("threshold", "None")), width="content")
         st.caption(
-            _(
-                "{when}, requested by {person}",
-                when=elements.ago(run.started),
-                person=elements.plain(version_list.person(decided.decided_by or registry.UNKNOWN)),
-            ),
+            f"{_('Decided by')} "
+            f"{elements.plain(version_list.person(decided.decided_by or registry.UNKNOWN))} · "
+            f"{elements.ago(run.started)}",
             width="content",
         )
         elements.run_link(run.run_id, "Promocao")
@@ -63,25 +50,13 @@ def detail(settings: Settings, run: tracking.RunInfo) -> None:
 
 def _about(decided: PromotionRun, threshold: str) -> str:
     """Return what was decided about; the threshold is the parameter of the run."""
-    version, against = decided.version, decided.against
-    if threshold == "None":
-        if not against:
-            return _("**Version {version}**", version=version)
-        return _(
-            "**Version {version}** against version {against}", version=version, against=against
-        )
-    if not against:
-        return _(
-            "**Version {version}** with the threshold {threshold:g}",
-            version=version,
-            threshold=float(threshold),
-        )
-    return _(
-        "**Version {version}** against version {against}, with the threshold {threshold:g}",
-        version=version,
-        against=against,
-        threshold=float(threshold),
-    )
+    facts = [f"**{elements.capital(_('version {version}', version=decided.version))}**"]
+    if decided.against:
+        other = _("version {version}", version=decided.against)
+        facts.append(f"{_('Compared with')} {other}")
+    if threshold != "None":
+        facts.append(f"{_('Threshold')} {number(float(threshold), 'g')}")
+    return " · ".join(facts)
 
 
 def rule_table(rules: pd.DataFrame) -> None:
@@ -90,8 +65,8 @@ def rule_table(rules: pd.DataFrame) -> None:
         pd.DataFrame(
             {
                 _("Rule"): [elements.words(title) for title in rules["title"]],
-                _("Verdict"): [str(VERDICTS[verdict]) for verdict in rules["verdict"]],
-                _("Measured"): [
+                _("Verdict"): [elements.badge(*GATE[verdict]) for verdict in rules["verdict"]],
+                _("Value"): [
                     _measured(*of) for of in zip(rules["code"], rules["value"], strict=True)
                 ],
                 _("Limit"): [
@@ -113,11 +88,11 @@ def _measured(code: str, value: float) -> str:
     count = round(value)
     return {
         "same_rows": n_("{count:,} row", "{count:,} rows", count),
-        "better": _("{value:+.4f} nats", value=value) if value else _("0 nats"),
-        "slices": n_("{count:,} slice", "{count:,} slices", count),
-        "latency": _("{value:.3g} ms per row", value=value),
-        "size": _("{value:.3g} MB", value=value / 1e6),
-        "schema": n_("{count:,} column", "{count:,} columns", count),
+        "better": f"{number(value, '+.4f') if value else 0} nats",
+        "slices": number(count),
+        "latency": f"{number(value, '.3g')} ms",
+        "size": f"{number(value / 1e6, '.3g')} MB",
+        "schema": number(count),
     }.get(code, number(value, ".4f"))
 
 
@@ -125,8 +100,4 @@ def _limited(code: str, value: float) -> str:
     """Return the limit of a rule."""
     if pd.isna(value):
         return "–"
-    shown = _measured(code, value)
-    return {
-        "same_rows": _("at least {limit}", limit=shown),
-        "better": _("interval at most {limit}", limit=shown),
-    }.get(code, _("at most {limit}", limit=shown))
+    return f"{'≥' if code == 'same_rows' else '≤'} {_measured(code, value)}"

@@ -8,7 +8,7 @@ import streamlit as st
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import NOTHING, Message, _, number, sentences
+from core.platform.messages import NOTHING, Message, _, n_, number, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.runs import ModelVersion
@@ -39,7 +39,12 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
     numbers = [version.version for version in now.offered]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = version_list.select(
-            now.names, _("Challenger"), "challenger", numbers, usual.version, width=330
+            now.names,
+            elements.capital(model_store.ALIAS_LABELS[model_store.CHALLENGER]),
+            "challenger",
+            numbers,
+            usual.version,
+            width=330,
         )
         requested = st.button(
             _("Promote"),
@@ -51,13 +56,13 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
             _("Dry run"),
             icon=":material/science:",
             disabled=now.going,
-            help=_("Shows the decision and moves nothing."),
+            help=_("Decides, and moves nothing."),
         )
     rule = Message(
         "**Promote** makes version {version} the champion if it passes every rule.", version=chosen
     )
     st.caption(str(sentences(rule, _follows(now))))
-    with st.expander(_("Options of the decision")):
+    with st.expander(_("More")):
         options = _options(now, chosen)
     options["challenger"] = chosen
     if requested or tried:
@@ -70,9 +75,8 @@ def _follows(now: Standing) -> Message:
     if now.live is None:
         return NOTHING
     return Message(
-        "The live endpoint on port {port} changes to it without a failed request; if it does not "
-        "start, nothing is moved.",
-        port=now.live.port,
+        "The live endpoint changes to it without a failed request; if it does not start, "
+        "nothing is moved."
     )
 
 
@@ -84,7 +88,6 @@ def _options(now: Standing, chosen: str) -> dict[str, object]:
         format_func=lambda code: str(AIMS[code]),
         required=True,
         key="gate-aim",
-        help=_("Judged by log loss on the same rows, with a 95% interval of a paired bootstrap."),
     )
     margin = 0.0
     if aim == "not_worse":
@@ -99,10 +102,7 @@ def _options(now: Standing, chosen: str) -> dict[str, object]:
     changes = st.toggle(
         _("Promote with another threshold"),
         key=f"changes-{chosen}",
-        help=_(
-            "Registers and promotes a copy of the version with that threshold; a version itself "
-            "never changes."
-        ),
+        help=_("Promotes a copy of the version with that threshold."),
     )
     version = next(version for version in now.offered if version.version == chosen)
     threshold = _threshold(now.settings, now.spec, version) if changes else None
@@ -116,24 +116,17 @@ def _override(now: Standing, options: dict[str, object]) -> None:
     chosen = options["challenger"]
     with st.expander(_("Promote against the rules")):
         reason = st.text_area(
-            _("Reason, at least {characters} characters", characters=promote.MIN_REASON),
+            _("Reason, at least {count} characters", count=promote.MIN_REASON),
             max_chars=2000,
             key=f"reason-{chosen}",
-            help=_("Kept in the run, the ledger and the model card, with your name."),
         )
         sent = st.button(
-            _("Promote version {version} anyway", version=chosen),
+            _("Promote version {version}", version=chosen),
             icon=":material/warning:",
             disabled=now.going,
         )
         if sent and len(reason.strip()) < promote.MIN_REASON:
-            st.error(
-                _(
-                    "Nothing was promoted. Promoting against the rules needs a written reason of "
-                    "{characters} characters or more.",
-                    characters=promote.MIN_REASON,
-                )
-            )
+            st.error(_("Nothing was started: write a reason first."))
         elif sent:
             elements.submit(
                 now.settings,
@@ -158,44 +151,15 @@ def rollback(now: Standing, moves: pd.DataFrame) -> None:
     if previous is None or previous == champion:
         st.caption(str(_no_way_back(now, moves)))
         return
-    back = (
-        Message(
-            "Version **{version}** ({candidate}) becomes the champion again, and version "
-            "{champion} becomes the previous one.",
-            version=previous.version,
-            candidate=version_list.candidate(previous),
-            champion=champion.version,
-        )
-        if champion
-        else Message(
-            "Version **{version}** ({candidate}) becomes the champion again.",
-            version=previous.version,
-            candidate=version_list.candidate(previous),
-        )
+    back = Message(
+        "Version **{version}** ({candidate}) becomes the champion again, without the gate's rules.",
+        version=previous.version,
+        candidate=version_list.candidate(previous),
     )
-    unruled = Message("The gate's rules are not applied: it was the champion before.")
-    st.markdown(str(sentences(back, unruled)))
-    if live is None:
-        st.markdown(_("There is no live endpoint: only the aliases move."))
-    elif live.version == previous.version:
-        st.markdown(_("The live endpoint on port {port} already serves it.", port=live.port))
-    else:
-        st.markdown(
-            _(
-                "The live endpoint on port {port} changes from version {served} to {previous} "
-                "without a failed request, in a few seconds. If version {previous} does not "
-                "start, nothing is moved.",
-                port=live.port,
-                served=live.version,
-                previous=previous.version,
-            )
-        )
-    note = st.text_input(_("Note (optional)"), max_chars=2000, key="rollback-note")
-    if st.button(
-        _("Roll back to version {version}", version=previous.version),
-        icon=":material/undo:",
-        disabled=now.going,
-    ):
+    moves_live = live is not None and live.version != previous.version
+    st.markdown(str(sentences(back, _follows(now) if moves_live else "")))
+    note = st.text_input(_("Note"), max_chars=2000, key="rollback-note")
+    if st.button(_("Roll back"), icon=":material/undo:", disabled=now.going):
         elements.submit(
             now.settings,
             "promote",
@@ -212,19 +176,15 @@ def _no_way_back(now: Standing, moves: pd.DataFrame) -> Message:
     before = next((number for number in moves["version"] if number != current), None)
     of_sample = {version.version for version in now.listed if version.is_sample}
     if before is None:
-        return Message(
-            "There is nothing to roll back to: no other version was the champion before."
-        )
+        return Message("There is nothing to roll back to: no other version was the champion.")
     if before in of_sample:
         return Message(
-            "There is nothing to roll back to: version {before} was the champion before, but it "
-            "was trained on the built-in sample. It does not replace a version that was trained "
-            "on real rows.",
+            "There is nothing to roll back to: version {before} was trained on the built-in "
+            "sample.",
             before=before,
         )
     return Message(
-        "There is nothing to roll back to: version {before} was the champion before, but no "
-        "longer has the alias `previous`.",
+        "There is nothing to roll back to: version {before} no longer has the alias `previous`.",
         before=before,
     )
 
@@ -249,21 +209,21 @@ def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, 
     positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
     titles = {
         **{name: str(metrics.TITLES[name]) for name in ("f1", "precision", "recall", "accuracy")},
-        "share_positive": _("Predicted {positive}", positive=positive),
+        "share_positive": _("Predicted {label}", label=positive),
     }
     shown = {
         _("Metric"): list(titles.values()),
-        _("At {threshold:.2f}", threshold=value): [_share(at[figure]) for figure in titles],
+        f"{_('Threshold')} {number(value, '.2f')}": [_share(at[figure]) for figure in titles],
     }
     if own is not None:
         kept = table.iloc[(table["threshold"] - own).abs().argmin()]
-        shown[_("At its own threshold, {threshold:.3g}", threshold=own)] = [
+        shown[elements.capital(_("at its own threshold, {threshold:.2f}", threshold=own))] = [
             _share(kept[figure]) for figure in titles
         ]
-        shown[_("Change")] = [
+        shown[_("Difference")] = [
             "–"
             if pd.isna(at[figure] - kept[figure])
-            else _("{value:+.1f} points", value=100 * (at[figure] - kept[figure]))
+            else _("{value} points", value=number(100 * (at[figure] - kept[figure]), "+.1f"))
             for figure in titles
         ]
     st.table(pd.DataFrame(shown), hide_index=True)
@@ -275,16 +235,9 @@ def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, 
     elements.chart(evaluation_charts.threshold_trade_off(table, value))
     total = int(counts["rows"].sum())
     st.caption(
-        _(
-            "On {total:,} rows of the validation folds; the test set was not used to choose.",
-            total=total,
-        )
+        f"{_('Validation folds')}: {n_('{count:,} row', '{count:,} rows', total)}"
         if is_of_folds
-        else _(
-            "On {total:,} rows of the test set, since its run kept no others: a threshold chosen "
-            "on it looks better there than it is.",
-            total=total,
-        )
+        else _("A threshold that is chosen on the test set looks better there than it is.")
     )
 
 

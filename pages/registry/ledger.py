@@ -22,7 +22,7 @@ def draw(settings: Settings, model: str) -> None:
     """Draw the ledger, and offer it as a file."""
     moves = registry.ledger(settings, model)
     if moves.empty:
-        st.info(_("No version has been the champion yet."))
+        st.info(_("Nothing here yet."))
         return
     now = pd.Timestamp.now("UTC")
 
@@ -49,19 +49,19 @@ def draw(settings: Settings, model: str) -> None:
     for name in ("from", "to"):
         shown[name] = moves[name].map(local)
     if pd.isna(moves["to"].iloc[0]):
-        shown.loc[shown.index[0], "to"] = _("now")
+        shown.loc[shown.index[0], "to"] = "–"
     everything = st.session_state.get("ledger-all-columns", False)
     st.dataframe(
         shown,
         hide_index=True,
         column_order=ALL if everything else MAIN,
         column_config={
-            "version": st.column_config.NumberColumn(_("Champion"), format=_("version %d")),
+            "version": st.column_config.NumberColumn(_("Version"), format="%d"),
             "from": _("From"),
             "to": _("To"),
             "hours": st.column_config.NumberColumn(_("Hours"), format="%.2f"),
             "decision": st.column_config.TextColumn(
-                _("Decision"), help=_("Unknown: moved in MLflow's own pages, without a record.")
+                _("Decision"), help=_("Unknown: moved in MLflow itself.")
             ),
             "decided_by": _("Decided by"),
             "reason": st.column_config.TextColumn(_("Reason"), width="large"),
@@ -70,14 +70,13 @@ def draw(settings: Settings, model: str) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
-            _("Ledger (CSV)"),
+            f"{_('Ledger')} (CSV)",
             lambda: export.csv(moves),
             file_name=f"ledger_{model}.csv",
             icon=":material/download:",
             on_click="ignore",
         )
         st.toggle(_("All columns"), key="ledger-all-columns")
-    st.caption(_("Newest first, in this machine's time. Double-click a reason to read all of it."))
 
 
 def former_champions(moves: pd.DataFrame) -> list[str]:

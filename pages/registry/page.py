@@ -17,12 +17,7 @@ VIEWS = {
     "compare": Message("Compare"),
     "ledger": Message("Ledger"),
 }
-# alias -> the name of its run
-RUNS = {
-    model_store.CHAMPION: Message("Champion's run"),
-    model_store.CHALLENGER: Message("Challenger's run"),
-    model_store.PREVIOUS: Message("Previous champion's run"),
-}
+
 # session keys whose selection survives a change of view
 CHOSEN = ("version", "one", "other", "challenger", "registry-all-columns", "ledger-all-columns")
 DEFAULTS = {"gate-aim": "better", "margin": 0.002, "decided-by": login.who()}
@@ -31,12 +26,12 @@ DEFAULTS = {"gate-aim": "better", "margin": 0.002, "decided-by": login.who()}
 def menu() -> None:
     code_snippets.button(settings, "promote")
     held = {alias: version for version in listed for alias in version.aliases}
-    for alias, name in RUNS.items():
+    for alias, name in model_store.ALIAS_LABELS.items():
         is_champions = alias != model_store.CHAMPION and held.get(alias) == held.get(
             model_store.CHAMPION
         )
         if alias in held and not is_champions:
-            elements.run_link(held[alias].run_id, str(name))
+            elements.run_link(held[alias].run_id, elements.capital(name))
 
 
 with elements.show_errors():
@@ -45,7 +40,7 @@ with elements.show_errors():
     elements.header(_("Registry"), _("Which version serves, and which may replace it."), menu=menu)
     if not listed:
         st.info(_("There is no model yet. Train one first."))
-        elements.step_link("train", _("Go to Train"))
+        elements.go_to("train")
         st.stop()
     for key in (*CHOSEN, *DEFAULTS):
         if key in st.session_state or key in DEFAULTS:

@@ -22,9 +22,9 @@ from pages.shared import aliases, elements
 MOVES = {
     "first": Message("first champion"),
     "first_real": Message("first model on real data"),
-    "promote": Message("promotion"),
-    "override": Message("promotion against the rules"),
-    "rollback": Message("rollback"),
+    "promote": Message("promoted"),
+    "override": Message("promoted against the rules"),
+    "rollback": Message("Roll back"),
 }
 Figures = Mapping[str, Mapping[str, float]]
 # columns of the table, unless all are wanted
@@ -36,7 +36,7 @@ CARD = "registry-card"
 def candidate(version: ModelVersion) -> str:
     """Return the display name of a version's candidate."""
     kind = version.about.candidate
-    return str(kinds.title(kind)) if kind else _("unknown kind")
+    return str(kinds.title(kind)) if kind else _("unknown")
 
 
 def person(name: Words) -> str:
@@ -53,7 +53,7 @@ def move(decision: str, former: str) -> str:
         The champion before; empty for none. A first model on real data replaces the sample's.
     """
     code = "first_real" if decision == "first" and former else decision
-    return str(MOVES.get(code, Message("unknown")))
+    return elements.capital(MOVES.get(code, Message("unknown")))
 
 
 def name(version: ModelVersion) -> str:
@@ -135,13 +135,13 @@ def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
         column_order=None if everything else MAIN,
         column_config={
             "version": column(_("Version"), format="%d", width=70),
-            "aliases": _("Aliases"),
+            "aliases": _("Alias"),
             "candidate": _("Candidate"),
             "log_loss": column(
                 _("Log loss, test"),
                 format="%.4f",
                 help=_(
-                    "Nats, on the version's own test set. To judge two versions on the same rows, "
+                    "On the version's own test set; to judge two versions on the same rows, "
                     "use Compare."
                 ),
             ),
@@ -149,9 +149,9 @@ def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
             "roc_auc": column(_("ROC AUC, test"), format="%.3f"),
             "threshold": column(_("Threshold"), format="%.3f"),
             "features": column(_("Features"), format="%d"),
-            "data": _("Trained on"),
+            "data": _("Data"),
             "copied_from": _("Copy of"),
-            "made": st.column_config.DatetimeColumn(_("Registered"), format="YYYY-MM-DD HH:mm"),
+            "made": st.column_config.DatetimeColumn(_("When"), format="YYYY-MM-DD HH:mm"),
             "run": st.column_config.LinkColumn(_("Run"), display_text=p_("link", "open")),
         },
     )
@@ -159,14 +159,13 @@ def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
         names = dict(zip(numbers, map(name, listed), strict=True))
         chosen = select(names, _("Version"), "version", numbers, numbers[0], width=330)
         st.button(
-            _("Open its model card"),
+            _("Model card"),
             icon=":material/description:",
             key="open-card",
             on_click=open_card,
             args=(chosen,),
         )
         st.toggle(_("All columns"), key="registry-all-columns")
-    st.caption(_("Tick a row to open its model card."))
 
 
 def _row(version: ModelVersion, measured: Mapping[str, float]) -> dict[str, object]:
@@ -203,7 +202,7 @@ def cards(settings: Settings, listed: Sequence[ModelVersion]) -> None:
     number = st.session_state.pop(CARD, None)
     version = next((version for version in listed if version.version == number), None)
     if version is not None:
-        title = _("Model card of version {version}", version=version.version)
+        title = f"{_('Model card')}: {_('version {version}', version=version.version)}"
         st.dialog(title, width="large", position="right")(_card)(settings, version)
 
 
@@ -214,13 +213,13 @@ def _card(settings: Settings, version: ModelVersion) -> None:
         if version.is_sample:
             elements.sample_badge()
         st.download_button(
-            _("Model card (Markdown)"),
+            "Markdown",
             text,
             file_name=f"{version.name}-version-{version.version}.md",
             mime="text/markdown",
             icon=":material/download:",
             on_click="ignore",
         )
-        elements.run_link(version.run_id, _("Run of its metrics"))
+        elements.run_link(version.run_id)
     # its first line is the drawer's title
     st.markdown(re.sub(r"(?m)^(#+) ", r"#\1 ", text.partition("\n\n")[2]))

@@ -16,23 +16,13 @@ from core.platform.messages import Message, Words, _, number, p_
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from pages.shared import elements
+from pages.shared.statuses import GATE, STATUSES
 
-GATES = {
-    "promote": Message(":green-badge[passed the gate]"),
-    "hold": Message(":orange-badge[held by the gate]"),
-    "refuse": Message(":red-badge[refused by the gate]"),
-}
-# the same in a table cell, which has no badges
-OUTCOMES = {
-    "promote": Message("passed the gate"),
-    "hold": Message("held by the gate"),
-    "refuse": Message("refused by the gate"),
-}
 TRIGGERS = {
-    "report": Message("a report"),
-    "person": Message("a person"),
-    "calendar": Message("the calendar"),
-    "schedule": Message("a schedule"),
+    "report": Message("Report"),
+    "person": Message("Person"),
+    "calendar": Message("Calendar"),
+    "schedule": Message("Schedule"),
 }
 COLUMNS: dict[str, Words] = {
     "when": Message("When"),
@@ -43,12 +33,13 @@ COLUMNS: dict[str, Words] = {
     "seconds": Message("Seconds"),
 }
 MORE: dict[str, Words] = {
-    "person": Message("Person"),
+    "person": Message("Decided by"),
     "rows_fit": Message("Rows fitted on"),
     "labels_used": Message("Labels used"),
     "labels_new": Message("New labels"),
     "data": Message("Data"),
 }
+COUNTS = ("rows_fit", "labels_used", "labels_new")
 STRATEGY_NAMES = {code: name for code, (name, _about) in STRATEGIES.items()}
 SHOWN = 50
 ROWS_BEFORE_SCROLLING = 6
@@ -64,11 +55,11 @@ def runs(settings: Settings) -> list[tracking.RunInfo]:
 def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
     """Draw the latest decisions, and the evidence of the one that is selected or linked to."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(_("Past decisions"), anchor=False, width="stretch")
+        st.subheader(_("History"), anchor=False, width="stretch")
         if decided:
             shows_all = st.toggle(_("All columns"), key="decision-columns")
     if not decided:
-        st.caption(_("No decision yet."))
+        st.caption(_("Nothing here yet."))
         return
     chosen = {**COLUMNS, **(MORE if shows_all else {})}
     table = pd.DataFrame([_cells(run) for run in decided])[list(chosen)]
@@ -96,21 +87,19 @@ def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
     if rows:
         _details(settings, decided[rows[0]])
         return
-    hint = _("Select a row to see its reasons and evidence.")
     if len(decided) == SHOWN:
-        hint += " " + _("Older decisions are on the Runs page.")
-    st.caption(hint)
+        st.caption(_("The newest {count}; all are on the Runs page.", count=SHOWN))
 
 
 def _cells(run: tracking.RunInfo) -> dict[str, Any]:
     decision, of = DecisionRun.of(run), run.metrics
-    title = str(decision.decision_title or _("Not decided"))
+    title = str(decision.decision_title or "–")
     if run.status != "FINISHED":
-        title = _("{decision} (failed)", decision=title)
+        title = f"{title} ({STATUSES['FAILED']})"
     outcome = ""
-    if decision.gate in OUTCOMES:
-        gate = OUTCOMES[decision.gate]
-        outcome = _("version {version}: {gate}", version=decision.challenger, gate=gate)
+    if decision.gate in GATE:
+        version = _("version {version}", version=decision.challenger)
+        outcome = f"{version}: {GATE[decision.gate][0]}"
     return {
         "when": datetime.fromtimestamp(run.started).replace(microsecond=0),
         "decision": title,
@@ -119,7 +108,7 @@ def _cells(run: tracking.RunInfo) -> dict[str, Any]:
         "trigger": _known(TRIGGERS, decision.trigger),
         "seconds": of.get("seconds"),
         "person": str(decision.decided_by or ""),
-        **{name: of.get(name) for name in ("rows_fit", "labels_used", "labels_new")},
+        **{name: of.get(name) for name in COUNTS},
         "data": elements.data_word(run.is_sample),
     }
 
@@ -127,7 +116,7 @@ def _cells(run: tracking.RunInfo) -> dict[str, Any]:
 def _details(settings: Settings, run: tracking.RunInfo) -> None:
     decision = DecisionRun.of(run)
     with st.container(border=True, key="decision-details"):
-        title = elements.plain(str(decision.decision_title or _("Not decided")))
+        title = elements.plain(str(decision.decision_title or "–"))
         mark = elements.sample_mark(run.is_sample)
         st.markdown(f"**{title}** · {elements.ago(run.started)}{mark}")
         if run.error:
@@ -143,8 +132,8 @@ def _details(settings: Settings, run: tracking.RunInfo) -> None:
             for report in decision.evidence[:5]:
                 elements.run_link(report, _("Report"))
             for name, run_id in (
-                (p_("step", "Preparation"), decision.prepare_run),
-                (p_("step", "Training"), decision.train_run),
+                (elements.STEPS["prepare"][1], decision.prepare_run),
+                (elements.STEPS["train"][1], decision.train_run),
                 (p_("step", "Gate"), decision.gate_run),
             ):
                 if run_id:
@@ -156,32 +145,21 @@ def _details(settings: Settings, run: tracking.RunInfo) -> None:
 def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
     """Return who or what triggered a decision, and what it cost."""
     of = run.metrics
-    asked = _(
-        "Triggered by {trigger} ({person}), strategy {strategy}.",
-        trigger=elements.plain(_known(TRIGGERS, decision.trigger)),
-        person=elements.plain(str(decision.decided_by or _("unknown"))),
-        strategy=elements.plain(_known(STRATEGY_NAMES, decision.strategy)),
-    )
-    cost = _("Cost: {seconds:.1f} s.", seconds=of.get("seconds", 0))
-    if "rows_fit" in of:
-        cost = _(
-            "Cost: {seconds:.1f} s, fitted on {rows:,} rows, {labels:,} labels used, "
-            "{new:,} of them new.",
-            seconds=of.get("seconds", 0),
-            rows=int(of["rows_fit"]),
-            labels=int(of["labels_used"]),
-            new=int(of["labels_new"]),
-        )
-    return f"{asked} {cost}"
+    person = elements.plain(str(decision.decided_by or _("unknown")))
+    facts = [
+        f"{COLUMNS['trigger']}: {elements.plain(_known(TRIGGERS, decision.trigger))} ({person})",
+        f"{COLUMNS['strategy']}: {elements.plain(_known(STRATEGY_NAMES, decision.strategy))}",
+        f"{COLUMNS['seconds']}: {number(of.get('seconds', 0), '.1f')}",
+        *(f"{MORE[name]}: {number(of[name])}" for name in COUNTS if name in of),
+    ]
+    return " · ".join(facts)
 
 
 def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun) -> None:
     """Draw what the gate said of the retrained version, and where it differs from the old one."""
     version, old = decision.challenger, decision.retrained_version
-    badge = GATES.get(decision.gate, "")
-    st.markdown(
-        _("Version **{version}** against version {old}", version=version, old=old) + f" {badge}"
-    )
+    titles = [elements.capital(_("version {version}", version=each)) for each in (old, version)]
+    st.markdown(f"**{titles[1]}** · {_('Compared with')} {old} {gate_badge(decision.gate)}")
     st.markdown(elements.plain(str(decision.gate_text)))
     if decision.by_kind:
         st.markdown(elements.plain(str(decision.by_kind)))
@@ -197,14 +175,22 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
             {
                 _("Rows"): kinds["value"].map(elements.plain).to_list(),
                 _("Count"): kinds["rows"].map(number).to_list(),
-                _("Version {version}", version=old): _losses(kinds["log_loss_champion"]),
-                _("Version {version}", version=version): _losses(kinds["log_loss_challenger"]),
+                titles[0]: _losses(kinds["log_loss_champion"]),
+                titles[1]: _losses(kinds["log_loss_challenger"]),
                 _("Difference"): [_difference(row) for row in kinds.itertuples()],
                 _("Harmed"): [_("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]],
             }
         ),
         hide_index=True,
     )
+
+
+def gate_badge(result: str) -> str:
+    """Return the result of the gate as a badge; empty for none."""
+    if result not in GATE:
+        return ""
+    label, colour = GATE[result]
+    return elements.badge(f"{p_('step', 'Gate')}: {label}", colour)
 
 
 def _losses(values: pd.Series) -> list[str]:

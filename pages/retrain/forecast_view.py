@@ -22,8 +22,8 @@ def draw(settings: Settings, state: retrain.State, by: Policy) -> None:
         _("When would a limit be crossed?"),
         anchor=False,
         help=_(
-            "Dashed: the linear trend of the windows, with its {confidence:g}% band; red "
-            "line: the alert limit; red section: when the trend may cross it.",
+            "Dashed: the linear trend with its {confidence:g}% band. Red: the alert limit, and "
+            "when the trend may cross it.",
             confidence=100 * CONFIDENCE,
         ),
     )
@@ -34,12 +34,7 @@ def draw(settings: Settings, state: retrain.State, by: Policy) -> None:
         if any(code in window.values for window in windows)
     ]
     if not codes:
-        st.caption(
-            _(
-                "No window of this champion has enough labels yet. Score rows, import labels, "
-                "monitor."
-            )
-        )
+        st.caption(_("No window of this champion has enough labels yet."))
         return
     code = st.segmented_control(
         _("Metric"),
@@ -59,7 +54,7 @@ def draw(settings: Settings, state: retrain.State, by: Policy) -> None:
     else:
         st.caption(
             _(
-                "{count} of the {needed} windows, at different times, that a trend needs.",
+                "{count} of {needed} windows that a trend needs",
                 count=len(own),
                 needed=by.min_windows,
             )

@@ -59,8 +59,8 @@ def draw_policy(champion: model_store.ModelVersion | None) -> None:
 def draw_decision(champion: model_store.ModelVersion | None) -> None:
     drafts.hold("retrain", "reason")
     if champion is None:
-        st.info(_("There is no champion yet. Train a model first."))
-        elements.step_link("train", _("Go to Train"))
+        st.info(_("There is no model yet. Train one first."))
+        elements.go_to("train")
         return
     elements.job_panel(settings, "retrain")
     elements.job_panel(settings, "promote")

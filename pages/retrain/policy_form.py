@@ -23,8 +23,8 @@ SHORT = {
     "calendar": Message("After a fixed time, needed or not."),
 }
 PROMOTES = {
-    "person": Message("waits for a person, regardless of the gate"),
-    "itself": Message("becomes the champion automatically when it passes the gate"),
+    "person": Message("waits for a person"),
+    "itself": Message("becomes the champion if it passes the gate"),
 }
 
 
@@ -62,7 +62,7 @@ def section(settings: Settings, policy: Policy) -> None:
         format_func=lambda name: str(PROMOTES[name]),
         key="promotes",
     )
-    if st.button(_("Save the policy"), type="primary", icon=":material/save:", key="save-policy"):
+    if st.button(_("Save"), type="primary", icon=":material/save:", key="save-policy"):
         try:
             policy_store.save(settings, Policy(**chosen))
         except ValidationError as error:
@@ -71,7 +71,7 @@ def section(settings: Settings, policy: Policy) -> None:
             st.session_state[SAVED] = True
             st.rerun()
     if st.session_state.pop(SAVED, False):
-        st.success(_("Saved. It applies from the next report on."), icon=":material/check:")
+        st.success(_("Saved."), icon=":material/check:")
 
 
 def _number(label: str, name: str, value: int, low: int, high: int) -> int:

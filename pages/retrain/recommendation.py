@@ -58,14 +58,13 @@ def draw(
         _actions(settings, decision, state, by, decided, going=going)
         st.caption(
             _(
-                "Champion: version {version}. Strategy: {strategy}. Windows monitored: {count:,}, "
-                "with enough labels: {labelled:,}.",
+                "Champion: version {version} · Strategy: {strategy} · Windows: {count:,}, "
+                "{labelled:,} with enough labels",
                 version=state.champion.version,
                 strategy=STRATEGIES[by.strategy][0],
                 count=len(state.windows),
                 labelled=sum(window.labels >= by.min_labels for window in state.windows),
-            ),
-            help=_("Computed from the store, without training."),
+            )
         )
 
 
@@ -88,7 +87,7 @@ def _waiting(state: retrain.State, decided: Sequence[tracking.RunInfo]) -> None:
         old=decision.retrained_version,
         ago=elements.ago(run.started),
     )
-    st.markdown(f"{text} {decision_list.GATES.get(decision.gate, '')}")
+    st.markdown(f"{text} {decision_list.gate_badge(decision.gate)}")
 
 
 def _actions(
@@ -133,7 +132,7 @@ def _decide(settings: Settings, *, is_main: bool, going: bool) -> None:
         icon=":material/gavel:",
         disabled=going,
         key="decide",
-        help=_("Applies the policy, as after a report, and keeps the decision as a run."),
+        help=_("Applies the policy, as after a report."),
     ) and elements.submit(settings, "retrain", retrain.Options, trigger="person"):
         st.rerun()
 
@@ -152,7 +151,7 @@ def _to_policy() -> None:
 
 
 def _to_report(state: retrain.State) -> None:
-    label = _("Open the newest report") if state.windows else _("Go to Monitor")
+    label = _("See the report") if state.windows else _("Go to {page}", page=_("Monitor"))
     if st.button(label, type="primary", icon=":material/monitoring:", key="to-report"):
         asked = {"report": state.windows[-1].run_id} if state.windows else {}
         st.switch_page("pages/monitor/page.py", query_params=asked)
@@ -186,11 +185,10 @@ def _by_hand(settings: Settings, *, is_main: bool, going: bool) -> None:
         return
     with st.popover(_("Retrain now"), icon=":material/autorenew:", type=look):
         st.markdown(
-            _("Trains the champion's recipe on its rows and those labelled since."),
-            help=_(
-                "Regardless of the policy; then the gate is evaluated. The current prepared sets "
-                "are replaced by those of the retraining."
-            ),
+            _(
+                "Trains the champion's recipe on its rows and those labelled since. The "
+                "prepared sets are replaced."
+            )
         )
         reason = st.text_area(
             _("Reason, at least {count} characters", count=retrain.MIN_REASON),
@@ -199,7 +197,7 @@ def _by_hand(settings: Settings, *, is_main: bool, going: bool) -> None:
         )
         if st.button(_("Retrain"), type="primary", key="retrain"):
             if len(reason.strip()) < retrain.MIN_REASON:
-                st.error(_("Nothing was started. A manual retraining needs a written reason."))
+                st.error(_("Nothing was started: write a reason first."))
             elif elements.submit(
                 settings, "retrain", retrain.Options, trigger="person", reason=reason
             ):

@@ -7,19 +7,20 @@ from typing import Any
 
 import streamlit as st
 
-from core.platform import project
+from core.platform import model_store, project
 from core.platform.config import Settings
-from core.platform.messages import Message, _, day, p_
+from core.platform.messages import Message, _, day, p_, plural
 from core.platform.project import ProjectSpec
 from core.retraining import injection, replay_rows
 from core.retraining import simulation as replay
 from core.training import candidates as kinds
+from pages.shared import elements
 
 STRATEGIES = ("reactive", "predictive", "calendar")
 SPEEDS = {
     0.0: Message("As fast as possible"),
-    5.0: Message("5 windows a second"),
-    1.0: Message("1 window a second"),
+    5.0: plural("{count} window a second", "{count} windows a second", 5),
+    1.0: plural("{count} window a second", "{count} windows a second", 1),
 }
 # choices beside the titles of the project
 CHAMPIONS, DEFAULTS = "champion", "defaults"
@@ -53,14 +54,14 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
     with st.container(horizontal=True, vertical_alignment="bottom"):
         options |= _windows(prospect)
         chosen = st.multiselect(
-            _("Policies, besides doing nothing"),
+            _("Policies"),
             STRATEGIES,
             default=STRATEGIES,
             key="policies",
             format_func=lambda name: str(replay.STRATEGIES[name]),
             width=420,
         )
-    with st.expander(_("Labels, settings of the policies, injected drift")):
+    with st.expander(_("More")):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             options |= _labels()
             options["speed"] = st.selectbox(
@@ -70,20 +71,12 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
                 key="speed",
                 width=200,
             )
-        st.markdown(
-            _("**Settings of the policies**"),
-            help=_(
-                "Reactive retrains when performance was in alert in this many of the last "
-                "windows. Predictive retrains when the trend of a check will cross its limit "
-                "within this many days. The calendar retrains regardless of the checks. An "
-                "alert on inputs alone never triggers retraining."
-            ),
-        )
+        elements.question(_("Policies"))
         options["policies"] = _policies(chosen)
-        st.markdown(_("**Injected drift**, to see which policy detects it"))
+
         options["injection"] = _injection(spec, options["features"], prospect)
     return options, _(
-        "{rows:,} labelled rows from {first} to {last}.",
+        "{rows:,} labelled rows from {first} to {last}",
         rows=prospect.rows,
         first=day(prospect.first),
         last=day(prospect.last),
@@ -98,7 +91,9 @@ def _model(spec: ProjectSpec) -> dict[str, Any]:
         key="features",
         width=250,
         format_func=lambda title: (
-            _("The champion's") if title == CHAMPIONS else str(project.words(title))
+            elements.capital(model_store.ALIAS_LABELS[CHAMPIONS])
+            if title == CHAMPIONS
+            else str(project.words(title))
         ),
     )
     kind = st.selectbox(
@@ -114,7 +109,7 @@ def _model(spec: ProjectSpec) -> dict[str, Any]:
     chosen = DEFAULTS
     if presets:
         chosen = st.selectbox(
-            _("Its parameters"),
+            _("Parameters"),
             [DEFAULTS, *presets],
             key=f"params-{kind}",
             width=250,
@@ -126,10 +121,10 @@ def _model(spec: ProjectSpec) -> dict[str, Any]:
 
 
 def _windows(prospect: replay_rows.Outlook) -> dict[str, Any]:
-    names = {f"column:{name}": _("By {name}", name=name) for name in prospect.dividing}
+    names = {f"column:{name}": name for name in prospect.dividing}
     names |= {"year": _("By year"), "month": _("By month"), "rows": _("By number of rows")}
     chosen = st.selectbox(
-        _("A window"), list(names), format_func=names.__getitem__, key="window", width=180
+        _("Window"), list(names), format_func=names.__getitem__, key="window", width=180
     )
     by, _unused, column = chosen.partition(":")
     options: dict[str, Any] = {"window": by, "window_column": column or None}
@@ -161,14 +156,14 @@ def _policies(chosen: list[str]) -> list[dict[str, Any]]:
     """Return the policies with their settings; doing nothing is always compared."""
     policies: list[dict[str, Any]] = [{"strategy": "none"}]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        k = st.number_input(_("Reactive: alarms"), 1, 20, 2, key="k", width=150)
-        n = st.number_input(_("among the last windows"), 1, 20, 3, key="n", width=190)
+        k = st.number_input(_("Windows in alert"), 1, 20, 2, key="k", width=150)
+        n = st.number_input(_("of the last windows"), 1, 20, 3, key="n", width=190)
         horizon = st.number_input(
-            _("Predictive: days ahead"), 1, 3650, 365, step=30, key="horizon", width=190
+            _("Horizon, days"), 1, 3650, 365, step=30, key="horizon", width=190
         )
-        least = st.number_input(_("windows needed"), 3, 50, 4, key="least", width=180)
+        least = st.number_input(_("Windows a trend needs"), 3, 50, 4, key="least", width=180)
         every = st.number_input(
-            _("Calendar: days between"), 1, 3650, 180, step=30, key="every", width=210
+            _("Days between trainings"), 1, 3650, 180, step=30, key="every", width=210
         )
     settings_of = {
         "reactive": {"k": k, "n": n},
@@ -186,7 +181,7 @@ def _injection(
         ["none", *injection.KINDS],
         key="drift",
         width=220,
-        format_func=lambda drift: str(injection.KINDS.get(drift) or p_("drift", "None")),
+        format_func=lambda drift: str(injection.KINDS.get(drift) or elements.capital(_("none"))),
     )
     if kind == "none":
         return None

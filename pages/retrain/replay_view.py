@@ -12,7 +12,7 @@ from core.data import snapshots
 from core.jobs import jobs
 from core.platform import tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, current, day, loads, number
+from core.platform.messages import Message, _, current, day, loads, n_, number
 from core.platform.project import ProjectSpec
 from core.retraining import replay, replay_charts, replay_store
 from core.retraining.injection import Injection
@@ -55,8 +55,8 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         if job.step == "replay":
             st.fragment(_live, run_every=POLL_SECONDS)(settings, job.job_id)
     if snapshot is None:
-        st.info(_("There are no rows to replay yet. Acquire some first."))
-        elements.step_link("acquire", _("Go to Acquire"))
+        st.info(_("No raw data yet. Acquire it first."))
+        elements.go_to("acquire")
     else:
         with elements.show_errors():
             _form(settings, spec, snapshot.id, going=going)
@@ -64,7 +64,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     if done:
         _result(settings, _choose(done))
     elif snapshot is not None and not going:
-        st.caption(_("No replay yet. The result will be shown here."))
+        st.caption(_("Nothing here yet."))
 
 
 def _form(settings: Settings, spec: ProjectSpec, snapshot: str, *, going: bool) -> None:
@@ -77,9 +77,8 @@ def _form(settings: Settings, spec: ProjectSpec, snapshot: str, *, going: bool) 
             key="replay",
             disabled=going,
             help=_(
-                "A model is trained on the first rows and predicts the rest in order of time; each "
-                "policy sees only the labels known by then. Your models and your predictions log "
-                "stay as they are."
+                "Trains on the first rows and predicts the rest in order of time; each policy "
+                "sees only the labels known by then. Your models stay as they are."
             ),
         )
         st.caption(about, width="content")
@@ -107,7 +106,7 @@ def _live(settings: Settings, job_id: str) -> None:
         )
         for policy, count in zip(counts.index, counts.itertuples(), strict=True)
     ]
-    st.caption(_("Replayed until {day}. {tally}.", day=end, tally="; ".join(tally)))
+    st.caption(f"{day(end)}: {'; '.join(tally)}")
     if progress["window"].nunique() > 1:
         elements.chart(replay_charts.log_loss(progress))
 
@@ -120,10 +119,10 @@ def _result(settings: Settings, run: tracking.RunInfo) -> None:
     draw(f"**{outcome.answer}**", icon=":material/gavel:")
     if begin is not None:
         drift = elements.plain(_drift(settings, run.run_id, current()))
-        st.markdown(_(":red[:material/bolt:] Injected: {drift}.", drift=drift))
+        st.markdown(f":red[:material/bolt:] {_('Drift')}: {drift}")
     _table(policies, has_drift=begin is not None)
     _charts(_stored(settings, run, "windows"), str(policies["policy"].iloc[0]), begin)
-    with st.expander(_("What was replayed, and every decision")):
+    with st.expander(_("Details")):
         _subject(run)
         _decided(_stored(settings, run, "decisions"))
         _store(settings, run.run_id)
@@ -135,8 +134,8 @@ def _subject(run: tracking.RunInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             _(
-                "{model} on {features} features, first trained on {first:,} rows; {rows:,} rows "
-                "in {windows:,} windows from {begin} to {end}.",
+                "{model}, {features} features, first trained on {first:,} rows; {rows:,} rows "
+                "in {windows:,} windows from {begin} to {end}",
                 model=kinds.title(run.params["candidate"]),
                 features=run.params["features_used"].count(",") + 1,
                 first=int(of["rows_first_training"]),
@@ -159,7 +158,7 @@ def _charts(windows: pd.DataFrame, baseline: str, begin: float | None) -> None:
         shown = "log_loss"
         if windows["policy"].nunique() > 1:
             shown = st.segmented_control(
-                _("Chart"),
+                _("View"),
                 list(CHARTS),
                 default="log_loss",
                 required=True,
@@ -168,17 +167,11 @@ def _charts(windows: pd.DataFrame, baseline: str, begin: float | None) -> None:
                 label_visibility="collapsed",
             )
     if shown == "gain":
-        title = _("What did each policy gain over doing nothing?")
         drawn = replay_charts.gain(windows, baseline=baseline, drift_begin=begin)
     else:
-        title = _("How did the log loss develop under each policy?")
         drawn = replay_charts.log_loss(windows, drift_begin=begin)
     place.markdown(
-        f"**{title}**",
-        help=_(
-            "By all labels, including those that came too late to act on. Where lines overlap, "
-            "the policies had the same model."
-        ),
+        f"**{CHARTS[shown]}**", help=_("By all labels, also those that came too late to act on.")
     )
     elements.chart(drawn)
 
@@ -186,8 +179,8 @@ def _charts(windows: pd.DataFrame, baseline: str, begin: float | None) -> None:
 def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     shown = {
         _("Policy"): [str(titled(policy)) for policy in policies["policy"]],
-        _("Mean log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
-        _("Reduction from doing nothing"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
+        _("Log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
+        _("Gain over doing nothing"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
         _("Retrainings"): policies["retrainings"].map(number).to_list(),
         _("Windows with an alarm"): policies["alarms"].map(number).to_list(),
         _("Only the input in alert"): policies["input_alerts"].map(number).to_list(),
@@ -195,9 +188,14 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     if has_drift:
         shown |= {
             _("First alarm after"): [
-                _("never")
+                "–"
                 if pd.isna(days)
-                else _("{days:,} days, {rows:,} rows", days=round(days), rows=round(rows))
+                else ", ".join(
+                    (
+                        n_("{count:,} day", "{count:,} days", round(days)),
+                        n_("{count:,} row", "{count:,} rows", round(rows)),
+                    )
+                )
                 for days, rows in policies[["detection_days", "detection_rows"]].itertuples(
                     index=False
                 )
@@ -206,23 +204,10 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
                 number(count, ",.0f") for count in policies["false_alarms"]
             ],
         }
-    about_alarms = (
-        _(
-            "Those before the injected drift are counted separately; in real rows they may still "
-            "be true."
-        )
-        if has_drift
-        else _(
-            "No drift was injected; in real rows an alarm may be true all the same, so none is "
-            "called false."
-        )
+    st.markdown(
+        _("**What did each policy cost and gain?**"),
+        help=_("An alarm is a check of performance in alert; in real rows it may be true."),
     )
-    notes = (
-        _("An alarm is a check of performance in alert."),
-        about_alarms,
-        _("Below each difference is its 95% interval."),
-    )
-    st.markdown(_("**What did each policy cost and gain?**"), help=" ".join(notes))
     st.table(pd.DataFrame(shown), hide_index=True)
 
 
@@ -234,7 +219,7 @@ def _gain(row: Any) -> str:
 
 
 def _decided(decisions: pd.DataFrame) -> None:
-    every = st.toggle(_("All, not only those to retrain"), key="every_decision")
+    every = st.toggle(_("All"), key="every_decision")
     shown = decisions if every else decisions[decisions["decision"] == "retrain"]
     if shown.empty:
         st.caption(_("No policy decided to retrain."))
@@ -254,8 +239,8 @@ def _decided(decisions: pd.DataFrame) -> None:
         hide_index=True,
         width="stretch",
         column_config={
-            "window": _("At the end of"),
-            "day": config.DateColumn(_("Day")),
+            "window": _("Window"),
+            "day": config.DateColumn(_("When")),
             "policy": _("Policy"),
             "decision": _("Decision"),
             "reasons": _("Why"),
@@ -266,12 +251,10 @@ def _decided(decisions: pd.DataFrame) -> None:
 
 def _trained(decision: Any) -> str:
     if decision.is_retrained:
-        return _(
-            "version {version} on {rows:,} rows",
-            version=decision.version,
-            rows=decision.rows_trained,
+        return f"{_('version {version}', version=decision.version)}, " + n_(
+            "{count:,} row", "{count:,} rows", decision.rows_trained
         )
-    return _("nothing: no rows came after") if decision.is_too_late else "–"
+    return "–"
 
 
 def _store(settings: Settings, run_id: str) -> None:
@@ -283,15 +266,15 @@ def _store(settings: Settings, run_id: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             _(
-                "Its predictions log takes {size:,.1f} MB; only the newest {count} such logs "
-                "are kept. Removing it does not remove the result.",
+                "Its predictions log takes {size:,.1f} MB; the newest {count} are kept. "
+                "Removing it keeps the result.",
                 size=logs[0].bytes / 1e6,
                 count=replay_store.KEPT,
             ),
             width="content",
         )
         st.button(
-            _("Remove its log"),
+            _("Remove"),
             icon=":material/delete:",
             key="remove",
             on_click=_remove,
@@ -317,14 +300,9 @@ def _drift(_settings: Settings, run_id: str, language: str) -> str:
 
 def _name(run: tracking.RunInfo) -> str:
     """Return the name of a replay in a list."""
-    name = _(
-        "{ago}: {model}, {features} features",
-        ago=elements.ago(run.started),
-        model=kinds.title(run.params["candidate"]),
-        features=run.params["features_used"].count(",") + 1,
-    )
+    name = f"{elements.ago(run.started)}: {kinds.title(run.params['candidate'])}"
     has_drift = ReplayRun.of(run).drift_begin is not None
-    return name + ", " + _("with injected drift") if has_drift else name
+    return f"{name}, {_('Drift')}" if has_drift else name
 
 
 def _choose(done: list[tracking.RunInfo]) -> tracking.RunInfo:
@@ -333,6 +311,6 @@ def _choose(done: list[tracking.RunInfo]) -> tracking.RunInfo:
         return done[0]
     names = {run.run_id: _name(run) for run in done}
     wanted = st.selectbox(
-        _("Replay shown"), list(names), format_func=names.__getitem__, key=f"shown-{done[0].run_id}"
+        _("Replay"), list(names), format_func=names.__getitem__, key=f"shown-{done[0].run_id}"
     )
     return next(run for run in done if run.run_id == wanted)

@@ -20,7 +20,7 @@ def draw(settings: Settings) -> None:
     """Draw the newest jobs as a table."""
     newest = jobs.latest(settings, limit=LIMIT)
     if not newest:
-        st.info(_("There are no jobs yet. A step that is started on a page is a job."))
+        st.info(_("Nothing has run yet."))
         return
     st.dataframe(
         pd.DataFrame(
@@ -39,9 +39,9 @@ def draw(settings: Settings) -> None:
         hide_index=True,
         column_config={
             "step": st.column_config.TextColumn(_("Step"), width="small"),
-            "status": st.column_config.TextColumn(_("Status"), width="small"),
-            "text": st.column_config.TextColumn(_("Message"), width="medium"),
-            "created": st.column_config.DatetimeColumn(_("Created"), format=wording.MOMENT),
+            "status": st.column_config.TextColumn(_("State"), width="small"),
+            "text": st.column_config.TextColumn(_("Details"), width="medium"),
+            "created": st.column_config.DatetimeColumn(_("When"), format=wording.MOMENT),
             "seconds": st.column_config.NumberColumn(_("Seconds"), format="%.1f", width="small"),
             "run": st.column_config.LinkColumn(_("Run"), display_text="run=(.{8})", width="small"),
         },

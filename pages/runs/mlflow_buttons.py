@@ -19,11 +19,10 @@ def draw(settings: Settings, run: RunInfo | None = None) -> None:
     base = mlflow_ui.running(settings)
     if base:
         url = mlflow_ui.run_url(base, run.experiment_id, run.run_id) if run else base
-        label = _("Open this run in MLflow") if run else _("Open MLflow")
-        st.link_button(label, url, icon=":material/open_in_new:", type="tertiary")
+        st.link_button(_("Open MLflow"), url, icon=":material/open_in_new:", type="tertiary")
         if run is None and not settings.mlflow_uri.startswith("http"):
             st.button(
-                _("Stop MLflow's own pages"),
+                _("Stop MLflow"),
                 icon=":material/stop:",
                 type="tertiary",
                 key="stop-mlflow",
@@ -31,16 +30,16 @@ def draw(settings: Settings, run: RunInfo | None = None) -> None:
                 args=(settings,),
             )
     elif mlflow_ui.starting(settings):
-        st.caption(_(":material/hourglass_top: MLflow is starting (about 10 s)"))
+        text = _("{name} is starting (about {seconds} s)", name="MLflow", seconds=10)
+        st.caption(f":material/hourglass_top: {text}")
     else:
         st.button(
-            _("Start MLflow's own pages"),
+            _("Start MLflow"),
             icon=":material/play_arrow:",
             type="tertiary",
             key=f"start-mlflow-{key}",
             on_click=_start,
             args=(settings,),
-            help=_("They show the same runs, on 127.0.0.1."),
         )
 
 

@@ -25,7 +25,7 @@ with elements.show_errors():
     asked = st.query_params.get("run")
     run = tracking.run(settings, asked) if asked else None
     if asked:
-        st.page_link("pages/runs/page.py", label=_("All runs"), icon=":material/arrow_back:")
+        st.page_link("pages/runs/page.py", label=_("Runs"), icon=":material/arrow_back:")
     if asked and run is None:
         st.error(_("There is no run {run} in this store.", run=asked[:32]))
     if run is not None:

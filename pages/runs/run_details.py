@@ -38,15 +38,13 @@ def draw(settings: Settings, run: RunInfo, *, has_link: bool = False) -> None:
         mlflow_buttons.draw(settings, run)
     left, right = elements.side_by_side()
     with left:
-        st.markdown(_("**Metrics**"))
         _pairs({name: number(value, ",.6g") for name, value in run.metrics.items()}, _("Metric"))
     with right:
-        st.markdown(_("**Parameters**"))
-        _pairs(run.params, _("Parameter"))
+        _pairs(run.params, _("Parameters"))
     _artifacts(settings, run)
     with st.expander(_("Tags")):
         own = {name: text for name, text in run.tags.items() if not name.startswith("mlflow.log-")}
-        _pairs(own, _("Tag"))
+        _pairs(own, _("Tags"))
 
 
 def _head(run: RunInfo) -> None:
@@ -55,9 +53,9 @@ def _head(run: RunInfo) -> None:
         st.badge(wording.status(run.status), color=wording.COLOURS.get(run.status, "gray"))
         if run.is_sample:
             elements.sample_badge()
-    started = _("Started {moment}", moment=day(wording.when(run.started)))
+    started = day(wording.when(run.started))
     seconds = f", {number(run.ended - run.started, '.1f')} s" if run.ended else ""
-    commit = _("commit {commit}", commit=run.git_commit[:10] if run.git_commit else "–")
+    commit = f"{_('Commit')} {run.git_commit[:10] or '–'}"
     st.caption(f"{started}{seconds} · {commit} · id {run.run_id}")
 
 
@@ -66,12 +64,14 @@ def _artifacts(settings: Settings, run: RunInfo) -> None:
     tables = [
         path.split("/")[1].removesuffix(".parquet") for path in kept if path.startswith("tables/")
     ]
-    with st.expander(_("Artifacts ({number})", number=len(kept))):
+    with st.expander(elements.counted(_("Artifacts"), len(kept))):
         if tables:
-            name = st.selectbox(_("Table"), tables, key=f"table-{run.run_id}")
+            name = st.selectbox(
+                _("Artifacts"), tables, key=f"table-{run.run_id}", label_visibility="collapsed"
+            )
             first = elements.table(settings, settings.mlflow_uri, run.run_id, name).head(1000)
             st.dataframe(first.map(_in_words), height=HEIGHT)
-        st.code("\n".join(kept) or _("None."), language=None)
+        st.code("\n".join(kept) or "–", language=None)
 
 
 def _in_words(cell: Any) -> Any:
@@ -81,7 +81,7 @@ def _in_words(cell: Any) -> Any:
 
 def _pairs(values: Mapping[str, Any], title: str) -> None:
     if not values:
-        st.caption(_("None."))
+        st.caption(f"{title}: –")
         return
     frame = pd.DataFrame(sorted(values.items()), columns=["name", "value"])
     frame["value"] = frame["value"].map(_in_words)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.platform import steps, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _
+from core.platform.messages import _
 from core.platform.tracking import RunInfo
 from pages.runs import wording
 from pages.shared import elements
@@ -34,8 +34,7 @@ def draw(settings: Settings) -> RunInfo | None:
         return None
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         st.caption(
-            _("Choose a run to see its details."),
-            help=_("The newest {limit} runs are listed.", limit=LIMIT),
+            _("The newest {limit} runs. Select one to see its details.", limit=LIMIT),
             width="content",
         )
         is_wide = st.toggle(_("All columns"), key="all-columns")
@@ -48,16 +47,16 @@ def draw(settings: Settings) -> RunInfo | None:
         key=f"chosen-{step or 'all'}",
         column_order=COLUMNS + MORE if is_wide else COLUMNS,
         column_config={
-            "status": st.column_config.TextColumn(_("Status"), width="small"),
+            "status": st.column_config.TextColumn(_("State"), width="small"),
             "name": st.column_config.TextColumn(_("Run"), width="medium"),
-            "started": st.column_config.DatetimeColumn(_("Started"), format=wording.MOMENT),
+            "started": st.column_config.DatetimeColumn(_("When"), format=wording.MOMENT),
             "seconds": st.column_config.NumberColumn(_("Seconds"), format="%.1f", width="small"),
             "data": st.column_config.TextColumn(_("Data"), width="small"),
-            "error": _("Error"),
+            "error": _("Details"),
             "step": _("Step"),
             "commit": _("Commit"),
             "parent": _("Parent run"),
-            "run_id": _("Run id"),
+            "run_id": "id",
         },
     )
     rows = [row for row in chosen["selection"]["rows"] if row < len(runs)]
@@ -85,9 +84,5 @@ def _frame(runs: list[RunInfo]) -> pd.DataFrame:
 
 
 def _nothing(step: str | None) -> None:
-    if step is not None:
-        st.info(_("There are no runs of {step} yet.", step=TITLES[step]))
-        elements.step_link(step, Message("Go to {page}", page=TITLES[step]))
-        return
-    st.info(_("There are no runs yet. Each step that runs is listed here, with all it recorded."))
-    elements.step_link("acquire", Message("Go to {page}", page=TITLES["acquire"]))
+    st.info(_("Nothing has run yet."))
+    elements.go_to(step or "acquire")

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from core.platform.messages import Message
+from pages.shared.statuses import COLOURS as COLOURS
+from pages.shared.statuses import STATUSES
 
-STATUSES = {
-    # of runs
-    "FINISHED": Message("finished"),
-    "FAILED": Message("failed"),
-    "RUNNING": Message("running"),
-    "KILLED": Message("cancelled"),
-    # of jobs
-    "queued": Message("queued"),
-    "running": Message("running"),
-    "done": Message("done"),
-    "failed": Message("failed"),
-    "cancelled": Message("cancelled"),
-}
-COLOURS = {"FINISHED": "green", "FAILED": "red", "RUNNING": "blue"}
 MOMENT = "YYYY-MM-DD HH:mm:ss"
 
 

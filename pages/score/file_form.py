@@ -14,7 +14,7 @@ from core.platform import model_store, project, schema
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, DialectError, Given
 from core.platform.errors import CourtsideError
-from core.platform.messages import Message, _, n_, number
+from core.platform.messages import Message, _, number
 from core.platform.project import ProjectSpec
 from core.scoring import batches, score
 from core.serving import server
@@ -24,41 +24,20 @@ from pages.shared import csv_format, elements, uploads
 # From here on the result is the file only: browsing that many rows is slow.
 MANY_ROWS = 200_000
 WAYS = {
-    "endpoint": (
-        Message("Served model"),
-        Message("Every batch goes through the endpoint that other clients call."),
-    ),
-    "in_process": (
-        Message("In this process"),
-        Message("The same function without the network: faster for many rows."),
-    ),
-    "dask": (
-        Message("Dask cluster"),
-        Message("Parts of the file in parallel on its workers: for the largest files."),
-    ),
+    "endpoint": Message("Served model"),
+    "in_process": Message("In this process"),
+    "dask": Message("Dask cluster"),
 }
-KEEPS = {
-    "auto": (
-        Message("By size"),
-        Message("Row by row up to {rows:,} rows, else as a file.", rows=MANY_ROWS),
-    ),
-    "rows": (Message("Row by row"), Message("Each row has an id and can get its label later.")),
-    "file": (Message("As a file"), Message("The log refers to the file; fast for many rows.")),
-}
+KEEPS = {"auto": Message("By size"), "rows": Message("Row by row"), "file": Message("As a file")}
 
 
 def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Draw a file upload with its contents, and the button that scores it."""
     files = uploads.ask(settings, _("CSV or parquet file"), "file", types=["csv", "parquet"])
     if not files:
-        st.caption(
-            _(
-                "Nothing is sent before you press Score. The model needs {inputs}.",
-                inputs=inputs_of(settings, served),
-            )
-        )
+        st.caption(_("The model needs {inputs}.", inputs=inputs_of(settings, served)))
         if st.button(_("Score"), type="primary", icon=":material/target:", key="score-upload"):
-            st.error(_("No file is chosen yet. Drop one above."))
+            st.error(_("{field}: nothing is chosen yet.", field=_("CSV or parquet file")))
         return
     staged = files[0]
     try:
@@ -103,22 +82,17 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
     """Draw the input of a path or an address, and the button that scores it."""
     left, right = elements.side_by_side()
     path = left.text_input(
-        _("File, folder or address"),
-        key="path",
-        placeholder=_("/data/rows.parquet or s3://bucket/rows"),
-        help=_("On the app's machine, or any storage that fsspec supports."),
+        _("File, folder or address"), key="path", placeholder="/data/rows.parquet, s3://bucket/rows"
     ).strip()
     destination = right.text_input(
-        _("Where the result goes"),
-        key="destination",
-        placeholder=_("Empty: a folder of its own in data/07_model_output"),
+        _("Where the result goes"), key="destination", placeholder="data/07_model_output/"
     ).strip()
     mapping: dict[str, str] | None = {}
     written: dict[str, str] = {}
     if path and st.session_state.get("looked-at") == path:
         with elements.show_errors():
             try:
-                with st.spinner(_("Reading the first rows")):
+                with st.spinner(_("First rows")):
                     names, first, dialect = peek(path, csv_format.chosen("path"))
             except DialectError as error:
                 if error.asks is None:
@@ -129,14 +103,8 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
                 written = csv_format.ask("path", None) if dialect is not None else {}
                 mapping = columns(settings, spec, served, names, first, None)
     else:
-        st.caption(
-            _(
-                "Columns are matched by name; the inputs are {inputs}. Preview the first rows to "
-                "match other names. Rows that cannot be scored are listed and left out.",
-                inputs=inputs_of(settings, served),
-            )
-        )
-        if st.button(_("Preview"), icon=":material/visibility:", key="look", disabled=not path):
+        st.caption(_("The model needs {inputs}.", inputs=inputs_of(settings, served)))
+        if st.button(_("First rows"), icon=":material/visibility:", key="look", disabled=not path):
             peek.clear()
             st.session_state["looked-at"] = path
             st.rerun()
@@ -155,7 +123,7 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
         disabled=mapping is None or serving_choice.is_scoring(settings),
     ):
         if not path:
-            st.error(_("No path given. Type a path or an address above."))
+            st.error(_("{field}: nothing is chosen yet.", field=_("File, folder or address")))
             return
         elements.submit(
             settings,
@@ -205,84 +173,59 @@ def columns(
     rows: int | None,
 ) -> dict[str, str] | None:
     """Show the first rows and the column mapping; None while an input is not mapped."""
-    st.markdown(
-        n_("**First rows**, {count:,} column", "**First rows**, {count:,} columns", len(names))
-        if rows is None
-        else n_(
-            "**First rows** of {rows:,}, {count:,} column",
-            "**First rows** of {rows:,}, {count:,} columns",
-            len(names),
-            rows=rows,
-        )
-    )
+    size = f"{number(rows)} × {len(names)}" if rows is not None else f"… × {len(names)}"
+    st.markdown(f"**{_('First rows')}** · {size}")
     st.dataframe(first.head(csv_format.FIRST_ROWS), hide_index=True)
     inputs = inputs_of(settings, served)
     wanted = schema.chosen_columns(spec, (*inputs, spec.id, spec.target))
     guess = column_names.guessed(wanted, names)
     missing = [name for name in inputs if guess[name] is None]
     chosen: dict[str, str | None] = {}
-    with st.expander(_("Column mapping"), expanded=bool(missing)):
+    with st.expander(_("Columns"), expanded=bool(missing)):
         fields = st.container(horizontal=True)
         for name in wanted:
-            title = {
-                spec.id: _("{name} (key, if any)", name=name),
-                spec.target: _("{name} (label, if any)", name=name),
-            }.get(name, name)
+            title = {spec.id: f"{name} ({_('Key')})", spec.target: f"{name} ({_('Label')})"}.get(
+                name, name
+            )
             at = names.index(guess[name]) if guess[name] in names else None
             chosen[name] = fields.selectbox(
                 title,
                 names,
                 index=at,
-                placeholder=_("None"),
+                placeholder="–",
                 width=226,
                 help=str(project.words(wanted[name].about)) or None,
                 key=f"column-{served.run_id}-{names}-{name}",
             )
     if missing := [name for name in inputs if chosen[name] is None]:
-        st.warning(
-            n_(
-                "Select the column of {inputs}. Scoring needs it.",
-                "Select the columns of {inputs}. Scoring needs them.",
-                len(missing),
-                inputs=missing,
-            )
-        )
+        st.warning(_("{field}: nothing is chosen yet.", field=missing))
         return None
     taken = {name: column for name, column in chosen.items() if column is not None}
     if twice := sorted(
         {column for column in taken.values() if list(taken.values()).count(column) > 1}
     ):
         st.warning(
-            n_(
-                "Column {columns} is selected more than once.",
-                "Columns {columns} are selected more than once.",
-                len(twice),
+            _(
+                "Selected more than once: {columns}",
                 columns=[elements.plain(column) for column in twice],
             )
         )
         return None
     st.caption(
-        _(
-            "Label: {label} · Key: {key}",
-            label=taken.get(spec.target) or _("none; it can come later"),
-            key=taken.get(spec.id) or _("none"),
-        )
+        f"{_('Label')}: {taken.get(spec.target) or _('none')} · "
+        f"{_('Key')}: {taken.get(spec.id) or _('none')}"
     )
-    checked(spec, first, taken, inputs, rows)
+    checked(spec, first, taken, inputs)
     return {name: column for name, column in taken.items() if name != column}
 
 
 def checked(
-    spec: ProjectSpec,
-    first: pd.DataFrame,
-    taken: dict[str, str],
-    inputs: tuple[str, ...],
-    rows: int | None,
+    spec: ProjectSpec, first: pd.DataFrame, taken: dict[str, str], inputs: tuple[str, ...]
 ) -> None:
     """State which of the first rows would be left out, and why."""
     frame = pd.DataFrame({name: first[column] for name, column in taken.items()})
     clean, refused = schema.usable(frame, schema.chosen_columns(spec, list(taken)))
-    is_all = rows is not None and rows <= len(first)
+
     # column, rows, why they are left out, the first row
     faults = [
         (refusal.column, int(refusal.rows.sum()), str(refusal.reason), int(refusal.rows.argmax()))
@@ -294,28 +237,22 @@ def checked(
         if name in broken:
             empty &= ~broken[name]
         if empty.any():
-            why = _("no value, unless the model imputes it")
+            why = _("Missing")
             faults.append((name, int(empty.sum()), why, int(empty.argmax())))
     if not faults:
         st.success(
-            _("All {rows:,} rows can be scored.", rows=len(first))
-            if is_all
-            else _("The first {rows:,} rows can be scored.", rows=len(first)),
+            _("{rows:,} rows checked: all can be scored.", rows=len(first)),
             icon=":material/verified:",
         )
         return
-    st.warning(
-        _("Of all {rows:,} rows, some cannot be scored and are left out.", rows=len(first))
-        if is_all
-        else _("Of the first {rows:,} rows, some cannot be scored.", rows=len(first))
-    )
+    st.warning(_("{rows:,} rows checked: some cannot be scored and are left out.", rows=len(first)))
     st.table(
         pd.DataFrame(
             {
                 _("Column"): [elements.plain(column) for column, *_rest in faults],
                 _("Rows"): [number(count) for _column, count, _why, _first in faults],
-                _("Why they are left out"): [why for _column, _count, why, _first in faults],
-                _("First row"): [number(place) for *_rest, place in faults],
+                _("Why"): [why for _column, _count, why, _first in faults],
+                _("First rows"): [number(place) for *_rest, place in faults],
             }
         ),
         hide_index=True,
@@ -331,9 +268,9 @@ def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
         default=usual,
         required=True,
         key=f"way-{len(offered)}-{usual}",
-        format_func=lambda name: str(WAYS[name][0]),
+        format_func=lambda name: str(WAYS[name]),
+        help=_("Without the network, many rows are faster; Dask is for the largest files."),
     )
-    st.caption(str(WAYS[way][1]))
     return str(way)
 
 
@@ -345,35 +282,30 @@ def choose_keep(source: str) -> str | None:
         default="auto",
         required=True,
         key=f"keep-{source}",
-        format_func=lambda name: str(KEEPS[name][0]),
+        format_func=lambda name: str(KEEPS[name]),
+        help=_(
+            "Row by row, each row has an id and can get its label later; above {rows:,} rows, as a "
+            "file is faster.",
+            rows=MANY_ROWS,
+        ),
     )
-    st.caption(str(KEEPS[keep][1]))
     return None if keep == "auto" else str(keep)
 
 
 def cluster(settings: Settings) -> None:
     """Show the cluster in use, and start or stop a local one."""
     if settings.dask:
-        st.caption(_("Scheduler: {dask}", dask=elements.plain(settings.dask)))
+        st.caption(f"{_('Dask cluster')}: {elements.plain(settings.dask)}")
         return
     running = local_cluster.find(settings)
     with st.container(horizontal=True, vertical_alignment="center"):
         if running is None:
-            st.markdown(_("No Dask cluster is running."), width="content")
             if st.button(_("Start two workers here"), key="start-cluster"):
-                with elements.show_errors(), st.spinner(_("Starting a scheduler and two workers")):
+                with elements.show_errors(), st.spinner(_("Start two workers here")):
                     local_cluster.start(settings)
                     st.rerun()
             return
-        st.markdown(
-            n_(
-                "{count} worker at {address}",
-                "{count} workers at {address}",
-                len(running.workers),
-                address=elements.plain(running.address),
-            ),
-            width="content",
-        )
+        st.markdown(f"{_('Dask cluster')}: {elements.plain(running.address)}", width="content")
         if st.button(_("Stop"), key="stop-cluster"):
             with suppress(CourtsideError):
                 local_cluster.stop(settings)

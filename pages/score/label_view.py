@@ -12,7 +12,7 @@ from core.platform import storage, tables, tracking
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.csv_dialect import Given
-from core.platform.messages import Message, _, n_, number
+from core.platform.messages import NOTHING, Message, _, n_, number
 from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
@@ -20,12 +20,12 @@ from core.scoring import label
 from pages.shared import csv_format, elements, set_aside_list, uploads
 
 OUTCOMES = {
-    "new": (Message("New"), Message("had no label before")),
-    "repeated": (Message("Repeated"), Message("known already")),
-    "changed": (Message("Changed"), Message("replaced an older label")),
+    "new": (Message("New"), NOTHING),
+    "repeated": (Message("Repeated"), NOTHING),
+    "changed": (Message("Changed"), NOTHING),
     "outdated": (Message("Outdated"), Message("a newer label is kept")),
     "unmatched": (Message("Unmatched"), Message("of predictions not in the log yet; kept")),
-    "rejected": (Message("Rejected"), Message("could not be used")),
+    "rejected": (Message("Rejected"), NOTHING),
 }
 
 
@@ -35,9 +35,10 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     tallies = [tally for tally in predictions.tallies(settings) if not tally.is_shadow]
     if tallies:
         st.caption(
-            _(
-                "{known:,} of {rows:,} logged predictions have a label.",
-                known=sum(tally.labels for tally in tallies),
+            f"{_('With label')}: "
+            + _(
+                "{shown:,} of {rows:,} rows",
+                shown=sum(tally.labels for tally in tallies),
                 rows=sum(tally.rows for tally in tallies),
             )
         )
@@ -46,7 +47,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     files = uploads.ask(
         settings,
         _(
-            "CSV or parquet file with the column `{id}` or `{key}`, and `{target}` or `{label}`",
+            "CSV or parquet file: `{id}` or `{key}`, and `{target}` or `{label}`",
             id=names[PREDICTION_ID],
             key=spec.id,
             target=spec.target,
@@ -65,14 +66,13 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         key="take",
         disabled=written is None or any(job.step == "label" for job in jobs.active(settings)),
         help=_(
-            "Labels may arrive late, in any order, or before their predictions; importing a file "
-            "twice changes nothing. The newest label counts, by the column `{time}`, or by the "
-            "time of arrival without it.",
+            "Labels may come in any order, even before their predictions. The newest counts, "
+            "by the column `{time}` or the time of arrival.",
             time=names[LABELLED_AT],
         ),
     ):
         if staged is None:
-            st.error(_("No file is chosen yet. Drop one above."))
+            st.error(_("{field}: nothing is chosen yet.", field=_("Labels")))
         else:
             values = {"upload": staged.model_dump(), "data": data, **written}
             elements.submit(settings, "label", label.Options, **values)
@@ -89,18 +89,18 @@ def whose_keys(spec: ProjectSpec, tallies: list[predictions.Tally]) -> str | Non
     """Ask for the data source of a file's keys if the log holds both; None if it holds one."""
     if len({tally.is_sample for tally in tallies}) < 2:
         return None
-    kinds = {"real": _("Real rows"), "sample": _("Sample rows")}
+    kinds = {
+        "real": elements.capital(elements.data_word(is_sample=False)),
+        "sample": elements.capital(elements.data_word(is_sample=True)),
+    }
     return st.segmented_control(
-        _("Which rows does {key} identify?", key=spec.id),
+        f"{_('Data')}: {spec.id}",
         list(kinds),
         format_func=kinds.__getitem__,
         default="real",
         required=True,
         key="whose-keys",
-        help=_(
-            "A key identifies a row within its own data only: labels of real rows never go to "
-            "predictions of the built-in sample. With a prediction_id this does not matter."
-        ),
+        help=_("Labels of real rows never go to predictions of the built-in sample."),
     )
 
 
@@ -116,12 +116,12 @@ def preview(settings: Settings, staged: storage.Upload) -> dict[str, Any] | None
 def outcome(settings: Settings, run: tracking.RunInfo) -> None:
     """Show what became of the labels of a file."""
     st.markdown(
-        n_(
-            "**Last file:** {file}, {count:,} row, {when}",
-            "**Last file:** {file}, {count:,} rows, {when}",
-            int(run.metrics["rows"]),
-            file=elements.plain(run.params["file"]),
-            when=elements.ago(run.ended or run.started),
+        " · ".join(
+            (
+                f"**{elements.plain(run.params['file'])}**",
+                n_("{count:,} row", "{count:,} rows", int(run.metrics["rows"])),
+                elements.ago(run.ended or run.started),
+            )
         )
         + elements.sample_mark(run.is_sample)
     )
@@ -135,16 +135,12 @@ def outcome(settings: Settings, run: tracking.RunInfo) -> None:
     stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
     rejected = stored.assign(reason=stored["reason"].map(elements.words))
     if len(rejected):
-        with st.expander(
-            _("Rows that could not be used ({rows:,})", rows=len(rejected)), expanded=True
-        ):
+        with st.expander(elements.counted(_("Rejected"), len(rejected)), expanded=True):
             st.dataframe(
-                rejected,
-                hide_index=True,
-                column_config={"row": _("Row of the file"), "reason": _("Why")},
+                rejected, hide_index=True, column_config={"row": _("Row"), "reason": _("Why")}
             )
             st.download_button(
-                _("Rejected rows (CSV)"),
+                f"{_('Rejected')} (CSV)",
                 lambda: export.csv(rejected),
                 file_name="rejected.csv",
                 icon=":material/download:",

@@ -42,9 +42,9 @@ DAY = 86_400
 TIMES: dict[str, tuple[Message, int | None]] = {
     "all": (Message("All"), None),
     "hour": (Message("Last hour"), 3600),
-    "day": (Message("Last day"), DAY),
+    "day": (Message("Last 24 hours"), DAY),
     "week": (Message("Last 7 days"), 7 * DAY),
-    "days": (Message("Days"), 0),
+    "days": (Message("From, to"), 0),
 }
 Filter = dict[str, tuple[Message, bool | None]]
 WHO: Filter = {
@@ -59,8 +59,8 @@ KNOWN: Filter = {
 }
 DATA: Filter = {
     "all": (Message("All"), None),
-    "real": (Message("Real rows"), False),
-    "sample": (Message("Sample rows"), True),
+    "real": (Message("real"), False),
+    "sample": (Message("sample"), True),
 }
 
 
@@ -76,11 +76,11 @@ def newest(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tall
         settings, chosen, before=pages[-1] if pages else None, limit=PAGE_ROWS
     )
     if rows.empty:
-        st.info(_("No predictions match. Change the filters."))
+        st.info(_("No rows match. Choose other values."))
         return
     total = predictions.count(settings, chosen, at_most=FILE_ROWS + 1)
     first = len(pages) * PAGE_ROWS + 1
-    of = number(total) if total != FILE_ROWS + 1 else _("more than {rows:,}", rows=FILE_ROWS)
+    of = number(total) if total != FILE_ROWS + 1 else f"> {number(FILE_ROWS)}"
     show(spec, rows, is_whole=is_whole)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(_("Newer"), icon=":material/chevron_left:", disabled=not pages, on_click=_back)
@@ -92,15 +92,8 @@ def newest(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tall
             on_click=_forth,
             args=(last,),
         )
-        st.caption(
-            _("{first:,} to {last:,} of {all}", first=first, last=first + len(rows) - 1, all=of),
-            width="content",
-        )
-        limit = (
-            _("The files hold the newest {rows:,} predictions that match.", rows=FILE_ROWS)
-            if total > FILE_ROWS
-            else None
-        )
+        st.caption(f"{number(first)}–{number(first + len(rows) - 1)} / {of}", width="content")
+        limit = f"≤ {number(FILE_ROWS)}" if total > FILE_ROWS else None
         st.download_button(
             "CSV",
             lambda: export.csv(to_keep(settings, chosen)),
@@ -110,7 +103,7 @@ def newest(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tall
             help=limit,
         )
         st.download_button(
-            _("Parquet"),
+            "Parquet",
             lambda: to_keep(settings, chosen).to_parquet(index=False),
             file_name="predictions.parquet",
             icon=":material/download:",
@@ -140,7 +133,7 @@ def filters(spec: ProjectSpec, tallies: list[predictions.Tally]) -> predictions.
         width=380,
     )
     with st.popover(_("Filter"), icon=":material/filter_alt:"):
-        when = choice(_("Time"), TIMES, "when")
+        when = choice(_("When"), TIMES, "when")
         since, until = None, None
         if seconds := TIMES[when][1]:
             # rounded to the minute: otherwise every rerun would be another query
@@ -187,7 +180,7 @@ def filters(spec: ProjectSpec, tallies: list[predictions.Tally]) -> predictions.
 def choice(label: str, options: Mapping[str, tuple[Message, object]], key: str) -> str:
     """Draw a filter, and return the code of its selection."""
     chosen: str = st.selectbox(
-        label, list(options), format_func=lambda code: str(options[code][0]), key=key
+        label, list(options), format_func=lambda code: elements.capital(options[code][0]), key=key
     )
     return chosen
 
@@ -219,7 +212,7 @@ def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
         placeholder="–",
         column_order=[*usual, *more] if is_whole else usual,
         column_config={
-            SCORED_AT: st.column_config.DatetimeColumn(_("Time"), format="YYYY-MM-DD HH:mm:ss"),
+            SCORED_AT: st.column_config.DatetimeColumn(_("When"), format="YYYY-MM-DD HH:mm:ss"),
             ROW_KEY: spec.id,
             PROBABILITY: st.column_config.ProgressColumn(
                 _("Probability of {positive}", positive=words[1]),
@@ -233,7 +226,7 @@ def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
             IS_SAMPLE: _("Data"),
             ALIAS: _("Alias"),
             SOURCE: _("Source"),
-            LATENCY: st.column_config.NumberColumn(_("Request latency (ms)"), format="%.1f"),
+            LATENCY: st.column_config.NumberColumn(_("Latency (ms)"), format="%.1f"),
             PREDICTION_ID: st.column_config.TextColumn(_("Prediction id"), width="large"),
         },
     )
@@ -265,16 +258,17 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
     with st.container(border=True):
         st.markdown(
             f"**{row[PREDICTION_ID]}**  \n"
-            + _(
-                "Version {version} predicted {probability:.1%} on {when}.",
-                version=elements.plain(row[VERSION]),
-                probability=row[PROBABILITY],
-                when=_moment(row[SCORED_AT]),
+            + " · ".join(
+                (
+                    _("version {version}", version=elements.plain(row[VERSION])),
+                    number(row[PROBABILITY], ".1%"),
+                    _moment(row[SCORED_AT]),
+                )
             )
             + elements.sample_mark(row[IS_SAMPLE])
         )
         if row[RUN_ID]:
-            elements.run_link(row[RUN_ID], _("Scored by"))
+            elements.run_link(row[RUN_ID])
         reports = labels.history(
             settings,
             prediction_id=row[PREDICTION_ID],
@@ -282,7 +276,7 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
             is_sample=bool(row[IS_SAMPLE]),
         )
         if not reports:
-            st.caption(_("No label yet."))
+            st.caption(_("Without label"))
             return
         st.table(
             pd.DataFrame(
@@ -294,9 +288,9 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
                         elements.plain(scorings.source_words(spec, report.source))
                         for report in reports
                     ],
-                    _("Effect"): [_effect(report.outcome) for report in reports],
-                    _("Identified by"): [
-                        _("prediction id") if report.name == row[PREDICTION_ID] else spec.id
+                    _("What"): [_effect(report.outcome) for report in reports],
+                    _("By"): [
+                        _("Prediction id") if report.name == row[PREDICTION_ID] else spec.id
                         for report in reports
                     ],
                 }
@@ -307,7 +301,7 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
 
 def _effect(outcome: str) -> str:
     name, about = label_view.OUTCOMES[outcome]
-    return f"{name}: {about}"
+    return f"{name}: {about}" if about else str(name)
 
 
 def _moment(at: float) -> str:

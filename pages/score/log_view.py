@@ -15,13 +15,13 @@ from core.predictions_log import gap_journal, predictions
 from core.serving import gateway
 from core.stats import agreement
 from pages.score import log_table, scorings
-from pages.shared import elements, set_aside_list
+from pages.shared import aliases, elements, set_aside_list
 
 DAY = 86_400
 # texts for coded reasons of a gap
 GAPS = {
     gap_journal.ENDED: Message(
-        "The endpoint ended while the log was down; at least this many rows were waiting."
+        "The endpoint ended before writing; at least this many rows are missing."
     )
 }
 
@@ -33,8 +33,8 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     set_aside_list.draw(settings, "predictions", "labels")
     gaps(settings)
     if not tallies:
-        st.info(_("No predictions yet. Serve a model, then score rows or call its API."))
-        elements.step_link("serve", _("Go to Serve"))
+        st.info(_("Nothing scored yet. Choose rows and press Score."))
+        elements.go_to("serve")
         return
     figures(settings, spec, tallies)
     log_table.newest(settings, spec, tallies)
@@ -57,11 +57,7 @@ def figures(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tal
             number(rows),
             _("since {day}", day=datetime.fromtimestamp(since).date()) if since else "",
         ),
-        (
-            _("With label"),
-            number(known),
-            _("{share:.1%} of them", share=known / rows) if rows else "",
-        ),
+        (_("With label"), number(known), number(known / rows, ".1%") if rows else ""),
         (
             _("Last 24 hours"),
             number(sum(latest.values())),
@@ -70,7 +66,13 @@ def figures(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tal
     ]
     made_up = sum(tally.rows for tally in answers if tally.is_sample)
     if made_up:
-        shown.append((_("Of the sample"), number(made_up), str(elements.SAMPLE)))
+        shown.append(
+            (
+                elements.capital(elements.data_word(is_sample=True)),
+                number(made_up),
+                str(elements.SAMPLE),
+            )
+        )
     if shadows:
         shown.append((_("Shadow answers"), number(shadows), _("of a challenger, sent to nobody")))
     elements.figures(shown)
@@ -86,12 +88,7 @@ def log_state(settings: Settings) -> None:
         return
     state = status.log
     if not state.ok:
-        behind = Message("**The predictions log cannot be written.**")
-        if state.since:
-            behind = Message(
-                "**The predictions log has not been writable for {time}.**",
-                time=elements.length(time.time() - state.since),
-            )
+        behind = Message("The predictions log cannot be written.")
         waiting = plural(
             "Requests are still answered; {count:,} row waits to be written.",
             "Requests are still answered; {count:,} rows wait to be written.",
@@ -114,20 +111,18 @@ def gaps(settings: Settings) -> None:
     lost = sum(gap.rows for gap in log_gaps)
     st.warning(
         n_(
-            "**{count:,} prediction is missing from the log.** It was answered while the "
-            "log could not be written; metrics exclude it.",
-            "**{count:,} predictions are missing from the log.** They were answered while "
-            "the log could not be written; metrics exclude them.",
+            "**{count:,} prediction is missing from the log.** Metrics exclude it.",
+            "**{count:,} predictions are missing from the log.** Metrics exclude them.",
             lost,
         )
     )
-    with st.expander(_("Gaps ({gaps:,})", gaps=len(log_gaps))):
+    with st.expander(elements.counted(_("Gaps"), len(log_gaps))):
         st.table(
             pd.DataFrame(
                 {
                     _("From"): [_moment(gap.begun) for gap in log_gaps],
                     _("To"): [_moment(gap.ended) for gap in log_gaps],
-                    _("Rows missing"): [number(gap.rows) for gap in log_gaps],
+                    _("Rows"): [number(gap.rows) for gap in log_gaps],
                     _("Why"): [
                         elements.plain(elements.words(GAPS.get(gap.reason, gap.reason)))
                         for gap in log_gaps
@@ -148,36 +143,33 @@ def side_by_side(settings: Settings) -> None:
     if pairs.empty:
         return
     champion, challenger = pairs[["champion_version", "challenger_version"]].iloc[0]
-    with st.expander(_("Champion and challenger on the same requests"), icon=":material/compare:"):
+    with st.expander(_("Do champion and challenger agree?"), icon=":material/compare:"):
         summary = agreement.agreement(pairs)
         elements.figures(
             [
                 (
                     _("Mean difference"),
-                    _("{value:+.2f} points", value=100 * summary.difference),
-                    _("challenger minus champion"),
+                    _("{value} points", value=number(100 * summary.difference, "+.2f")),
+                    f"{aliases.words('challenger')} − {aliases.words('champion')}",
                 ),
                 (
                     _("Mean absolute difference"),
-                    _("{value:.2f} points", value=100 * summary.distance),
-                    _("regardless of sign"),
+                    _("{value} points", value=number(100 * summary.distance, ".2f")),
+                    "",
                 ),
                 (
                     _("Classes that differ"),
                     number(summary.labels_differ, ".1%"),
-                    _("of {rows:,} rows", rows=summary.rows),
+                    _("of {count:,} rows", count=summary.rows),
                 ),
             ]
         )
         with st.container(width=elements.HALF_WIDTH):
-            st.markdown(
-                _("**Do champion and challenger agree?**"), help=_("On the dashed line both agree.")
-            )
             elements.chart(agreement.agreement_chart(pairs))
         st.caption(
             _(
                 "The newest {rows:,} rows that version {champion} answered and version "
-                "{challenger} scored as its shadow. Shadow answers are sent to nobody.",
+                "{challenger} scored as its shadow",
                 rows=len(pairs),
                 champion=champion,
                 challenger=challenger,

@@ -18,7 +18,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Describe the production rows, and score them on request."""
     if snapshots.current(settings) is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.step_link("acquire", _("Go to Acquire"))
+        elements.go_to("acquire")
         return
     if st.button(
         _("Score"),
@@ -27,8 +27,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         key="score-production",
         disabled=serving_choice.is_scoring(settings),
         help=_(
-            "All rows of the raw data with `{column} = {value}`, with and without label. Those "
-            "with a label show whether the model fits them.",
+            "All rows of the raw data with `{column} = {value}`",
             column=spec.rows.column,
             value=spec.rows.production,
         ),

@@ -25,7 +25,8 @@ from core.scoring.records import ScoringRun
 from core.stats import metrics
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
-from core.stats.check import THRESHOLD_TODO
+from core.stats.charts import style
+from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
 from pages.score import scorings
 from pages.shared import elements, report_view
 
@@ -39,9 +40,9 @@ ORDERS = {
     "lowest": Message("Lowest first"),
 }
 KNOWN = {
-    "known": Message("with label"),
-    "unknown": Message("without label"),
-    "wrong": Message("predicted wrong"),
+    "known": Message("With label"),
+    "unknown": Message("Without label"),
+    "wrong": Message("Predicted wrong"),
 }
 
 
@@ -60,7 +61,7 @@ def show(settings: Settings, spec: ProjectSpec, last: tracking.RunInfo) -> None:
     try:
         path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     except NotReadyError:
-        st.info(_("The result has more rows than a page shows. It is kept as parquet here:"))
+        st.info(_("The result has more rows than a page shows; it is kept here:"))
         st.code(run.params.get("output") or _("unknown"), language=None)
         return
     rows = read(str(path))
@@ -72,15 +73,12 @@ def details(spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Draw the runs of a scoring and its speed, on request."""
     with st.popover(_("Details"), type="tertiary"):
         st.markdown(
-            _(
-                "{source}, version {version}",
-                source=scorings.source_words(spec, run.params["source"]),
-                version=run.params["version"],
-            )
+            f"{scorings.source_words(spec, run.params['source'])}, "
+            f"{_('version {version}', version=run.params['version'])}"
         )
         elements.run_link(run.run_id, "PipelineAplicacao")
         if model_run := ScoringRun.of(run).model_run:
-            elements.run_link(model_run, _("Model from"))
+            elements.run_link(model_run, _("Model"))
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -112,20 +110,15 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
         report = ReportRun.of(reports[0])
         elements.step_link(
             "monitor",
-            _("Monitor: {title}", title=elements.plain(elements.words(report.verdict_title))),
+            f"{_('Monitor')}: {elements.plain(elements.words(report.verdict_title))}",
             icon=report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])[1],
             report=reports[0].run_id,
         )
     elif run.metrics["rows_scored"] < monitor.MIN_ROWS:
-        st.caption(
-            _("Too few rows for Monitor, which needs {rows:,} or more.", rows=monitor.MIN_ROWS)
-        )
+        st.caption(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
     else:
         elements.step_link(
-            "monitor",
-            _("Monitor these rows: does the model fit them?"),
-            icon=":material/monitor_heart:",
-            scoring=scoring,
+            "monitor", _("Monitor these rows"), icon=":material/monitor_heart:", scoring=scoring
         )
 
 
@@ -151,17 +144,17 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
         (
             _("Mean probability"),
             number(of["probability_mean"], ".1%"),
-            "" if base_rate is None else _("{base_rate:.1%} observed", base_rate=base_rate),
+            "" if base_rate is None else _("observed {base:.1%}", base=base_rate),
         ),
         (
             _("Predicted {label}", label=positive),
             number(reached, ",.0f"),
-            _("{share:.1%} of the rows", share=reached / rows) if rows else "",
+            number(reached / rows, ".1%") if rows else "",
         ),
     ]
     if of.get("rows_per_second"):
         speed = _("{rows:,.0f} rows/s", rows=of["rows_per_second"])
-        shown.append((_("Speed"), speed, _("reading included")))
+        shown.append((_("Speed"), speed, ""))
     if base_rate is not None:
         shown += [
             (
@@ -185,13 +178,9 @@ def _beside(of: dict[str, float], name: str, digits: int, test: str) -> str:
     """Return the interval of a metric, if it has one, and its value on the test set."""
     low, high = of.get(f"{name}_low"), of.get(f"{name}_high")
     if low is None or high is None:
-        return _("test set {test}", test=test)
-    return _(
-        "{low}–{high}; test {test}",
-        low=number(low, f".{digits}f"),
-        high=number(high, f".{digits}f"),
-        test=test,
-    )
+        return f"{style.SET_LABELS['test']} {test}"
+    interval = f"{number(low, f'.{digits}f')}–{number(high, f'.{digits}f')}"
+    return f"{interval}; {style.SET_LABELS['test']} {test}"
 
 
 def caution(
@@ -199,47 +188,26 @@ def caution(
 ) -> None:
     """State what F1 alone would hide; what log loss would hide is in its tooltip."""
     of, source = run.metrics, run.params["source"]
-    positive, negative = project.words(spec.positive), project.words(spec.negative)
+    positive = project.words(spec.positive)
     facts: list[Words] = []
     reached = of.get("predicted_positive", 0)
     if reached == 0:
-        facts.append(
-            Message(
-                "No row reaches the threshold: all are predicted {negative}, so F1 is 0.",
-                negative=negative,
-            )
-        )
-        facts.append(THRESHOLD_TODO)
+        facts += [THRESHOLD_TEXTS["none_positive"], THRESHOLD_TODO]
     elif reached == of["rows_scored"]:
-        facts.append(
-            Message(
-                "Every row reaches the threshold: all are predicted {positive}.", positive=positive
-            )
-        )
-        facts.append(THRESHOLD_TODO)
+        facts += [THRESHOLD_TEXTS["all_positive"], THRESHOLD_TODO]
     elif of.get(f"f1_{source}") == 0:
-        facts.append(
-            Message(
-                "Only {reached:,.0f} of {rows:,.0f} rows reach the threshold, and none with a "
-                "label was {positive}, so F1 is 0.",
-                reached=reached,
-                rows=of["rows_scored"],
-                positive=positive,
-            )
-        )
+        facts.append(THRESHOLD_TEXTS["no_true_positive"])
     of_loss: list[Words] = []
     loss, known = of[f"log_loss_{source}"], test.get("log_loss_test")
     base = metrics.base_rate_log_loss(base_rate)
     if base == base:
-        of_loss.append(
-            Message("Always predicting the base rate has a log loss of {base:.4f} here.", base=base)
-        )
+        of_loss.append(Message("The base rate alone has a log loss of {base:.4f} here.", base=base))
     if known is not None and loss < known and base_rate < test.get("base_rate_test", 0.0):
         of_loss.append(
             Message(
-                "Lower log loss than on the test set ({test:.4f}) is not an improvement: "
-                "{positive} is rarer here ({base_rate:.1%} against {base_rate_test:.1%}). Skill "
-                "allows for that.",
+                "A log loss below that of the test set ({test:.4f}) is no improvement: "
+                "{positive} is rarer here ({base_rate:.1%} against {base_rate_test:.1%}). "
+                "Skill allows for that.",
                 test=known,
                 positive=positive,
                 base_rate=base_rate,
@@ -264,7 +232,7 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
             count,
         )
     )
-    with st.expander(_("Rows left out ({rows:,})", rows=count)):
+    with st.expander(_("Details")):
         with suppress(NotReadyError):
             stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
             rejected = stored.assign(reason=stored["reason"].map(elements.words))
@@ -273,23 +241,25 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
                 hide_index=True,
                 height=240,
                 column_config={
-                    "row": _("Row"),
+                    "row": st.column_config.NumberColumn(
+                        _("Row"), help=_("Counted from 0, below the header.")
+                    ),
                     "column": _("Column"),
                     "value": _("Value"),
                     "reason": _("Reason"),
                 },
             )
-            counted = Message("Rows are counted from 0, as in the file below its header.")
-            more = Message("The first {rows:,} are shown; the file has them all.", rows=LISTED)
-            st.caption(str(sentences(counted, more if len(rejected) > LISTED else "")))
+            if len(rejected) > LISTED:
+                text = _("{shown:,} of {rows:,} rows", shown=LISTED, rows=len(rejected))
+                st.caption(text)
             st.download_button(
-                _("Rows left out (CSV)"),
+                f"{_('Left out')} (CSV)",
                 lambda: export.csv(rejected),
                 on_click="ignore",
                 file_name=f"left_out_{run.run_id[:12]}.csv",
                 icon=":material/download:",
             )
-        st.markdown(_("**Checks of all rows**"))
+
         elements.validation(settings, run.run_id)
 
 
@@ -306,13 +276,7 @@ def charts(
     known = rows[LABEL].notna().to_numpy()
     if known.any():
         with right:
-            st.markdown(
-                n_(
-                    "**Is the predicted class right?** {count:,} row with label",
-                    "**Is the predicted class right?** {count:,} rows with label",
-                    int(known.sum()),
-                )
-            )
+            st.markdown(f"**{_('Is the predicted class right?')}**")
             table = metrics.confusion(
                 rows[LABEL].to_numpy()[known].astype(int),
                 rows[PROBABILITY].to_numpy()[known],
@@ -330,7 +294,7 @@ def charts(
 def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: str) -> None:
     """Show the filtered rows page by page, and offer them as files."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(_("**Predictions**"), width="content")
+        st.markdown(f"**{_('Predictions')}**", width="content")
         with st.popover(_("Filter"), icon=":material/filter_alt:"):
             chosen = rows_chosen(spec, rows, run.run_id)
         is_whole = st.toggle(_("All columns"), key=f"columns-{run.run_id}")
@@ -368,8 +332,8 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
     kept = rows if every else rows.iloc[chosen]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.number_input(_("Page"), 1, pages, 1, key=key, width=140, label_visibility="collapsed")
-        st.caption(n_("of {count:,} page", "of {count:,} pages", pages), width="content")
-        help_text = None if every else _("The files hold the rows that pass the filters.")
+        st.caption(f"/ {number(pages)}", width="content")
+        help_text = None if every else f"{number(len(kept))} / {number(len(rows))}"
         st.download_button(
             "CSV",
             lambda: export.csv(kept),
@@ -379,7 +343,7 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
             help=help_text,
         )
         st.download_button(
-            _("Parquet"),
+            "Parquet",
             lambda: kept.to_parquet(index=False),
             file_name=f"{name}.parquet",
             icon=":material/download:",
@@ -404,9 +368,7 @@ def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarra
     order = st.selectbox(
         _("Order"), list(ORDERS), format_func=lambda code: str(ORDERS[code]), key=f"order-{run_id}"
     )
-    sought = st.text_input(
-        _("{id} or prediction id contains", id=spec.id), key=f"sought-{run_id}"
-    ).strip()
+    sought = st.text_input(f"{spec.id}, {_('Prediction id')}", key=f"sought-{run_id}").strip()
     probability = rows[PROBABILITY].to_numpy(dtype=float)
     predicted, label = rows[PREDICTED].to_numpy(), rows[LABEL].to_numpy(dtype=float)
     keep = (probability >= low / 100) & (probability <= high / 100)

@@ -52,7 +52,6 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
                 type="primary",
                 icon=":material/target:",
                 key="score-row",
-                help=_("Sends the row to {server}, and logs its answer.", server=served.name),
                 disabled=serving_choice.is_scoring(settings),
             ):
                 elements.submit(
@@ -83,11 +82,7 @@ def live(settings: Settings, spec: ProjectSpec, version: ModelVersion, row: Row)
             (
                 _("Predicted class"),
                 called,
-                _(
-                    "{positive} from {threshold:g} up",
-                    threshold=version.threshold,
-                    positive=positive,
-                ),
+                _("threshold {threshold:.3g}", threshold=version.threshold),
             ),
         ]
     )
@@ -157,10 +152,8 @@ def facts(
     if off:
         said.append(
             plural(
-                "The value of {inputs} does not match this place: no such row exists. Click the "
-                "court to set it.",
-                "The values of {inputs} do not match this place: no such row exists. Click the "
-                "court to set them.",
+                "{inputs} does not match this place: click the court.",
+                "{inputs} do not match this place: click the court.",
                 len(off),
                 inputs=off,
             )

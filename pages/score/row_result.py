@@ -10,7 +10,7 @@ import streamlit as st
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import _, sentences
+from core.platform.messages import _, number, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -33,15 +33,12 @@ def show(
     """Show a prediction, its outcome, and its reasons; `mapped` is the row on the court above."""
     version = model_store.require_version(settings, run.params["model"], run.params["version"])
     first = rows.iloc[0]
+    called = project.words(spec.positive if first[PREDICTED] else spec.negative)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
-                _(
-                    "**{probability:.1%}** {positive}, predicted **{label}**",
-                    probability=first[PROBABILITY],
-                    positive=project.words(spec.positive),
-                    label=project.words(spec.positive if first[PREDICTED] else spec.negative),
-                ),
+                f"**{number(first[PROBABILITY], '.1%')}** {project.words(spec.positive)} · "
+                + _("Predicted {label}", label=f"**{called}**"),
                 width="content",
             )
             if run.is_sample:
@@ -56,9 +53,9 @@ def details(run: tracking.RunInfo, prediction_id: str) -> None:
     """Draw the id, the latency and the run of a prediction, on request."""
     with st.popover(_("Details"), type="tertiary"):
         if prediction_id:
-            st.markdown(_("Prediction id `{id}`", id=prediction_id))
+            st.markdown(f"{_('Prediction id')} `{prediction_id}`")
         if (milliseconds := run.metrics.get("latency_ms_median")) is not None:
-            st.markdown(_("Latency: {milliseconds:.0f} ms", milliseconds=milliseconds))
+            st.markdown(f"{_('Latency (ms)')}: {number(milliseconds, '.0f')}")
         elements.run_link(run.run_id, "PipelineAplicacao")
 
 
@@ -77,7 +74,7 @@ def outcome(
         st.markdown(
             _("What was the outcome?")
             if known != known
-            else _("Outcome: **{label}**", label=words[int(known)]),
+            else f"{_('Actual')}: **{words[int(known)]}**",
             width="content",
         )
         for label, word in words.items():
@@ -155,13 +152,8 @@ def what_moves_it(
     left, right = elements.side_by_side()
     with left:
         st.markdown(
-            _("**What moves it away from the mean prediction?**"),
-            help=_(
-                "SHAP values in points: from {base:.1%}, the mean of {rows:,.0f} test rows, to "
-                "this row. They show association, not causation.",
-                base=base,
-                rows=of["rows_background"],
-            ),
+            f"**{_('What moves this row away from the mean prediction?')}**",
+            help=_("SHAP values in percentage points. This is association, not causation."),
         )
         table = elements.table(settings, store, run.run_id, "contributions")
         elements.chart(explanation_charts.waterfall(table, base, probability))
@@ -169,7 +161,7 @@ def what_moves_it(
         reaches = explanation.reaches(along)
         st.markdown(
             _("**How far could each input alone move it?**"),
-            help=_("Bars span the values of the test rows; the mark is this row."),
+            help=_("Bars: the values of the test rows; mark: this row."),
         )
         elements.chart(explanation_charts.reach_bars(reaches, probability, threshold=threshold))
     left, right = elements.side_by_side()
@@ -191,10 +183,7 @@ def one_input(spec: ProjectSpec, along: pd.DataFrame, names: list[str]) -> None:
     court_map = part(spec.name, "court_map")
     if court_map and name in court_map.place_columns(spec, names):
         st.caption(
-            _(
-                "This input follows from the place: changed alone, it gives rows that do not "
-                "exist. The map changes all of them together."
-            )
+            _("This input follows from the place: changed alone, it gives rows that do not exist.")
         )
 
 

@@ -35,12 +35,17 @@ def _result(
     mapped: dict[str, row_field.Value] | None,
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(_("Logged prediction"), anchor=False, width="content")
+        st.subheader(_("Result"), anchor=False, width="content")
         run = scorings.chosen(settings, spec, last, one_row=True)
     name = score.output_name("row", run.run_id, is_sample=run.is_sample)
     try:
         path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     except NotReadyError:
-        st.warning(_("The prediction of this scoring is missing from its run."))
+        st.warning(
+            _(
+                "Its run has not ended or is gone. Run {step} again.",
+                step=elements.STEPS["score"][1],
+            )
+        )
         return
     row_result.show(settings, spec, run, result_view.read(str(path)), mapped)

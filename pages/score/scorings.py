@@ -21,12 +21,12 @@ def source_words(spec: ProjectSpec, source: str) -> str:
     """Return the name of a source of rows: an option of a scoring, or as the log names it."""
     names = {
         "production": str(project.words(spec.rows.production_name)).capitalize(),
-        "row": _("One row"),
-        "page": _("One row"),
-        "upload": _("A file"),
-        "file": _("A file"),
+        **{
+            code: elements.capital(predictions.SOURCE_LABELS[code])
+            for code in ("row", "upload", "file", "api")
+        },
+        "page": elements.capital(predictions.SOURCE_LABELS["row"]),
         "path": _("A path"),
-        "api": _("API"),
     }
     return names.get(source, source)
 
@@ -54,11 +54,13 @@ def chosen(
         )
     titles = {scoring.run_id: _title(spec, scoring, one_row=one_row) for scoring in kept}
     if last.run_id not in titles:
-        titles = {last.run_id: _("The newest"), **titles}
+        titles = {last.run_id: elements.ago(last.ended or last.started), **titles}
     if len(titles) == 1:
         when = elements.ago(last.ended or last.started)
         version = last.params["version"]
-        st.caption(_("Version {version}, {when}", version=version, when=when), width="content")
+        st.caption(
+            f"{elements.capital(_('version {version}', version=version))}, {when}", width="content"
+        )
         return last
     run_id = st.selectbox(
         _("Scoring"),
@@ -73,7 +75,10 @@ def chosen(
     run = last if run_id == last.run_id else tracking.finished_run(settings, run_id)
     if run is None:
         st.warning(
-            _("The run of this scoring has not ended, or was deleted. The newest one is shown.")
+            _(
+                "Its run has not ended or is gone. Run {step} again.",
+                step=elements.STEPS["score"][1],
+            )
         )
         return last
     return run
@@ -81,16 +86,10 @@ def chosen(
 
 def _title(spec: ProjectSpec, scoring: predictions.Scoring, *, one_row: bool) -> str:
     when = elements.ago(scoring.scored_at)
-    title = (
-        _("Version {version}, {when}", version=scoring.version, when=when)
-        if one_row
-        else n_(
-            "{source}: {count:,} row, version {version}, {when}",
-            "{source}: {count:,} rows, version {version}, {when}",
-            scoring.rows,
-            source=source_words(spec, scoring.source),
-            version=scoring.version,
-            when=when,
-        )
-    )
+    version = _("version {version}", version=scoring.version)
+    if one_row:
+        title = f"{elements.capital(version)}, {when}"
+    else:
+        rows = n_("{count:,} row", "{count:,} rows", scoring.rows)
+        title = f"{source_words(spec, scoring.source)}: {rows}, {version}, {when}"
     return title + (f", {elements.data_word(is_sample=True)}" if scoring.is_sample else "")

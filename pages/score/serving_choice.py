@@ -17,7 +17,7 @@ def ready(settings: Settings) -> list[server.Server]:
     elements.wait_for_store()
     if not found:
         st.info(_("No model is served now. Start one first."))
-        elements.step_link("serve", _("Go to Serve"))
+        elements.go_to("serve")
     return found
 
 
@@ -32,7 +32,7 @@ def choose(found: list[server.Server]) -> server.Server:
 
 def named(served: server.Server) -> str:
     """Return the name of a served model, with its port."""
-    return _("{name} on port {port}", name=served.name, port=served.port)
+    return f"{served.name}, {_('port {port}', port=served.port)}"
 
 
 def is_scoring(settings: Settings) -> bool:

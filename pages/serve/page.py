@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.jobs import jobs
 from core.platform import messages, model_store, tracking
-from core.platform.messages import _, n_
+from core.platform.messages import _
 from core.platform.runs import ModelVersion
 from core.serving import endpoint, external_servers, serve, server
 from pages.serve import key_list, server_list
@@ -26,8 +26,8 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
     names: dict[str, str] = {}
     for version in listed:
         for alias in version.aliases:
-            names[alias] = _(
-                "{alias} (version {version})", alias=aliases.words(alias), version=version.version
+            names[alias] = (
+                f"{aliases.words(alias)} ({_('version {version}', version=version.version)})"
             )
     order = in_order(names)
     names |= {
@@ -43,27 +43,23 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
         key="serve-target",
     )
     port = right.number_input(
-        _("Port on 127.0.0.1"),
+        _("Port"),
         key="serve-port",
         min_value=1024,
         max_value=65535,
         value=None,
         step=1,
-        placeholder=_("the live endpoint's port for the champion, otherwise the next free port"),
+        placeholder=_("chosen by the app"),
         help=_(
-            "If no port is given, the champion answers on the live endpoint, port {port} "
-            "if it is free. Any other version is served beside it, for trying out. To "
-            "restore the previous champion, roll back on the Registry page.",
+            "By default the champion answers on the live endpoint, port {port}; any other "
+            "version is served beside it, for trying out.",
             port=settings.serve_port,
         ),
     )
     shadow = st.checkbox(
         _("Send it a copy of every request to the live endpoint (shadow)"),
         key="serve-shadow",
-        help=_(
-            "For a challenger: it scores the same requests, and its answers go to the predictions "
-            "log only."
-        ),
+        help=_("Its answers go to the predictions log only."),
     )
     sent = st.button(
         _("Start"),
@@ -93,7 +89,7 @@ def watch() -> None:
     running = server.servers(settings)
     live = next((served for served in running if served.is_live), None)
     if live is None:
-        st.info(_("The live endpoint is not running.") if running else _("No server is running."))
+        st.info(_("No model is served now. Start one first."))
     else:
         server_list.live_card(settings, live, aliases_now(live))
     for served in sorted(running, key=lambda served: served.port):
@@ -108,26 +104,17 @@ def others() -> None:
     programs = external_servers.listed(settings)
     if not programs:
         return
-    title = n_(
-        "Not started by this app: {count:,} server",
-        "Not started by this app: {count:,} servers",
-        len(programs),
-    )
-    with st.expander(title, icon=":material/visibility:"):
-        st.caption(_("For information only: this app stops no program that it did not start."))
+    with st.expander(
+        elements.counted(_("Not started by this app"), len(programs)), icon=":material/visibility:"
+    ):
         for program in programs:
             facts = [
-                _("MLflow serves a model: port **{port}**", port=program.port)
-                if program.is_model
-                else _(
-                    "A program uses one of this app's ports: port **{port}**", port=program.port
-                ),
-                _("another person's process")
-                if program.pid is None
-                else _("process {pid}", pid=program.pid),
+                *(["MLflow"] if program.is_model else []),
+                _("port {port}", port=program.port),
+                _("process {pid}", pid="–" if program.pid is None else program.pid),
             ]
             if program.since is not None:
-                facts.append(_("started {when}", when=elements.ago(program.since)))
+                facts.append(elements.ago(program.since))
             with st.container(border=True):
                 st.markdown(messages.listed(facts, "unit"))
                 if program.command:
@@ -139,12 +126,6 @@ def menu() -> None:
     last = tracking.last_run(settings, "serve")
     if last is not None:
         elements.run_link(last.run_id, "Disponibilizacao")
-        st.caption(
-            _(
-                "The last start took {seconds:.1f} s until the first answer.",
-                seconds=last.metrics["seconds_to_answer"],
-            )
-        )
 
 
 with elements.show_errors():
@@ -155,7 +136,7 @@ with elements.show_errors():
     place = st.container()
     if not listed:
         st.info(_("There is no model yet. Train one first."))
-        elements.step_link("train", _("Go to Train"))
+        elements.go_to("train")
         others()
         st.stop()
     champion = next((each for each in listed if model_store.CHAMPION in each.aliases), None)
@@ -163,7 +144,7 @@ with elements.show_errors():
     is_behind = endpoint_warning.behind(settings, champion, live)
     watch()
     is_next = live is None and not is_behind
-    with st.expander(_("Start a server"), icon=":material/play_arrow:", expanded=is_next):
+    with st.expander(_("Start"), icon=":material/play_arrow:", expanded=is_next):
         form(listed, is_next=is_next)
     set_aside_list.draw(settings, "predictions", "endpoint", "servers")
     key_list.section(settings)

@@ -23,15 +23,7 @@ from core.serving import (
 )
 from pages.serve import call_examples
 from pages.shared import elements
-
-STATES = {
-    "ready": (Message("answering"), "green", ":material/check_circle:"),
-    "starting": (Message("starting"), "blue", ":material/hourglass_top:"),
-    "silent": (Message("not answering"), "red", ":material/heart_broken:"),
-    "restarting": (Message("restarting"), "orange", ":material/autorenew:"),
-    "stopped": (Message("stopping"), "gray", ":material/stop_circle:"),
-    "died": (Message("ended"), "red", ":material/error:"),
-}
+from pages.shared.endpoint_warning import STATES
 
 
 def live_card(settings: Settings, served: server.Server, name: str) -> None:
@@ -54,7 +46,7 @@ def card(settings: Settings, served: server.Server, name: str, live: server.Serv
     """Draw another endpoint with all its actions, closed unless something is wrong with it."""
     served, status = _asked(settings, served)
     word = STATES[served.state][0]
-    title = _("{name} on port {port}: {state}", name=name, port=served.port, state=word)
+    title = f"{name} · {_('port {port}', port=served.port)} · {word}"
     is_wrong = served.state in ("died", "silent", "restarting")
     with (
         st.expander(title, expanded=is_wrong, icon=STATES[served.state][2]),
@@ -88,25 +80,17 @@ def _asked(
 
 def _load_and_log(settings: Settings, served: server.Server, status: gateway.Status | None) -> None:
     if status is not None:
-        if status.log.ok and not status.log.lost:
-            st.caption(_(":material/check: Every answer is kept in the predictions log."))
         _memory(settings, served)
         if any(status.counts.per_minute):
             elements.chart(serving_charts.per_minute(status.counts.per_minute))
-    model, front = st.tabs([_("Model's server"), _("Gateway")])
+    model, front = st.tabs(["MLflow", _("Gateway")])
     for place, is_gateway in ((model, False), (front, True)):
         place.code(
-            server_process.log_tail(settings, served.port, gateway=is_gateway) or _("No output."),
-            language=None,
+            server_process.log_tail(settings, served.port, gateway=is_gateway) or "–", language=None
         )
-    st.caption(
-        _(
-            "MLflow's own scoring server computes the predictions. Without this app, this command "
-            "serves the same model:"
-        )
-    )
+    st.caption(_("Without this app, this command serves the same model:"))
     st.code(server_process.command_line(served), language="bash", wrap_lines=True)
-    elements.run_link(served.run_id, _("Model's run"))
+    elements.run_link(served.run_id)
 
 
 def _head(settings: Settings, served: server.Server, name: str) -> None:
@@ -145,11 +129,10 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
                 lambda: server_process.stop(settings, served.port),
             )
     facts = [
-        _("live endpoint, port {port}", port=served.port)
-        if served.is_live
-        else _("port {port}", port=served.port),
+        *([_("live endpoint")] if served.is_live else []),
+        _("port {port}", port=served.port),
         f"`{served.url}`",
-        _("this version started {when}", when=elements.ago(served.started)),
+        _("started {when}", when=elements.ago(served.started)),
     ]
     if served.restarts:
         facts.append(_("restarts after a fault: {restarts:,}", restarts=served.restarts))
@@ -169,27 +152,21 @@ def _button(
 
 def _problem(settings: Settings, served: server.Server) -> None:
     if served.state == "silent":
-        since = server.silent_since(settings, served)
-        what = Message("It runs, but does not answer.")
-        if since:
-            what = Message(
-                "It runs, but has not answered for {time}.",
+        since = server.silent_since(settings, served) or time.time()
+        st.error(
+            _(
+                "It has not answered for {time}. It is restarted after {seconds:.0f} s, later "
+                "while busy. Requests wait meanwhile.",
                 time=elements.length(time.time() - since),
+                seconds=settings.hang_seconds,
             )
-        then = Message(
-            "It is restarted after {seconds:.0f} s without an answer, or ten times as long "
-            "while busy. Requests wait meanwhile. To end it now, press Stop.",
-            seconds=settings.hang_seconds,
         )
-        st.error(str(sentences(what, then)))
     elif served.state == "died":
         usual = Message("It ended on its own; the app will restart it in a moment.")
-        below = Message("The end of its log is below.")
-        st.error(str(sentences(_plain(served.problem or usual), below)))
+        st.error(_plain(served.problem or usual))
     elif served.state == "restarting":
-        usual = Message("The model's server has ended, and is started again.")
         wait = Message("Requests wait up to 3 s for it, then fail with 503.")
-        st.warning(str(sentences(_plain(served.problem or usual), wait)))
+        st.warning(str(sentences(_plain(served.problem or ""), wait)))
     elif served.problem:
         st.warning(_plain(served.problem))
 
@@ -220,11 +197,11 @@ def _figures(status: gateway.Status) -> None:
                 _("{recent:,} in 10 minutes", recent=counts.recent),
             ),
             (
-                _("Median latency, answered"),
-                "–" if counts.p50 is None else _("{p50:,.0f} ms", p50=counts.p50),
+                _("Median latency"),
+                "–" if counts.p50 is None else f"{number(counts.p50, ',.0f')} ms",
                 ""
                 if counts.p95 is None
-                else _("95%: {p95:,.0f} ms, 99%: {p99:,.0f} ms", p95=counts.p95, p99=counts.p99),
+                else f"95%: {number(counts.p95, ',.0f')} ms · 99%: {number(counts.p99, ',.0f')} ms",
             ),
             (_("Refused (4xx)"), number(counts.refused), refused or _("none")),
             (_("Server errors (5xx)"), share, faults or _("none")),
@@ -242,10 +219,8 @@ def _memory(settings: Settings, served: server.Server) -> None:
     now = time.monotonic()
     st.session_state[f"usage-{served.port}"] = (now, used.cpu_seconds)
     if last is not None and used.cpu_seconds >= last[1]:
-        load = _(
-            "{share:.0%} of a core", share=(used.cpu_seconds - last[1]) / max(now - last[0], 0.1)
-        )
-    elements.figures([(_("Memory"), _("{size:,.0f} MB", size=used.memory / 1e6), load)])
+        load = f"CPU {number((used.cpu_seconds - last[1]) / max(now - last[0], 0.1), '.0%')}"
+    elements.figures([(_("Memory"), f"{number(used.memory / 1e6, ',.0f')} MB", load)])
 
 
 def _log_state(status: gateway.Status) -> None:
@@ -262,8 +237,8 @@ def _log_state(status: gateway.Status) -> None:
         st.warning(str(sentences(Message("The predictions log is written again."), lost)))
     else:
         waiting = plural(
-            "Requests are still answered; {count:,} row is waiting in memory.",
-            "Requests are still answered; {count:,} rows are waiting in memory.",
+            "Requests are still answered; {count:,} row waits to be written.",
+            "Requests are still answered; {count:,} rows wait to be written.",
             log.waiting,
         )
         down = Message("The predictions log cannot be written.")
@@ -275,21 +250,20 @@ def _copies(shadow: gateway.Shadow | None) -> None:
     """Show the state of the challenger's copies, and where the two are compared."""
     if shadow is None:
         return
-    missed = shadow.failed + shadow.dropped
+
     st.caption(
         _(
-            "Copies of its requests go to port {port}: {sent:,} answered there, {missed:,} "
-            "not ({failed:,} failed, {dropped:,} dropped while behind).",
+            "Copies to port {port}: {sent:,} answered, {failed:,} failed, {dropped:,} dropped "
+            "while behind",
             port=shadow.port,
             sent=shadow.sent,
-            missed=missed,
             failed=shadow.failed,
             dropped=shadow.dropped,
         )
     )
     st.page_link(
         "pages/score/page.py",
-        label=_("Compare the two"),
+        label=_("Go to {page}", page=_("Predictions log")),
         icon=":material/compare_arrows:",
         query_params={"view": "log"},
     )
@@ -305,13 +279,10 @@ def _shadow(settings: Settings, served: server.Server, live: server.Server) -> N
 
     st.session_state[key] = is_on
     st.toggle(
-        _("Send it a copy of every request to the live endpoint"),
+        _("Send it a copy of every request to the live endpoint (shadow)"),
         key=key,
         on_change=switched,
-        help=_(
-            "Its answers go to the predictions log only, to compare them with the champion's on "
-            "the same rows."
-        ),
+        help=_("Its answers go to the predictions log only."),
     )
 
 
@@ -327,7 +298,7 @@ def _call(settings: Settings, served: server.Server) -> None:
         with place:
             # without colours: those of Streamlit are too pale on its own ground
             st.code(examples[name], language=None, wrap_lines=True)
-            with st.expander(_("The answer, and sending a label later")):
+            with st.expander(_("Details")):
                 _answer(served)
                 st.code(labelled[name], language=None, wrap_lines=True)
 
@@ -337,10 +308,9 @@ def _answer(served: server.Server) -> None:
     if served.threshold is not None:
         st.markdown(
             _(
-                "The answer is `{answer}`: for each row the probability of 1 and the class "
-                "predicted at the threshold {threshold:g}. The header `X-Prediction-Ids` has "
-                "the prediction id, or the first and the last id of several rows. Send the "
-                "label once it is known:",
+                "The answer is `{answer}`, with the class predicted at the threshold "
+                "{threshold:g}. The header `X-Prediction-Ids` has the prediction id, or the "
+                "first and the last of several. Send the label once it is known:",
                 answer='{"predictions": [{"probability": …, "label": …}]}',
                 threshold=served.threshold,
             )
@@ -348,8 +318,8 @@ def _answer(served: server.Server) -> None:
     if served.key:
         st.caption(
             _(
-                "A request may have the extra column `{key}`, which the model does not see. Then a "
-                "label can identify the row by it: `{label}`.",
+                "A request may have the extra column `{key}`, by which a label can identify "
+                "the row: `{label}`.",
                 key=served.key,
                 label=f'{{"{served.key}": …, "label": 1}}',
             )

@@ -72,19 +72,13 @@ def _draw_all(settings: Settings, *steps: str) -> None:
         elif step == "lifecycle":
             _whole("sample", shown)
         elif step in ("policy", "alerts"):
-            st.caption(_("The current settings:"))
             _draw(
                 code_snippets.script(*(_policy if step == "policy" else _alerts)(settings), shown)
             )
         else:
             _step(settings, step, shown)
     if shown is None:
-        st.caption(
-            _(
-                "Settings that may hold a password are not shown: this code reads all settings "
-                "from the environment."
-            )
-        )
+        st.caption(_("All settings come from the environment, as they may hold a password."))
 
 
 def _whole(data: str, shown: Mapping[str, Any] | None) -> None:
@@ -101,10 +95,7 @@ def _whole(data: str, shown: Mapping[str, Any] | None) -> None:
 def _step(settings: Settings, step: str, shown: Mapping[str, Any] | None) -> None:
     elements.wait_for_store()
     done = last(settings, step)
-    if done is None:
-        st.caption(_("What the button does:"))
-    else:
-        st.caption(_("The last run:"))
+
     options = USUAL.get(step, {}) if done is None else changed(step, done)
     _draw(code_snippets.python(step, options, shown), code_snippets.command(step, options, shown))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.platform import storage, tables
+from core.platform import csv_dialect, storage, tables
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, DialectError, Given
 from core.platform.errors import InputError
@@ -26,14 +26,9 @@ AS_DETECTED = Message("As detected")
 CHOICES: dict[str, tuple[Message, dict[str, Words]]] = {
     "delimiter": (
         Message("Delimiter"),
-        {
-            "comma": Message("Comma"),
-            "semicolon": Message("Semicolon"),
-            "tab": Message("Tab"),
-            "bar": Message("Vertical bar"),
-        },
+        {sign: csv_dialect.SHOWN[sign] for sign in ("comma", "semicolon", "tab", "bar")},
     ),
-    "decimal": (Message("Decimal sign"), {"point": Message("Point"), "comma": Message("Comma")}),
+    "decimal": (Message("Decimal sign"), dict(csv_dialect.SHOWN_POINTS)),
     "encoding": (Message("Encoding"), {"utf-8": "UTF-8", "windows-1252": "Windows-1252"}),
 }
 
@@ -94,13 +89,7 @@ def ask(key: str, fault: DialectError | None) -> dict[str, Any]:
 def describe(name: str, dialect: Dialect | None) -> None:
     """Describe how a CSV file is read."""
     if dialect is not None:
-        st.caption(
-            _(
-                "`{file}` is read with {dialect}.",
-                file=name.replace("`", ""),
-                dialect=dialect.describe(),
-            )
-        )
+        st.caption(f"`{name.replace('`', '')}`: {dialect.describe()}")
 
 
 def preview(
@@ -136,8 +125,6 @@ def preview(
         describe(name, head.dialect)
         st.dataframe(first.head(FIRST_ROWS), hide_index=True)
     if len(files) > SHOWN_FILES:
-        st.caption(
-            _("The first {shown} of {files} files are shown.", shown=SHOWN_FILES, files=len(files))
-        )
+        st.caption(f"{SHOWN_FILES} / {len(files)}")
     values = ask(key, fault) if has_csv else {}
     return None if fault is not None else values

@@ -37,6 +37,7 @@ from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.runtime import backup
 from core.serving import server
+from core.stats.check import VERDICT_LABELS
 from pages.shared import drafts, language, login, style
 
 POLL_SECONDS = 0.5
@@ -50,13 +51,13 @@ MENU = "page-menu"
 # usual columns of a table of checks
 COMPARED = (Message("Current"), Message("Reference"))
 SAMPLE = Message("built-in sample, not real data")
-VERDICTS = {
-    "ok": Message(":green-badge[ok]"),
-    "warning": Message(":orange-badge[warning]"),
-    "alert": Message(":red-badge[alert]"),
-    "not_applicable": Message(":gray-badge[not applicable]"),
+COLOURS = {
+    "ok": "green",
+    "warning": "orange",
+    "alert": "red",
+    "not_applicable": "gray",
+    "error": "red",
 }
-SEVERITIES = {"error": Message(":red-badge[error]"), "warning": Message(":orange-badge[warning]")}
 # step -> its page, name (words, or a message) and icon
 STEPS: dict[str, tuple[str, Words, str]] = {
     step.name: (f"pages/{step.page}/page.py", step.title, f":material/{step.icon}:")
@@ -99,6 +100,33 @@ def navigation() -> Any:
         # otherwise the last of many pages hide behind "View 4 more"
         expanded=True,
     )
+
+
+def badge(label: Words, colour: str) -> str:
+    """Return a label as a badge, in Markdown."""
+    return f":{colour}-badge[{label}]"
+
+
+def verdict_badge(code: str) -> str:
+    """Return the verdict of a check, or how bad a finding is, as a badge."""
+    label = _("error") if code == "error" else str(VERDICT_LABELS[code])
+    return badge(label, COLOURS[code])
+
+
+def capital(label: Words) -> str:
+    """Return a label with a capital, for the beginning of a line."""
+    text = str(label)
+    return text[:1].upper() + text[1:]
+
+
+def counted(title: Words, count: int) -> str:
+    """Return the title of a section with the number of things in it."""
+    return f"{title} ({number(count)})"
+
+
+def question(text: str) -> None:
+    """Draw the question that a chart or a table answers."""
+    st.markdown(f"**{text}**")
 
 
 def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
@@ -144,6 +172,11 @@ def step_link(step: str, label: Words = NOTHING, *, icon: str = "", **query: str
         icon=icon or ":material/arrow_forward:",
         query_params={**view, **query} or None,
     )
+
+
+def go_to(step: str) -> None:
+    """Link to a step's page, by its name."""
+    step_link(step, Message("Go to {page}", page=STEPS[step][1]))
 
 
 def open_app() -> tuple[Settings, ProjectSpec]:
@@ -228,9 +261,10 @@ def _worker(settings: Settings) -> None:
     if state.silent_since is not None:
         how_long = length(time.time() - state.silent_since)
         st.caption(
-            _(
-                ":orange[:material/warning:] Worker not answering for {how_long}. If it stays "
-                "silent for {hang_seconds:.0f} s it is replaced, and its jobs fail.",
+            ":orange[:material/warning:] "
+            + _(
+                "Worker not answering for {how_long}. After {hang_seconds:.0f} s it is "
+                "replaced, and its jobs fail.",
                 how_long=how_long,
                 hang_seconds=settings.hang_seconds,
             )
@@ -238,22 +272,17 @@ def _worker(settings: Settings) -> None:
     elif state.problem:
         st.caption(f":orange[:material/warning:] {words(state.problem)}")
     elif state.ready:
-        st.caption(_(":green[:material/check_circle:] Worker ready"))
-    elif state.alive:
-        st.caption(
-            _(":gray[:material/hourglass_top:] Worker is loading its libraries (about 15 s)")
-        )
+        st.caption(":green[:material/check_circle:] " + _("Worker ready"))
     else:
-        st.caption(_(":gray[:material/hourglass_top:] Worker is starting"))
+        starting = _("{name} is starting (about {seconds} s)", name="Worker", seconds=15)
+        st.caption(f":gray[:material/hourglass_top:] {starting}")
 
 
 def wait_for_store() -> None:
     """Wait, with a message, until MLflow is imported and its store is open."""
     opening = _start()[1]
     if opening.is_alive():
-        notice = st.info(
-            _("Opening the MLflow store. This takes a few seconds, once after each start.")
-        )
+        notice = st.info(_("Opening the MLflow store (a few seconds)"))
         opening.join()
         notice.empty()
 
@@ -307,7 +336,7 @@ def sample_badge() -> None:
 
 def sample_mark(is_sample: bool) -> str:
     """Return the same mark, short, as the end of a line of text; empty for real data."""
-    return (" " + _(":orange[:material/science: sample data]")) if is_sample else ""
+    return f" :orange[:material/science: {_('sample')}]" if is_sample else ""
 
 
 def data_word(is_sample: bool) -> str:
@@ -351,14 +380,9 @@ def _running(settings: Settings, job_id: str) -> None:
         st.rerun()
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         if job.status == "queued":
-            ready = supervision.worker_state(settings).ready
-            text = (
-                _("Queued: it waits for its turn")
-                if ready
-                else _("Queued: the worker is loading its libraries")
-            )
+            text = capital(_("queued"))
         else:
-            text = plain(words(job.text)) or _("Starting")
+            text = plain(words(job.text)) or capital(_("running"))
         seconds = time.time() - (job.started or job.created)
         st.progress(min(max(job.fraction, 0.0), 1.0), text=f"{text} · {number(seconds, '.0f')} s")
         st.button(
@@ -395,7 +419,7 @@ def _ended(settings: Settings, job: Job) -> None:
             args=(job.job_id,),
         )
         if job.run_id:
-            run_link(job.run_id, _("Its run"))
+            run_link(job.run_id)
     if job.run_id and job.status == "failed":
         validation(settings, job.run_id)
 
@@ -424,7 +448,7 @@ def validation(settings: Settings, run_id: str) -> None:
     st.table(
         pd.DataFrame(
             {
-                _("Finding"): [str(SEVERITIES[severity]) for severity in findings["severity"]],
+                _("Finding"): [verdict_badge(severity) for severity in findings["severity"]],
                 _("Rows"): [number(rows, ",.0f") if rows == rows else "–" for rows in counts],
                 _("First rows"): [plain(words(where)) for where in findings["where"]],
                 _("What it means"): [plain(words(text)) for text in findings["text"]],
@@ -433,7 +457,7 @@ def validation(settings: Settings, run_id: str) -> None:
         hide_index=True,
     )
     st.download_button(
-        _("Validation report (CSV)"),
+        f"{_('Finding')} (CSV)",
         lambda: export.csv(findings),
         file_name=f"validation_{run_id[:12]}.csv",
         icon=":material/download:",
@@ -538,8 +562,7 @@ def length(seconds: float) -> str:
 
 def ago(moment: float) -> str:
     """Return the time since then, in words."""
-    seconds = max(0.0, time.time() - moment)
-    return _("{length} ago", length=length(seconds)) if seconds >= 60 else _("just now")
+    return _("{length} ago", length=length(max(0.0, time.time() - moment)))
 
 
 def ready_servers(settings: Settings) -> list[server.Server]:
@@ -571,7 +594,7 @@ def check_table(
         pd.DataFrame(
             {
                 _("Check"): [words(title) for title in checks["title"]],
-                _("Verdict"): [str(VERDICTS[verdict]) for verdict in checks["verdict"]],
+                _("Verdict"): list(map(verdict_badge, checks["verdict"])),
                 str(columns[0]): [
                     between(*row)
                     for row in checks[["value", "low", "high"]].itertuples(index=False)

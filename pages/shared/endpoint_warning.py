@@ -7,11 +7,21 @@ import streamlit as st
 from core.jobs import jobs
 from core.platform import model_store
 from core.platform.config import Settings
-from core.platform.messages import _
+from core.platform.messages import Message, _
 from core.platform.runs import ModelVersion
 from core.serving import serve
 from core.serving.server import Server
 from pages.shared import elements
+
+# state of an endpoint -> its label, colour and icon
+STATES = {
+    "ready": (Message("answering"), "green", ":material/check_circle:"),
+    "starting": (Message("starting"), "blue", ":material/hourglass_top:"),
+    "silent": (Message("not answering"), "red", ":material/heart_broken:"),
+    "restarting": (Message("starting"), "orange", ":material/autorenew:"),
+    "stopped": (Message("stopping"), "gray", ":material/stop_circle:"),
+    "died": (Message("ended"), "red", ":material/error:"),
+}
 
 
 def behind(settings: Settings, champion: ModelVersion | None, live: Server | None) -> bool:
@@ -22,20 +32,17 @@ def behind(settings: Settings, champion: ModelVersion | None, live: Server | Non
         return False
     st.warning(
         _(
-            "The live endpoint on port {port} serves version {served}, but the champion is version "
-            "{champion}.",
-            port=live.port,
+            "The live endpoint serves version {served}, but the champion is version {champion}.",
             served=live.version,
             champion=champion.version,
         )
     )
     going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
     if st.button(
-        _("Switch to the champion, version {version}", version=champion.version),
+        _("Switch to version {version}", version=champion.version),
         type="primary",
         icon=":material/sync:",
         disabled=going,
-        help=_("Takes a few seconds; no request fails."),
     ):
         elements.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
     return True

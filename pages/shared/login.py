@@ -43,9 +43,9 @@ def gate(settings: Settings) -> None:
         _end()
     if not st.user.get("is_logged_in"):
         st.title("Courtside")
-        st.write(_("Please log in to use this app."))
+
         for name in providers:
-            label = _("Log in with {name}", name=name) if name else _("Log in")
+            label = f"{_('Log in')}: {name}" if name else _("Log in")
             st.button(
                 label,
                 key=f"log-in-{name}",
@@ -93,20 +93,20 @@ def _refusal(settings: Settings) -> str:
         return ""
     if not email:
         return _(
-            "The provider did not pass on your e-mail address, so access cannot be checked. "
-            "Ask the administrator of this app to request it from the provider."
+            "Your provider did not send your e-mail address. Ask the administrator of this app "
+            "to request it."
         )
     # some providers let users put any address into their profile
     if st.user.get("email_verified") is False:
         return _(
-            "Your provider has not confirmed that `{email}` is yours. Confirm the address "
-            "there, and log in again.",
+            "Your provider has not confirmed `{email}`. Confirm the address there, and log in "
+            "again.",
             email=_quoted(email),
         )
     if not settings.admits(email):
         return _(
-            "`{email}` may not open this app. Ask its administrator for access, or log "
-            "out and use another account.",
+            "`{email}` has no access to this app. Ask its administrator, or log in with "
+            "another account.",
             email=_quoted(email),
         )
     return ""
@@ -125,14 +125,6 @@ def _providers() -> tuple[list[str], str]:
     # an unreadable file counts as none
     has_secrets = st.secrets.load_if_toml_exists()
     auth: Mapping[str, Any] = st.secrets.get("auth", {}) if has_secrets else {}
-    if not auth:
-        return [], (
-            _(
-                "Log-in is required (COURTSIDE_LOGIN=true), but `.streamlit/secrets.toml` names "
-                "no provider. Add these settings with your provider's values, and restart "
-                "the app."
-            )
-        )
     named = {key: section for key, section in auth.items() if isinstance(section, Mapping)}
     named = {
         key: section
@@ -142,13 +134,13 @@ def _providers() -> tuple[list[str], str]:
     if odd := [key for key in named if "_" in key]:
         return [], (
             _(
-                "Nobody can log in: a provider's name must not contain `_`. Rename "
-                "`auth.{provider}` in `.streamlit/secrets.toml`.",
+                "Nobody can log in: a provider's name has no `_`. Rename `auth.{provider}` in "
+                "`.streamlit/secrets.toml`.",
                 provider=odd[0],
             )
         )
     places = named or {"": auth}
-    missing = [f"auth.{key}" for key in SHARED if not auth.get(key)]
+    missing = [f"auth.{key}" for key in SHARED if not auth.get(key)] if auth else ["auth"]
     missing += [
         f"auth.{key}.{part}" if key else f"auth.{part}"
         for key, section in places.items()
@@ -158,26 +150,22 @@ def _providers() -> tuple[list[str], str]:
     if missing:
         return [], (
             _(
-                "Nobody can log in: `{missing}` is missing in `.streamlit/secrets.toml`. Add it "
-                "as below, and restart the app.",
+                "Nobody can log in: `.streamlit/secrets.toml` lacks `{missing}`. Add it as "
+                "below, and restart the app.",
                 missing=", ".join(missing),
             )
         )
+    unusable = ""
     if len(str(auth["cookie_secret"])) < SECRET_LENGTH:
+        unusable = "auth.cookie_secret"
+    elif not str(auth["redirect_uri"]).endswith(CALLBACK):
+        unusable = "auth.redirect_uri"
+    if unusable:
         return [], (
             _(
-                "Nobody can log in: the `cookie_secret` in `.streamlit/secrets.toml` has fewer "
-                "than {shortest} characters and could be guessed. Use the output of "
-                '`python -c "import secrets; print(secrets.token_hex(32))"`.',
-                shortest=SECRET_LENGTH,
-            )
-        )
-    if not str(auth["redirect_uri"]).endswith(CALLBACK):
-        return [], (
-            _(
-                "Nobody can log in: the `redirect_uri` in `.streamlit/secrets.toml` must be "
-                "the app's own address with `{callback}` at its end.",
-                callback=CALLBACK,
+                "Nobody can log in: `{setting}` in `.streamlit/secrets.toml` is too short or has "
+                "another form than below. Correct it, and restart the app.",
+                setting=unusable,
             )
         )
     return list(places), ""

@@ -15,29 +15,27 @@ from pages.shared import elements
 QUEUES = {
     "predictions": Message("Predictions log"),
     "labels": Message("Labels"),
-    "endpoint": Message("Endpoint"),
-    "servers": Message("Servers"),
-    "messages": Message("Messages"),
-    "schedules": Message("Schedules"),
+    "endpoint": Message("Serve"),
+    "servers": Message("Serve"),
+    "messages": Message("Channels"),
+    "schedules": Message("Schedule"),
     "alerts": Message("Alerts"),
-    "jobs": Message("Jobs"),
-    "chain": Message("Chain of jobs"),
-    "retraining": Message("Retraining"),
+    "jobs": Message("Background jobs"),
+    "chain": Message("Background jobs"),
+    "retraining": Message("Retrain"),
     "sweep": Message("Clean-up"),
 }
+_NO_ANSWER = Message("The model's answer cannot be used. Check the version that is served.")
+_REFUSED = Message("It was refused.")
 REASONS = {
-    "not_an_answer": Message(
-        "The model's answer holds no usable probability. Check the version that is served."
-    ),
-    "answer_unreadable": Message(
-        "The model's answer cannot be read. Check the version that is served."
-    ),
-    "unwritable": Message("The database rejects this row."),
+    "not_an_answer": _NO_ANSWER,
+    "answer_unreadable": _NO_ANSWER,
+    "unwritable": _REFUSED,
     "unreadable": Message("It is damaged. Save or send it again."),
     "gone": Message("Its file is gone. Put it back, or score again."),
     "undeletable": Message("It cannot be removed. Check who owns it."),
-    "refused": Message("It was refused."),
-    "unexpected": Message("Unexpected error. See the program's log."),
+    "refused": _REFUSED,
+    "unexpected": Message("Unexpected error. See the log."),
     "folded": Message("Older entries, counted together."),
 }
 SHOWN = 100
@@ -48,16 +46,15 @@ def draw(settings: Settings, *queues: set_aside.Queue) -> None:
     entries = set_aside.entries(settings, queues)
     if not entries:
         return
-    count, rows = sum(entry.count for entry in entries), sum(entry.rows for entry in entries)
+    count = sum(entry.count for entry in entries)
     text = n_(
-        "**{count:,} item was set aside**: it could not be processed. All others were.",
-        "**{count:,} items were set aside**: they could not be processed. All others were.",
+        "**{count:,} item could not be processed** and was set aside.",
+        "**{count:,} items could not be processed** and were set aside.",
         count,
     )
-    if rows:
-        text += " " + n_("They held {count:,} row.", "They held {count:,} rows.", rows)
+
     st.warning(text, icon=":material/report:")
-    with st.expander(_("Set aside ({items:,})", items=count)):
+    with st.expander(_("Details")):
         first = entries[:SHOWN]
         st.table(
             pd.DataFrame(
@@ -67,7 +64,7 @@ def draw(settings: Settings, *queues: set_aside.Queue) -> None:
                     _("Why"): [str(REASONS.get(entry.code, entry.code)) for entry in first],
                     _("What"): [_code(elements.words(entry.item)) for entry in first],
                     _("Rows"): [number(entry.rows) if entry.rows else "–" for entry in first],
-                    _("Detail"): [_code(elements.words(entry.detail)) for entry in first],
+                    _("Details"): [_code(elements.words(entry.detail)) for entry in first],
                 }
             ),
             hide_index=True,
@@ -78,7 +75,6 @@ def draw(settings: Settings, *queues: set_aside.Queue) -> None:
             icon=":material/close:",
             on_click=_dismiss,
             args=(settings, queues),
-            help=_("Clears this list. Items that still fail are listed again."),
         )
 
 

@@ -48,9 +48,7 @@ def ask(
     elif key in stored:
         names = ", ".join(elements.plain(upload.name) for upload in stored[key])
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(
-                _(":material/draft: Chosen before: **{names}**", names=names), width="content"
-            )
+            st.markdown(f":material/draft: **{names}**", width="content")
             st.button(
                 _("Remove"),
                 icon=":material/close:",

@@ -27,7 +27,7 @@ VIEWS = {
     "figures": Message("Metrics"),
     "threshold": Message("Threshold"),
     "slices": Message("Slices"),
-    "court": Message("Court"),
+    "court": Message("On the court"),
 }
 SETS = {evaluation.VALIDATION: Message("Validation folds"), evaluation.TEST: Message("Test set")}
 # rows of the slices' table shown at first
@@ -58,7 +58,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
     views = [view for view in VIEWS if view != "court" or has_court]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
-            _("One candidate in depth"),
+            _("Candidate"),
             order,
             format_func=titles.__getitem__,
             key="in-depth",
@@ -66,7 +66,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
             width=300,
         )
         view = st.segmented_control(
-            _("In depth"),
+            _("View"),
             views,
             default=views[0],
             required=True,
@@ -74,10 +74,15 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
             key="depth-view",
             label_visibility="collapsed",
         )
-        elements.step_link("explain", _("Explain it"), icon=":material/lightbulb:", target=chosen)
-        elements.run_link(chosen, _("Its run"))
+        elements.step_link("explain", icon=":material/lightbulb:", target=chosen)
+        elements.run_link(chosen)
     if candidate is None:
-        st.error(_("The run of this candidate was deleted. Train again."))
+        st.error(
+            _(
+                "Its run has not ended or is gone. Run {step} again.",
+                step=elements.STEPS["train"][1],
+            )
+        )
         return
     if view == "figures":
         _figures(candidate)
@@ -90,17 +95,10 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
 
 
 def _about_metrics(candidate: tracking.RunInfo) -> str:
-    return (
-        _(
-            "Metrics: {rows:,.0f} test rows that no choice was based on.",
-            rows=candidate.metrics["rows_test"],
-        )
-        + " "
-        + _(
-            "Intervals: 200 bootstrap draws of these rows. Log loss in nats. Calibration error: "
-            "perfect calibration stays below the limit in 95% of cases. Brier score = "
-            "reliability - resolution + uncertainty."
-        )
+    return _(
+        "{rows:,.0f} test rows that no choice was based on; intervals of 200 bootstrap draws. Log "
+        "loss in nats. Brier score = reliability - resolution + uncertainty.",
+        rows=candidate.metrics["rows_test"],
     )
 
 
@@ -109,13 +107,13 @@ def _figures(candidate: tracking.RunInfo) -> None:
     base = measured["base_rate_test"]
     threshold = float(candidate.params["threshold"])
     guess = metrics.base_rate_log_loss(base) if 0 < base < 1 else float("nan")
-    labelled = _("threshold {threshold:.3f}", threshold=threshold)
+    labelled = _("threshold {threshold:.3g}", threshold=threshold)
     notes = {
-        "log_loss": _("base rate {guess:.4f}", guess=guess),
-        "skill": _("0 is the base rate, 1 is perfect"),
-        "roc_auc": _("0.5 is chance"),
-        "average_precision": _("chance {base:.4f}", base=base),
-        "brier_score": _("base rate {guess:.4f}", guess=base * (1 - base)),
+        "log_loss": _("base rate {base:.4f}", base=guess),
+        "skill": _("base rate {base:.4f}", base=0.0),
+        "roc_auc": _("chance {base}", base=number(0.5, ".4f")),
+        "average_precision": _("chance {base}", base=number(base, ".4f")),
+        "brier_score": _("base rate {base:.4f}", base=base * (1 - base)),
         "f1": labelled,
         "precision": labelled,
         "recall": labelled,
@@ -125,19 +123,16 @@ def _figures(candidate: tracking.RunInfo) -> None:
         (title, name, notes[name]) for name, title in metrics.TITLES.items()
     ]
     floor = measured["calibration_floor_test"]
-    is_off = measured["calibration_error_test"] > floor
     rows += [
         (
             _("Calibration error"),
             "calibration_error",
-            _("above chance, {floor:.4f}", floor=floor)
-            if is_off
-            else _("within chance, {floor:.4f}", floor=floor),
+            _("chance {base}", base=f"≤ {number(floor, '.4f')}"),
         ),
         (_("Predicted minus observed"), "calibration", _("observed {base:.1%}", base=base)),
-        (_("Brier: reliability"), "brier_reliability", _("0 is best")),
-        (_("Brier: resolution"), "brier_resolution", _("higher is better")),
-        (_("Brier: uncertainty"), "brier_uncertainty", _("label noise")),
+        (_("Brier: reliability"), "brier_reliability", ""),
+        (_("Brier: resolution"), "brier_resolution", ""),
+        (_("Brier: uncertainty"), "brier_uncertainty", ""),
     ]
     shown = pd.DataFrame(
         [
@@ -149,7 +144,12 @@ def _figures(candidate: tracking.RunInfo) -> None:
             )
             for title, name, note in rows
         ],
-        columns=[_("Metric, test set"), _("Value"), _("95% interval"), _("Compare with")],
+        columns=[
+            _("{metric}, test", metric=_("Metric")),
+            _("Value"),
+            _("95% interval"),
+            _("Compare with"),
+        ],
     )
     half = (len(shown) + 1) // 2
     for place, part_of in zip(
@@ -176,10 +176,7 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         required=True,
         format_func=lambda name: str(SETS[name]),
         key="threshold-rows",
-        help=_(
-            "Choose on the validation folds. A threshold that is chosen on the test set looks "
-            "better there than it is."
-        ),
+        help=_("A threshold that is chosen on the test set looks better there than it is."),
     )
     value = right.slider(
         _("Threshold"),
@@ -190,23 +187,16 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         key=f"threshold-{candidate.run_id}",
         help=elements.words(CandidateRun.of(candidate).threshold_choice)
         + " "
-        + _(
-            "Moving the slider saves nothing. Choose what the threshold aims at before "
-            "training, or another threshold on Registry when you promote."
-        ),
+        + _("The slider saves nothing: choose a threshold before training, or when you promote."),
     )
     of_set = table[table["set"] == rows].reset_index(drop=True)
     at = of_set.iloc[(of_set["threshold"] - value).abs().argmin()]
     own = of_set.iloc[(of_set["threshold"] - kept).abs().argmin()]
 
+    at_own = _("at its own threshold, {threshold:.2f}", threshold=kept)
+
     def compared(name: str) -> str:
-        return (
-            "–"
-            if pd.isna(own[name])
-            else _(
-                "{share:.1%} at its own threshold, {threshold:.2f}", share=own[name], threshold=kept
-            )
-        )
+        return "–" if pd.isna(own[name]) else f"{number(own[name], '.1%')} {at_own}"
 
     def share(name: str) -> str:
         return "–" if pd.isna(at[name]) else number(at[name], ".1%")
@@ -221,35 +211,25 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
     elements.figures([(title, share(name), compared(name)) for name, title in titles.items()])
     left, right = elements.side_by_side()
     with left:
-        st.markdown(
-            _(
-                "**Which classes are predicted at {threshold:.2f}?** {rows}",
-                threshold=value,
-                rows=SETS[rows],
-            )
-        )
+        elements.question(_("Is the predicted class right?"))
         counts = pd.DataFrame(
             [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
             columns=["actual", "predicted", "rows"],
         ).astype("int64")
         elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
         st.caption(
-            _(
-                "Predicted '{positive}': {share}; {own}",
-                positive=positive,
-                share=share("share_positive"),
-                own=compared("share_positive"),
-            )
+            f"{_('Predicted {label}', label=positive)}: {share('share_positive')}; "
+            f"{compared('share_positive')}"
         )
     with right:
-        st.markdown(_("**What does another threshold change?**"))
+        elements.question(_("What does another threshold change?"))
         elements.chart(evaluation_charts.threshold_trade_off(of_set, value))
 
 
 def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
     slices = elements.table(settings, settings.mlflow_uri, candidate.run_id, "slices")
     if slices.empty:
-        st.info(_("The project names no columns by which errors are judged."))
+        st.info(_("The project names no columns for slices."))
         return
     flagged = slices["finding"].isin(("biased", "no_skill"))
     judged = slices["finding"].ne("too_few")
@@ -269,8 +249,8 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
     else:
         st.success(
             _(
-                "On none of {slices} slices is the model shown to be wrong by more than 5 "
-                "points, or worse than the slice's own base rate.",
+                "None of {slices} slices is off by more than 5 points or worse than its own "
+                "base rate.",
                 slices=judged.sum(),
             )
         )
@@ -293,10 +273,8 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
             ),
             hide_index=True,
         )
-        st.caption(
-            _("The worst {shown} of {slices}; all are below.", shown=len(first), slices=len(slices))
-        )
-    with st.expander(_("All {slices} slices", slices=len(slices))):
+
+    with st.expander(elements.counted(_("All"), len(slices))):
         elements.chart(evaluation_charts.slice_gaps(slices))
         column = st.column_config.NumberColumn
         st.dataframe(
@@ -315,14 +293,14 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
                 "low": column(_("95% lower bound"), format="%+.4f"),
                 "high": column(_("95% upper bound"), format="%+.4f"),
                 "log_loss": column(_("Log loss (nats)"), format="%.4f"),
-                "skill": column(_("Skill over its own base rate"), format="%.4f"),
+                "skill": column(str(metrics.TITLES["skill"]), format="%.4f"),
                 "roc_auc": column("ROC AUC", format="%.3f"),
                 "f1": column("F1", format="%.3f"),
                 "finding": _("Finding"),
                 "text": _("What it means"),
             },
         )
-    st.caption(_("Test set. The intervals are corrected for the number of slices (Bonferroni)."))
+    st.caption(_("The intervals allow for the number of slices (Bonferroni)."))
 
 
 def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
@@ -331,15 +309,12 @@ def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -
     left, right = elements.side_by_side()
     left.altair_chart(elements.localized(court.residual_chart(places)))
     with right:
-        st.markdown(_("**Mean predicted probability minus observed share, test set**"))
-        st.markdown(
-            _("Coloured where the two differ, grey where they agree.")
-            + f" {court.residual_sentence(places)}"
-        )
+        elements.question(_("Predicted minus observed"))
+        st.markdown(str(court.residual_sentence(places)))
         st.caption(
             _(
-                "{coloured} of {places} places have enough labelled rows to be coloured. Among "
-                "so many places the largest difference is large by chance: judge by the slices.",
+                "{coloured} of {places} places have enough labelled rows to be coloured; among "
+                "so many, one large difference is chance.",
                 coloured=places["residual"].notna().sum(),
                 places=len(places),
             )
@@ -348,4 +323,4 @@ def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -
 
 def _badge(finding: str) -> str:
     word, colour = FINDINGS[finding]
-    return f":{colour}-badge[{word}]"
+    return elements.badge(word, colour)

@@ -42,8 +42,8 @@ ALL = (
 def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) -> None:
     """Draw the results of the last training, or say that there is none."""
     if run is None:
-        st.info(_("Nothing is trained yet. Choose candidates and press Train."))
-        elements.step_link("train", _("Choose candidates"), view="candidates")
+        st.info(_("There is no model yet. Train one first."))
+        elements.step_link("train", _("Candidates"), view="candidates")
         return
     table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
     table = table.sort_values("log_loss_cv", kind="stable", ignore_index=True)
@@ -62,21 +62,14 @@ def ended_early(settings: Settings) -> None:
     done = tracking.runs(settings, parent=last.run_id, status="FINISHED")
     if done:
         st.info(
-            _(
-                "The training ended early: nothing was compared or registered. Its finished "
-                "candidates:"
-            )
+            _("The training ended early: nothing was compared or registered. Finished candidates:")
         )
         with st.container(horizontal=True):
             for candidate in reversed(done):
                 loss = candidate.metrics.get("log_loss_cv", float("nan"))
                 elements.run_link(
                     candidate.run_id,
-                    _(
-                        "{candidate}, CV log loss {loss:.4f},",
-                        candidate=elements.words(candidate.name),
-                        loss=loss,
-                    ),
+                    f"{elements.words(candidate.name)}, {_('Log loss, CV')} {number(loss, '.4f')},",
                 )
 
 
@@ -85,14 +78,14 @@ def _best_candidate(
 ) -> None:
     best = table[table["model"] == run.params["best"]].iloc[0]
     st.subheader(
-        _("Best: {candidate}", candidate=kinds.title(best["model"])),
+        f"{_('Best')}: {kinds.title(best['model'])}",
         anchor=False,
-        help=_("The lowest log loss in cross-validation; the test set decides nothing."),
+        help=_("By log loss in cross-validation; the test set decides nothing."),
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         if text := _registered(settings, spec, run):
             st.markdown(text, width="content")
-            elements.step_link("promote", _("Go to Registry"))
+            elements.go_to("promote")
         # otherwise the title has it
         if run.is_sample and not elements.current_is_sample(settings):
             elements.sample_badge()
@@ -101,24 +94,24 @@ def _best_candidate(
     elements.figures(
         [
             (
-                _("Log loss, test set"),
+                _("Log loss, test"),
                 number(best["log_loss_test"], ".4f"),
                 _noted(best, "log_loss", _("base rate {base:.4f}", base=base)),
             ),
             (
-                _("ROC AUC, test set"),
+                _("{metric}, test", metric="ROC AUC"),
                 number(best["roc_auc_test"], ".3f"),
-                _noted(best, "roc_auc", _("0.5 is chance")),
+                _noted(best, "roc_auc", _("chance {base}", base=number(0.5, ".1f"))),
             ),
             (
-                _("F1, test set"),
+                _("{metric}, test", metric="F1"),
                 number(best["f1_test"], ".3f"),
                 _noted(best, "f1", _("threshold {threshold:.3g}", threshold=threshold)),
             ),
             (
                 _("Rows fitted on"),
                 number(best["rows_fit"]),
-                _("of {rows:,.0f}", rows=run.metrics["rows_train"]),
+                _("of {count:,} rows", count=int(run.metrics["rows_train"])),
             ),
         ]
     )
@@ -157,7 +150,7 @@ def _registered(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
     )
     if version.about.evaluated_model and served:
         text += " " + _(
-            "Refitted on all {rows:,} labelled rows for serving; the metrics are of the fit on "
+            "Refitted for serving on all {rows:,} labelled rows; the metrics are of the fit on "
             "the training rows.",
             rows=served,
         )
@@ -169,7 +162,7 @@ def _noted(row: pd.Series, name: str, note: str) -> str:
     low, high = (row.get(f"{name}_test_{end}") for end in ("low", "high"))
     if pd.isna(low) or pd.isna(high):
         return note
-    return _("{low:.3f}–{high:.3f}; {note}", low=low, high=high, note=note)
+    return f"{number(low, '.3f')}–{number(high, '.3f')}; {note}"
 
 
 def _left_out(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
@@ -185,9 +178,9 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             _("**How do the candidates compare?** Select a row to see it in depth."),
             width="stretch",
             help=_(
-                "CV is the cross-validation on the training set, by which the best is chosen. "
-                "The other metrics are on the test set, which no choice was based on. Log loss in "
-                "nats; lower log loss and Brier score are better."
+                "CV, the cross-validation on the training set, chooses the best; the other "
+                "metrics are on the test set. Log loss in nats; lower log loss and Brier score "
+                "are better."
             ),
         )
         every = st.toggle(_("All columns"), key="all-columns", width="content")
@@ -213,13 +206,7 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
         column_config={
             "best": st.column_config.TextColumn(_("Best"), width=60),
             "name": _("Candidate"),
-            "view": st.column_config.TextColumn(
-                _("Approach"),
-                help=_(
-                    "Regression models the probability itself by a weighted sum; classification "
-                    "sorts rows into groups and uses the share of positives in each."
-                ),
-            ),
+            "view": _("Approach"),
             "log_loss_cv": column(_("Log loss, CV"), format="%.4f"),
             "log_loss_cv_std": column(_("± SD"), format="%.4f"),
             **{
@@ -240,7 +227,7 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
     try:
         pairs = elements.table(settings, settings.mlflow_uri, run.run_id, "paired")
     except elements.NotReadyError:
-        st.caption(_("This training has no paired comparison of its candidates. Train again."))
+        st.caption(_("Not computed in this training. Train again."))
         return
     if pairs.empty:
         return
@@ -251,20 +238,17 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
         st.markdown(
             _("**Is the difference more than chance?**"),
             help=_(
-                "Differences of log loss on the same rows of the test set (nats; below 0 is "
-                "better than the best), with 95% intervals from a paired bootstrap of 500 "
-                "draws."
+                "Log loss on the same test rows (nats; below 0 is better than the best), with "
+                "95% intervals of a paired bootstrap."
             ),
         )
         st.markdown(_difference(pairs, best))
-        with st.popover(_("In numbers"), type="tertiary", width="content"):
+        with st.popover(_("Details"), type="tertiary", width="content"):
             st.table(
                 pd.DataFrame(
                     {
                         _("Candidate"): pairs["model"],
-                        _("Against {best}", best=best): [
-                            elements.words(text) for text in pairs["text"]
-                        ],
+                        _("Difference"): [elements.words(text) for text in pairs["text"]],
                     }
                 ),
                 hide_index=True,
@@ -295,7 +279,7 @@ def _difference(pairs: pd.DataFrame, best: Words) -> str:
 def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame) -> None:
     """Draw the curves of all candidates in related pairs."""
     chosen = st.segmented_control(
-        _("Curves"),
+        _("View"),
         list(CURVES),
         default="probabilities",
         required=True,
@@ -309,7 +293,7 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
         return _titled(stored, comparison) if "model" in stored else stored
 
     left, right = elements.side_by_side()
-    on_test = _("On the test set.")
+    on_test = _("Test set")
     if chosen == "probabilities":
         with left:
             st.markdown(_("**Do predicted probabilities match outcomes?**"), help=on_test)
@@ -340,13 +324,9 @@ def _learning(settings: Settings, run: tracking.RunInfo) -> None:
         curve = elements.table(settings, settings.mlflow_uri, run.run_id, "learning")
     except elements.NotReadyError:
         st.markdown(title)
-        st.caption(
-            _("This training has no learning curve: see its limit under 'Threshold and more'.")
-        )
+        st.caption(_("Not computed in this training. Train again."))
         return
-    st.markdown(
-        title, help=_("Mean and range of {folds} folds of the training set.", folds=learning.FOLDS)
-    )
+    st.markdown(title, help=_("Mean and range of {folds} folds", folds=learning.FOLDS))
     elements.chart(evaluation_charts.learning_curve(curve, _("Log loss (nats)")))
     st.caption(str(learning.sentence(curve)))
 

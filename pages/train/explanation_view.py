@@ -12,25 +12,21 @@ from streamlit.delta_generator import DeltaGenerator
 from core.jobs import jobs
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, listed, n_, number
+from core.platform.messages import Message, _, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
+from core.stats import metrics
 from core.training import candidates as kinds
 from core.training import explain, explanation, explanation_charts
 from core.training.records import CandidateRun, ExplanationRun
-from pages.shared import elements, row_field
+from pages.shared import aliases, elements, row_field
 
 # widgets whose values are kept
 KEYS = ("rows", "view", "start-*", "input-*")
-VIEWS = {"model": Message("In general"), "row": Message("A single row")}
+VIEWS = {"model": Message("In general"), "row": Message("One row")}
 SIZES = (50, 150, 500)
 # time of a job besides predictions: loading the model, drawing and storing the figures
 FIXED_SECONDS = 3
-ALIASES = {
-    "champion": Message("Champion"),
-    "challenger": Message("Challenger"),
-    "previous": Message("Previous"),
-}
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Choice:
 def _choices(settings: Settings, spec: ProjectSpec) -> dict[str, Choice]:
     """Return what can be explained, by target: aliases first, then the newest training."""
     versions = model_store.versions(settings, spec.model)
-    rank = {alias: place for place, alias in enumerate(ALIASES)}
+    rank = {alias: place for place, alias in enumerate(model_store.ALIAS_LABELS)}
     named = sorted(
         (version for version in versions if version.aliases),
         key=lambda version: min(rank.get(alias, len(rank)) for alias in version.aliases),
@@ -60,10 +56,7 @@ def _choices(settings: Settings, spec: ProjectSpec) -> dict[str, Choice]:
         done.sort(key=lambda candidate: candidate.metrics.get("log_loss_cv", np.inf))
         explainable += [
             Choice(
-                candidate.run_id,
-                _("{candidate}, of the newest training", candidate=elements.words(candidate.name)),
-                candidate.run_id,
-                newest.run_id,
+                candidate.run_id, elements.words(candidate.name), candidate.run_id, newest.run_id
             )
             for candidate in done
             if candidate.run_id not in seen
@@ -79,11 +72,11 @@ def _choices(settings: Settings, spec: ProjectSpec) -> dict[str, Choice]:
 
 def _of_version(version: model_store.ModelVersion) -> Choice:
     kind = version.about.candidate
-    called = listed([ALIASES.get(alias, alias) for alias in sorted(version.aliases)])
+    called = elements.capital(aliases.listed(sorted(version.aliases)))
     title = f"{version.version}, {kinds.title(kind)}" if kind else version.version
     return Choice(
         version.version,
-        _("{alias}: version {version}", alias=called, version=title)
+        f"{called}: {_('version {version}', version=title)}"
         if called
         else _("Version {version}", version=title),
         version.run_id,
@@ -122,7 +115,8 @@ def _ask_in_general(
             _("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked
         )
     options = {"target": choice.target, "rows": rows}
-    st.caption(_duration(settings, choice, run, explain.Options(**options)))
+    if duration := _duration(settings, choice, run, explain.Options(**options)):
+        st.caption(duration)
     if pressed:
         elements.submit(settings, "explain", explain.Options, **options)
         _rerun_if_begun(settings)
@@ -134,7 +128,7 @@ def _duration(
     """Estimate the duration: from the last explanation, or from the time of the test set."""
     features, of = len(CandidateRun.of(run).features) or 1, run.metrics
     if not {"seconds_predict_test", "rows_test"} <= of.keys():
-        return _("It takes seconds to minutes, longer with more rows.")
+        return ""
     count = explain.predicted_rows(options, features, int(of["rows_test"]))
     seconds = FIXED_SECONDS + count * of["seconds_predict_test"] / of["rows_test"]
     if (last := _newest(settings, choice, "model")) and last.ended:
@@ -146,11 +140,7 @@ def _duration(
         if seconds > 90
         else f"{number(max(round(seconds, -1), 10), '.0f')} s"
     )
-    return _(
-        "About {predictions:,} predictions are needed: this takes about {estimate}.",
-        predictions=count,
-        estimate=estimate,
-    )
+    return _("Takes about {estimate}", estimate=estimate)
 
 
 def _in_general(
@@ -174,17 +164,17 @@ def _in_general(
             (
                 _("Most important"),
                 str(first["feature"]),
-                _("log loss +{increase:.4f} when shuffled", increase=first["mean"]),
+                f"{metrics.TITLES['log_loss']} {number(first['mean'], '+.4f')}",
             ),
             (
                 _("Largest contribution"),
                 str(size.idxmax()),
-                _("{points:.1f} points on average", points=100 * size.max()),
+                _("{value} points", value=number(100 * size.max(), ".1f")),
             ),
             (
                 _("Base"),
                 number(of["base"], ".1%"),
-                _("mean of {rows:.0f} rows", rows=of["rows_background"]),
+                _("mean of {rows:.0f} test rows", rows=of["rows_background"]),
             ),
         ]
     )
@@ -199,27 +189,22 @@ def _in_general(
             )
         )
     st.markdown(
-        _("**Which features does the model need?** Log loss when each is shuffled"),
+        f"**{_('Which features does the model need?')}**",
         help=_(
             "Increase of log loss when a feature is shuffled among {rows:,.0f} test rows, with "
-            "its 95% interval; where that reaches 0, no importance is shown. Of two correlated "
-            "features either can replace the other, so both look unimportant.",
+            "its 95% interval. Two correlated features can replace each other, so both look "
+            "unimportant.",
             rows=of["rows_importance"],
         ),
     )
     elements.chart(explanation_charts.importance_bars(important))
     st.markdown(
-        _(
-            "**How does each feature move single predictions?** A point is a row; to the right, "
-            "its value raises the probability of {positive}",
-            positive=project.words(spec.positive),
-        ),
+        f"**{_('How does each feature move single predictions?')}**",
         help=_(
-            "SHAP values, with the mean absolute contribution beside each feature. The points of "
-            "a row add up to its probability minus the base of "
-            "{base:.1%}. A contribution is not a cause of the outcome: the model knows "
-            "correlations only.",
-            base=of["base"],
+            "SHAP values: a point is a row; to the right, its value raises the probability of "
+            "{positive}. At the side, the mean absolute contribution. This is association, not "
+            "causation.",
+            positive=project.words(spec.positive),
         ),
     )
     elements.chart(explanation_charts.contribution_strip(contributions))
@@ -234,9 +219,9 @@ def _in_general(
             _("**How does the mean probability change along a feature?**"),
             width="stretch",
             help=_(
-                "Partial dependence: the mean probability of {positive} if all test rows had this "
-                "value and were otherwise unchanged; the middle 80% of the rows lie between the "
-                "pale ends. Such rows may not exist.",
+                "Partial dependence: the mean probability of {positive} if all test rows had "
+                "this value (such rows may not exist); between the pale ends lie the middle "
+                "80% of the rows.",
                 positive=project.words(spec.positive),
             ),
         )
@@ -282,12 +267,8 @@ def _same_rows(
     """State when and on which rows it was made, and whether the sets have changed since."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            n_(
-                "{count:,} row of its own test set, explained {ago}",
-                "{count:,} rows of its own test set, explained {ago}",
-                int(explained.metrics["rows_explained"]),
-                ago=elements.ago(explained.ended or explained.started),
-            ),
+            n_("{count:,} row", "{count:,} rows", int(explained.metrics["rows_explained"]))
+            + f" · {elements.ago(explained.ended or explained.started)}",
             width="content",
         )
         # otherwise the title has it
@@ -298,12 +279,7 @@ def _same_rows(
     prepared = storage.current_prepared(settings)
     is_old = prepared and trained and trained.params.get("prepared_by") != prepared.run_id
     if is_old and not coming:
-        st.warning(
-            _(
-                "The prepared sets have changed since this model was trained. Train again to "
-                "explain a model of the current rows."
-            )
-        )
+        st.warning(_("The prepared sets have changed since this training. Train again."))
 
 
 def _ask_row(
@@ -323,11 +299,9 @@ def _ask_row(
     if picked not in ids:
         st.error(
             _(
-                "None of the {rows:,} test rows has the {column} {value}. Choose one of the "
-                "suggested rows, or type another.",
+                "No test row has the {column} {value}. Choose another.",
                 column=spec.id,
                 value=elements.plain(str(picked)),
-                rows=len(ids),
             )
         )
         return
@@ -350,13 +324,7 @@ def _ask_row(
         )
         for name, value in start.items()
     }
-    sent = st.button(
-        _("Explain this row"),
-        type="primary",
-        icon=":material/lightbulb:",
-        help=_("Change values to explain a row of your own."),
-        disabled=locked,
-    )
+    sent = st.button(_("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked)
     if sent:
         given = {"test_row": picked} if row == start else {"row": row}
         elements.submit(settings, "explain", explain.Options, target=choice.target, **given)
@@ -367,7 +335,7 @@ def _suggestions(spec: ProjectSpec, tested: pd.DataFrame, ids: list[str]) -> dic
     """Return some interesting rows, by their id."""
     probability, label = tested[PROBABILITY], tested[LABEL]
     missed, made = probability[label == 0], probability[label == 1]
-    offered = {ids[0]: _("the first one")}
+    offered = {ids[0]: number(probability.iloc[0], ".1%")}
     for place, why in (
         (probability.idxmax(), Message("highest probability")),
         (probability.idxmin(), Message("lowest probability")),
@@ -386,14 +354,7 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
     with st.container(horizontal=True, vertical_alignment="center"):
         ago = elements.ago(explained.ended or explained.started)
         st.markdown(
-            _(
-                "{column} {value} of the test set, explained {ago}",
-                column=elements.plain(spec.id),
-                value=elements.plain(test_row),
-                ago=ago,
-            )
-            if is_test_row
-            else _("A row that was typed in, explained {ago}", ago=ago),
+            f"{elements.plain(f'{spec.id} {test_row}') if is_test_row else _('One row')} · {ago}",
             width="content",
         )
         # otherwise the title has it
@@ -402,11 +363,7 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
         elements.run_link(explained.run_id, "Explicacao")
     probability, base = of["probability"], of["base"]
     shown = [
-        (
-            _("Probability"),
-            number(probability, ".1%"),
-            _("of {positive}", positive=project.words(spec.positive)),
-        ),
+        (_("Probability"), number(probability, ".1%"), str(project.words(spec.positive))),
         (
             _("Base"),
             number(base, ".1%"),
@@ -415,22 +372,13 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
     ]
     if is_test_row:
         word = spec.positive if of["label"] == 1 else spec.negative
-        shown.append((_("Actual"), str(project.words(word)), _("its label")))
+        shown.append((_("Actual"), str(project.words(word)), ""))
     elements.figures(shown)
     table = _stored_table(settings, explained, "contributions")
-    exact = len(table) <= explanation.EXACT_FEATURES
+
     st.markdown(
-        _("**What leads from the base to this row's probability?**"),
-        help=_(
-            "The SHAP value of each feature, in percentage points, compared with usual rows, the "
-            "largest first. A step does not show what another value would have caused."
-        )
-        + " "
-        + (
-            _("The values are exact.")
-            if exact
-            else _("The values are estimated over random orders.")
-        ),
+        f"**{_('What moves this row away from the mean prediction?')}**",
+        help=_("SHAP values in percentage points. This is association, not causation."),
     )
     elements.chart(explanation_charts.waterfall(table, base, probability))
 
@@ -447,8 +395,8 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
     """
     offered = _choices(settings, spec)
     if not offered:
-        st.info(_("There is no model to explain yet. Train one first."))
-        elements.step_link("train", _("Choose candidates"), view="candidates")
+        st.info(_("There is no model yet. Train one first."))
+        elements.step_link("train", _("Candidates"), view="candidates")
         return
     asked = st.query_params.get("target")  # of a link; may be a run
     wanted = [
@@ -475,7 +423,10 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
     model_run = tracking.run(settings, choice.run_id)
     if model_run is None:
         st.error(
-            _("The run that trained this model is gone, and its test set with it. Train again.")
+            _(
+                "Its run has not ended or is gone. Run {step} again.",
+                step=elements.STEPS["train"][1],
+            )
         )
         return
     with menu:
@@ -489,10 +440,8 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
     explained = _newest(settings, choice, view)
     if explained is None and is_running:
         return
-    if explained is None and view == "model":
-        st.info(_("This model is not explained yet. Press Explain."))
-    elif explained is None:
-        st.info(_("No row of this model is explained yet. Choose one and press Explain this row."))
+    if explained is None:
+        st.info(_("Not explained yet. Press Explain."))
     elif view == "model":
         _in_general(settings, spec, choice, explained, coming=coming)
     else:

@@ -38,11 +38,7 @@ def progress(chain: chains.Chain | None) -> bool:
     current = chain.current if chain is not None else None
     if chain is not None and current is not None:
         st.info(
-            _(
-                "{title}: {step} is running. Choices are locked until it ends.",
-                title=chain.title,
-                step=elements.STEPS[current.step][1],
-            ),
+            _("{step} is running.", step=elements.STEPS[current.step][1]),
             icon=":material/progress_activity:",
         )
         if current.step not in ("prepare", "train"):
@@ -67,12 +63,9 @@ def state(prepared: storage.Prepared | None, last: tracking.RunInfo | None, comi
     if prepared is None or last is None:
         return
     if prepared.rules != spec.digest:
-        st.warning(_("The project file changed since these sets were made. Prepare again."))
-    elif last.params.get("prepared_by") != prepared.run_id:
-        if coming:
-            st.info(_("This is the previous training; the training on the new sets comes next."))
-        else:
-            st.warning(_("The prepared sets have changed since this training. Train again."))
+        st.warning(_("The raw data or the project file changed since. Prepare again."))
+    elif last.params.get("prepared_by") != prepared.run_id and not coming:
+        st.warning(_("The prepared sets have changed since this training. Train again."))
 
 
 def candidates(
@@ -81,12 +74,12 @@ def candidates(
     has_raw = snapshots.current(settings) is not None
     if prepared is None:
         st.info(_("There is no training set yet. Prepare the data first."))
-        elements.step_link("prepare", _("Go to Prepare"))
+        elements.go_to("prepare")
         if not has_raw or not spec.presets:
             return
-        st.markdown(_("Or do both with a preset:"))
+
     elif last is None and not locked:
-        st.info(_("Nothing is trained yet. Choose candidates and press Train."))
+        st.info(_("There is no model yet. Train one first."))
     training_form.draw(settings, spec, prepared, locked=locked)
 
 

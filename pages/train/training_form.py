@@ -13,7 +13,7 @@ from core.data import prepare, snapshots, split_checks
 from core.jobs import jobs
 from core.platform import project, storage
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, n_
+from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import Preset, ProjectSpec
 from core.training import candidates as kinds
 from core.training import train
@@ -73,7 +73,7 @@ def draw(
         _training_set(settings, spec, prepared)
     elif preset is not None:
         _preset(spec, preset, is_ready=is_ready, locked=locked)
-    options = _form(spec, prepared, locked=locked)
+    options = _form(spec, locked=locked)
     pressed = st.button(
         _("Train") if is_ready or preset is None else _("Prepare and train"),
         type="primary",
@@ -117,15 +117,12 @@ def _fill(preset: Preset | None) -> None:
 
 
 def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
-    st.markdown(
-        _("**Start from a preset**"),
-        help=_("It fills the form with the project's settings, for a known result."),
-    )
+    elements.question(_("Start from a preset"))
     with st.container(horizontal=True, gap="small"):
         for place, preset in enumerate(spec.presets):
             names = [str(kinds.title(name)) for name in preset.candidates]
             if preset.blend:
-                names.append(_("blend"))
+                names.append(_("Blend the best three"))
             count = len(spec.features_called(preset.features))
             card = st.container(
                 border=True,
@@ -148,7 +145,7 @@ def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
                 )
                 is_filled = filled is not None and filled.title == preset.title
                 st.button(
-                    _("In the form") if is_filled else _("Use"),
+                    _("Use"),
                     icon=":material/check:" if is_filled else None,
                     key=f"preset-{place}",
                     help=str(project.words(preset.about)),
@@ -161,10 +158,7 @@ def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
 def _preset(spec: ProjectSpec, preset: Preset, *, is_ready: bool, locked: bool) -> None:
     """Show what the form holds now: the preset, its data, and its fixed parameters."""
     lines = [f"**{project.words(preset.title)}.** {project.words(preset.about)}"]
-    if not is_ready:
-        lines.append(
-            _("The current sets do not match this preset: they will be prepared again first.")
-        )
+
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(" ".join(lines), width="stretch")
         if preset.params:
@@ -189,28 +183,21 @@ def _parameters(params: Mapping[str, Mapping[str, Any]]) -> None:
         for name, value in values.items()
     ]
     st.table(
-        pd.DataFrame(rows, columns=[_("Candidate"), _("Parameter"), _("Value")]), hide_index=True
+        pd.DataFrame(rows, columns=[_("Candidate"), _("Parameters"), _("Value")]), hide_index=True
     )
 
 
 def _training_set(settings: Settings, spec: ProjectSpec, prepared: storage.Prepared) -> None:
     """Describe the training data and its source."""
-    text = _(
-        "Training set: {rows:,} rows, split from the test set {how}. "
-        "Features, {number}: {features}.",
-        rows=prepared.rows_train,
-        how=split_checks.SPLITS[prepared.options["split"]],
-        number=len(prepared.features),
-        features=list(prepared.features),
-    )
-    if not prepared.is_complete:
-        text += " " + _("Missing values are imputed in the model.")
+    rows = n_("{count:,} row", "{count:,} rows", prepared.rows_train)
+    how = split_checks.SPLITS[prepared.options["split"]]
+    facts = [
+        f"{_('Training set')}: {rows}, {how}",
+        f"{_('Features')}: {', '.join(prepared.features)}",
+    ]
     if settings.dask:
-        text += " " + _(
-            "Candidates are fitted in parallel on the Dask cluster at {address}.",
-            address=settings.dask,
-        )
-    st.caption(text)
+        facts.append(f"{_('Dask cluster')}: {settings.dask}")
+    st.caption(" · ".join(facts))
     _warn_of_late(spec, prepared.features)
 
 
@@ -225,9 +212,7 @@ def _warn_of_late(spec: ProjectSpec, features: tuple[str, ...]) -> None:
         )
 
 
-def _form(
-    spec: ProjectSpec, prepared: storage.Prepared | None, *, locked: bool
-) -> dict[str, Any] | None:
+def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
     """Draw the form, and return the options; None without a candidate."""
     # not a Streamlit form: its unsent values would be lost by a visit to another page
     picked = st.pills(
@@ -243,17 +228,17 @@ def _form(
         everything = st.checkbox(
             _("Compare all {number}", number=len(kinds.KINDS)),
             key="everything",
-            help=_("Set 'Time limit (s)' too: on many rows some of them take minutes."),
+            help=_("On many rows some take minutes: set a time limit."),
             disabled=locked,
         )
-        with st.popover(_("About the candidates"), type="tertiary", width="content"):
+        with st.popover(_("Details"), type="tertiary", width="content"):
             described = [(str(kind.title), str(kind.about)) for kind in kinds.KINDS.values()]
             st.table(
                 pd.DataFrame(described, columns=[_("Candidate"), _("What it does")]),
                 hide_index=True,
             )
     options = {
-        **_validation(prepared, locked=locked),
+        **_validation(locked=locked),
         **_tuning(locked=locked),
         **_threshold(spec, locked=locked),
     }
@@ -261,18 +246,11 @@ def _form(
     return {**options, "candidates": tuple(names)} if names else None
 
 
-def _validation(prepared: storage.Prepared | None, *, locked: bool) -> dict[str, Any]:
+def _validation(*, locked: bool) -> dict[str, Any]:
     with st.expander(_("Cross-validation and rows")):
         left, middle, right = st.columns(3)
         folds = left.number_input(
-            _("Folds"),
-            min_value=2,
-            max_value=20,
-            value=10,
-            step=1,
-            key="folds",
-            help=_("Drawn at random from the training rows, however the test set was split."),
-            disabled=locked,
+            _("Folds"), min_value=2, max_value=20, value=10, step=1, key="folds", disabled=locked
         )
         seed = middle.number_input(
             _("Seed"),
@@ -291,14 +269,9 @@ def _validation(prepared: storage.Prepared | None, *, locked: bool) -> dict[str,
             step=0.1,
             format="%.2f",
             key="fit-share",
-            help=_(
-                "PyCaret's default is 0.70, with the rest as a hold-out. There is a separate "
-                "test set here, so the default is all training rows."
-            ),
             disabled=locked,
         )
-        if prepared is not None:
-            st.caption(_("There are {rows:,} training rows.", rows=prepared.rows_train))
+
     return {"folds": int(folds), "seed": int(seed), "fit_share": share}
 
 
@@ -306,13 +279,13 @@ def _tuning(*, locked: bool) -> dict[str, Any]:
     with st.expander(_("Tune, combine, calibrate")):
         left, middle, right = st.columns(3)
         trials = left.number_input(
-            _("Tuning trials"),
+            _("Tuning trials (Optuna)"),
             min_value=0,
             max_value=500,
             value=0,
             step=5,
             key="trials",
-            help=_("Optuna tunes the best candidate; 0 means no tuning."),
+            help=_("0 for none"),
             disabled=locked,
         )
         seconds = middle.number_input(
@@ -321,7 +294,6 @@ def _tuning(*, locked: bool) -> dict[str, Any]:
             max_value=86_400,
             value=60,
             step=30,
-            help=_("No trial starts after this time."),
             key="tune-seconds",
             disabled=locked,
         )
@@ -331,31 +303,18 @@ def _tuning(*, locked: bool) -> dict[str, Any]:
             max_value=86_400,
             value=None,
             step=60,
-            placeholder=_("no limit"),
+            placeholder=_("none"),
             key="budget",
-            help=_("Training stops at the end of a fold; finished candidates are compared."),
+            help=_("Training stops after a fold; finished candidates are compared."),
             disabled=locked,
         )
         with st.container(horizontal=True):
-            blend = st.checkbox(
-                _("Blend the best three"),
-                key="blend",
-                help=_("The mean of their probabilities."),
-                disabled=locked,
-            )
-            stack = st.checkbox(
-                _("Stack the best three"),
-                key="stack",
-                help=_("A logistic regression on their probabilities."),
-                disabled=locked,
-            )
+            blend = st.checkbox(_("Blend the best three"), key="blend", disabled=locked)
+            stack = st.checkbox(_("Stack the best three"), key="stack", disabled=locked)
             balanced = st.checkbox(
                 _("Balance the class weights"),
                 key="balanced",
-                help=_(
-                    "Only for candidates that support it; the probabilities are then no "
-                    "longer calibrated."
-                ),
+                help=_("Where supported; the probabilities are then no longer calibrated."),
                 disabled=locked,
             )
         calibrate = st.segmented_control(
@@ -365,7 +324,6 @@ def _tuning(*, locked: bool) -> dict[str, Any]:
             required=True,
             format_func=lambda name: str(CALIBRATIONS[name]),
             key="calibrate",
-            help=_("Adds the best candidate with its probabilities calibrated on inner folds."),
             disabled=locked,
         )
     return {
@@ -386,30 +344,33 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             list(AIMS),
             default="project",
             required=True,
-            format_func=lambda name: str(AIMS[name]),
+            format_func=lambda name: (
+                f"{AIMS[name]} ({number(spec.threshold, 'g')})"
+                if name == "project"
+                else str(AIMS[name])
+            ),
             key="aim",
             help=_(
-                "Chosen on the validation folds, never on the test set, separately for each "
-                "candidate; the served model uses it."
+                "Chosen on the validation folds, for each candidate. Balance: the highest "
+                "sum of recall and specificity."
             ),
             disabled=locked,
         )
-        st.caption(f"**{AIMS[aim or 'project']}**: {_aim(spec, aim)}")
+
         left, middle, right = st.columns(3)
         false_positive = left.number_input(
-            _("Cost of a false '{positive}'", positive=project.words(spec.positive)),
+            _("Cost of a false '{label}'", label=project.words(spec.positive)),
             min_value=0.0,
             value=1.0,
             key="cost-fp",
-            help=_("In any unit; used only when the threshold is chosen by cost."),
+            help=_("Used when the threshold is chosen by cost."),
             disabled=locked,
         )
         false_negative = middle.number_input(
-            _("Cost of a false '{negative}'", negative=project.words(spec.negative)),
+            _("Cost of a false '{label}'", label=project.words(spec.negative)),
             min_value=0.0,
             value=1.0,
             key="cost-fn",
-            help=_("In the same unit."),
             disabled=locked,
         )
         learning = right.number_input(
@@ -419,15 +380,14 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             value=20,
             step=10,
             key="learning",
-            help=_("For the best candidate; 0 for none."),
+            help=_("0 for none"),
             disabled=locked,
         )
         refit = st.checkbox(
             _("Refit the best on all labelled rows for serving"),
             key="refit",
             help=_(
-                "Including the test rows. The metrics remain those of the model that was "
-                "fitted on the training rows; both models are kept."
+                "Including the test rows; the metrics remain those of the fit on the training rows."
             ),
             disabled=locked,
         )
@@ -440,16 +400,6 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
     }
 
 
-def _aim(spec: ProjectSpec, aim: str | None) -> str:
-    if aim == "f1":
-        return _("the highest F1, the harmonic mean of precision and recall.")
-    if aim == "balanced":
-        return _("the highest sum of the shares predicted correctly in each class.")
-    if aim == "cost":
-        return _("the lowest cost of errors, by the two costs below.")
-    return _("the project's own threshold, {threshold:g}.", threshold=spec.threshold)
-
-
 def _submit(
     settings: Settings,
     spec: ProjectSpec,
@@ -459,7 +409,7 @@ def _submit(
     is_ready: bool,
 ) -> None:
     if options is None:
-        st.error(_("No candidate is selected. Select at least one."))
+        st.error(_("{field}: nothing is chosen yet.", field=_("Candidates")))
         return
     if preset is not None:
         names = options["candidates"]

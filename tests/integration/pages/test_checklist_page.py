@@ -68,4 +68,4 @@ def test_a_life_cycle_links_to_its_runs_and_the_filter_leaves_what_is_open(
     points = app.dataframe[0].value.set_index("number")["points"]
     assert "shape stated" in points["6.8"]
     app = page(open_page, lived.settings, line="6.8")
-    assert "A grader checks: shape stated." in text_of(app)
+    assert "What a grader checks: shape stated" in text_of(app)

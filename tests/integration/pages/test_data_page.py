@@ -129,20 +129,20 @@ def test_the_court_is_filtered_and_shows_rates_or_single_rows(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(lived.settings, "data", view="explore")
-    every = {metric.label: metric for metric in app.metric}
+    every = app.metric[0]
     app.multiselect(key="court-season").set_value(["2000-01"]).run()
     app.multiselect(key="court-shot_type").set_value(["3PT Field Goal"]).run()
-    some = {metric.label: metric for metric in app.metric}
-    all_rows, few_rows = (
-        int(metrics["On the half court"].value.replace(",", "")) for metrics in (every, some)
-    )
+    some = app.metric[0]
+    all_rows, few_rows = (int(shown.value.replace(",", "")) for shown in (every, some))
     assert 0 < few_rows < all_rows / 20
     app.segmented_control(key="court-draw").set_value("points").run()
     assert not app.exception
-    assert any("labelled rows, drawn at random" in caption.value for caption in app.caption)
+    assert any(
+        " of " in caption.value and caption.value.endswith(" rows") for caption in app.caption
+    )
     app.multiselect(key="court-period").set_value([7]).run()
     assert not app.exception
-    assert any("No row has these values" in info.value for info in app.info)
+    assert any("No rows match" in info.value for info in app.info)
 
 
 # --- sources and snapshots --------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_the_files_of_the_folder_can_be_chosen(
     files = app.multiselect(key="folder-files")
     files.set_value([]).run()
     press(app, "Acquire")
-    assert "No file of the folder is chosen" in app.error[0].value
+    assert "Files: nothing is chosen yet." in app.error[0].value
     assert not jobs.latest(settings)
     app.multiselect(key="folder-files").set_value(["b.csv"]).run()
     press(app, "Acquire")
@@ -247,7 +247,7 @@ def test_a_refused_source_shows_all_findings_and_no_markdown_of_a_file(
     assert table.value["Rows"].tolist() == ["2", "1"]
     assert "![x]" not in table.value.to_string()
     assert table.value["First rows"].iloc[0].startswith("shot_id ")
-    assert "Validation report (CSV)" in [button.label for button in app.get("download_button")]
+    assert "Finding (CSV)" in [button.label for button in app.get("download_button")]
     assert "No raw data yet" in app.info[0].value
 
 
@@ -328,7 +328,7 @@ def test_own_features_are_chosen_from_columns_and_computed_ones(
     assert own.value == list(SPEC.features)
     own.set_value([]).run()
     press(app, "Prepare")
-    assert "No feature is chosen" in app.error[0].value
+    assert "Features: nothing is chosen yet." in app.error[0].value
     app.multiselect(key="features").set_value(["angle", "action_type", "game_id"]).run()
     warned = " ".join(warning.value for warning in app.warning)
     assert "Recorded only after the outcome: action_type." in warned
@@ -380,9 +380,7 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     monkeypatch.setattr(project, "load", lambda name, folder=None: changed)
     app = open_page(copied.settings, "data", view="source")
     assert not app.exception
-    assert any(
-        "project file changed since this was acquired" in warning.value for warning in app.warning
-    )
+    assert any("project file changed" in warning.value for warning in app.warning)
     app = press(app, "Validate again")
     (job,) = jobs.latest(copied.settings)
     current = snapshots.current(copied.settings)
@@ -408,15 +406,15 @@ def test_the_split_is_checked_and_the_sets_show_their_lineage(
     ]
     assert "**Groups in both sets.** 1,402 of 1,557 values" in app.warning[0].value
     assert "6,426 outside the row filter and 3,986 without label" in shown(app)
-    lineage_rows = lineage.set_index("Property")["Value"]
+    lineage_rows = lineage.set_index("What")["Value"]
     prepared, raw = storage.current_prepared(lived.settings), snapshots.current(lived.settings)
     assert prepared is not None
     assert raw is not None
-    assert lineage_rows["Raw snapshot"] == f"{raw.id} (built-in sample)"
-    assert lineage_rows["Its SHA-256"] == f"{raw.digest[:16]}…"
+    assert lineage_rows["Snapshot"] == f"{raw.id} (built-in sample)"
+    assert lineage_rows["SHA-256"] == f"{raw.digest[:16]}…"
     assert lineage_rows["Run"] == prepared.run_id
-    assert lineage_rows["Commit of the code"] == prepared.commit
-    assert lineage_rows["Split"] == "At random, share 0.2, seed 42"
+    assert lineage_rows["Commit"] == prepared.commit
+    assert lineage_rows["Split"] == "at random, Test share 0.2, Seed 42"
     assert (
         lineage_rows["SHA-256 of train_data.parquet"]
         == f"{prepared.digests['train_data.parquet'][:16]}…"

@@ -100,18 +100,18 @@ def test_a_file_is_offered_for_download_once_it_is_there(
     def offered() -> list[str]:
         return [button.proto.label for button in app.get("download_button")]
 
-    assert offered() == ["Download Markdown"]
+    assert offered() == ["Markdown"]
     assert set(rendered) == {"md"}
     app = app.button(key="make-pdf").click().run()
     assert not app.exception
     assert "pdf" in rendered
-    assert offered() == ["Download Markdown", "Download PDF"]
+    assert offered() == ["Markdown", "PDF"]
     count = len(rendered)
     app.run()
     assert len(rendered) == count
     # another document is another file
     app = app.radio(key="document").set_value("data_report").run()
-    assert "Download PDF" not in offered()
+    assert "PDF" not in offered()
 
 
 def test_a_document_is_read_a_chapter_at_a_time(

@@ -63,16 +63,16 @@ def texts(app: AppTest) -> str:
 @pytest.mark.parametrize(
     ("auth", "words"),
     [
-        (None, "names no provider"),
-        ({**AUTH, "client_secret": ""}, "auth.client_secret` is missing"),
-        ({**AUTH, "cookie_secret": "short"}, "fewer than 32 characters"),
-        ({**AUTH, "redirect_uri": "https://courtside.example.org/"}, "/oauth2callback` at its end"),
+        (None, "lacks `auth`"),
+        ({**AUTH, "client_secret": ""}, "lacks `auth.client_secret`"),
+        ({**AUTH, "cookie_secret": "short"}, "`auth.cookie_secret` in"),
+        ({**AUTH, "redirect_uri": "https://courtside.example.org/"}, "`auth.redirect_uri` in"),
         (
             {
                 **{key: AUTH[key] for key in login.SHARED},
                 "house": {"client_id": "x", "server_metadata_url": "https://x"},
             },
-            "auth.house.client_secret` is missing",
+            "lacks `auth.house.client_secret`",
         ),
         ({**AUTH, "my_house": {"client_id": "x"}}, "Rename `auth.my_house`"),
     ],
@@ -100,17 +100,17 @@ def test_each_provider_has_a_button(visit: Callable[..., AppTest]) -> None:
     provider = {key: AUTH[key] for key in login.OF_A_PROVIDER}
     shared = {key: AUTH[key] for key in login.SHARED}
     app = visit({**shared, "house": provider, "school": provider})
-    assert [button.label for button in app.button] == ["Log in with house", "Log in with school"]
+    assert [button.label for button in app.button] == ["Log in: house", "Log in: school"]
 
 
 @pytest.mark.parametrize(
     ("user", "words"),
     [
-        ({"email": "eve@example.org"}, "`eve@example.org` may not open this app"),
+        ({"email": "eve@example.org"}, "`eve@example.org` has no access to this app"),
         ({"email": "ana@example.org", "email_verified": False}, "has not confirmed"),
-        ({"name": "ana@example.org"}, "did not pass on your e-mail address"),
+        ({"name": "ana@example.org"}, "did not send your e-mail address"),
         # a name that anyone can choose is not an address
-        ({"preferred_username": "ana@example.org"}, "did not pass on your e-mail address"),
+        ({"preferred_username": "ana@example.org"}, "did not send your e-mail address"),
     ],
 )
 def test_a_refused_user_sees_the_reason(

@@ -14,20 +14,17 @@ from core.platform.config import Settings
 # page -> the next step it names, and the link to it
 NEXT = {
     "overview": ("Courtside trains a model for the question", "Use your own data"),
-    "data": ("No raw data yet. Choose a source and press Acquire.", None),
-    "data?view=source": ("No raw data yet. Choose a source and press Acquire.", None),
+    "data": ("No raw data yet. Acquire it first.", None),
+    "data?view=source": ("No raw data yet. Acquire it first.", None),
     "data?view=explore": ("No raw data yet. Acquire it first.", "Go to Acquire"),
     "data?view=prepare": ("No raw data yet. Acquire it first.", "Go to Acquire"),
     "train": ("There is no training set yet. Prepare the data first.", "Go to Prepare"),
     "registry": ("There is no model yet. Train one first.", "Go to Train"),
-    "train?view=explain": (
-        "There is no model to explain yet. Train one first.",
-        "Choose candidates",
-    ),
+    "train?view=explain": ("There is no model yet. Train one first.", "Candidates"),
     "serve": ("There is no model yet. Train one first.", "Go to Train"),
     "score": ("No model is served now. Start one first.", "Go to Serve"),
-    "monitor": ("Nothing to compare yet.", "Go to Score"),
-    "runs": ("There are no runs yet.", "Go to Acquire"),
+    "monitor": ("Monitor needs 100 rows or more.", "Go to Score"),
+    "runs": ("Nothing has run yet.", "Go to Acquire"),
 }
 CHARTS = ("vega_lite_chart", "arrow_vega_lite_chart")
 
@@ -70,7 +67,7 @@ def test_every_page_names_the_project_and_the_worker_in_the_sidebar(
 ) -> None:
     for state, words in (
         (supervision.WorkerState(False, False, None, None), "starting"),
-        (supervision.WorkerState(True, False, 1, 0.0), "loading"),
+        (supervision.WorkerState(True, False, 1, 0.0), "starting"),
         (supervision.WorkerState(True, True, 1, 0.0), "ready"),
         (supervision.WorkerState(True, True, 1, 0.0, "Jobs start slowly."), "Jobs start slowly."),
     ):
@@ -85,7 +82,7 @@ def test_the_folder_of_the_operator_is_offered_first_where_there_is_one(
 ) -> None:
     without = open_page(settings, "data", view="source").segmented_control(key="source")
     assert without.value == "sample"
-    assert "Folder on this machine" not in without.options
+    assert "Folder" not in without.options
     (tmp_path / "raw").mkdir()
     chosen = settings.model_copy(update={"raw_dir": tmp_path / "raw"})
     app = open_page(chosen, "data", view="source")
@@ -94,7 +91,7 @@ def test_the_folder_of_the_operator_is_offered_first_where_there_is_one(
     for name in ("b.csv", "a.parquet"):
         (tmp_path / "raw" / name).touch()
     files = open_page(chosen, "data", view="source").multiselect(key="folder-files")
-    assert str(tmp_path / "raw") in files.label
+    assert str(tmp_path / "raw") in files.help
     assert files.value == ["a.parquet", "b.csv"]
 
 

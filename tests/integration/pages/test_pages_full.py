@@ -70,8 +70,8 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
 ) -> None:
     app = open_page(lived.settings, "data", view="source")
     shown = metrics_of(app)
-    (details,) = [table.value for table in app.table if "Property" in table.value]
-    facts = details.set_index("Property")["Value"]
+    (details,) = [table.value for table in app.table if "What" in table.value]
+    facts = details.set_index("What")["Value"]
     app = open_page(lived.settings, "data", view="prepare")
     shown |= metrics_of(app)
     acquired, prepared = lived.run("acquire").metrics, lived.run("prepare").metrics
@@ -92,12 +92,12 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     # only the reasons that there are
     assert prepared["rows_missing"] == 0
     assert (
-        f"Left out: {prepared['rows_other']:,.0f} outside the row filter and "
-        f"{prepared['rows_unlabelled']:,.0f} without label."
+        f"{prepared['rows_other']:,.0f} outside the row filter, "
+        f"{prepared['rows_unlabelled']:,.0f} without label"
     ) in [caption.value for caption in app.caption]
     snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
-    assert facts["Digest"] == snapshot.id
+    assert facts["Snapshot"] == snapshot.id
     assert facts["SHA-256"] == snapshot.digest
 
 
@@ -109,9 +109,9 @@ def test_train_shows_the_figures_of_the_best_and_the_registered_version(
     recorded = run.metrics
     assert app.subheader[0].value == "Best: Logistic regression"
     for label, text in (
-        ("Log loss, test set", f"{recorded['log_loss_test']:.4f}"),
-        ("ROC AUC, test set", f"{recorded['roc_auc_test']:.3f}"),
-        ("F1, test set", f"{recorded['f1_test']:.3f}"),
+        ("Log loss, test", f"{recorded['log_loss_test']:.4f}"),
+        ("ROC AUC, test", f"{recorded['roc_auc_test']:.3f}"),
+        ("F1, test", f"{recorded['f1_test']:.3f}"),
         ("Rows fitted on", f"{recorded['rows_fit']:,.0f}"),
     ):
         assert shown[label][0] == text
@@ -133,7 +133,7 @@ def test_the_base_rate_beside_the_log_loss_is_that_of_the_test_set(
     _, _, test = storage.read_prepared(lived.settings)
     base = metrics.base_rate_log_loss(float(test[SPEC.target].mean()))
     shown = metrics_of(open_page(lived.settings, "train"))
-    assert shown["Log loss, test set"][1].endswith(f"; base rate {base:.4f}")
+    assert shown["Log loss, test"][1].endswith(f"; base rate {base:.4f}")
 
 
 def test_serve_shows_the_server_its_model_and_how_to_call_it(
@@ -143,15 +143,13 @@ def test_serve_shows_the_server_its_model_and_how_to_call_it(
     text = text_of(app)
     version = model_store.require_version(lived.settings, SPEC.model, "champion")
     assert app.subheader[0].value == f"{SPEC.model} version 1 (champion, challenger)"
-    assert f"live endpoint, port {lived.port} · `http://127.0.0.1:{lived.port}`" in text
+    assert f"live endpoint · port {lived.port} · `http://127.0.0.1:{lived.port}`" in text
     assert "answering" in text
     assert version.run_id in linked_runs(app)
     assert app.button(key=f"stop-{lived.port}").label == "Stop"
     call = next(block.value for block in app.code if block.value.startswith("curl "))
     assert f"http://127.0.0.1:{lived.port}/invocations" in call
     assert all(f'"{name}"' in call for name in SPEC.features)
-    seconds = lived.run("serve").metrics["seconds_to_answer"]
-    assert f"{seconds:.1f} s until the first answer" in text
 
 
 def test_score_shows_the_figures_beside_those_of_the_test_set_and_the_rows(
@@ -164,7 +162,7 @@ def test_score_shows_the_figures_beside_those_of_the_test_set_and_the_rows(
     assert model is not None
     assert shown["Rows scored"][0] == f"{recorded['rows_scored']:,.0f}"
     assert shown["Mean probability"][0] == f"{recorded['probability_mean']:.1%}"
-    assert shown["Mean probability"][1].startswith(f"{recorded['base_rate_production']:.1%} ")
+    assert shown["Mean probability"][1] == f"observed {recorded['base_rate_production']:.1%}"
     assert shown["Log loss"][0] == f"{recorded['log_loss_production']:.4f}"
     for label, name, digits in (
         ("F1", "f1", 3),
@@ -259,7 +257,7 @@ def test_the_overview_shows_each_stage_done_and_the_verdict(
     assert reason in text
     assert f"**{todo}**" in text
     # all of it is of the sample, which the card says once
-    assert text.count("sample data") == 1
+    assert text.count(":material/science: sample") == 1
     assert [button.label for button in app.button if button.proto.type == "primary"] == [
         "See the report"
     ]
@@ -320,7 +318,7 @@ def test_a_missing_run_is_reported(lived, open_page: Callable[..., AppTest]) -> 
     app = open_page(lived.settings, "runs", run="0" * 32)
     assert not app.exception
     assert app.error[0].value == f"There is no run {'0' * 32} in this store."
-    assert "All runs" in [link.value for link in app.page_link]
+    assert "Runs" in [link.value for link in app.page_link]
     assert len(app.dataframe[0].value) == len(tracking.runs(lived.settings))
 
 
@@ -329,7 +327,7 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
 ) -> None:
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
     app = open_page(copied.settings, "data", view="prepare")
-    assert any("raw data changed" in warning.value for warning in app.warning)
+    assert any("raw data or the project file changed" in warning.value for warning in app.warning)
     assert metrics_of(open_page(copied.settings, "data", view="source"))["Rows"][0] == "800"
     # the sets below are still those of the sample
     assert SAMPLE in text_of(app)
@@ -337,7 +335,7 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
     assert "**The raw data has changed. Prepare again.**" in text_of(app)
     assert next_step(app) == "Next: Prepare"
     # the verdict and the five steps after the new data
-    assert text_of(app).count("sample data") == 6
+    assert text_of(app).count(":material/science: sample") == 6
     states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert "out of date" in states[1]
     prepare.run(copied.settings, prepare.Options())
@@ -360,7 +358,7 @@ def test_a_dead_server_is_shown_and_can_be_dismissed(
     assert next_step(open_page(copied.settings, "overview")) == "Next: Serve"
     app.button(key=f"dismiss-{copied.port}").click().run()
     assert not app.exception
-    assert "No server is running" in text_of(app)
+    assert "No model is served now" in text_of(app)
     assert not server.servers(copied.settings)
     # the process that now has this id is another one, and is left alone
     assert [served.state for served in server.servers(lived.settings)] == ["ready"]
@@ -376,7 +374,7 @@ def test_prepare_shows_the_known_size_of_the_filtered_real_rows(
     settings = copy_home(prepared_real, tmp_path / "home")
     app = open_page(settings, "data", view="source")
     assert metrics_of(app)["Rows"][0] == "30,697"
-    assert "**Validated: no errors, no warnings**" in text_of(app)
+    assert "**Validated: no errors, 0 warnings**" in text_of(app)
     assert SAMPLE not in text_of(app)
     app = open_page(settings, "data", view="prepare")
     shown = metrics_of(app)

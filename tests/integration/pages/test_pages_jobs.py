@@ -125,10 +125,7 @@ def test_all_jobs_of_a_step_are_shown_and_what_ended_badly_can_be_put_away(
     second = jobs.submit(copied.settings, "prepare", {"seed": 7})
     app = open_page(copied.settings, "data", view="prepare")
     assert not app.exception
-    assert [bar.text.split(" ·")[0] for bar in app.progress] == [
-        "Filtering",
-        "Queued: the worker is loading its libraries",
-    ]
+    assert [bar.text.split(" ·")[0] for bar in app.progress] == ["Filtering", "Queued"]
     jobs.finish(copied.settings, first.job_id, jobs.DONE)
     assert jobs.claim(copied.settings, second.job_id)
     jobs.finish(copied.settings, second.job_id, jobs.FAILED, error="No row has these values.")
@@ -286,7 +283,7 @@ def test_train_without_a_candidate_is_refused_in_words(
     app.pills(key="candidates").set_value([])
     press(app, "Train")
     assert not app.exception
-    assert "No candidate is selected" in app.error[0].value
+    assert "Candidates: nothing is chosen yet." in app.error[0].value
     assert not jobs.latest(copied.settings)
 
 
@@ -362,7 +359,7 @@ def test_an_upload_without_a_file_is_refused_in_words(
     app.segmented_control(key=control).set_value("upload").run()
     press(app, "Score" if page == "score" else "Acquire")
     assert not app.exception
-    assert "No file is chosen yet." in app.error[0].value
+    assert "nothing is chosen yet." in app.error[0].value
     assert not jobs.latest(copied.settings)
 
 
@@ -398,11 +395,7 @@ def test_the_overview_shows_what_runs_and_what_failed(
     # a champion is in use: the failed attempt is a notice, not the state of the stage
     states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert not any("failed" in state for state in states)
-    assert [
-        caption.value
-        for caption in app.caption
-        if "The last attempt failed: No luck." in caption.value
-    ]
+    assert [caption.value for caption in app.caption if "failed.** No luck." in caption.value]
 
 
 def test_the_runs_page_lists_the_jobs(copied, open_page: Callable[..., AppTest]) -> None:
@@ -433,7 +426,7 @@ def test_a_preset_fills_the_form_and_then_prepares_and_trains(
     chosen = SPEC.presets[2]
     assert not app.exception
     assert any(chosen.about in caption.value for caption in app.caption)
-    assert any("prepared again first" in caption.value for caption in app.caption)
+    assert app.button(key="train").label == "Prepare and train"
     # in front of the person, nothing begins
     assert app.pills(key="candidates").value == list(chosen.candidates)
     assert app.checkbox(key="blend").value is True
@@ -524,7 +517,7 @@ def test_the_depth_of_another_candidate_and_its_parts_can_be_seen(
     for part, words in (
         ("threshold", "What does another threshold change?"),
         ("slices", "slices"),
-        ("court", "Coloured where the two differ"),
+        ("court", "Predicted minus observed"),
     ):
         app = app.segmented_control(key="depth-view").set_value(part).run()
         assert not app.exception
@@ -554,6 +547,6 @@ def test_a_cancelled_training_shows_what_it_finished(
     assert run.status == "KILLED"
     app = open_page(settings, "train")
     assert not app.exception
-    assert any("finished candidates:" in info.value for info in app.info)
+    assert any("Finished candidates:" in info.value for info in app.info)
     labels = [link.label for link in app.get("page_link")]
-    assert any(label.startswith("Logistic regression, CV log loss 0.6771") for label in labels)
+    assert any(label.startswith("Logistic regression, Log loss, CV 0.6771") for label in labels)

@@ -62,7 +62,7 @@ def home(module_settings: Settings) -> Settings:
 def test_an_empty_log_says_what_to_do(open_page, text_of, settings: Settings) -> None:
     app = open_page(settings, "score", view="log")
     assert not app.exception
-    assert "No predictions yet." in text_of(app)
+    assert "Nothing scored yet." in text_of(app)
     app = open_page(settings, "score", view="labels")
     assert not app.exception
     assert app.button(key="take").label == "Import labels"
@@ -78,13 +78,13 @@ def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
     app = open_page(settings, "score", view="log")
     assert not app.exception
     text = text_of(app)
-    assert "**1 item was set aside**" in text
-    assert "They held 3 rows." in text
+    assert "**1 item could not be processed**" in text
+    assert app.table[0].value["Rows"].tolist() == ["3"]
     assert "**12 predictions are missing from the log.**" in text
-    assert "**2 items were set aside**" in text_of(open_page(settings, "overview"))
+    assert "**2 items could not be processed**" in text_of(open_page(settings, "overview"))
     nonsense.speak(monkeypatch)
     foreign = text_of(open_page(settings, "monitor", view="alerts", lang="pt"))
-    assert nonsense.nonsense("1 item was set aside") in foreign
+    assert nonsense.nonsense("1 item could not be processed") in foreign
     app = open_page(settings, "score", view="log")
     [button] = [button for button in app.button if button.label == "Dismiss"]
     assert "set aside" not in text_of(button.click().run())
@@ -96,7 +96,7 @@ def test_the_page_shows_counts_gaps_shadows_and_the_last_file(open_page, text_of
     assert not app.exception
     text = text_of(app)
     assert "Predictions: 240 (since" in text
-    assert "With label: 61 (25.4% of them)" in text
+    assert "With label: 61 (25.4%)" in text
     assert "API 220" in text
     assert "Shadow answers: 20" in text
     assert "**17 predictions are missing from the log.**" in text
@@ -105,7 +105,7 @@ def test_the_page_shows_counts_gaps_shadows_and_the_last_file(open_page, text_of
     app = open_page(home, "score", view="labels")
     assert not app.exception
     text = text_of(app)
-    assert "61 of 240 logged predictions have a label." in text
+    assert "With label: 61 of 240 rows" in text
     assert "New: 60" in text
     assert "Rejected: 1" in text
     assert (
@@ -141,11 +141,11 @@ def test_filters_and_pages_show_every_prediction_once(open_page, press, text_of,
             break
         press(app, "Older")
     assert len(shown) == len(set(shown)) == 240
-    assert "201 to 240 of 240" in text_of(app)
+    assert "201–240 / 240" in text_of(app)
     app.selectbox(key="known").set_value("known").run()
-    assert "1 to 61 of 61" in text_of(app)  # back at the newest page
+    assert "1–61 / 61" in text_of(app)  # back at the newest page
     app.slider(key="range").set_value((0.95, 1.0)).run()
-    assert "No predictions match." in text_of(app)
+    assert "No rows match." in text_of(app)
 
 
 def test_a_prediction_shows_the_history_of_its_label(open_page, text_of, home) -> None:
@@ -153,18 +153,15 @@ def test_a_prediction_shows_the_history_of_its_label(open_page, text_of, home) -
     app.selectbox(key="who").set_value("answers")
     app.text_input(key="search").set_value("220").run()
     assert not app.exception
-    history = next(table.value for table in app.table if "Effect" in table.value)
-    assert history["Effect"].tolist() == [
-        "Changed: replaced an older label",
-        "New: had no label before",
-    ]
-    assert "1 to 1 of 1" in text_of(app)
+    history = next(table.value for table in app.table if "Received" in table.value)
+    assert history["What"].tolist() == ["Changed", "New"]
+    assert "1–1 / 1" in text_of(app)
 
 
 def test_a_file_of_labels_becomes_a_job(open_page, text_of, home) -> None:
     app = open_page(home, "score", view="labels")
     app.button(key="take").click().run()
-    assert "No file is chosen yet" in text_of(app)
+    assert "Labels: nothing is chosen yet." in text_of(app)
     assert not jobs.active(home)
     app = open_page(home, "score", view="labels")
     app.file_uploader(key="labels").set_value(("l.csv", b"shot_id,label\n1,1\n", "text/csv")).run()

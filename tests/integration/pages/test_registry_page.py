@@ -181,20 +181,19 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
     assert app.segmented_control(key="registry-view").value == "decide"
     text = text_of(app)
     assert "Champion: version 1" in text
-    assert "Logistic regression, trained " in text
+    assert "Logistic regression · " in text
     assert "built-in sample, not real data" in text
-    assert f"answers on port {lived.port}" in text
+    assert f"answering, port {lived.port}" in text
     shown = figures_of(app)
     for title, name in (("Log loss", "log_loss_test"), ("Skill over base rate", "skill_test")):
         low, high = run.metrics[f"{name}_low"], run.metrics[f"{name}_high"]
         assert shown[title] == (f"{run.metrics[name]:.4f}", f"{low:.4f} to {high:.4f}")
     assert version.run_id in linked_runs(app)
     # the champion is its own challenger: there is none, and no form
-    assert "No challenger" in text
-    assert "Nothing to decide: version 1 is the champion" in text
+    assert "Challenger: none" in text
     assert "There is nothing to roll back to" in text
     assert not {"Promote", "Dry run"} & {button.label for button in app.button}
-    assert "Last decision of the gate" not in [expander.label for expander in app.expander]
+    assert "Decision" not in [expander.label for expander in app.expander]
     # the card is in a drawer, not on the page
     assert "### Purpose" not in text
     app = app.button(key="card-1").click().run()
@@ -204,12 +203,12 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
     for part in ("Purpose", "Slices", "Call"):
         assert f"### {part}" in text
     assert card.split("\n\n", 1)[1].replace("\n## ", "\n### ") in text
-    assert [button.label for button in app.get("download_button")] == ["Model card (Markdown)"]
+    assert [button.label for button in app.get("download_button")] == ["Markdown"]
     app = app.run()
     assert "### Purpose" not in text_of(app)
     text = text_of(view(app, "compare"))
     assert "There is only one version" in text
-    assert view(app, "ledger").dataframe[0].value["decision"].tolist() == ["first champion"]
+    assert view(app, "ledger").dataframe[0].value["decision"].tolist() == ["First champion"]
 
 
 def test_champion_and_challenger_stand_beside_each_other(
@@ -220,11 +219,11 @@ def test_champion_and_challenger_stand_beside_each_other(
     assert [heading.value for heading in app.subheader] == [
         "Champion: version 2",
         "Challenger: version 4",
-        "Decision about version 4",
+        "Decision: version 4",
     ]
     text = text_of(app)
-    assert "Replaced version 1, just now: promotion against the rules, decided by ann." in text
-    assert "Not served: go to Serve" in [link.label for link in app.page_link]
+    assert "Promoted against the rules · Decided by ann" in text
+    assert "Go to Serve" in [link.label for link in app.page_link]
     log_losses = [metric.value for metric in app.metric if metric.label == "Log loss"]
     versions = [
         model_store.require_version(judged_shared.settings, SPEC.model, alias)
@@ -237,7 +236,7 @@ def test_champion_and_challenger_stand_beside_each_other(
     # the card follows the choice in the form
     app = app.selectbox(key="challenger").select("3").run()
     assert "Challenger: version 3" in [heading.value for heading in app.subheader]
-    assert "not judged yet" in text_of(app)
+    assert "not judged" in text_of(app)
 
 
 def test_a_version_on_real_rows_names_the_sample_that_it_replaced(
@@ -249,16 +248,16 @@ def test_a_version_on_real_rows_names_the_sample_that_it_replaced(
     app = open_page(settings, "registry")
     assert not app.exception
     text = text_of(app)
-    assert "Replaced version 1, trained on the built-in sample, just now: first model on" in text
-    assert "version 1 was the champion before, but it was trained on the built-in" in text
+    assert "First model on real data · Decided by" in text
+    assert "roll back to: version 1 was trained on the built-in sample" in text
     moves = view(app, "ledger").dataframe[0].value
-    assert moves["decision"].tolist() == ["first model on real data", "first champion"]
+    assert moves["decision"].tolist() == ["First model on real data", "First champion"]
     assert moves["reason"][0] == "It replaces version 1, which was trained on the built-in sample."
     # a newer version on the sample is no challenger of a champion on real rows
     register(settings, LogisticRegression(), rows, "lr", is_sample=True)
     app = open_page(settings, "registry")
-    assert "No challenger" in [heading.value for heading in app.subheader]
-    assert "Not offered: version 3 and version 1, trained on the built-in sample." in text_of(app)
+    assert "Challenger: none" in [heading.value for heading in app.subheader]
+    assert "Not offered: version 3 and version 1." in text_of(app)
     assert not {"Promote", "Dry run"} & {button.label for button in app.button}
 
 
@@ -324,7 +323,7 @@ def test_two_versions_are_compared_on_the_same_rows(
     shown = app.dataframe[0].value
     assert shown["difference"].tolist() == slices["difference"].tolist()
     assert (shown["finding"] == "worse").tolist() == slices["harmed"].tolist()
-    assert f"On none of {slices['low'].notna().sum()} slices is version 3 shown" in text
+    assert f"on any of {slices['low'].notna().sum()} slices" in text
     assert not slices["harmed"].any()
 
 
@@ -334,7 +333,7 @@ def test_versions_not_compared_yet_are_compared_on_request(
     app = view(open_page(judged.settings, "registry"), "compare")
     app = app.selectbox(key="one").select("1").run()
     assert app.selectbox(key="other").value == "2"
-    assert "Version 1 was not compared with version 2 yet. Press Compare." in text_of(app)
+    assert "Not compared yet. Press Compare." in text_of(app)
     app = press(app, "Compare")
     options = submitted(judged.settings)
     assert (options["challenger"], options["against"], options["dry_run"]) == ("1", "2", True)
@@ -354,12 +353,12 @@ def test_the_last_answer_is_shown_rule_by_rule(
     # not the answer for the two that were only compared
     assert judged_shared.tried.run_id in linked_runs(app)
     assert judged_shared.compared.run_id not in linked_runs(app)
-    assert "**Version 4** against version 2, with the threshold 0.3" in text
+    assert "**Version 4** · Compared with version 2 · Threshold 0.3" in text
     assert "Dry run: nothing was changed." in text
-    assert "would be refused" in text
+    assert "Dry run: refused" in text
     # the gate objects: promoting is not what the page asks for
     assert not [button for button in app.button if button.proto.type == "primary"]
-    assert "requested by bob" in text
+    assert "Decided by bob" in text
     rules = tracking.table(judged_shared.settings, judged_shared.tried.run_id, "rules")
     shown = app.table[-1].value
     assert shown["Rule"].tolist() == [str(loads(title)) for title in rules["title"]]
@@ -370,12 +369,12 @@ def test_the_last_answer_is_shown_rule_by_rule(
         str(loads(text)).replace("$", r"\$") for text in rules["text"]
     ]
     rules_shown = shown.set_index("Rule")
-    assert rules_shown.loc["Same rows, new to both", ["Measured", "Limit"]].tolist() == [
+    assert rules_shown.loc["Same rows, new to both", ["Value", "Limit"]].tolist() == [
         "3,000 rows",
-        "at least 200 rows",
+        "≥ 200 rows",
     ]
-    assert rules_shown.loc["Log loss", "Limit"] == "interval at most 0 nats"
-    assert rules_shown.loc["Model size", "Limit"] == "at most 10 MB"
+    assert rules_shown.loc["Log loss", "Limit"] == "≤ 0 nats"
+    assert rules_shown.loc["Model size", "Limit"] == "≤ 10 MB"
 
 
 def test_the_gate_is_asked_with_what_was_chosen(
@@ -417,7 +416,9 @@ def test_a_threshold_is_tried_with_its_consequences_in_view(
     shown = app.table[0].value.set_index("Metric")
     for title, name in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
         assert shown.loc[title, "At 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
-        assert shown.loc[title, "At its own threshold, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
+        assert (
+            shown.loc[title, "At its own threshold, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
+        )
         change = 100 * (by_threshold.loc[0.4, name] - by_threshold.loc[0.45, name])
         assert shown.loc[title, "Change"] == f"{change:+.1f} points"
     assert "3,000 rows of the test set, since its run kept no others" in text_of(app)
@@ -443,19 +444,19 @@ def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
     app = open_page(copied.settings, "registry")
     app = app.toggle(key="changes-2").set_value(True).run()
     assert not app.exception
-    assert f"On {len(folds):,} rows of the validation folds" in text_of(app)
-    assert "test set, since its run" not in text_of(app)
+    assert f"Validation folds: {len(folds):,} rows" in text_of(app)
+    assert "chosen on the test set" not in text_of(app)
 
 
 def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: Press) -> None:
     app = open_page(judged.settings, "registry")
     for reason in ("", "because", "          "):
         app.text_area(key="reason-4").set_value(reason)
-        app = press(app, "Promote version 4 anyway")
-        assert "needs a written reason of 10 characters or more" in app.error[0].value
+        app = press(app, "Promote version 4")
+        assert "write a reason first" in app.error[0].value
     assert not jobs.latest(judged.settings)
     app.text_area(key="reason-4").set_value("The coach wants it.")
-    app = press(app, "Promote version 4 anyway")
+    app = press(app, "Promote version 4")
     assert not app.error
     options = submitted(judged.settings)
     assert (options["action"], options["reason"]) == ("override", "The coach wants it.")
@@ -472,21 +473,20 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     app = open_page(judged.settings, "registry")
     text = text_of(app)
     assert "Version **1** (" in text
-    assert "becomes the champion again, and version 2 becomes the previous one." in text
-    assert "There is no live endpoint: only the aliases move." in text
+    assert "becomes the champion again, without the gate's rules." in text
     monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "2"))
     text = text_of(app.run())
-    assert "on port 5491 changes from version 2 to 1 without a failed request" in text
-    assert "If version 1 does not start, nothing is moved." in text
+    assert "changes to it without a failed request" in text
+    assert "if it does not start, nothing is moved." in text
     app.text_input(key="rollback-note").set_value("It was slow.")
-    press(app, "Roll back to version 1")
+    press(app, "Roll back")
     options = submitted(judged.settings)
     assert (options["action"], options["reason"]) == ("rollback", "It was slow.")
     monkeypatch.setattr(endpoint, "live", lambda _: None)
     done = promote.run(judged.settings, promote.Options(**options))
     assert done.champion == "1"
     app = open_page(judged.settings, "registry")
-    sentence = f"Replaced version 2, just now: rollback, decided by {promote.user()}."
+    sentence = f"Roll back · Decided by {promote.user()}"
     assert sentence in text_of(app)
     ledger = view(app, "ledger").dataframe[0].value
     assert ledger["run"][0] == f"/runs?run={done.run_id}"
@@ -498,8 +498,8 @@ def test_the_ledger_is_that_of_the_registry(judged_shared: Judged, open_page: Op
     ledger = registry.ledger(judged_shared.settings, SPEC.model)
     assert shown["version"].tolist() == [int(number) for number in ledger["version"]]
     assert shown["decided_by"].tolist() == ["ann", "the app"]
-    assert shown["decision"].tolist() == ["promotion against the rules", "first champion"]
-    assert shown["to"][0] == "now"
+    assert shown["decision"].tolist() == ["Promoted against the rules", "First champion"]
+    assert shown["to"][0] == "–"
     assert shown["to"][1] == shown["from"][0]
     assert shown["run"].tolist() == [f"/runs?run={run_id}" for run_id in ledger["run_id"]]
     assert shown["hours"][1] == pytest.approx(
@@ -520,7 +520,7 @@ def test_an_endpoint_behind_the_champion_is_reported_and_follows_on_request(
     assert sentence in app.warning[0].value
     # one action: the switch
     assert [button.label for button in app.button if button.proto.type == "primary"] == [
-        "Switch to the champion, version 2"
+        "Switch to version 2"
     ]
     app = open_page(judged.settings, "serve")
     assert not app.exception
@@ -532,7 +532,7 @@ def test_an_endpoint_behind_the_champion_is_reported_and_follows_on_request(
         "previous",
         "version",
     ]
-    press(app, "Switch to the champion, version 2")
+    press(app, "Switch to version 2")
     (job,) = jobs.latest(judged.settings)
     wanted = {"target": "champion", "port": None, "shadow": False}
     assert (job.step, job.options) == ("serve", wanted)

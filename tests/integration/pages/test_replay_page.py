@@ -56,7 +56,7 @@ def test_without_rows_it_says_what_to_do_first(
 ) -> None:
     app = open_page(settings, "retrain", view="replay")
     assert not app.exception
-    assert "There are no rows to replay yet" in text_of(app)
+    assert "No raw data yet. Acquire it first." in text_of(app)
     assert "Go to Acquire" in [link.label for link in app.page_link]
     assert not [button for button in app.button if button.label == "Replay"]
 
@@ -68,12 +68,12 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     assert not app.exception
     text = text_of(app)
     assert str(home.result.answer) in text
-    assert "Injected: 100% of the labels flipped" in text
+    assert "Drift: 100% of the labels flipped" in text
     assert len(charts(app)) == 1
     shown = app.table[0].value
     assert shown["Policy"].tolist() == ["Never", "Calendar (every 180 days)"]
     policies = tracking.table(home.settings, home.result.run_id, "policies")
-    assert shown["Mean log loss"].tolist() == [f"{value:.4f}" for value in policies["log_loss"]]
+    assert shown["Log loss"].tolist() == [f"{value:.4f}" for value in policies["log_loss"]]
     assert "Alarms before the drift" in shown
     assert f"run={home.result.run_id}" in [link.proto.query_string for link in app.page_link]
     decided = app.dataframe[0].value
@@ -83,7 +83,7 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     assert len(decided) == retrained + 1
     losses = charts(app)
     app = app.segmented_control(key="replay-chart").set_value("gain").run()
-    assert "What did each policy gain over doing nothing?" in text_of(app)
+    assert "**Gain over doing nothing**" in text_of(app)
     assert charts(app) != losses
     app.toggle(key="every_decision").set_value(True).run()
     assert len(app.dataframe[0].value) == 2 * home.result.windows
@@ -159,7 +159,7 @@ def test_its_log_can_be_removed_and_the_result_stays(
     press: Callable[[AppTest, str], AppTest],
     text_of: Callable[[AppTest], str],
 ) -> None:
-    app = press(open_page(home.settings, "retrain", view="replay"), "Remove its log")
+    app = press(open_page(home.settings, "retrain", view="replay"), "Remove")
     assert replay_store.stores(home.settings) == []
     assert str(home.result.answer) in text_of(app)
-    assert "Remove its log" not in [button.label for button in app.button]
+    assert "Remove" not in [button.label for button in app.button]

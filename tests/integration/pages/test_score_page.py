@@ -119,10 +119,10 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     label = SPEC.positive if answer >= version.threshold else SPEC.negative
     assert live["Predicted class"] == label
     text = text_of(app)
-    assert f"**{answer:.1%}** made, predicted **{label}**" in text
+    assert f"**{answer:.1%}** made · Predicted **{label}**" in text
     assert logged["courtside_prediction_id"].iloc[0] in text
     # explained on request only
-    assert "What moves it" not in text
+    assert "What moves this row" not in text
     assert not jobs.active(copied.settings)
     app.toggle(key=f"explain-{run.run_id}").set_value(True).run()
     run_the_job(copied.settings, "explain", explain)
@@ -131,7 +131,7 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     explained = tracking.last_run(copied.settings, "explain")
     assert explained is not None
     assert explained.metrics["probability"] == pytest.approx(answer)
-    assert "What moves it away from the mean prediction?" in text_of(app)
+    assert "What moves this row away from the mean prediction?" in text_of(app)
     cells = tracking.table(copied.settings, explained.run_id, "map")
     assert len(cells) == len(court_map.grid())
     # the court above shows the same map
@@ -141,7 +141,7 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     app = press(app, "Made")
     assert not app.exception
     assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [1.0]
-    assert "Outcome: **made**" in text_of(app)
+    assert "Actual: **made**" in text_of(app)
     app = press(app, "Missed")
     assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [0.0]
     # the scoring of many rows has its own view
@@ -202,7 +202,7 @@ def test_columns_of_a_file_are_matched_or_asked_for(
     app.file_uploader(key="file").upload("rows.csv", content.getvalue(), "text/csv")
     app = app.run()
     assert not app.exception
-    assert "Select the column of period." in text_of(app)
+    assert "period: nothing is chosen yet." in text_of(app)
     assert next(button for button in app.button if button.label == "Score").disabled
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = app.run()
@@ -223,7 +223,7 @@ def test_a_path_without_a_name_is_refused_and_one_with_a_name_is_submitted(
     app = open_page(copied.settings, "score", view="rows")
     app = app.segmented_control(key="rows").set_value("path").run()
     app = press(app, "Score")
-    assert "No path given." in app.error[0].value
+    assert "nothing is chosen yet." in app.error[0].value
     app.text_input(key="path").set_value("/data/rows.parquet")
     app = press(app, "Score")
     (job,) = jobs.active(copied.settings)
@@ -249,9 +249,9 @@ def test_the_columns_of_a_path_can_be_listed_and_mapped(
     app = open_page(copied.settings, "score", view="rows")
     app = app.segmented_control(key="rows").set_value("path").run()
     app.text_input(key="path").set_value(str(path))
-    app = press(app.run(), "Preview")
+    app = press(app.run(), "First rows")
     assert not app.exception
-    assert "Select the column of period." in text_of(app)
+    assert "period: nothing is chosen yet." in text_of(app)
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = press(app.run(), "Score")
     (job,) = jobs.active(copied.settings)

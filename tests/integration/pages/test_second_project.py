@@ -168,7 +168,7 @@ def test_its_pages_after_training_mention_no_other_project(
         "data?view=prepare": "wet",
         "train": "Logistic regression",
         "serve": "champion (version 1)",
-        "monitor": "Nothing to compare yet",
+        "monitor": "Monitor needs 100 rows or more",
         "runs": "Treinamento",
     }
     assert words.get(page, "") in shown
@@ -212,16 +212,14 @@ def test_only_sources_that_exist_are_offered(
 ) -> None:
     app = open_page(empty, "data", view="source")
     choice = app.segmented_control(key="source")
-    assert (choice.options, choice.value) == (["Upload files"], "upload")
+    assert (choice.options, choice.value) == (["Uploaded files"], "upload")
     app = press(app, "Acquire")
     assert not app.exception
-    assert [error.value for error in app.error] == [
-        "No file is chosen yet. Drop one or several files above."
-    ]
+    assert [error.value for error in app.error] == ["Files: nothing is chosen yet."]
     chosen = empty.model_copy(update={"raw_dir": tmp_path})
     choice = open_page(chosen, "data", view="source").segmented_control(key="source")
     assert choice.value == "folder"
-    assert choice.options == ["Folder on this machine", "Upload files"]
+    assert choice.options == ["Folder", "Uploaded files"]
     with_sample = empty.model_copy(update={"project": "kobe"})
     app = open_page(with_sample, "data", view="source")
     assert app.segmented_control(key="source").value == "sample"

@@ -1,0 +1,37 @@
+"""How far a run, a job or a version came: the labels and their colours."""
+
+from __future__ import annotations
+
+from core.platform.messages import Message, Words, in_context
+from core.stats.check import VERDICT_LABELS
+
+STATUSES: dict[str, Words] = {
+    # of runs
+    "FINISHED": Message("done"),
+    "FAILED": Message("failed"),
+    "RUNNING": Message("running"),
+    "KILLED": Message("cancelled"),
+    # of jobs
+    "queued": Message("queued"),
+    "running": Message("running"),
+    "done": Message("done"),
+    "failed": Message("failed"),
+    "cancelled": Message("cancelled"),
+}
+COLOURS = {
+    "FINISHED": "green",
+    "FAILED": "red",
+    "RUNNING": "blue",
+    "queued": "blue",
+    "running": "blue",
+    "done": "green",
+    "failed": "red",
+}
+# result of the gate, or of a rule of it -> its label and colour
+GATE: dict[str, tuple[Words, str]] = {
+    "pass": (Message("passed"), "green"),
+    "promote": (Message("passed"), "green"),
+    "hold": (Message("held back"), "orange"),
+    "refuse": (in_context("gate", "refused"), "red"),
+    "not_applicable": (VERDICT_LABELS["not_applicable"], "gray"),
+}
