@@ -12,6 +12,7 @@ from core.registry import registry
 from core.registry.records import PromotionRun
 from pages.registry import version_list
 from pages.shared import elements
+from pages.shared.statuses import GATE
 
 DECISIONS = {
     "promote": (registry.DECISIONS["promote"], "green"),
