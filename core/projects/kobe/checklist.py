@@ -330,7 +330,7 @@ def _tools(facts: Facts) -> Found:
 
 def _described(facts: Facts) -> Found:
     all_of = [artifact for stage in STEPS for artifact in stage.outputs]
-    silent = [artifact.name for artifact in all_of if not (artifact.purpose and artifact.contents)]
+    silent = [artifact.name for artifact in all_of if not artifact.about]
     if silent:
         return Found("partly", _("Not described: {artifacts}.", artifacts=listed(silent)))
     if not facts.runs:
