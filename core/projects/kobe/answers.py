@@ -20,6 +20,7 @@ from core.platform import project
 from core.platform.messages import Message, Words, _, n_, plural, sentences
 from core.platform.steps import FILTERED, STEPS
 from core.projects.kobe import answers_of_operation
+from core.projects.kobe.course import QUESTIONS
 from core.training import candidates as kinds
 
 # task -> its title, and what each of the four does for it, in the order of TOOLS
@@ -176,7 +177,7 @@ def pipelines(facts: Facts) -> list[Block]:
     """Return why there are separate pipelines for development and production."""
     spec = facts.spec
     blocks: list[Block] = [
-        Heading(_("Why development and production pipelines?")),
+        Heading(str(QUESTIONS["pipelines"])),
         Paragraph(
             _(
                 "A model is a small part of what is needed. It depends on its training rows, how "
@@ -241,7 +242,7 @@ def pipelines(facts: Facts) -> list[Block]:
 def tools(facts: Facts) -> list[Block]:
     """Return what each of the four tools does for each of five tasks."""
     blocks: list[Block] = [
-        Heading(_("How do Streamlit, MLflow, PyCaret and scikit-learn help?")),
+        Heading(str(QUESTIONS["tools"])),
         Table(
             (_("For"), *TOOLS),
             tuple((f"**{title}**", *map(str, cells)) for title, cells in HELP.values()),
@@ -294,7 +295,7 @@ def tools(facts: Facts) -> list[Block]:
 def steps() -> list[Block]:
     """Return the diagram of the steps, and what each does."""
     return [
-        Heading(_("Which steps lead from data to operation?")),
+        Heading(str(QUESTIONS["steps"])),
         Figure(
             "life_cycle",
             _(
@@ -316,7 +317,7 @@ def approaches(facts: Facts) -> list[Block]:
     """Return both approaches with their metrics, which was chosen, and why."""
     spec, train = facts.spec, facts.runs.get("train")
     blocks: list[Block] = [
-        Heading(_("Regression or classification: which was chosen, and why?")),
+        Heading(str(QUESTIONS["approaches"])),
         Paragraph(
             _(
                 "Both answer '{question}'. Logistic regression fits a formula for the probability "
@@ -444,14 +445,7 @@ def _compared(best: RunFacts, other: RunFacts) -> str:
 def split(facts: Facts) -> list[Block]:
     """Return what depends on the choice of train and test set, and how bias is handled."""
     run = facts.runs.get("prepare")
-    blocks: list[Block] = [
-        Heading(
-            _(
-                "How does the choice of train and test set affect the result, and how is bias "
-                "reduced?"
-            )
-        )
-    ]
+    blocks: list[Block] = [Heading(str(QUESTIONS["split"]))]
     if run is None:
         blocks.append(Missing(_("Which rows are for training, and which for testing."), "prepare"))
         return blocks

@@ -31,7 +31,7 @@ from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
 from core.platform import messages, project
 from core.platform.messages import Message, Words, _, n_
-from core.projects.kobe.course import BASELINE
+from core.projects.kobe.course import BASELINE, QUESTIONS
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun, ReplayRun
 from core.training import candidates as kinds
@@ -40,7 +40,7 @@ from core.training import candidates as kinds
 def bases(facts: Facts) -> list[Block]:
     """Return how the development and production rows differ."""
     spec, acquired = facts.spec, facts.runs.get("acquire")
-    blocks: list[Block] = [Heading(_("How do the development and the production data differ?"))]
+    blocks: list[Block] = [Heading(str(QUESTIONS["bases"]))]
     if acquired is None:
         blocks.append(Missing(_("The number of rows of each kind."), "acquire"))
         return blocks
@@ -101,7 +101,7 @@ def bases(facts: Facts) -> list[Block]:
 def adherence(facts: Facts) -> list[Block]:
     """Return whether the model fits the production base, and why."""
     spec, run = facts.spec, facts.runs.get("monitor")
-    blocks: list[Block] = [Heading(_("Does the model fit the production data, and why?"))]
+    blocks: list[Block] = [Heading(str(QUESTIONS["adherence"]))]
     if run is None:
         blocks.append(Missing(_("Whether the model fits the production rows."), "monitor"))
         return blocks
@@ -172,7 +172,7 @@ def health(facts: Facts) -> list[Block]:
     """Return how the model's health is monitored with and without the response variable."""
     run = facts.runs.get("monitor")
     blocks: list[Block] = [
-        Heading(_("How is the model's health monitored with and without the response variable?")),
+        Heading(str(QUESTIONS["health"])),
         Paragraph(
             _(
                 "With labels: each prediction is joined to its outcome. Log loss, skill over the "
@@ -237,7 +237,7 @@ def health(facts: Facts) -> list[Block]:
 def retraining(facts: Facts) -> list[Block]:
     """Return the retraining strategies, and the result of a replay of the past."""
     blocks: list[Block] = [
-        Heading(_("What are the reactive and the predictive retraining strategies?")),
+        Heading(str(QUESTIONS["retraining"])),
         Bullets(tuple(f"**{title}**: {about}" for title, about in STRATEGIES.values())),
         Paragraph(
             _(
@@ -343,7 +343,7 @@ def earlier(facts: Facts) -> list[Block]:
     clip = -float(np.log(sys.float_info.epsilon))
     name = kinds.title(BASELINE.candidate)
     blocks: list[Block] = [
-        Heading(_("What did the first version answer, and why is the verdict the same?")),
+        Heading(str(QUESTIONS["earlier"])),
         Paragraph(
             _(
                 "The first version of this work used {name} and answered that the model does "
