@@ -98,13 +98,7 @@ def filter_rows(
             )
     labelled = chosen[chosen[spec.target].notna()]
     if labelled.empty:
-        raise InputError(
-            Message(
-                "None of the {rows:,} rows has a label ('{target}'). There is nothing to train on.",
-                rows=len(chosen),
-                target=spec.target,
-            )
-        )
+        raise InputError(Message("No row has a label ('{target}').", target=spec.target))
     if needed is None:
         needed = [str(name) for name in labelled if name in used or labelled[name].notna().any()]
     complete = labelled.dropna(subset=list(needed))
@@ -126,8 +120,7 @@ def filter_rows(
         name = spec.positive if labels[0] == 1 else spec.negative
         raise InputError(
             Message(
-                "All {rows:,} rows are '{label}'. A classifier needs rows of both classes.",
-                rows=len(frame),
+                "All labels are '{label}'. A classifier needs rows of both classes.",
                 label=words(name),
             )
         )

@@ -165,7 +165,9 @@ def require_step(step: str) -> None:
     if step not in steps.RUN_NAMES:
         raise InputError(
             Message(
-                "There is no step '{step}'. Known: {names}.", step=step, names=list(steps.RUN_NAMES)
+                "'{name}' does not exist. Choose from: {names}.",
+                name=step,
+                names=list(steps.RUN_NAMES),
             )
         )
 
@@ -223,11 +225,7 @@ def cancel(settings: Settings, job_id: str) -> None:
             running.values(cancel_requested=True, text=messages.dumps(Message("Cancelling.")))
         )
     if not asked.rowcount and get(settings, job_id) is None:
-        raise JobError(
-            Message(
-                "There is no job {job}. Reload the page to see the list of jobs.", job=job_id[:8]
-            )
-        )
+        raise JobError(Message("{name} does not exist. Reload the page.", name=job_id[:8]))
 
 
 def claim(settings: Settings, job_id: str | None = None) -> Job | None:

@@ -37,32 +37,27 @@ SHOWN: Mapping[str, Words] = {
     "utf-8": "UTF-8",
     "windows-1252": "Windows-1252",
 }
+_DECIMAL_UNCLEAR = Message(
+    "'{name}' may have decimal points or decimal commas (`{as_point}`, `{as_comma}`). Choose the "
+    "decimal sign, or give --decimal."
+)
+_NOT_UTF8 = Message(
+    "'{name}' is not UTF-8 text. Save it as CSV UTF-8, or choose its encoding (--encoding)."
+)
 FAULTS = {
     "delimiter_unclear": Message(
-        "The values of '{name}' may be separated by any of these signs: {choices}. Choose one, "
-        "or give --delimiter."
+        "The values of '{name}' may be separated by {choices}. Choose one, or give --delimiter."
     ),
-    "decimal_unclear": Message(
-        "In '{name}' the value `{example}` may be `{as_point}` or `{as_comma}`. Choose "
-        "the decimal sign, or give --decimal point or --decimal comma."
+    "decimal_unclear": _DECIMAL_UNCLEAR,
+    "decimal_mixed": _DECIMAL_UNCLEAR,
+    "encoding_unclear": _NOT_UTF8,
+    "not_utf8": _NOT_UTF8,
+    "not_text": _NOT_UTF8,
+    "utf16": _NOT_UTF8,
+    "binary": Message(
+        "'{name}' is not a CSV or parquet file. Choose a .csv, .parquet or .zip file."
     ),
-    "decimal_mixed": Message(
-        "'{name}' writes some numbers with a decimal comma (`{as_comma}`) and others "
-        "with a decimal point (`{as_point}`). Choose the decimal sign, or give "
-        "--decimal point or --decimal comma."
-    ),
-    "encoding_unclear": Message(
-        "'{name}' is not UTF-8 text: it is damaged, cut off within a character, or in "
-        "another encoding. Save it as CSV UTF-8, or give --encoding windows-1252 if it "
-        "is that."
-    ),
-    "not_utf8": Message(
-        "'{name}' is not UTF-8 text. Save it as CSV UTF-8, or choose another encoding."
-    ),
-    "not_text": Message("'{name}' is text of an encoding that is not read. Save it as CSV UTF-8."),
-    "utf16": Message("'{name}' is UTF-16 text. Save it as CSV UTF-8."),
-    "binary": Message("'{name}' holds binary data, not text. Choose a CSV file."),
-    "not_csv": Message("'{name}' cannot be read as CSV: {reason}."),
+    "not_csv": Message("'{name}' cannot be read: {reason}"),
     "no_header": Message("'{name}' has no line with the names of its columns."),
 }
 # the question to the person if a fault says that the file is ambiguous
@@ -355,7 +350,7 @@ def _divided(text: str, name: str, is_whole: bool, given: Given) -> tuple[str, l
     read = {delimiter: rows for delimiter, rows in read.items() if rows}
     if not read:
         if reason:
-            raise DialectError("not_csv", name=name, reason=reason)
+            raise DialectError("not_csv", name=name, reason=f"{reason}.")
         raise DialectError("no_header", name=name)
     if given.delimiter:
         return given.delimiter, read[given.delimiter]
