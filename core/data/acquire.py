@@ -246,8 +246,9 @@ def _collect(
         if sample is None:
             raise InputError(
                 Message(
-                    "The project '{name}' has no built-in sample. Choose another source.",
+                    "The project '{name}' has no {source}. Choose another source.",
                     name=spec.name,
+                    source=snapshots.SOURCE_LABELS["sample"],
                 )
             )
         frame = sample.generate(tables, seed=options.seed)
@@ -308,7 +309,11 @@ def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
 def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> list[_File]:
     if not spec.downloads:
         raise InputError(
-            Message("The project '{name}' names no files to download.", name=spec.name)
+            Message(
+                "The project '{name}' has no {source}. Choose another source.",
+                name=spec.name,
+                source=snapshots.SOURCE_LABELS["download"],
+            )
         )
     total = sum(item.size for item in spec.downloads)
     before = 0

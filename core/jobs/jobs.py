@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from core.platform import identity, messages, process, set_aside, state, steps
+from core.platform import identity, messages, process, set_aside, state, steps, store_faults
 from core.platform.config import Settings
 from core.platform.errors import InputError, JobError
 from core.platform.messages import Message, Words
@@ -253,7 +253,7 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
     if row is None or _parsed(row.options) is not None:
         return _job(row) if row else None
     set_aside.put(settings, "jobs", row.job_id, "unreadable")
-    reason = Message("The options of the job cannot be read. Start it again on its page.")
+    reason = store_faults.damaged_document(row.step)
     finish(settings, row.job_id, FAILED, error=reason)
     return claim(settings, job_id)
 

@@ -266,11 +266,13 @@ class Settings(Options):
             if key not in names:
                 ends = [name.removeprefix(PREFIX) for name in names]
                 close = difflib.get_close_matches(key.removeprefix(PREFIX), ends, n=1)
-                hint = (
-                    Message("Did you mean {name}?", name=PREFIX + close[0])
-                    if close
-                    else Message("Known: {names}.", names=names)
-                )
+                if not close:
+                    raise InputError(
+                        Message(
+                            "'{name}' does not exist. Choose from: {names}.", name=key, names=names
+                        )
+                    )
+                hint = Message("Did you mean {name}?", name=PREFIX + close[0])
                 raise InputError(sentences(Message("{key} is not a setting.", key=key), hint))
             values[key.removeprefix(PREFIX).lower()] = value
         if environ.get("MLFLOW_TRACKING_URI"):

@@ -12,11 +12,11 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from core.platform import config
 from core.platform.bounds import FileError
-from core.platform.messages import Message, Words
+from core.platform.messages import Message
 
 SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 POINTS = {"point": ".", "comma": ","}
@@ -29,11 +29,10 @@ Delimiter = Literal["comma", "semicolon", "tab", "bar"]
 Decimal = Literal["point", "comma"]
 Encoding = Literal["utf-8", "windows-1252"]
 
-SHOWN: Mapping[str, Words] = {
-    "comma": Message("commas"),
-    "semicolon": Message("semicolons"),
-    "tab": Message("tabs"),
-    "bar": Message("bars"),
+# for people; a tab cannot be seen
+SHOWN: Mapping[str, str] = {
+    **{name: f"`{sign}`" for name, sign in SIGNS.items()},
+    "tab": "`\\t`",
     "utf-8": "UTF-8",
     "windows-1252": "Windows-1252",
 }
@@ -122,7 +121,7 @@ class Dialect:
     Examples
     --------
     >>> str(Dialect("semicolon", "comma").describe())
-    'semicolons, decimal commas, UTF-8'
+    'separator `;`, decimal `,`, UTF-8'
     """
 
     delimiter: str = "comma"
@@ -153,14 +152,19 @@ class Dialect:
 
     def describe(self) -> Message:
         """Return it in words, for runs, commands and captions."""
-        parts: dict[str, Any] = {
-            "delimiters": SHOWN[self.delimiter],
-            "decimals": SHOWN_POINTS[self.decimal],
+        other = "comma" if self.decimal == "point" else "point"
+        parts = {
+            "separator": SHOWN[self.delimiter],
+            "decimal": f"`{self.point}`",
+            "thousands": f"`{POINTS[other]}`",
             "encoding": SHOWN[self.encoding],
         }
         if self.thousands:
-            return Message("{delimiters}, {decimals}, groups of thousands, {encoding}", **parts)
-        return Message("{delimiters}, {decimals}, {encoding}", **parts)
+            return Message(
+                "separator {separator}, decimal {decimal}, thousands {thousands}, {encoding}",
+                **parts,
+            )
+        return Message("separator {separator}, decimal {decimal}, {encoding}", **parts)
 
     @property
     def code(self) -> str:
@@ -168,7 +172,6 @@ class Dialect:
         return f"{self.delimiter} {self.decimal} {self.encoding}"
 
 
-SHOWN_POINTS = {"point": Message("decimal points"), "comma": Message("decimal commas")}
 PLAIN = Dialect()
 
 
@@ -320,7 +323,7 @@ def detect(
     --------
     >>> dialect, names = detect(b"lat;lon\n33,9;-118,2\n", "a.csv", is_whole=True)
     >>> str(dialect.describe()), names
-    ('semicolons, decimal commas, UTF-8', ('lat', 'lon'))
+    ('separator `;`, decimal `,`, UTF-8', ('lat', 'lon'))
     """
     text = sample_text(sample, name, encoding)
     delimiter, rows = _divided(text, name, is_whole, given)

@@ -360,20 +360,15 @@ class ProjectSpec(Options):
 
     @model_validator(mode="after")
     def _formulas_give_what_they_say(self) -> ProjectSpec:
-        tried: list[tuple[tuple[str | int, ...], Words, str, str]] = [
-            (("engineered", name, "formula"), name, feature.type, feature.formula)
+        tried: list[tuple[tuple[str | int, ...], str, str]] = [
+            (("engineered", name, "formula"), feature.type, feature.formula)
             for name, feature in self.engineered.items()
         ]
         tried += [
-            (
-                ("identities", place, "formula"),
-                Message("identity of {column}", column=identity.column),
-                "number",
-                identity.formula,
-            )
+            (("identities", place, "formula"), "number", identity.formula)
             for place, identity in enumerate(self.identities)
         ]
-        for key, name, kind, formula in tried:
+        for key, kind, formula in tried:
             try:
                 formulas.give(
                     formula, kind, {name: column.type for name, column in self.columns.items()}
@@ -654,12 +649,10 @@ def _fault(error: ValidationError) -> tuple[Message, tuple[str | int, ...]]:
     if first["type"] != "value_error":
         return sentence(error), first["loc"]
     # one of our own rules; pydantic would append the whole file
-    where = ".".join(str(part) for part in first["loc"])
     fault = first["ctx"]["error"]
     key = (*first["loc"], *getattr(fault, "key", ()))
-    if where:
-        return Message("{where}: {reason}.", where=where, reason=words_of(fault)), key
-    return Message("{reason}.", reason=words_of(fault)), key
+    where = ".".join(str(part) for part in key)
+    return Message("{where}: {reason}.", where=where, reason=words_of(fault)), key
 
 
 def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:

@@ -136,10 +136,11 @@ def damaged_document(name: str) -> Message:
     Examples
     --------
     >>> str(damaged_document("policy"))
-    "The entry 'policy' in state.db cannot be read. Save it again on its page."
+    "The entry 'policy' in state.db cannot be read. Start or save it again on its page."
     """
     return Message(
-        "The entry '{name}' in state.db cannot be read. Save it again on its page.", name=name
+        "The entry '{name}' in state.db cannot be read. Start or save it again on its page.",
+        name=name,
     )
 
 

@@ -374,7 +374,7 @@ class Supervisor:
         except (OSError, EOFError) as error:
             _log.error("job %s cannot be started: %s", job_id, error)
             reason = Message(
-                "No process could be started for the job: {reason}.",
+                "No process could be started: {reason}.",
                 reason=str(error) or Message("the server of processes died"),
             )
             jobs.finish(self.settings, job_id, jobs.FAILED, error=reason)
@@ -398,7 +398,7 @@ class Supervisor:
     def _end_unwanted(self) -> None:
         """End the processes of cancelled jobs, or of all jobs on exit."""
         wanted_gone: dict[str, tuple[str, Words]] = dict.fromkeys(
-            jobs.to_cancel(self.settings), (jobs.CANCELLED, Message("The job was cancelled."))
+            jobs.to_cancel(self.settings), (jobs.CANCELLED, Message("Cancelled."))
         )
         if self.stopping:
             others = dict.fromkeys((item.job_id for item in self.running), (jobs.FAILED, STOPPED))

@@ -156,7 +156,7 @@ HOSTILE = {
     "paths.zip": (zipped({"../data.csv": b"x"}), "a path that leads out of it"),
     "latin.csv": ("nome,\xe9\n".encode("latin-1"), "is not UTF-8 text"),
     "brazil.csv": (b"lat;lon\n34,0;-118,2\n", "is divided by semicolons"),
-    "twice.csv": (b"lat,lat\n1,2\n", "stands there more than once"),
+    "twice.csv": (b"lat,lat\n1,2\n", "has repeated columns"),
     "text.parquet": (b"lat,lon\n1,2\n", "does not hold what its ending says"),
 }
 

@@ -66,10 +66,10 @@ def write_faulty_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path,
     return {
         "file type": (folder / "shots.xlsx", "is not a CSV or parquet file"),
         "empty file": (folder / "empty.csv", "is empty"),
-        "not parquet": (folder / "text.parquet", "is not a parquet file"),
+        "not parquet": (folder / "text.parquet", "does not hold what its ending says"),
         "broken parquet": (folder / "broken.parquet", "cannot be read: "),
         "not UTF-8": (folder / "latin.csv", "is not UTF-8"),
-        "parquet named csv": (folder / "renamed.csv", "Rename it to .parquet"),
+        "parquet named csv": (folder / "renamed.csv", "does not hold what its ending says"),
         "no rows": (as_csv(few.head(0), folder / "head.csv"), "no rows"),
         "missing column": (
             as_csv(renamed, folder / "long.csv"),
@@ -320,7 +320,7 @@ def test_a_test_share_that_leaves_no_rows_is_refused(
 
 def test_a_label_too_rare_for_the_test_set_is_refused() -> None:
     frame = pd.DataFrame({"x": range(1000), "y": [1] * 8 + [0] * 992})
-    with pytest.raises(InputError, match="does not leave both labels in both sets"):
+    with pytest.raises(InputError, match="leaves a set without rows of both classes"):
         split.at_random(frame, "y", test_share=0.02, seed=42)
 
 

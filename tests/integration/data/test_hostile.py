@@ -87,11 +87,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
         lambda rows: rows.to_csv(index=False).encode("utf-16"),
         "is not UTF-8 text. Save it as CSV UTF-8",
     ),
-    "semicolons": (
-        "brazil.csv",
-        lambda rows: b"a;b,c\n1;2,3\n",
-        "may be separated by commas and semicolons",
-    ),
+    "semicolons": ("brazil.csv", lambda rows: b"a;b,c\n1;2,3\n", "may be separated by `,` and `;`"),
     "quoted newlines": (
         "lines.csv",
         lambda rows: csv(with_cell(rows, "shot_zone_area", "Left Side(L)\nRight")),

@@ -365,7 +365,7 @@ def test_running_job_is_cancelled_with_what_it_started(worker):
     jobs.cancel(worker, job.job_id)
     assert ended(worker, job).status == "cancelled"
     assert gone(family)
-    assert cleaned(worker, job) == "cancelled: The job was cancelled."
+    assert cleaned(worker, job) == "cancelled: Cancelled."
 
 
 def test_job_that_ignores_the_signal_is_killed(worker):

@@ -27,7 +27,7 @@ NUMBER = Column(type="number", about="x", min=0, max=10)
         ({"COURTSIDE_SERVE_PORT": "80"}, "COURTSIDE_SERVE_PORT"),
         ({"COURTSIDE_PROJECT": "../etc"}, "COURTSIDE_PROJECT"),
         ({"COURTSIDE_HOM": "/x"}, "Did you mean COURTSIDE_HOME?"),
-        ({"COURTSIDE_ZZZ": "1"}, "COURTSIDE_ZZZ is not a setting. Known:"),
+        ({"COURTSIDE_ZZZ": "1"}, "'COURTSIDE_ZZZ' does not exist. Choose from:"),
     ],
 )
 def test_an_unusable_setting_is_reported(environ: dict[str, str], words: str) -> None:

@@ -68,10 +68,10 @@ def test_values_beyond_the_columns_are_reported_and_not_dropped(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "description"),
     [
-        ("x;y\n1;2\n", "semicolons, decimal points, UTF-8"),
-        ("x;y\n1,5;2,5\n", "semicolons, decimal commas, UTF-8"),
-        ("x\ty\n1\t2\n", "tabs, decimal points, UTF-8"),
-        ("x|y\n1.5|2\n", "bars, decimal points, UTF-8"),
+        ("x;y\n1;2\n", "separator `;`, decimal `.`, UTF-8"),
+        ("x;y\n1,5;2,5\n", "separator `;`, decimal `,`, UTF-8"),
+        ("x\ty\n1\t2\n", "separator `\\t`, decimal `.`, UTF-8"),
+        ("x|y\n1.5|2\n", "separator `|`, decimal `.`, UTF-8"),
     ],
 )
 def test_the_dialect_of_a_csv_is_detected_reported_and_read(

@@ -179,7 +179,7 @@ def test_what_cannot_be_read_is_reported(address: str, words: str) -> None:
     [
         ("", "no line with the names"),
         ("a,b\n", "has no rows"),
-        ("a;b,c\n1;2,3\n", "may be separated by commas and semicolons"),
+        ("a;b,c\n1;2,3\n", "may be separated by `,` and `;`"),
         (",".join(f"c{i}" for i in range(100_000)), "100,000 columns; the limit is 2,000"),
         ("a,b\n" + "9" * 1_100_000 + ",1\n", "a line of more than 1,000,000"),
         ('a,b\n1,"' + "9\n" * 600_000 + '"\n', "a line of more than 1,000,000"),
