@@ -246,8 +246,9 @@ def _collect(
         if sample is None:
             raise InputError(
                 Message(
-                    "The project '{name}' has no built-in sample. Acquire a file instead.",
+                    "The project '{name}' has no {source}. Choose another source.",
                     name=spec.name,
+                    source=snapshots.SOURCE_LABELS["sample"],
                 )
             )
         frame = sample.generate(tables, seed=options.seed)
@@ -255,9 +256,7 @@ def _collect(
         frame.to_parquet(path, index=False)
         return [_File(f"sample-{options.seed}.parquet", path)]
     if options.source == "snapshot":
-        if options.snapshot is None:
-            raise InputError(Message("No snapshot is named. Choose one that is listed."))
-        stands = snapshots.find(settings, options.snapshot)
+        stands = snapshots.find(settings, options.snapshot or "")
         paths = snapshots.paths(settings, stands)
         return [
             _File(file.name, path, file.origin, file.dialect)
@@ -265,7 +264,7 @@ def _collect(
         ]
     if options.source == "download":
         return _downloaded(settings, spec, progress)
-    progress.update(0.1, Message("Looking for the files"))
+    progress.update(0.1, Message("Reading the files"))
     if options.source == "upload":
         if not options.uploads:
             raise InputError(Message("No file was uploaded. Choose one or several files."))
@@ -310,7 +309,11 @@ def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
 def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> list[_File]:
     if not spec.downloads:
         raise InputError(
-            Message("The project '{name}' names no files to download.", name=spec.name)
+            Message(
+                "The project '{name}' has no {source}. Choose another source.",
+                name=spec.name,
+                source=snapshots.SOURCE_LABELS["download"],
+            )
         )
     total = sum(item.size for item in spec.downloads)
     before = 0
@@ -435,12 +438,7 @@ def _read(
                 )
             )
         for alias, name in taken.items():
-            text = Message(
-                "In '{name}' the column '{alias}' is read as '{column}'.",
-                name=file.name,
-                alias=alias,
-                column=name,
-            )
+            text = Message("Column '{alias}' is read as '{column}'.", alias=alias, column=name)
             notes.append(Finding("warning", "alias", name, None, "", "", text))
         notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]
     frames = [

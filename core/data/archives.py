@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
+from core.platform.bounds import FileError
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.tables import SUFFIXES
@@ -55,7 +56,7 @@ def unpack(path: Path, name: str, folder: Path, *, limit: int) -> list[tuple[str
     """
     tables = list(_members(path, name, folder, _Room(limit, limit), deep=True))
     if not tables:
-        raise InputError(Message("'{name}' holds no .csv or .parquet file.", name=name))
+        raise InputError(Message("'{name}' holds no CSV or parquet file.", name=name))
     return tables
 
 
@@ -73,9 +74,7 @@ def _members(
     try:
         archive = zipfile.ZipFile(path)
     except (*_BROKEN, OSError) as error:
-        raise InputError(
-            Message("'{name}' is not a zip file, or is corrupt.", name=name)
-        ) from error
+        raise InputError(Message("'{name}' is broken, or not a zip file.", name=name)) from error
     with archive:
         infos = archive.infolist()
         _refuse(infos, name, room)
@@ -95,9 +94,9 @@ def _members(
                     raise
                 raise InputError(
                     Message(
-                        "'{label}' in '{name}' is broken and cannot be read.",
-                        label=label,
-                        name=name,
+                        "'{name}' cannot be read: {reason}",
+                        name=f"{name}/{label}",
+                        reason=f"{error}.",
                     )
                 ) from error
             if suffix == ".zip":
@@ -110,7 +109,7 @@ def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
     if len(infos) > MAX_MEMBERS:
         raise InputError(
             Message(
-                "'{name}' contains {files:,} files; the limit is {most:,}.",
+                "{name}: {files:,} files; the limit is {most:,}.",
                 name=name,
                 files=len(infos),
                 most=MAX_MEMBERS,
@@ -124,8 +123,8 @@ def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
         if out or link or PureWindowsPath(given).drive:
             raise InputError(
                 Message(
-                    "'{name}' contains a path that leads out of it ({path!r}). Nothing was "
-                    "unpacked. Pack the tables alone, without their folders.",
+                    "'{name}' contains a path that leads out of it ({path!r}). Pack the tables "
+                    "without folders.",
                     name=name,
                     path=given[:60],
                 )
@@ -136,7 +135,7 @@ def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
             )
     size = sum(info.file_size for info in infos)
     if size > room.left:
-        raise InputError(_too_large(name, room.limit - room.left + size, room.limit))
+        raise _too_large(name, room.limit - room.left + size, room.limit)
 
 
 def _copy(source: IO[bytes], target: Path, name: str, room: _Room) -> None:
@@ -145,14 +144,9 @@ def _copy(source: IO[bytes], target: Path, name: str, room: _Room) -> None:
         while block := source.read(_BLOCK):
             room.left -= len(block)
             if room.left < 0:
-                raise InputError(_too_large(name, room.limit - room.left, room.limit))
+                raise _too_large(name, room.limit - room.left, room.limit)
             file.write(block)
 
 
-def _too_large(name: str, size: int, limit: int) -> Message:
-    return Message(
-        "'{name}' has {size:,.1f} MB or more once it is unpacked; the limit is {most:,.1f} MB.",
-        name=name,
-        size=size / 1e6,
-        most=limit / 1e6,
-    )
+def _too_large(name: str, size: int, limit: int) -> FileError:
+    return FileError("text", name=name, size=size / 1e6, most=limit / 1e6)

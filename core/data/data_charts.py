@@ -182,7 +182,7 @@ def missing_bars(
         .encode(
             x=alt.X(
                 "missing:Q",
-                title=_("Missing values (rows)"),
+                title=_("Missing values"),
                 scale=alt.Scale(domain=[0, top]),
                 axis=alt.Axis(format=",d", values=[0, 1] if top == 1 else alt.Undefined),
             ),
@@ -283,7 +283,8 @@ def slice_bars(
             ],
         )
     )
-    return style.finish([bars], title, _("Rows by {axis_title} and label", axis_title=axis_title))
+    about = _("Distribution of {axis_title} by label", axis_title=axis_title)
+    return style.finish([bars], title, about)
 
 
 def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:

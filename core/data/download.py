@@ -12,7 +12,6 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from core.platform.errors import DownloadError
 from core.platform.messages import Message
@@ -84,16 +83,7 @@ def fetch(
             part.replace(whole)
             return whole
     part.unlink()
-    raise DownloadError(
-        Message(
-            "What {host} sent for {name} is not the file that the project names (SHA-256 "
-            "{digest}…, not {expected}…). Nothing was changed. Bring it as an upload.",
-            host=_host(url),
-            name=item.name,
-            digest=digest[:12],
-            expected=item.sha256[:12],
-        )
-    )
+    raise DownloadError(_other_file(url, item, f"SHA-256 {digest[:12]}", f"{item.sha256[:12]}"))
 
 
 def _receive_patiently(
@@ -141,9 +131,8 @@ def _receive(
             part.unlink(missing_ok=True)
             raise DownloadError(
                 Message(
-                    "{host} does not provide {name}: it answers {status}. {later}",
+                    "{host} answers {status}. {later}",
                     host=_host(url),
-                    name=item.name,
                     status=answer.status_code,
                     later=_LATER,
                 )
@@ -158,9 +147,7 @@ def _receive(
                 if have > item.size:
                     break
                 if time.monotonic() > deadline:
-                    raise DownloadError(
-                        Message("{host} is too slow. {later}", host=_host(url), later=_LATER)
-                    )
+                    raise DownloadError(_unreachable(_host(url)))
                 file.write(block)
                 report(have)
     if have > item.size:
@@ -185,17 +172,9 @@ def _follow(
             target = urljoin(url, answer.headers.get("Location", ""))
             _refuse_private(target)
         except ValueError as error:  # invalid brackets or port; requests parses it as well
-            raise DownloadError(
-                Message("{host} redirects to an address that is not of the web.", host=_host(url))
-            ) from error
+            raise DownloadError(_not_followed(url)) from error
         url = target
-    raise DownloadError(
-        Message(
-            "{host} redirects more than {redirects} times. Nothing was changed.",
-            host=_host(url),
-            redirects=REDIRECTS,
-        )
-    )
+    raise DownloadError(_not_followed(url))
 
 
 def _refuse_private(url: str) -> None:
@@ -203,9 +182,7 @@ def _refuse_private(url: str) -> None:
     parts = urlsplit(url)
     port = parts.port or 0  # raises if invalid
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DownloadError(
-            Message("A redirect leads to {address}, which is not a web address.", address=url[:80])
-        )
+        raise DownloadError(_not_followed(url))
     try:
         addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -214,13 +191,7 @@ def _refuse_private(url: str) -> None:
         raise requests.ConnectionError(f"no address for {parts.hostname}") from error
     for *_, place in addresses:
         if not _is_public(ipaddress.ip_address(str(place[0]).partition("%")[0])):
-            raise DownloadError(
-                Message(
-                    "A redirect leads to {host}, an address in a private network. It was not "
-                    "followed, and nothing was changed.",
-                    host=parts.hostname,
-                )
-            )
+            raise DownloadError(_not_followed(url))
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -239,47 +210,41 @@ def _why(url: str, error: requests.RequestException) -> Message:
     host = _host(url)
     if isinstance(error, requests.exceptions.SSLError):
         return Message(
-            "The certificate of {host} cannot be verified. Nothing was changed. {later}",
-            host=host,
-            later=_LATER,
-        )
-    # requests reports any error in the middle of a response as a lost connection
-    cause = error.args[0] if error.args else None
-    if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
-        return Message(
-            "{host} does not answer in time. The downloaded part is kept. {later}",
-            host=host,
-            later=_LATER,
+            "The certificate of {host} cannot be verified. {later}", host=host, later=_LATER
         )
     if isinstance(error, requests.HTTPError):
-        return Message(
-            "{host} is busy: it answers {status}. The downloaded part is kept. {later}",
-            host=host,
-            status=str(error),
-            later=_LATER,
-        )
-    broken = requests.exceptions.ChunkedEncodingError
-    if isinstance(error, broken) or isinstance(cause, ProtocolError) or cause == _EARLY:
-        return Message(
-            "{host} broke off the download. The downloaded part is kept. {later}",
-            host=host,
-            later=_LATER,
-        )
+        return _unreachable(f"{host} ({error})")
+    return _unreachable(host)
+
+
+def _unreachable(host: str) -> Message:
     return Message(
-        "{host} cannot be reached. Is this machine offline? The downloaded part is kept. {later}",
+        "{host} cannot be reached, or is too slow. The downloaded part is kept. {later}",
         host=host,
         later=_LATER,
     )
 
 
-def _wrong_size(url: str, item: Download, size: int) -> Message:
+def _not_followed(url: str) -> Message:
     return Message(
-        "{host} offers {size:,} bytes for {name}; the project names {expected:,}. Nothing was "
-        "changed. Bring the file as an upload.",
+        "The download was redirected to {address}, which is not a public address on the web. "
+        "Nothing was changed.",
+        address=url[:80],
+    )
+
+
+def _wrong_size(url: str, item: Download, size: int) -> Message:
+    return _other_file(url, item, f"{size:,} B", f"{item.size:,} B")
+
+
+def _other_file(url: str, item: Download, actual: str, expected: str) -> Message:
+    return Message(
+        "{host} sent another file than the project names as {name} ({actual}, not {expected}). "
+        "Nothing was changed. Bring it as an upload.",
         host=_host(url),
-        size=size,
         name=item.name,
-        expected=item.size,
+        actual=actual,
+        expected=expected,
     )
 
 

@@ -162,20 +162,10 @@ def _findings(
             )
         )
     if measured[name] >= TOO_GOOD:
-        others = measured.drop(name).dropna()
         findings.append(
             (
                 "too_good",
                 Message(
-                    "'{feature}' alone separates the classes with a ROC AUC of {auc:.2f} (the next "
-                    "best column: {next_auc:.2f}). Make sure that it is known before the "
-                    "predicted event.",
-                    feature=name,
-                    auc=float(measured[name]),
-                    next_auc=float(others.max()),
-                )
-                if len(others)
-                else Message(
                     "'{feature}' alone separates the classes with a ROC AUC of {auc:.2f}. Make "
                     "sure that it is known before the predicted event.",
                     feature=name,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.platform import schema, storage, tables
+from core.platform import schema, storage, store_faults, tables
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, Given
 from core.platform.errors import InputError, NotReadyError, StoreError
@@ -125,8 +125,7 @@ class Archive:
             names = ", ".join(f"'{file.name}'" for file in snapshot.files[:5])
             raise StoreError(
                 Message(
-                    "The snapshot {snapshot} ({files}) was changed or removed on disk. Raw data "
-                    "must not change: acquire it again from its source.",
+                    "The snapshot {snapshot} ({files}) was changed or removed. Acquire it again.",
                     snapshot=snapshot.id,
                     files=names,
                 )
@@ -300,9 +299,7 @@ def find(settings: Settings, snapshot_id: str) -> Snapshot:
     for snapshot in listed(settings):
         if snapshot.id == snapshot_id:
             return snapshot
-    raise InputError(
-        Message("There is no snapshot {snapshot}. Choose one that is listed.", snapshot=snapshot_id)
-    )
+    raise InputError(Message("{name} does not exist. Reload the page.", name=snapshot_id or "–"))
 
 
 def paths(settings: Settings, snapshot: Snapshot) -> list[Path]:
@@ -367,4 +364,4 @@ def _read(path: Path) -> Snapshot | None:
         files = tuple(SourceFile(**file) for file in written.pop("files"))
         return Snapshot(files=files, **written)
     except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(Message("{name} is damaged. Acquire again.", name=path.name)) from error
+        raise StoreError(store_faults.damaged_of(path.name, "acquire")) from error

@@ -98,13 +98,7 @@ def filter_rows(
             )
     labelled = chosen[chosen[spec.target].notna()]
     if labelled.empty:
-        raise InputError(
-            Message(
-                "None of the {rows:,} rows has a label ('{target}'). There is nothing to train on.",
-                rows=len(chosen),
-                target=spec.target,
-            )
-        )
+        raise InputError(Message("No row has a label ('{target}').", target=spec.target))
     if needed is None:
         needed = [str(name) for name in labelled if name in used or labelled[name].notna().any()]
     complete = labelled.dropna(subset=list(needed))
@@ -126,8 +120,7 @@ def filter_rows(
         name = spec.positive if labels[0] == 1 else spec.negative
         raise InputError(
             Message(
-                "All {rows:,} rows are '{label}'. A classifier needs rows of both classes.",
-                rows=len(frame),
+                "All labels are '{label}'. A classifier needs rows of both classes.",
                 label=words(name),
             )
         )
@@ -170,7 +163,7 @@ def at_random(
             frame, test_size=test_share, random_state=seed, stratify=frame[target]
         )
     except ValueError as error:
-        raise _too_few(frame, test_share) from error
+        raise _too_few(test_share) from error
     return _with_both_labels(train, test, target, test_share)
 
 
@@ -261,13 +254,12 @@ def by_group(
     try:
         first, second = next(cut.split(frame, groups=frame[group]))
     except ValueError as error:
-        count = frame[group].nunique()
         raise InputError(
             Message(
                 "A test share of {share:g} cannot be taken from {values:,} values of {group}. "
                 "Choose another share, or split at random.",
                 share=test_share,
-                values=count,
+                values=frame[group].nunique(),
                 group=group,
             )
         ) from error
@@ -363,17 +355,16 @@ def _with_both_labels(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     # a stratified draw may still round a rare label to zero
     if train[target].nunique() < 2 or test[target].nunique() < 2:
-        raise _too_few(pd.concat([train, test]), test_share)
+        raise _too_few(test_share)
     return train, test
 
 
-def _too_few(frame: pd.DataFrame, test_share: float) -> InputError:
+def _too_few(test_share: float) -> InputError:
     return InputError(
         Message(
-            "A test share of {share:g} of {rows:,} rows does not leave both labels in both sets. "
-            "Choose another share or bring more rows.",
+            "A test share of {share:g} leaves a set without rows of both classes. Choose another "
+            "share or split.",
             share=test_share,
-            rows=len(frame),
         )
     )
 

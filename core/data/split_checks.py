@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import Message, Words, sentences
+from core.platform.messages import Message, Words
 from core.platform.project import words
 from core.stats.checks import PSI_ALERT, PSI_WARNING, Check, Verdict
 
@@ -64,7 +64,7 @@ def judge(
     return [
         _share(len(train), len(test), test_share),
         balance(train[target], test[target], positive),
-        _drift(drift, split),
+        _drift(drift),
         _groups(train, test, group, split),
         _time(train[time], test[time], split),
     ]
@@ -92,16 +92,9 @@ def _share(rows_train: int, rows_test: int, wanted: float | None) -> Check:
     )
     title = Message("Share of rows in the test set")
     if wanted is None:
-        return _check(
-            "share",
-            title,
-            share,
-            "",
-            "ok",
-            sentences(text, Message("The split date was chosen, not the share.")),
-        )
+        return _check("share", title, share, "", "ok", text)
     verdict: Verdict = "warning" if abs(share - wanted) > SHARE_WARNING else "ok"
-    limits = Message("warning beyond {limit:g} from the requested share", limit=SHARE_WARNING)
+    limits = Message("warning beyond {warning:g} from the reference", warning=SHARE_WARNING)
     return _check("share", title, share, limits, verdict, text, reference=wanted)
 
 
@@ -155,7 +148,7 @@ def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check
     )
 
 
-def _drift(drift: pd.DataFrame, split: Split) -> Check:
+def _drift(drift: pd.DataFrame) -> Check:
     ranked = drift.sort_values("psi", ascending=False, kind="stable")
     worst, value = str(ranked["feature"].iloc[0]), float(ranked["psi"].iloc[0])
     verdict: Verdict = (
@@ -163,23 +156,12 @@ def _drift(drift: pd.DataFrame, split: Split) -> Check:
     )
     moved = [str(name) for name in ranked.loc[ranked["psi"] >= PSI_WARNING, "feature"]]
     text = (
-        Message(
-            "Shifted between the sets: {columns}. The test metrics then describe rows "
-            "unlike the training rows.",
-            columns=list(moved),
-        )
+        Message("The test rows are unlike the training rows in {columns}.", columns=list(moved))
         if moved
         else Message("The columns are alike in both sets; {column} differs most.", column=worst)
     )
-    if moved and split == "time":
-        text = sentences(
-            text,
-            Message("A column that changes with time (a season) does not help with the future."),
-        )
     limits = Message(
-        "largest PSI: warning from {warning:g}, alert from {alert:g}",
-        warning=PSI_WARNING,
-        alert=PSI_ALERT,
+        "warning from {warning:g}, alert from {alert:g}", warning=PSI_WARNING, alert=PSI_ALERT
     )
     return _check("drift", Message("Drift between train and test"), value, limits, verdict, text)
 
@@ -205,22 +187,20 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             _NONE_SHARED,
             "ok",
             Message(
-                "No value of {group} has rows in both sets ({groups:,} in all).",
-                group=group,
+                "The {groups:,} values of {group} are all in one set.",
                 groups=all_of_them,
+                group=group,
             ),
             reference=0.0,
         )
     text = Message(
-        "{shared:,} of {groups:,} values of {group} have rows in both sets. If rows of one value "
-        "resemble each other, the test metrics are too good.",
+        "{shared:,} of {groups:,} values of {group} have rows in both sets. If their rows resemble "
+        "each other, the test metrics are too good: split by group.",
         shared=shared,
         groups=all_of_them,
         group=group,
     )
     verdict: Verdict = "alert" if split == "group" else "warning"
-    if split == "random":
-        text = sentences(text, Message("Split by group to see how much."))
     return _check("groups_shared", title, float(shared), _NONE_SHARED, verdict, text, reference=0.0)
 
 
@@ -233,9 +213,7 @@ def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
             None,
             "",
             "not_applicable",
-            Message(
-                "The rows were split {split}: both sets cover the same time.", split=SPLITS[split]
-            ),
+            Message("The rows were split {split}.", split=SPLITS[split]),
         )
     last = train.max()
     early = int((test <= last).sum())

@@ -16,7 +16,7 @@ import sqlalchemy as sql
 
 from core.jobs import jobs
 from core.jobs.jobs import Job
-from core.platform import messages, set_aside, state
+from core.platform import messages, set_aside, state, store_faults
 from core.platform.config import Settings
 from core.platform.errors import JobError, StoreError
 from core.platform.messages import Message, Words
@@ -183,5 +183,5 @@ def _read(settings: Settings, connection: sql.Connection) -> dict[str, Any] | No
         return None
     if not isinstance(stored, dict) or not stored.keys() >= _KEYS or not stored["jobs"]:
         set_aside.put(settings, "chain", NAME, "unreadable")
-        raise StoreError(Message("The chain of steps cannot be read. Start the steps again."))
+        raise StoreError(store_faults.damaged_document(NAME))
     return stored

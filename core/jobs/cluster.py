@@ -17,13 +17,12 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from core.platform.errors import InputError, JobError
 from core.platform.messages import Message, Words
 
 SETTING = "COURTSIDE_DASK"
-AGAIN = {"train": Message("train again"), "score": Message("score again")}
 # to connect, and for a first worker
 ANSWER_SECONDS = 5.0
 # for a worker's result to arrive
@@ -83,14 +82,7 @@ def connected(address: str, instead: Words) -> Iterator[Any]:
                 address, timeout=ANSWER_SECONDS, set_as_default=False, name="courtside"
             )
     except Exception as error:
-        raise InputError(
-            Message(
-                "No Dask scheduler answers at {address} ({setting}). Start it, {instead}",
-                address=address,
-                setting=SETTING,
-                instead=instead,
-            )
-        ) from error
+        raise InputError(_no_workers(address, instead)) from error
     try:
         yield client
     finally:
@@ -99,20 +91,17 @@ def connected(address: str, instead: Words) -> Iterator[Any]:
 
 
 @contextmanager
-def loss_reported(address: str, again: Literal["train", "score"], instead: Words) -> Iterator[None]:
-    """Raise JobError if the cluster is lost inside; `again` is the work to repeat then."""
+def loss_reported(address: str, instead: Words) -> Iterator[None]:
+    """Raise JobError if the cluster is lost inside."""
     try:
         yield
     except (OSError, CancelledError) as error:
         raise JobError(
             Message(
-                "The Dask cluster at {address} was lost, or all workers that held its data "
-                "ended ({error_type}). Finished work is kept in its runs. Check that the "
-                "cluster is running, and look for the cause in the workers' logs (often "
-                "memory). Then {repeat}, {instead}",
+                "The Dask cluster at {address} was lost ({error_type}). Finished work is kept in "
+                "its runs. Look into its logs (often memory) and start it again, {instead}",
                 address=address,
                 error_type=type(error).__name__,
-                repeat=AGAIN[again],
                 instead=instead,
             )
         ) from error
@@ -136,56 +125,43 @@ def check(client: Any, address: str, instead: Words, modules: tuple[str, ...]) -
     try:
         client.wait_for_workers(1, timeout=ANSWER_SECONDS)
     except distributed.TimeoutError as error:
-        raise InputError(
-            Message(
-                "The Dask scheduler at {address} has no workers. Start some in the app's "
-                "folder, as the README says at {setting}, {instead}",
-                address=address,
-                setting=SETTING,
-                instead=instead,
-            )
-        ) from error
+        raise InputError(_no_workers(address, instead)) from error
     here = _about(modules)
     # the scheduler reads the tasks too
-    answers = [
-        (Message("scheduler at {address}", address=address), _scheduler_versions(client, modules))
-    ]
+    answers = [(address, _scheduler_versions(client, modules))]
     answers += [
-        (Message("worker at {address}", address=worker), reply)
-        for worker, reply in client.run(_about, modules, on_error="return").items()
+        (worker, reply) for worker, reply in client.run(_about, modules, on_error="return").items()
     ]
     for which, answer in answers:
         if isinstance(answer, Exception):
             reason = " ".join(str(answer).split())[:200]
-            raise InputError(
-                Message(
-                    "The Dask {which} does not find this app's code, or what it needs ({reason}). "
-                    "Start it in the app's folder, with `PYTHONPATH=.` and the packages of "
-                    "requirements.txt, {instead}",
-                    which=which,
-                    reason=reason,
-                    instead=instead,
-                )
-            )
+            raise InputError(_other_code(which, reason, instead))
         if others := [
-            Message(
-                "{package} {other} instead of {version}",
-                package=name,
-                other=answer.get(name),
-                version=version,
-            )
+            f"{name} {answer.get(name)} ≠ {version}"
             for name, version in here.items()
             if answer.get(name) != version
         ]:
-            raise InputError(
-                Message(
-                    "The Dask {which} has {others}; its metrics could differ. Give it the app's "
-                    "code and the packages of requirements.txt and start it again, {instead}",
-                    which=which,
-                    others=others,
-                    instead=instead,
-                )
-            )
+            raise InputError(_other_code(which, others, instead))
+
+
+def _no_workers(address: str, instead: Words) -> Message:
+    return Message(
+        "No Dask scheduler with workers answers at {address} ({setting}). Start it as the README "
+        "says, {instead}",
+        address=address,
+        setting=SETTING,
+        instead=instead,
+    )
+
+
+def _other_code(address: str, reason: object, instead: Words) -> Message:
+    return Message(
+        "The Dask process at {address} lacks this app's code or packages ({reason}). Start it in "
+        "the app's folder, with `PYTHONPATH=.` and the packages of requirements.txt, {instead}",
+        address=address,
+        reason=reason,
+        instead=instead,
+    )
 
 
 def _scheduler_versions(client: Any, modules: tuple[str, ...]) -> Any:

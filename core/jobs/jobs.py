@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from core.platform import identity, messages, process, set_aside, state, steps
+from core.platform import identity, messages, process, set_aside, state, steps, store_faults
 from core.platform.config import Settings
 from core.platform.errors import InputError, JobError
 from core.platform.messages import Message, Words
@@ -165,7 +165,9 @@ def require_step(step: str) -> None:
     if step not in steps.RUN_NAMES:
         raise InputError(
             Message(
-                "There is no step '{step}'. Known: {names}.", step=step, names=list(steps.RUN_NAMES)
+                "'{name}' does not exist. Choose from: {names}.",
+                name=step,
+                names=list(steps.RUN_NAMES),
             )
         )
 
@@ -223,11 +225,7 @@ def cancel(settings: Settings, job_id: str) -> None:
             running.values(cancel_requested=True, text=messages.dumps(Message("Cancelling.")))
         )
     if not asked.rowcount and get(settings, job_id) is None:
-        raise JobError(
-            Message(
-                "There is no job {job}. Reload the page to see the list of jobs.", job=job_id[:8]
-            )
-        )
+        raise JobError(Message("{name} does not exist. Reload the page.", name=job_id[:8]))
 
 
 def claim(settings: Settings, job_id: str | None = None) -> Job | None:
@@ -255,7 +253,7 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
     if row is None or _parsed(row.options) is not None:
         return _job(row) if row else None
     set_aside.put(settings, "jobs", row.job_id, "unreadable")
-    reason = Message("The options of the job cannot be read. Start it again on its page.")
+    reason = store_faults.damaged_document(row.step)
     finish(settings, row.job_id, FAILED, error=reason)
     return claim(settings, job_id)
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.sqlite import insert
 from core.jobs import jobs
 from core.platform import clock, config, messages, set_aside, state, steps
 from core.platform.config import Options, Settings
-from core.platform.errors import CourtsideError, InputError, StoreError, words_of
+from core.platform.errors import CourtsideError, InputError, StoreError
 from core.platform.messages import Message, Words, plural
 
 # 29 February can be eight years away
@@ -90,7 +90,9 @@ class Schedule(Options):
         if value not in steps.RUN_NAMES:
             raise ValueError(
                 Message(
-                    "there is no step of that name; known: {names}", names=list(steps.RUN_NAMES)
+                    "'{name}' does not exist. Choose from: {names}.",
+                    name=value,
+                    names=list(steps.RUN_NAMES),
                 )
             )
         return value
@@ -152,7 +154,7 @@ def made(**values: object) -> Schedule:
     --------
     >>> made(name="Weekly", step="monitor", cron="0 6 * * 8")
     Traceback (most recent call last):
-    core.platform.errors.InputError: cron: '0 6 * * 8' is not a time: 8 is not a valid input...
+    core.platform.errors.InputError: cron: '0 6 * * 8' is not a valid time (8): minute, hour, day...
     """
     try:
         return Schedule(**values)
@@ -358,7 +360,15 @@ def _next_of(cron: str, now: float) -> float:
             moment = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
             if moment >= start:
                 return moment.timestamp()
-    raise ValueError(Message("'{cron}' is not a time: no day matches it", cron=cron))
+    raise ValueError(_no_time(cron, cron))
+
+
+def _no_time(cron: str, part: str) -> Message:
+    return Message(
+        "'{cron}' is not a valid time ({part}): minute, hour, day, month and day of the week",
+        cron=cron,
+        part=part,
+    )
 
 
 @lru_cache(maxsize=64)
@@ -366,20 +376,11 @@ def _fields(cron: str) -> list[set[int]]:
     """Return the allowed values of each of the five fields."""
     fields = cron.split()
     if len(fields) != 5:
-        raise ValueError(
-            Message(
-                "'{cron}' is not a time: it has {fields} fields instead of minute, hour, day, "
-                "month and day of the week",
-                cron=cron,
-                fields=len(fields),
-            )
-        )
+        raise ValueError(_no_time(cron, cron))
     try:
         *others, weekdays = map(_values, fields, FIELDS)
     except ValueError as error:
-        raise ValueError(
-            Message("'{cron}' is not a time: {reason}", cron=cron, reason=words_of(error))
-        ) from None
+        raise ValueError(_no_time(cron, str(error))) from None
     return [*others, {day % 7 for day in weekdays}]
 
 
@@ -401,8 +402,8 @@ def _values(field: str, allowed: range) -> set[int]:
         elif re.fullmatch(r"\d\d?(-\d\d?)?", part, re.ASCII):
             span = range(int(first), int(last or first) + 1)
             if not span or span[0] not in allowed or span[-1] not in allowed:
-                raise ValueError(Message("{part} is not a valid input", part=part))
+                raise ValueError(part)
             values |= set(span)
         else:
-            raise ValueError(Message("{part} is not a valid input", part=part))
+            raise ValueError(part)
     return values

@@ -127,9 +127,7 @@ def ensure_supervisor(settings: Settings, arguments: Sequence[str] = ()) -> None
             if not worker_state(settings).alive:
                 _start_supervisor(settings, arguments)
     except (OSError, Timeout) as error:
-        raise JobError(
-            Message("The background worker cannot be started: {error}.", error=error)
-        ) from error
+        raise JobError(Message("No process could be started: {reason}.", reason=error)) from error
 
 
 def keep_supervisor(settings: Settings, arguments: Sequence[str] = (), every: float = BEAT) -> None:

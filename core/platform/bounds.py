@@ -32,35 +32,31 @@ MAX_REQUEST_BYTES = 32_000_000
 MAX_REQUEST_CELLS = 1_000_000
 MAX_REQUEST_DECODED = 100_000_000
 
+_UNPACKED = Message(
+    "{name}: {size:,.1f} MB unpacked; the limit is {most:,.1f} MB. Use fewer rows or columns."
+)
+_CELLS = Message("{name}: {cells:,} values; the limit is {most:,}. Use fewer rows or columns.")
+_COLUMNS = Message("{name}: {columns:,} columns; the limit is {most:,}.")
+REQUEST, ALL_FILES = Message("Request"), Message("All files")
 FAULTS = {
-    "absent": Message("There is no file {name}."),
+    "absent": Message("{path} does not exist."),
     "not_regular": Message("'{name}' is not a file of rows but a folder, a pipe or a device."),
-    "unreadable": Message("'{name}' cannot be read by this user: {reason}."),
-    "changed": Message("'{name}' was changed while it was read. Try again when it stays as it is."),
+    "unreadable": Message("'{name}' cannot be read: {reason}"),
+    "changed": Message("'{name}' was changed while it was read. Try again."),
     "bytes": Message(
-        "'{name}' holds {size:,.1f} MB; the limit is {most:,.1f} MB. Divide it into several files."
+        "{name}: {size:,.1f} MB; the limit is {most:,.1f} MB. Divide it into several files."
     ),
-    "columns": Message("'{name}' has {columns:,} columns; the limit is {most:,}."),
-    "cells": Message(
-        "'{name}' has {rows:,} rows of {columns:,} columns; the limit is {most:,} cells. Bring "
-        "fewer rows or columns."
-    ),
-    "together": Message(
-        "The files have {cells:,} cells together; the limit is {most:,}. Bring fewer of them."
-    ),
-    "text": Message(
-        "The texts of '{name}' take {size:,.1f} MB once they are decoded; the limit is "
-        "{most:,.1f} MB. Bring fewer rows or columns."
-    ),
+    "columns": _COLUMNS,
+    "cells": _CELLS,
+    "text": _UNPACKED,
     "line": Message("'{name}' has a line of more than {most:,} characters. It is not a table."),
-    "request_cells": Message(
-        "The request holds {cells:,} values; the limit is {most:,}. Send fewer rows at a time."
-    ),
-    "request_columns": Message("The request has {columns:,} columns; the limit is {most:,}."),
-    "request_text": Message(
-        "The request takes {size:,.1f} MB once it is decoded; the limit is {most:,.1f} MB. Send "
-        "fewer rows at a time."
-    ),
+}
+# the same limits for a request and for several files
+FAULTS |= {
+    "together": Message(_CELLS.msgid, name=ALL_FILES),
+    "request_cells": Message(_CELLS.msgid, name=REQUEST),
+    "request_columns": Message(_COLUMNS.msgid, name=REQUEST),
+    "request_text": Message(_UNPACKED.msgid, name=REQUEST),
 }
 
 
@@ -78,14 +74,15 @@ class FileError(InputError):
     --------
     >>> fault = FileError("columns", name="a.csv", columns=3000, most=2000)
     >>> fault.code, str(fault)
-    ('columns', "'a.csv' has 3,000 columns; the limit is 2,000.")
+    ('columns', 'a.csv: 3,000 columns; the limit is 2,000.')
     """
 
     sentences: Mapping[str, Message] = FAULTS
 
     def __init__(self, code: str, **values: Any) -> None:
         self.code, self.values = code, values
-        super().__init__(Message(self.sentences[code].msgid, **values))
+        words = self.sentences[code]
+        super().__init__(Message(words.msgid, **{**words.params, **values}))
 
 
 def check_bytes(name: str, size: int, most: int | None = None) -> None:
@@ -124,7 +121,7 @@ def check_table(name: str, rows: int, columns: int, *, is_csv: bool = False) -> 
     check_columns(name, columns)
     most = min(MAX_CELLS, MAX_CSV_CELLS) if is_csv else MAX_CELLS
     if rows * columns > most:
-        raise FileError("cells", name=name, rows=rows, columns=columns, most=most)
+        raise FileError("cells", name=name, cells=rows * columns, most=most)
 
 
 def check_together(cells: int) -> None:
@@ -193,10 +190,10 @@ def opened(path: Path | str, name: str | None = None) -> Iterator[IO[bytes]]:
             raise FileError("not_regular", name=shown)
         descriptor = os.open(path, flags)
     except FileNotFoundError as error:
-        raise FileError("absent", name=shown) from error
+        raise FileError("absent", path=shown) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise FileError("unreadable", name=shown, reason=reason) from error
+        raise FileError("unreadable", name=shown, reason=f"{reason}.") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FileError("not_regular", name=shown)

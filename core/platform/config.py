@@ -118,8 +118,11 @@ class Settings(Options):
         if value is not None and not re.match(known, value):
             raise ValueError(
                 Message(
-                    "the predictions log is postgresql+psycopg://name:password@host/database, or "
-                    "sqlite:////absolute/path.db"
+                    "write it like {examples}",
+                    examples=[
+                        "postgresql+psycopg://name:password@host/database",
+                        "sqlite:////absolute/path.db",
+                    ],
                 )
             )
         return value
@@ -130,7 +133,7 @@ class Settings(Options):
         address = re.fullmatch(r"(?:tcp|tls)://[^@\s/]+:(\d{1,5})", value or "")
         if value is not None and not (address and 1 <= int(address[1]) <= 65535):
             raise ValueError(
-                Message("the address of a Dask scheduler is tcp://host:port or tls://host:port")
+                Message("write it like {examples}", examples=["tcp://host:port", "tls://host:port"])
             )
         return value
 
@@ -144,8 +147,7 @@ class Settings(Options):
         if not hosts or any(not re.fullmatch(name, host) for host in hosts):
             raise ValueError(
                 Message(
-                    "names are separated by commas, without scheme or path, as in "
-                    "courtside.example.org, 192.168.1.5:8501"
+                    "write it like {examples}", examples="courtside.example.org,192.168.1.5:8501"
                 )
             )
         return ",".join(hosts)
@@ -159,10 +161,7 @@ class Settings(Options):
         odd = [address for address in addresses if not re.fullmatch(r"[^@\s]*@[^@\s]+", address)]
         if odd or not addresses:
             raise ValueError(
-                Message(
-                    "addresses are separated by commas, as in ana@example.org, @example.com (which "
-                    "lets in everybody at example.com)"
-                )
+                Message("write it like {examples}", examples="ana@example.org,@example.com")
             )
         return ",".join(addresses)
 
@@ -267,11 +266,13 @@ class Settings(Options):
             if key not in names:
                 ends = [name.removeprefix(PREFIX) for name in names]
                 close = difflib.get_close_matches(key.removeprefix(PREFIX), ends, n=1)
-                hint = (
-                    Message("Did you mean {setting}?", setting=PREFIX + close[0])
-                    if close
-                    else Message("Known: {names}.", names=names)
-                )
+                if not close:
+                    raise InputError(
+                        Message(
+                            "'{name}' does not exist. Choose from: {names}.", name=key, names=names
+                        )
+                    )
+                hint = Message("Did you mean {name}?", name=PREFIX + close[0])
                 raise InputError(sentences(Message("{key} is not a setting.", key=key), hint))
             values[key.removeprefix(PREFIX).lower()] = value
         if environ.get("MLFLOW_TRACKING_URI"):

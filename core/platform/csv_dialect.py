@@ -12,11 +12,11 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from core.platform import config
 from core.platform.bounds import FileError
-from core.platform.messages import Message, Words
+from core.platform.messages import Message
 
 SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 POINTS = {"point": ".", "comma": ","}
@@ -29,40 +29,34 @@ Delimiter = Literal["comma", "semicolon", "tab", "bar"]
 Decimal = Literal["point", "comma"]
 Encoding = Literal["utf-8", "windows-1252"]
 
-SHOWN: Mapping[str, Words] = {
-    "comma": Message("commas"),
-    "semicolon": Message("semicolons"),
-    "tab": Message("tabs"),
-    "bar": Message("bars"),
+# for people; a tab cannot be seen
+SHOWN: Mapping[str, str] = {
+    **{name: f"`{sign}`" for name, sign in SIGNS.items()},
+    "tab": "`\\t`",
     "utf-8": "UTF-8",
     "windows-1252": "Windows-1252",
 }
+_DECIMAL_UNCLEAR = Message(
+    "'{name}' may have decimal points or decimal commas (`{as_point}`, `{as_comma}`). Choose the "
+    "decimal sign, or give --decimal."
+)
+_NOT_UTF8 = Message(
+    "'{name}' is not UTF-8 text. Save it as CSV UTF-8, or choose its encoding (--encoding)."
+)
 FAULTS = {
     "delimiter_unclear": Message(
-        "The values of '{name}' may be separated by any of these signs: {choices}. Choose one, "
-        "or give --delimiter."
+        "The values of '{name}' may be separated by {choices}. Choose one, or give --delimiter."
     ),
-    "decimal_unclear": Message(
-        "In '{name}' the value `{example}` may be `{as_point}` or `{as_comma}`. Choose "
-        "the decimal sign, or give --decimal point or --decimal comma."
+    "decimal_unclear": _DECIMAL_UNCLEAR,
+    "decimal_mixed": _DECIMAL_UNCLEAR,
+    "encoding_unclear": _NOT_UTF8,
+    "not_utf8": _NOT_UTF8,
+    "not_text": _NOT_UTF8,
+    "utf16": _NOT_UTF8,
+    "binary": Message(
+        "'{name}' is not a CSV or parquet file. Choose a .csv, .parquet or .zip file."
     ),
-    "decimal_mixed": Message(
-        "'{name}' writes some numbers with a decimal comma (`{as_comma}`) and others "
-        "with a decimal point (`{as_point}`). Choose the decimal sign, or give "
-        "--decimal point or --decimal comma."
-    ),
-    "encoding_unclear": Message(
-        "'{name}' is not UTF-8 text: it is damaged, cut off within a character, or in "
-        "another encoding. Save it as CSV UTF-8, or give --encoding windows-1252 if it "
-        "is that."
-    ),
-    "not_utf8": Message(
-        "'{name}' is not UTF-8 text. Save it as CSV UTF-8, or choose another encoding."
-    ),
-    "not_text": Message("'{name}' is text of an encoding that is not read. Save it as CSV UTF-8."),
-    "utf16": Message("'{name}' is UTF-16 text. Save it as CSV UTF-8."),
-    "binary": Message("'{name}' holds binary data, not text. Choose a CSV file."),
-    "not_csv": Message("'{name}' cannot be read as CSV: {reason}."),
+    "not_csv": Message("'{name}' cannot be read: {reason}"),
     "no_header": Message("'{name}' has no line with the names of its columns."),
 }
 # the question to the person if a fault says that the file is ambiguous
@@ -127,7 +121,7 @@ class Dialect:
     Examples
     --------
     >>> str(Dialect("semicolon", "comma").describe())
-    'semicolons, decimal commas, UTF-8'
+    'separator `;`, decimal `,`, UTF-8'
     """
 
     delimiter: str = "comma"
@@ -158,14 +152,19 @@ class Dialect:
 
     def describe(self) -> Message:
         """Return it in words, for runs, commands and captions."""
-        parts: dict[str, Any] = {
-            "delimiters": SHOWN[self.delimiter],
-            "decimals": SHOWN_POINTS[self.decimal],
+        other = "comma" if self.decimal == "point" else "point"
+        parts = {
+            "separator": SHOWN[self.delimiter],
+            "decimal": f"`{self.point}`",
+            "thousands": f"`{POINTS[other]}`",
             "encoding": SHOWN[self.encoding],
         }
         if self.thousands:
-            return Message("{delimiters}, {decimals}, groups of thousands, {encoding}", **parts)
-        return Message("{delimiters}, {decimals}, {encoding}", **parts)
+            return Message(
+                "separator {separator}, decimal {decimal}, thousands {thousands}, {encoding}",
+                **parts,
+            )
+        return Message("separator {separator}, decimal {decimal}, {encoding}", **parts)
 
     @property
     def code(self) -> str:
@@ -173,7 +172,6 @@ class Dialect:
         return f"{self.delimiter} {self.decimal} {self.encoding}"
 
 
-SHOWN_POINTS = {"point": Message("decimal points"), "comma": Message("decimal commas")}
 PLAIN = Dialect()
 
 
@@ -325,7 +323,7 @@ def detect(
     --------
     >>> dialect, names = detect(b"lat;lon\n33,9;-118,2\n", "a.csv", is_whole=True)
     >>> str(dialect.describe()), names
-    ('semicolons, decimal commas, UTF-8', ('lat', 'lon'))
+    ('separator `;`, decimal `,`, UTF-8', ('lat', 'lon'))
     """
     text = sample_text(sample, name, encoding)
     delimiter, rows = _divided(text, name, is_whole, given)
@@ -355,7 +353,7 @@ def _divided(text: str, name: str, is_whole: bool, given: Given) -> tuple[str, l
     read = {delimiter: rows for delimiter, rows in read.items() if rows}
     if not read:
         if reason:
-            raise DialectError("not_csv", name=name, reason=reason)
+            raise DialectError("not_csv", name=name, reason=f"{reason}.")
         raise DialectError("no_header", name=name)
     if given.delimiter:
         return given.delimiter, read[given.delimiter]

@@ -165,7 +165,7 @@ def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
     if node.keywords:
         raise ValueError(
             Message(
-                "'{formula}' is not a valid formula: {part} has named arguments",
+                "'{formula}' is not a valid formula: {part} is not allowed",
                 formula=formula,
                 part=ast.unparse(node),
             )

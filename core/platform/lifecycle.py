@@ -59,6 +59,9 @@ class Stage:
     todo: Words
 
 
+_STALE = Message("What this step reads has changed. Run it again.")
+
+
 def stages(facts: Facts) -> list[Stage]:
     """Return the six stages in order.
 
@@ -84,14 +87,14 @@ def stages(facts: Facts) -> list[Stage]:
             facts.prepared_run is not None,
             facts.prepared_from != facts.snapshot,
             Message("Prepare a train and a test set from the raw data."),
-            Message("The raw data has changed. Prepare again."),
+            _STALE,
         ),
         (
             "train",
             facts.champion is not None,
             facts.trained_on != facts.prepared_run,
             Message("Train candidates; the best is registered."),
-            Message("The prepared sets have changed. Train again."),
+            _STALE,
         ),
         (
             "serve",
@@ -108,14 +111,14 @@ def stages(facts: Facts) -> list[Stage]:
             facts.scored_run is not None,
             bool(facts.served) and facts.scored_version not in facts.served,
             Message("Score the production rows with the served model."),
-            Message("Another version is served now. Score the rows again."),
+            _STALE,
         ),
         (
             "monitor",
             facts.monitored_run is not None,
             facts.monitored_run != facts.scored_run,
             Message("Compare the scored rows with the reference."),
-            Message("Rows were scored after the last report. Monitor again."),
+            _STALE,
         ),
     ]
     listed: list[Stage] = []

@@ -78,19 +78,11 @@ def require_version(settings: Settings, model: str, alias_or_version: str) -> Mo
     """
     version = find_version(settings, model, alias_or_version)
     if version is None:
-        if alias_or_version.isdigit():
-            raise NotReadyError(
-                Message(
-                    "There is no version {version} of {model} yet. Train a model first.",
-                    version=alias_or_version,
-                    model=model,
-                )
-            )
         raise NotReadyError(
             Message(
-                "There is no {alias} of {model} yet. Train a model first.",
-                alias=alias_or_version,
+                "{model} has no {version} yet. Train a model first.",
                 model=model,
+                version=ALIAS_LABELS.get(alias_or_version, alias_or_version),
             )
         )
     return version

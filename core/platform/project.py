@@ -29,7 +29,7 @@ _IN_FOLDER = "project.toml"
 class _FaultError(ValueError):
     """A violated rule of the project file, and the key that violates it."""
 
-    def __init__(self, text: Message, *key: str | int) -> None:
+    def __init__(self, text: Words, *key: str | int) -> None:
         super().__init__(text)
         self.key = key
 
@@ -95,22 +95,36 @@ class Column(Options):
             )
         if (self.min, self.max) != (None, None) and self.type not in ("integer", "number"):
             raise ValueError(
-                Message("min and max are for numbers, not for type {type}", type=self.type)
+                Message("{keys} do not apply to type {type}", keys=["min", "max"], type=self.type)
             )
         if (self.categories or self.pattern) and self.type != "text":
             raise ValueError(
-                Message("categories and pattern are for text, not for type {type}", type=self.type)
+                Message(
+                    "{keys} do not apply to type {type}",
+                    keys=["categories", "pattern"],
+                    type=self.type,
+                )
             )
         if (self.positive_values or self.negative_values) and self.type != "label":
             raise ValueError(
-                Message("values of a label are for type label, not for type {type}", type=self.type)
+                Message(
+                    "{keys} do not apply to type {type}",
+                    keys=["positive_values", "negative_values"],
+                    type=self.type,
+                )
             )
         if bool(self.positive_values) != bool(self.negative_values):
             raise ValueError(Message("positive_values and negative_values must be given together"))
         both = {label_word(word) for word in self.positive_values}
         both &= {label_word(word) for word in self.negative_values}
         if both:
-            raise ValueError(Message("both positive and negative: {values}", values=sorted(both)))
+            raise ValueError(
+                Message(
+                    "{keys} must differ: {values}",
+                    keys=["positive_values", "negative_values"],
+                    values=sorted(both),
+                )
+            )
         try:
             re.compile(self.pattern or "")
         except re.error as error:
@@ -297,27 +311,26 @@ class ProjectSpec(Options):
         missing = {name: key for key, name in self._named() if name not in self.columns}
         if missing:
             first = next(iter(missing.values()))
-            raise _FaultError(Message("not in [columns]: {names}", names=list(missing)), *first)
+            raise _FaultError(
+                Message("not in {table}: {names}", table="[columns]", names=list(missing)), *first
+            )
         if self.columns[self.target].type != "label":
             raise _FaultError(
-                Message("the target {target} must be of type label", target=self.target),
+                Message("{column} must be of type {type}", column=self.target, type="label"),
                 "columns",
                 self.target,
                 "type",
             )
         if self.columns[self.rows.column].type != "text":
             raise _FaultError(
-                Message(
-                    "the column of [rows], {column}, must be of type text", column=self.rows.column
-                ),
+                Message("{column} must be of type {type}", column=self.rows.column, type="text"),
                 "rows",
                 "column",
             )
         places = [self.court.x, self.court.y] if self.court else []
         if any(self.columns[name].type not in ("integer", "number") for name in places):
             raise _FaultError(
-                Message("the columns of [court] must be numbers: {columns}", columns=list(places)),
-                "court",
+                Message("{column} must be of type {type}", column=places, type="number"), "court"
             )
         return self
 
@@ -347,27 +360,21 @@ class ProjectSpec(Options):
 
     @model_validator(mode="after")
     def _formulas_give_what_they_say(self) -> ProjectSpec:
-        tried: list[tuple[tuple[str | int, ...], Words, str, str]] = [
-            (("engineered", name, "formula"), name, feature.type, feature.formula)
+        tried: list[tuple[tuple[str | int, ...], str, str]] = [
+            (("engineered", name, "formula"), feature.type, feature.formula)
             for name, feature in self.engineered.items()
         ]
         tried += [
-            (
-                ("identities", place, "formula"),
-                Message("identity of {column}", column=identity.column),
-                "number",
-                identity.formula,
-            )
+            (("identities", place, "formula"), "number", identity.formula)
             for place, identity in enumerate(self.identities)
         ]
-        for key, name, kind, formula in tried:
+        for key, kind, formula in tried:
             try:
                 formulas.give(
                     formula, kind, {name: column.type for name, column in self.columns.items()}
                 )
             except ValueError as error:
-                fault = Message("{name}: {reason}", name=name, reason=words_of(error))
-                raise _FaultError(fault, *key) from error
+                raise _FaultError(words_of(error), *key) from error
         return self
 
     @model_validator(mode="after")
@@ -378,8 +385,9 @@ class ProjectSpec(Options):
         if self.rows.development == self.rows.production:
             raise _FaultError(
                 Message(
-                    "development and production are the same: {production}",
-                    production=self.rows.production,
+                    "{keys} must differ: {values}",
+                    keys=["development", "production"],
+                    values=self.rows.production,
                 ),
                 "rows",
                 "production",
@@ -387,7 +395,9 @@ class ProjectSpec(Options):
         if self.positive == self.negative:
             raise _FaultError(
                 Message(
-                    "positive and negative are the same word: {positive}", positive=self.positive
+                    "{keys} must differ: {values}",
+                    keys=["positive", "negative"],
+                    values=self.positive,
                 ),
                 "negative",
             )
@@ -400,15 +410,13 @@ class ProjectSpec(Options):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise _FaultError(
-                Message("names with more than one meaning: {names}", names=list(twice)),
+                Message("used more than once: {names}", names=list(twice)),
                 *self._place_of(twice[0]),
             )
         if reserved := sorted(name for name in names if own_columns.is_own(name)):
             raise _FaultError(
                 Message(
-                    "names that begin with {prefix} are reserved for Courtside: {names} (rename "
-                    "the column, in the source too)",
-                    prefix=own_columns.PREFIX,
+                    "reserved for Courtside: {names} (rename the column, in the source too)",
                     names=list(reserved),
                 ),
                 *self._place_of(reserved[0]),
@@ -416,9 +424,8 @@ class ProjectSpec(Options):
         if self.id in ("prediction_id", "label", "labelled_at"):
             raise _FaultError(
                 Message(
-                    "the id must not be called {id}: a label that is sent to /labels has a field "
-                    "of that name",
-                    id=self.id,
+                    "reserved for Courtside: {names} (rename the column, in the source too)",
+                    names=self.id,
                 ),
                 "id",
             )
@@ -431,8 +438,8 @@ class ProjectSpec(Options):
         if odd:
             raise _FaultError(
                 Message(
-                    "names may contain letters, digits, spaces and _.-/ only: {names} (give the "
-                    "source's name as an alias)",
+                    "only letters, digits, spaces and _.-/ are allowed: {names} (give the source's "
+                    "name as an alias)",
                     names=list(odd),
                 ),
                 *self._place_of(odd[0]),
@@ -440,14 +447,12 @@ class ProjectSpec(Options):
         titles = [self.features_title, *(feature_set.title for feature_set in self.feature_sets)]
         if len(set(titles)) < len(titles):
             raise _FaultError(
-                Message("two sets of features have the same title: {titles}", titles=list(titles)),
-                "feature_sets",
-                0,
+                Message("used more than once: {names}", names=list(titles)), "feature_sets", 0
             )
         if unknown := [preset.features for preset in self.presets if preset.features not in titles]:
             place = [preset.features for preset in self.presets].index(unknown[0])
             raise _FaultError(
-                Message("presets of unknown features: {names}", names=list(unknown)),
+                Message("not in {table}: {names}", table="[[feature_sets]]", names=list(unknown)),
                 "presets",
                 place,
                 "features",
@@ -455,9 +460,7 @@ class ProjectSpec(Options):
         presets = [preset.title for preset in self.presets]
         if len(set(presets)) < len(presets):
             raise _FaultError(
-                Message("two presets have the same title: {titles}", titles=list(presets)),
-                "presets",
-                0,
+                Message("used more than once: {names}", names=list(presets)), "presets", 0
             )
         return self
 
@@ -497,18 +500,18 @@ class ProjectSpec(Options):
         Examples
         --------
         >>> str(load("kobe").fault_of(["lat", "shot_id"]))
-        'the id shot_id must not be a feature'
+        'shot_id must not be a feature'
         """
         known = {*self.columns, *self.engineered}
         if unknown := [name for name in features if name not in known]:
-            return Message("not in [columns]: {names}", names=unknown)
+            return Message("not in {table}: {names}", table="[columns]", names=unknown)
         needed = {*features, *self.inputs_of(features)}
         if self.target in needed:
-            return Message("the target {target} must not be a feature", target=self.target)
+            return Message("{column} must not be a feature", column=self.target)
         if self.id in needed:
-            return Message("the id {id} must not be a feature", id=self.id)
+            return Message("{column} must not be a feature", column=self.id)
         twice = sorted({name for name in features if list(features).count(name) > 1})
-        return Message("repeated features: {names}", names=twice) if twice else None
+        return Message("used more than once: {names}", names=twice) if twice else None
 
     def features_called(self, title: str) -> tuple[str, ...]:
         """Return the feature set with this title.
@@ -601,7 +604,7 @@ def load(name: str, folder: Path | None = None) -> ProjectSpec:
     --------
     >>> load("curry")
     Traceback (most recent call last):
-    core.platform.errors.InputError: There is no project 'curry'. Known: kobe.
+    core.platform.errors.InputError: 'curry' does not exist. Choose from: kobe.
     """
     return _read(name, folder or FOLDER)
 
@@ -614,7 +617,7 @@ def _file(name: str, folder: Path) -> Path:
     names = {path.stem for path in folder.glob("*.toml")}
     names |= {path.parent.name for path in folder.glob(f"*/{_IN_FOLDER}")}
     raise InputError(
-        Message("There is no project '{name}'. Known: {names}.", name=name, names=sorted(names))
+        Message("'{name}' does not exist. Choose from: {names}.", name=name, names=sorted(names))
     )
 
 
@@ -626,28 +629,18 @@ def _read(project: str, folder: Path) -> ProjectSpec:
         text = path.read_text(encoding="utf-8")
         return ProjectSpec(**tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            Message("The project file {name} is not TOML: {error}.", name=name, error=error)
-        ) from error
+        raise InputError(_unusable(name, f"{error}.")) from error
     except UnicodeDecodeError as error:
-        raise InputError(
-            Message("The project file {name} is not UTF-8 text: {error}.", name=name, error=error)
-        ) from error
+        raise InputError(_unusable(name, f"{error}.")) from error
     except ValidationError as error:
         fault, key = _fault(error)
         line = toml_lines.line_of(toml_lines.lines(text), key)
-        if line is None:
-            raise InputError(
-                Message("The project file {name} cannot be used: {fault}", name=name, fault=fault)
-            ) from error
-        raise InputError(
-            Message(
-                "The project file {name} cannot be used in line {line}: {fault}",
-                name=name,
-                line=line,
-                fault=fault,
-            )
-        ) from error
+        place = name if line is None else f"{name}:{line}"
+        raise InputError(_unusable(place, fault)) from error
+
+
+def _unusable(place: str, fault: Words) -> Message:
+    return Message("The project file {name} cannot be used: {fault}", name=place, fault=fault)
 
 
 def _fault(error: ValidationError) -> tuple[Message, tuple[str | int, ...]]:
@@ -656,12 +649,10 @@ def _fault(error: ValidationError) -> tuple[Message, tuple[str | int, ...]]:
     if first["type"] != "value_error":
         return sentence(error), first["loc"]
     # one of our own rules; pydantic would append the whole file
-    where = ".".join(str(part) for part in first["loc"])
     fault = first["ctx"]["error"]
     key = (*first["loc"], *getattr(fault, "key", ()))
-    if where:
-        return Message("{where}: {reason}.", where=where, reason=words_of(fault)), key
-    return Message("{reason}.", reason=words_of(fault)), key
+    where = ".".join(str(part) for part in key)
+    return Message("{where}: {reason}.", where=where, reason=words_of(fault)), key
 
 
 def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:
@@ -677,7 +668,7 @@ def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:
     if spec.sample is None:
         raise InputError(
             Message(
-                "The project '{name}' has no built-in sample. Acquire a file instead.", name=name
+                "The project '{name}' has no built-in sample. Choose another source.", name=name
             )
         )
     return _tables(_file(name, folder).with_name(spec.sample.tables))

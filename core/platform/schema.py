@@ -153,7 +153,7 @@ def inspect(
     ...     print(finding.severity, finding.check, finding.rows, finding.text)
     error type 1 Column 'lon' must be a number: violated in 1 row ('east'), row 2.
     error range 1 Column 'lon' must lie in -119..-117: violated in 1 row (3), row 3.
-    warning extra_column None 1 column is not used: 'x'.
+    warning extra_column None Columns that are not used: 'x'.
     """
     named, findings = _by_their_names(frame, columns, optional, unread)
     if named is None:
@@ -208,7 +208,7 @@ def validate(
     --------
     >>> validate(pd.DataFrame({"lom": [1]}), {"lon": Column(type="number", about="longitude")})
     Traceback (most recent call last):
-    core.platform.errors.InputError: Column 'lon' is missing. Is it 'lom'?
+    core.platform.errors.InputError: Column 'lon' is missing. Did you mean 'lom'?
     """
     return inspect(frame, columns, optional=optional, complete=complete, unique=unique).required()
 
@@ -361,7 +361,7 @@ def _by_their_names(
             _whole(
                 "repeated_column",
                 name,
-                Message("Column '{column}' is there more than once.", column=name),
+                Message("Repeated columns: {columns}. Send each of them once.", columns=name),
             )
             for name in repeated
         ]
@@ -402,15 +402,12 @@ def _by_their_names(
         close += [
             heading for heading in extra if len(heading) >= 4 and heading.lower() in name.lower()
         ]
-        hint = Message("Is it '{column}'?", column=close[0]) if close else ""
+        hint = Message("Did you mean {name}?", name=f"'{close[0]}'") if close else ""
         text = sentences(Message("Column '{column}' is missing.", column=name), hint)
         findings.append(_whole("missing_column", name, text))
     if extra:
-        text = plural(
-            "{count} column is not used: {names}.",
-            "{count} columns are not used: {names}.",
-            len(extra),
-            names=_listed([f"'{name}'" for name in extra]),
+        text = Message(
+            "Columns that are not used: {names}.", names=_listed([f"'{name}'" for name in extra])
         )
         findings.append(_whole("extra_column", "", text, "warning"))
     return named, findings
@@ -445,22 +442,19 @@ def _of_labels(labels: pd.Series[Any], spec: ProjectSpec) -> list[Finding]:
     if len(distinct) == 1:
         name = spec.positive if distinct[0] == 1 else spec.negative
         text = Message(
-            "All labels are '{label}'. A model cannot be trained on these rows alone.",
+            "All labels are '{label}'. A classifier needs rows of both classes.",
             label=words_of_project(name),
         )
     else:
-        text = Message(
-            "No row has a label ('{target}'). A model cannot be trained on these rows.",
-            target=spec.target,
-        )
+        text = Message("No row has a label ('{target}').", target=spec.target)
     return [_whole("labels", spec.target, text, "warning")]
 
 
 def _empty(name: str, empty: Bools, raw: pd.DataFrame, unique: str | None) -> list[Finding]:
     def tell(rows: int, _: str) -> Message:
         return plural(
-            "{count:,} row has no '{column}'. Prepare drops such rows, unless it imputes them.",
-            "{count:,} rows have no '{column}'. Prepare drops such rows, unless it imputes them.",
+            "{count:,} row has no '{column}'. Prepare drops or imputes it.",
+            "{count:,} rows have no '{column}'. Prepare drops or imputes them.",
             rows,
             column=name,
         )

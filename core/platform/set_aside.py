@@ -151,7 +151,7 @@ def dismiss(settings: Settings, queues: Collection[str] = ()) -> None:
             _write(path, [entry for entry in _read(path) if queues and entry.queue not in queues])
     except (OSError, Timeout) as error:
         raise StoreError(
-            Message("{name} cannot be written: {error}. Try again.", name=path.name, error=error)
+            Message("{path} cannot be written: {reason}.", path=path.name, reason=error)
         ) from error
 
 

@@ -172,8 +172,7 @@ def stage_upload(settings: Settings, name: str, content: bytes) -> Upload:
     if suffix not in UPLOADS:
         raise InputError(
             Message(
-                "'{name}' is not a CSV or parquet file, nor a zip of them. Choose a .csv, "
-                ".parquet or .zip file.",
+                "'{name}' is not a CSV or parquet file. Choose a .csv, .parquet or .zip file.",
                 name=name,
             )
         )
@@ -306,7 +305,7 @@ def current_prepared(settings: Settings) -> Prepared | None:
         lists = {name: tuple(written[name]) for name in ("features", "inputs")}
         prepared = Prepared(**{**written, **lists})
     except (KeyError, TypeError) as error:
-        raise StoreError(Message("prepared.json is damaged, or too old. Prepare again.")) from error
+        raise StoreError(store_faults.damaged_of("prepared.json", "prepare")) from error
     return prepared if prepared.project == settings.project else None
 
 
@@ -332,7 +331,7 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.
     """
     standing, train, test = _read_files(settings, TRAIN_ROWS_FILE, TEST_ROWS_FILE)
     if standing.run_id != prepared.run_id:
-        raise NotReadyError(Message("The data was prepared again meanwhile. Train again."))
+        raise NotReadyError(Message("The data was prepared again. Train again."))
     return train, test
 
 
@@ -342,19 +341,12 @@ def _read_files(settings: Settings, *names: str) -> tuple[Any, ...]:
     with _prepared_lock(settings):
         prepared = current_prepared(settings)
         if prepared is None or not all((place / name).is_file() for name in names):
-            raise NotReadyError(
-                Message("No prepared data yet. Run the preparation on the Data page first.")
-            )
+            raise NotReadyError(Message("No prepared data yet. Prepare it on the Data page first."))
         # hash the same bytes that are used
         contents = {name: (place / name).read_bytes() for name in names}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != prepared.digests.get(name):
-            raise NotReadyError(
-                Message(
-                    "{name} is not the file that the last preparation wrote. Prepare again.",
-                    name=name,
-                )
-            )
+            raise NotReadyError(store_faults.damaged_of(name, "prepare"))
     return prepared, *(pd.read_parquet(io.BytesIO(content)) for content in contents.values())
 
 

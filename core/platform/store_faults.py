@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from core.platform import steps
 from core.platform.config import SQLITE
 from core.platform.errors import StoreError
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 
 Kind = Literal["damaged", "full", "read_only", "forbidden", "locked", "unknown"]
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -26,6 +27,21 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "read_only": re.compile("readonly|read-only|unable to open database"),
     "forbidden": re.compile("permission denied"),
     "locked": re.compile("database is locked|timeout|could not be acquired"),
+}
+
+
+FORBIDDEN_SENTENCE = Message(
+    "No permission to read and write {name}. Grant it, or use another account."
+)
+# kind of fault -> what happened to a file or a database, and what to do
+SENTENCES: dict[Kind, Message] = {
+    "full": Message(
+        "The disk is full: {name} cannot be written. Make room, then try again. Earlier data can "
+        "still be read."
+    ),
+    "read_only": FORBIDDEN_SENTENCE,
+    "forbidden": FORBIDDEN_SENTENCE,
+    "locked": Message("Another program locks {name}. Close that program, then try again."),
 }
 
 
@@ -61,49 +77,16 @@ def of_file(path: Path, error: BaseException) -> StoreError:
     kind, name = kind_of(error), path.name
     if kind == "damaged":
         return DamagedError(damage(path))
-    if kind == "full":
-        return StoreError(
-            Message(
-                "The disk is full: {name} cannot be written. Earlier data can still be read. Make "
-                "room in {folder}, then try again.",
-                name=name,
-                folder=path.parent,
-            )
-        )
-    if kind == "read_only":
-        return StoreError(
-            Message(
-                "{name} in {folder} cannot be written: the folder is read-only. Make it writable, "
-                "then try again.",
-                name=name,
-                folder=path.parent,
-            )
-        )
-    if kind == "forbidden":
-        return StoreError(
-            Message(
-                "This user may not use {name} in {folder}. Grant read and write permission, then "
-                "try again.",
-                name=name,
-                folder=path.parent,
-            )
-        )
-    if kind == "locked":
-        return StoreError(
-            Message(
-                "Another program locks {name}. Close that program, then try again. Nothing was "
-                "changed.",
-                name=name,
-            )
-        )
+    if kind != "unknown":
+        return StoreError(sentence(kind, path))
     first = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-    return StoreError(
-        Message(
-            "{name} cannot be used: {reason}. Try again, or restore a backup.",
-            name=name,
-            reason=first,
-        )
-    )
+    return StoreError(Message("{name} cannot be used: {reason}", name=name, reason=f"{first}."))
+
+
+def sentence(kind: Kind, name: Path | Words) -> Message:
+    """Return what a known kind of fault, other than damage, means for a file or database."""
+    words = SENTENCES[kind]
+    return Message(words.msgid, name=name)
 
 
 def damage(path: Path) -> Message:
@@ -115,28 +98,36 @@ def damage(path: Path) -> Message:
     'state.db is damaged: jobs, schedules, alerts, API keys and '
     """
     name = path.name
-    known = {
-        "state.db": Message(
-            "state.db is damaged: jobs, schedules, alerts, API keys and endpoints cannot "
-            "be read. Results are untouched, and running endpoints keep answering."
-        ),
-        "mlflow.db": Message(
-            "mlflow.db is damaged: runs and models cannot be read. Served models keep "
-            "answering, and the data and the predictions log are untouched."
-        ),
-        "predictions.db": Message(
-            "predictions.db is damaged: scored rows and labels cannot be read or kept. "
-            "Served models go on answering; training and runs still work."
-        ),
+    contents = {
+        "state.db": Message("jobs, schedules, alerts, API keys and endpoints"),
+        "mlflow.db": Message("runs and models"),
+        "predictions.db": Message("predictions and labels"),
     }
-    if name in known:
+    if name in contents:
         return Message(
-            "{damage} Close the app; then restore {path} from a backup, or move it away: the next "
-            "start creates an empty one.",
-            damage=known[name],
+            "{name} is damaged: {contents} cannot be read. Close the app; then restore {path} from "
+            "a backup, or move it away: the next start creates an empty one. Served models keep "
+            "answering.",
+            name=name,
+            contents=contents[name],
             path=str(path),
         )
     return _damaged_json(path)
+
+
+def damaged_of(name: str, step: str) -> Message:
+    """Return the sentence on a damaged or replaced file that a step writes.
+
+    Examples
+    --------
+    >>> str(damaged_of("prepared.json", "prepare"))
+    'prepared.json is damaged or was replaced. Run this step again: Prepare.'
+    """
+    return Message(
+        "{name} is damaged or was replaced. Run this step again: {step}.",
+        name=name,
+        step=steps.named(step).title,
+    )
 
 
 def damaged_document(name: str) -> Message:
@@ -145,10 +136,11 @@ def damaged_document(name: str) -> Message:
     Examples
     --------
     >>> str(damaged_document("policy"))
-    "The entry 'policy' in state.db cannot be read. Save it again on its page."
+    "The entry 'policy' in state.db cannot be read. Start or save it again on its page."
     """
     return Message(
-        "The entry '{name}' in state.db cannot be read. Save it again on its page.", name=name
+        "The entry '{name}' in state.db cannot be read. Start or save it again on its page.",
+        name=name,
     )
 
 
@@ -156,21 +148,18 @@ def _damaged_json(path: Path) -> Message:
     name = path.name
     known = {
         "clock.json": Message(
-            "{name} is damaged: schedules and alerts do not know the time. Delete {path}; "
-            "the clock starts again.",
-            name=name,
-            path=path,
+            "{name} is damaged. Delete {path}: the clock starts again.", name=name, path=path
         ),
         "reset.json": Message(
-            "{name} is damaged: a reset was under way. Everything is either in its place "
-            "or in the newest folder of {folder}. Delete {path}, and reset again.",
+            "{name} is damaged: a reset was under way. Delete {path}, and reset again; everything "
+            "is in its place or in the newest folder of {folder}.",
             name=name,
             folder=str(path.parent / "backups"),
             path=path,
         ),
-        "snapshot.json": Message("{name} is damaged. Acquire the data again.", name=name),
-        "current.json": Message("{name} is damaged. Acquire the data again.", name=name),
-        "prepared.json": Message("{name} is damaged. Prepare again.", name=name),
+        "snapshot.json": damaged_of(name, "acquire"),
+        "current.json": damaged_of(name, "acquire"),
+        "prepared.json": damaged_of(name, "prepare"),
     }
     return known.get(
         name,
@@ -190,7 +179,7 @@ def of_disk(error: OSError) -> StoreError | None:
     >>> of_disk(FileNotFoundError(2, "No such file")) is None
     True
     >>> str(of_disk(OSError(errno.ENOSPC, "No space left on device", "/srv/a.json")))[:42]
-    'The disk is full: a.json cannot be written'
+    'The disk is full: /srv/a.json cannot be wr'
     """
     if kind_of(error) not in ("full", "read_only", "forbidden"):
         return None
@@ -206,7 +195,7 @@ def of_mlflow(uri: str, error: BaseException) -> StoreError:
         return of_file(Path(uri.removeprefix(SQLITE)), error)
     # only the first line: SQL follows
     first = (str(error).splitlines() or [type(error).__name__])[0]
-    return StoreError(Message("The MLflow store cannot be used: {reason}", reason=first))
+    return StoreError(Message("{name} cannot be used: {reason}", name="MLflow", reason=first))
 
 
 @contextmanager

@@ -56,15 +56,11 @@ def list_sources(path: Path) -> list[Path]:
         If there is no such folder, or no such file in it.
     """
     if not path.is_dir():
-        raise InputError(Message("There is no folder {path}.", path=path))
+        raise InputError(Message("{path} does not exist.", path=path))
     wanted = (*SUFFIXES, ".zip")
     sources = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in wanted)
     if not sources:
-        raise InputError(
-            Message(
-                "The folder {path} holds no .csv or .parquet file, nor a zip of them.", path=path
-            )
-        )
+        raise InputError(Message("'{name}' holds no CSV or parquet file.", name=path))
     return sources
 
 
@@ -92,7 +88,8 @@ def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> He
     if suffix not in SUFFIXES:
         raise InputError(
             Message(
-                "'{name}' is not a CSV or parquet file. Choose a .csv or .parquet file.", name=name
+                "'{name}' is not a CSV or parquet file. Choose a .csv, .parquet or .zip file.",
+                name=name,
             )
         )
     with bounds.opened(path, name) as file:
@@ -104,11 +101,15 @@ def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> He
         file.seek(0)
         if suffix == ".parquet" and not is_parquet:
             raise InputError(
-                Message("'{name}' is not a parquet file, whatever its name says.", name=name)
+                Message(
+                    "'{name}' does not hold what its ending says. Rename or replace it.", name=name
+                )
             )
         if suffix == ".csv" and is_parquet:
             raise InputError(
-                Message("'{name}' is a parquet file. Rename it to .parquet.", name=name)
+                Message(
+                    "'{name}' does not hold what its ending says. Rename or replace it.", name=name
+                )
             )
         head = _parquet_head(file, name) if is_parquet else _csv_head(file, name, given)
     bounds.check_table(name, head.rows, len(head.columns), is_csv=not is_parquet)
@@ -158,9 +159,7 @@ def read(
         raise InputError(Message("'{name}' is empty.", name=name)) from error
     except (pd.errors.ParserError, ValueError) as error:
         raise InputError(
-            Message(
-                "'{name}' cannot be read as CSV: {reason}", name=name, reason=_fault_of_csv(error)
-            )
+            Message("'{name}' cannot be read: {reason}", name=name, reason=_fault_of_csv(error))
         ) from error
     numbers = [heading for heading in kept if heading in names and heading not in texts]
     return csv_numbers.with_plain_numbers(frame, head.dialect or PLAIN, numbers)
@@ -201,11 +200,7 @@ def preview(
             )
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
             raise InputError(
-                Message(
-                    "'{name}' cannot be read as CSV: {reason}",
-                    name=name,
-                    reason=_fault_of_csv(error),
-                )
+                Message("'{name}' cannot be read: {reason}", name=name, reason=_fault_of_csv(error))
             ) from error
     import pyarrow
     import pyarrow.parquet
@@ -221,7 +216,7 @@ def preview(
             _check_texts(name, [] if first is None else first.columns)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{name}' is a broken parquet file: {reason}", name=name, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=name, reason=_reason(error))
         ) from error
     if first is None:
         return head, pd.DataFrame(columns=list(head.columns))
@@ -240,12 +235,7 @@ def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
     )
     notes: tuple[Words, ...] = ()
     if sample.startswith(_BOM):
-        notes = (
-            Message(
-                "'{name}' starts with a byte-order mark, as Excel writes it; it was removed.",
-                name=name,
-            ),
-        )
+        notes = (Message("'{name}' starts with a byte-order mark, which was removed.", name=name),)
     if dialect != PLAIN:
         notes += (
             Message("'{name}' was read with {dialect}.", name=name, dialect=dialect.describe()),
@@ -355,14 +345,15 @@ def _parquet_head(file: IO[bytes], name: str) -> Head:
             )
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{name}' is a broken parquet file: {reason}", name=name, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=name, reason=_reason(error))
         ) from error
     bounds.check_bytes(name, size, bounds.MAX_DECODED)
     nested = [field.name for field in schema if pyarrow.types.is_nested(field.type)]
     if nested:
         raise InputError(
             Message(
-                "'{name}' has lists or structures in {columns}. Give each value its own column.",
+                "'{name}' has lists, structures or bytes in {columns}. Give each value its own "
+                "column, as text.",
                 name=name,
                 columns=[f"'{column}'" for column in nested[:5]],
             )
@@ -406,7 +397,7 @@ def _read_parquet(
         )
     except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{name}' is a broken parquet file: {reason}", name=name, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=name, reason=_reason(error))
         ) from error
 
 
@@ -434,9 +425,10 @@ def _refuse_bytes(schema: Any, name: str, columns: Sequence[str]) -> None:
         if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
             raise InputError(
                 Message(
-                    "'{name}' has bytes in '{column}'. Write them as text.",
+                    "'{name}' has lists, structures or bytes in {columns}. Give each value its own "
+                    "column, as text.",
                     name=name,
-                    column=column,
+                    columns=[f"'{column}'"],
                 )
             )
 

@@ -222,7 +222,7 @@ def report(
     bad = set_aside.sift(usable, take, is_of_the_label) if usable else []
     for (index, claim), error in bad:
         set_aside.put(settings, "labels", claim.name, "unwritable", rows=1, error=error)
-        refusals.append(Refusal(index, Message("the log refuses this label; it was set aside")))
+        refusals.append(Refusal(index, Message("the predictions log refuses this label")))
     return Counts(
         new=outcomes["new"],
         repeated=outcomes["repeated"],
@@ -301,9 +301,7 @@ def _fault(reported: Report, now: float) -> Message | None:
         return Message("the label is neither 0 nor 1")
     if reported.prediction_id is not None:
         if not PREDICTION_ID.fullmatch(reported.prediction_id):
-            return Message(
-                "the id is not one of a prediction: a request id, a dash and the row's number"
-            )
+            return Message("the id must be a request id, a dash and the row's number")
     elif key_text(reported.key) is None:
         return Message("the key is empty")
     at = reported.labelled_at

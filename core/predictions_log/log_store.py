@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sql
 from filelock import FileLock, Timeout
@@ -211,7 +211,7 @@ def reading(settings: Settings) -> Iterator[sql.Connection]:
     StoreError
         If the log cannot be read.
     """
-    with _wrap_log_errors(settings, "read"), _engine(settings).connect() as connection:
+    with _wrap_log_errors(settings), _engine(settings).connect() as connection:
         yield connection
 
 
@@ -235,7 +235,7 @@ def writing(
         If the log cannot be written.
     """
     seconds = WAIT_SECONDS if wait_seconds is None else max(wait_seconds, 0.001)
-    with _wrap_log_errors(settings, "written", seconds), _engine(settings).connect() as bare:
+    with _wrap_log_errors(settings), _engine(settings).connect() as bare:
         # SQLite's options are read by `_begin`
         connection = bare.execution_options(courtside_wait=seconds, courtside_writes=True)
         with connection.begin():
@@ -343,7 +343,7 @@ def _inode(path: Path | None) -> int:
 
 
 def _new_engine(settings: Settings, path: Path | None) -> sql.Engine:
-    with _wrap_log_errors(settings, "opened"):
+    with _wrap_log_errors(settings):
         if path is None:
             return _make_postgresql(url(settings))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -405,17 +405,8 @@ def _database_errors(address: str) -> tuple[type[Exception], ...]:
     return (*errors, psycopg.Error)
 
 
-_FAILED = {
-    "read": Message("The predictions log cannot be read: {reason}"),
-    "written": Message("The predictions log cannot be written: {reason}"),
-    "opened": Message("The predictions log cannot be opened: {reason}"),
-}
-
-
 @contextmanager
-def _wrap_log_errors(
-    settings: Settings, done: Literal["read", "written", "opened"], seconds: float = WAIT_SECONDS
-) -> Iterator[None]:
+def _wrap_log_errors(settings: Settings) -> Iterator[None]:
     address = url(settings)
     try:
         yield
@@ -425,51 +416,31 @@ def _wrap_log_errors(
         password = make_url(address).password
         if password:
             text = text.replace(str(password), "***")
-        reason = _why(error, text, place(settings), address.startswith(SQLITE), seconds)
-        raise StoreError(Message(_FAILED[done].msgid, reason=reason)) from error
+        is_file = address.startswith(SQLITE)
+        raise StoreError(_why(error, text, place(settings), is_file)) from error
 
 
-def _why(error: Exception, text: str, where: Words, is_file: bool, seconds: float) -> Words:
+def _why(error: Exception, text: str, where: Words, is_file: bool) -> Message:
     cause: Any = getattr(error, "orig", None) or error
     state = getattr(cause, "sqlstate", None) or ""
     low = text.lower()
     if isinstance(error, Timeout) or "locked" in low or state in ("55P03", "57014"):
-        return Message(
-            "another program has locked it for more than {seconds:g} s. Close the program that "
-            "uses {where}, then try again.",
-            seconds=seconds,
-            where=where,
-        )
+        return store_faults.sentence("locked", where)
     if "is full" in low or "disk i/o" in low or "no space" in low or state.startswith("53100"):
-        return Message(
-            "the disk is full or cannot be written. Make room for {where}, then try again. Earlier "
-            "data can still be read.",
-            where=where,
-        )
+        return store_faults.sentence("full", where)
     if is_file and ("not a database" in low or "malformed" in low):
         return store_faults.damage(Path(str(where)))
     if is_file and ("readonly" in low or "unable to open" in low or isinstance(cause, OSError)):
+        return store_faults.sentence("forbidden", where)
+    absent = state == "3D000" or ("does not exist" in low and "database" in low)
+    if absent or state.startswith("28") or "password" in low or "authentication" in low:
         return Message(
-            "this user may not use {where} ({error}). Grant read and write permission.",
-            where=where,
-            error=low,
-        )
-    if state.startswith("28") or "password" in low or "authentication" in low:
-        return Message(
-            "{where} refuses the name or the password. Correct COURTSIDE_PREDICTIONS_URL.",
-            where=where,
-        )
-    if state == "3D000" or ("does not exist" in low and "database" in low):
-        return Message(
-            "{where} does not exist. Create it with createdb, or correct "
+            "{where} refuses the name or the password, or does not exist. Correct "
             "COURTSIDE_PREDICTIONS_URL.",
             where=where,
         )
     if state == "42501":
-        return Message(
-            "the account lacks permission in {where}. Grant it, or use another account.",
-            where=where,
-        )
+        return store_faults.sentence("forbidden", where)
     gone = isinstance(cause, Exception) and type(cause).__name__ in (
         "OperationalError",
         "AdminShutdown",
@@ -479,7 +450,5 @@ def _why(error: Exception, text: str, where: Words, is_file: bool, seconds: floa
         "CannotConnectNow",
     )
     if not is_file and gone:
-        return Message(
-            "{where} does not answer. Start it again; its data is still there.", where=where
-        )
-    return f"{text}."
+        return Message("{where} does not answer. Start it again.", where=where)
+    return Message("{name} cannot be used: {reason}", name=where, reason=f"{text}.")

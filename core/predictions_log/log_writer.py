@@ -42,8 +42,7 @@ class ConflictError(InputError):
         some = ", ".join(request_ids[:3])
         super().__init__(
             Message(
-                "The request id {ids} was used before for other rows. Send these with a new id.",
-                ids=some,
+                "The request id {ids} was used for other rows. Send these with a new id.", ids=some
             )
         )
 
@@ -182,17 +181,14 @@ class _Ready:
         if not count == len(probabilities) == len(answer.predicted) == len(keys):
             raise InputError(
                 Message(
-                    "The request {request} has {rows:,} rows but {answers:,} answers. Each row "
-                    "must have one.",
+                    "The request {request} needs a probability from 0 to 1 for each row.",
                     request=answer.request_id,
-                    rows=count,
-                    answers=len(probabilities),
                 )
             )
         if not all(0.0 <= value <= 1.0 for value in probabilities):
             raise InputError(
                 Message(
-                    "An answer to the request {request} is not a probability from 0 to 1.",
+                    "The request {request} needs a probability from 0 to 1 for each row.",
                     request=answer.request_id,
                 )
             )

@@ -89,12 +89,7 @@ def ask(settings: Settings, restore: str | None = None) -> str:
         )
     known = {backup.name for backup in listed(settings)}
     if restore is not None and restore not in known:
-        raise StoreError(
-            Message(
-                "There is no backup {backup}. Reload the page to see the list of backups.",
-                backup=restore,
-            )
-        )
+        raise StoreError(Message("{name} does not exist. Reload the page.", name=restore))
     base = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     name = next(name for name in _names(base) if name not in known)
     storage.write_json(_journal(settings), {"backup": name, "restore": restore})
@@ -130,8 +125,7 @@ def finish(settings: Settings) -> str | None:
     except OSError as error:
         raise StoreError(
             Message(
-                "The reset could not be finished: {reason} ({file}). Start the app again to "
-                "continue it.",
+                "The reset could not be finished: {reason} ({file}). Start the app again.",
                 reason=error.strerror,
                 file=str(error.filename),
             )

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     Examples
     --------
     >>> main(["status", "--home", "/nowhere/at/all"])
-    {"status": "refused", "command": "status", "error": "There is no folder /nowhere/at/all."}
+    {"status": "refused", "command": "status", "error": "/nowhere/at/all does not exist."}
     1
     """
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -134,7 +134,7 @@ def _ran(
         if known is not None:
             return REFUSED, {"status": "refused", "command": name, "error": known.message}
         reason = Message(
-            "The command failed unexpectedly. {error_type}: {error}",
+            "This failed unexpectedly. {error_type}: {error}",
             error_type=type(error).__name__,
             error=error,
         )
@@ -281,7 +281,7 @@ def _settings(given: argparse.Namespace) -> Settings:
     environ = dict(os.environ)
     if given.home is not None:
         if not given.home.is_dir():
-            raise InputError(Message("There is no folder {path}.", path=given.home))
+            raise InputError(Message("{path} does not exist.", path=given.home))
         environ[f"{PREFIX}HOME"] = str(given.home)
     return Settings.load(environ)
 

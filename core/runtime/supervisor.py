@@ -77,8 +77,8 @@ SWEEP = 2.0
 GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0
-LOST = Message("The job's process ended before it was done (the app or machine was stopped).")
-STOPPED = Message("The background worker was stopped before the job was done.")
+LOST = Message("The app or the machine was stopped before the job was done. Start it again.")
+STOPPED = LOST
 # Exits after this long without a readable state and without jobs.
 BROKEN_SECONDS = 60.0
 ROTATE_SECONDS, TIDY_SECONDS = 30.0, 3600.0
@@ -374,7 +374,7 @@ class Supervisor:
         except (OSError, EOFError) as error:
             _log.error("job %s cannot be started: %s", job_id, error)
             reason = Message(
-                "No process could be started for the job: {reason}.",
+                "No process could be started: {reason}.",
                 reason=str(error) or Message("the server of processes died"),
             )
             jobs.finish(self.settings, job_id, jobs.FAILED, error=reason)
@@ -398,7 +398,7 @@ class Supervisor:
     def _end_unwanted(self) -> None:
         """End the processes of cancelled jobs, or of all jobs on exit."""
         wanted_gone: dict[str, tuple[str, Words]] = dict.fromkeys(
-            jobs.to_cancel(self.settings), (jobs.CANCELLED, Message("The job was cancelled."))
+            jobs.to_cancel(self.settings), (jobs.CANCELLED, Message("Cancelled."))
         )
         if self.stopping:
             others = dict.fromkeys((item.job_id for item in self.running), (jobs.FAILED, STOPPED))
@@ -491,7 +491,8 @@ class Supervisor:
                 return  # the fork server was stopped, see `run`
             missing = {}
             self.problem = Message(
-                "Jobs start slowly: the process server died while importing the modules."
+                "Jobs start slowly, as these modules could not be imported: {modules}.",
+                modules=Message("the server of processes died"),
             )
             _log.error("%s", self.problem)
             self.context.set_forkserver_preload([])
@@ -606,13 +607,10 @@ def _hung(seconds: float) -> Message:
 
 
 def _why(code: int | None) -> Message:
-    if code is not None and code < 0:
-        killed = Message("The job's process was killed (signal {signal}).", signal=-code)
-        hint = Message("Memory may have run out.") if -code == signal.SIGKILL else ""
-        return sentences(killed, hint)
-    if code == 0:
-        return Message("The job's process ended without a result.")
-    return Message("The job's process ended with code {code}.", code=code)
+    ended = Message("The job's process ended with code {code}. Start the job again.", code=code)
+    if code == -signal.SIGKILL:
+        return sentences(ended, Message("Memory may have run out."))
+    return ended
 
 
 if __name__ == "__main__":

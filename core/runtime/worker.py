@@ -104,7 +104,7 @@ def run_job(environ: Mapping[str, str], job_id: str, target: str) -> None:
         print(without_secrets(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         known = store_faults.of_disk(error) if isinstance(error, OSError) else None
         unexpected = Message(
-            "The step failed unexpectedly. {error_type}: {error}",
+            "This failed unexpectedly. {error_type}: {error}",
             error_type=type(error).__name__,
             error=error,
         )

@@ -51,10 +51,7 @@ def score_all(
     import distributed
 
     done = []
-    with (
-        cluster.loss_reported(address, "score", _INSTEAD),
-        cluster.connected(address, _INSTEAD) as client,
-    ):
+    with cluster.loss_reported(address, _INSTEAD), cluster.connected(address, _INSTEAD) as client:
         cluster.check(client, address, _INSTEAD, MODULES)
         sent = cluster.sent(client, (work, model))
         rows = {part.number: part.rows for part in parts}

@@ -77,10 +77,7 @@ def fit_all(
     JobError
         When the cluster is lost before all candidates are done.
     """
-    with (
-        cluster.loss_reported(address, "train", _INSTEAD),
-        cluster.connected(address, _INSTEAD) as client,
-    ):
+    with cluster.loss_reported(address, _INSTEAD), cluster.connected(address, _INSTEAD) as client:
         cluster.check(client, address, _INSTEAD, MODULES)
         sent = cluster.sent(client, new_trainer)
         tasks = _Tasks(client, sent, candidates)

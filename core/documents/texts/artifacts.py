@@ -1,4 +1,4 @@
-"""Artifacts of the project: purpose, contents, and existing files."""
+"""Artifacts of the project: what each is for, and existing files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.documents.dossier import (
 )
 from core.documents.texts import diagram
 from core.documents.texts.reading import link
-from core.platform.messages import Message, _, number
+from core.platform.messages import Message, _, number, sentences
 from core.platform.plugins import has
 from core.platform.steps import EVERY_RUN, STEPS, Artifact, Step
 
@@ -44,13 +44,7 @@ def build(facts: Facts) -> Document:
     True
     """
     blocks: list[Block] = [
-        Paragraph(
-            _(
-                "Each step of the life cycle writes files, tables of its run, or entries of "
-                "the model registry. They are listed by step; what differs from run to run is "
-                "in angle brackets."
-            )
-        ),
+        Paragraph(_("What each step writes; what differs from run to run is in angle brackets.")),
         Figure(
             "life_cycle",
             _("The steps, and what each writes outside its run."),
@@ -76,10 +70,11 @@ def files_of(facts: Facts, artifact: Artifact) -> list[FileFacts]:
     Examples
     --------
     >>> from core.platform import project
+    >>> from core.platform.messages import NOTHING
     >>> from core.platform.steps import FILTERED
     >>> kept = {FILTERED: FileFacts(FILTERED, 20285, 7, 1000, "")}
     >>> facts = Facts(project.load("kobe"), files=kept)
-    >>> [file.rows for file in files_of(facts, Artifact(FILTERED, "", ""))]
+    >>> [file.rows for file in files_of(facts, Artifact(FILTERED, NOTHING))]
     [20285]
     """
     if artifact.room != "home":
@@ -140,13 +135,14 @@ def _of_stage(facts: Facts, stage: Step) -> list[Block]:
 
 def _table(artifacts: tuple[Artifact, ...], caption: str) -> Table:
     return Table(
-        (_("Artifact"), _("Where"), _("Purpose"), _("Composition")),
+        (_("Artifact"), _("Where"), _("Purpose and composition")),
         tuple(
             (
                 f"`{artifact.name}`",
                 str(ROOMS[artifact.room]),
-                str(artifact.purpose),
-                f"{artifact.contents} {artifact.when}".rstrip(),
+                str(
+                    sentences(artifact.about, Message("Not in every run.") if artifact.when else "")
+                ),
             )
             for artifact in artifacts
         ),

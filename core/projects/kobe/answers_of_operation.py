@@ -30,27 +30,31 @@ from core.documents.texts.reading import (
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
 from core.platform import messages, project
-from core.platform.messages import Message, Words, _, n_
-from core.projects.kobe.course import BASELINE
+from core.platform.messages import Message, _
+from core.projects.kobe.course import BASELINE, QUESTIONS
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun, ReplayRun
+from core.stats.check import GROUP_LABELS, VERDICT_LABELS
 from core.training import candidates as kinds
+
+# what an answer lacks before its step has run
+NUMBERS = Message("The numbers of this project.")
 
 
 def bases(facts: Facts) -> list[Block]:
     """Return how the development and production rows differ."""
     spec, acquired = facts.spec, facts.runs.get("acquire")
-    blocks: list[Block] = [Heading(_("How do the development and the production data differ?"))]
+    blocks: list[Block] = [Heading(str(QUESTIONS["bases"]))]
     if acquired is None:
-        blocks.append(Missing(_("The number of rows of each kind."), "acquire"))
+        blocks.append(Missing(str(NUMBERS), "acquire"))
         return blocks
     made, met = metric(acquired, "rows_development"), metric(acquired, "rows_production")
     blocks.append(
         Paragraph(
             _(
-                "Two kinds of rows of one source, distinguished by `{column}`: {development_rows} "
-                "{development} and {production_rows} {production} ({run}). The model is trained "
-                "on the first and applied to the second.",
+                "`{column}` divides the source into {development_rows} {development}, on which the "
+                "model is trained, and {production_rows} {production}, to which it is applied "
+                "({run}).",
                 column=spec.rows.column,
                 development_rows=number(made),
                 development=project.words(spec.rows.development_name),
@@ -63,7 +67,7 @@ def bases(facts: Facts) -> list[Block]:
     run = facts.runs.get("monitor")
     checks = report_tables.complete(run.tables.get("checks", pd.DataFrame())) if run else None
     if run is None or checks is None or checks.empty:
-        blocks.append(Missing(_("How much the columns of the two differ."), "monitor"))
+        blocks.append(Missing(str(NUMBERS), "monitor"))
         return blocks
     columns = report_tables.by_column(checks)
     blocks.append(
@@ -78,7 +82,7 @@ def bases(facts: Facts) -> list[Block]:
                 )
                 for row in columns.to_dict("records")
             ),
-            _("Test rows against production rows, from {run}.", run=link(run)),
+            _("From {run}.", run=link(run)),
         )
     )
     rate, before = metric(run, "base_rate_current"), metric(run, "base_rate_reference")
@@ -86,8 +90,8 @@ def bases(facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 _(
-                    "The base rate differs too: '{positive}' in {rate:.1%} of the labelled rows "
-                    "of operation, {before:.1%} of the reference ({run}).",
+                    "Base rate of '{positive}': {rate:.1%} in operation, {before:.1%} in the "
+                    "reference ({run}).",
                     positive=project.words(spec.positive),
                     rate=rate,
                     before=before,
@@ -100,32 +104,20 @@ def bases(facts: Facts) -> list[Block]:
 
 def adherence(facts: Facts) -> list[Block]:
     """Return whether the model fits the production base, and why."""
-    spec, run = facts.spec, facts.runs.get("monitor")
-    blocks: list[Block] = [Heading(_("Does the model fit the production data, and why?"))]
+    run = facts.runs.get("monitor")
+    blocks: list[Block] = [Heading(str(QUESTIONS["adherence"]))]
     if run is None:
-        blocks.append(Missing(_("Whether the model fits the production rows."), "monitor"))
+        blocks.append(Missing(str(NUMBERS), "monitor"))
         return blocks
     report = plain_tags(ReportRun, run)
-    name: Words = (
-        project.words(spec.rows.production_name)
-        if report.source == "production"
-        else Message("compared rows")
-    )
-    answer = {
-        "does_not_fit": _("No. The model does not fit the {name}.", name=name),
-        "fits": _("Yes. The model fits the {name}.", name=name),
-        "watch": _("Yes, but watch it on the {name}.", name=name),
-        "no_skill": _("No. The model shows no skill on the {name}.", name=name),
-        "cannot_tell": _("Not known yet for the {name}: too few labels to show skill.", name=name),
-        "investigate": _("Not shown: investigate the {name} first.", name=name),
-    }.get(report.verdict, _("Not known yet for the {name}: labels are missing.", name=name))
-    blocks += [Paragraph(f"**{answer}** ({link(run)})"), Paragraph(str(report.verdict_text))]
+    blocks.append(Paragraph(f"**{report.verdict_title}** ({link(run)})"))
+    blocks.append(Paragraph(str(report.verdict_text)))
     checks = report_tables.complete(run.tables.get("checks", pd.DataFrame()))
     own = checks[checks["verdict"].isin(("alert",)) & (checks["group"] != "input")]
     if not own.empty:
         blocks.append(
             Table(
-                (_("What"), _("Here"), _("95% interval"), _("Reference"), _("What it means")),
+                (_("What"), _("Value"), _("95% interval"), _("Reference"), _("What it means")),
                 tuple(
                     (
                         str(row["title"]),
@@ -136,7 +128,7 @@ def adherence(facts: Facts) -> list[Block]:
                     )
                     for row in own.to_dict("records")
                 ),
-                _("The checks in alert behind this answer, from {run}.", run=link(run)),
+                _("From {run}.", run=link(run)),
             )
         )
     blocks += _why_not_log_loss(run)
@@ -154,8 +146,8 @@ def _why_not_log_loss(run: RunFacts) -> list[Block]:
         Paragraph(
             _(
                 "Log loss alone is not enough: {loss:.4f} here, {before:.4f} on the reference "
-                "({run}). A constant prediction of {rate:.1%} would have {constant:.4f} here. The "
-                "model's skill over it is {skill:.2%}; on the reference it is {old:.2%}.",
+                "({run}). Always predicting {rate:.1%} would give {constant:.4f}: the skill is "
+                "{skill:.2%} here, {old:.2%} on the reference.",
                 loss=loss,
                 before=before,
                 run=link(run),
@@ -172,78 +164,55 @@ def health(facts: Facts) -> list[Block]:
     """Return how the model's health is monitored with and without the response variable."""
     run = facts.runs.get("monitor")
     blocks: list[Block] = [
-        Heading(_("How is the model's health monitored with and without the response variable?")),
+        Heading(str(QUESTIONS["health"])),
         Paragraph(
             _(
-                "With labels: each prediction is joined to its outcome. Log loss, skill over the "
-                "base rate, ROC AUC, Brier score, calibration, F1, precision and recall are "
-                "compared with the reference, each with an interval and limits that allow for "
-                "chance. Only these can show that a model does not fit."
+                "With labels: log loss, skill over the base rate, ROC AUC, Brier score, "
+                "calibration, F1, precision and recall are compared with the reference, each with "
+                "an interval. Only these can show that a model does not fit."
             )
         ),
         Paragraph(
             _(
-                "Without labels: drift of each column and of the predictions, disagreement "
-                "between candidates, whether a classifier can separate current rows from the "
-                "reference, and the share of rows outside the reference's support. These only "
-                "call for an investigation. Estimated performance is shown only if the rows lie "
-                "where the model was tested; elsewhere it would be a guess."
+                "Without labels: drift of columns and predictions, disagreement between "
+                "candidates, a classifier of reference against current rows, and the share of rows "
+                "outside the reference's support. These only call for an investigation; "
+                "performance is estimated only where the model was tested."
             )
         ),
     ]
     if run is None:
-        blocks.append(Missing(_("The results of both kinds of checks."), "monitor"))
+        blocks.append(Missing(str(NUMBERS), "monitor"))
         return blocks
     checks = report_tables.complete(run.tables.get("checks", pd.DataFrame()))
     rows = []
-    for title, groups in (
-        (_("With labels"), ("performance",)),
-        (_("Without labels: predictions"), ("output",)),
-        (_("Without labels: support"), ("support",)),
-        (_("Without labels: columns"), ("input",)),
-    ):
-        own = checks[checks["group"].isin(groups)]
-        verdicts = own["verdict"].tolist()
-        counts = (len(own), *(verdicts.count(verdict) for verdict in VERDICTS))
-        rows.append((title, *map(messages.number, counts)))
+    for group in ("performance", "output", "support", "input"):
+        verdicts = checks.loc[checks["group"] == group, "verdict"].tolist()
+        counts = (len(verdicts), *(verdicts.count(verdict) for verdict in VERDICTS))
+        rows.append((str(GROUP_LABELS[group]), *map(messages.number, counts)))
     blocks.append(
         Table(
-            (
-                _("Kind of check"),
-                _("Checks"),
-                _("ok"),
-                _("Warning"),
-                _("Alert"),
-                _("Not applicable"),
-            ),
+            (_("Group"), _("Checks"), *map(str, VERDICT_LABELS.values())),
             tuple(rows),
-            _("The results of both kinds of checks in {run}.", run=link(run)),
+            _("From {run}.", run=link(run)),
         )
     )
     silent = checks[checks["code"].str.startswith("estimated_")]
     silent = silent[silent["verdict"] == "not_applicable"]
     if not silent.empty:
-        blocks.append(
-            Paragraph(
-                _(
-                    "Estimated performance is not shown in this report. {reason}",
-                    reason=silent.iloc[0]["text"],
-                )
-            )
-        )
+        blocks.append(Paragraph(f"{silent.iloc[0]['title']}: {silent.iloc[0]['text']}"))
     return blocks
 
 
 def retraining(facts: Facts) -> list[Block]:
     """Return the retraining strategies, and the result of a replay of the past."""
     blocks: list[Block] = [
-        Heading(_("What are the reactive and the predictive retraining strategies?")),
+        Heading(str(QUESTIONS["retraining"])),
         Bullets(tuple(f"**{title}**: {about}" for title, about in STRATEGIES.values())),
         Paragraph(
             _(
-                "Either way, retraining only creates a challenger. It becomes the champion if the "
-                "gate finds it better on rows that neither was trained on; by default a person "
-                "decides."
+                "Both only create a challenger: it becomes the champion if the gate finds it "
+                "better on rows that neither was trained on."
             )
         ),
     ]
@@ -252,7 +221,7 @@ def retraining(facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 _(
-                    "The last decision: {decision}. {reason} ({run})",
+                    "Last decision: {decision}. {reason} ({run})",
                     decision=last.decision_title,
                     reason=last.reason,
                     run=link(decided),
@@ -261,7 +230,7 @@ def retraining(facts: Facts) -> list[Block]:
         )
     replayed = facts.runs.get("replay")
     if replayed is None:
-        blocks.append(Missing(_("Which strategy would have paid off on past rows."), "replay"))
+        blocks.append(Missing(str(NUMBERS), "replay"))
         return blocks
     replay = plain_tags(ReplayRun, replayed)
     blocks.append(
@@ -304,8 +273,7 @@ def retraining(facts: Facts) -> list[Block]:
                     for row in policies.to_dict("records")
                 ),
                 _(
-                    "Each policy on the same rows, from {run}. Gain is the reduction in log loss "
-                    "against no retraining.",
+                    "From {run}. Gain: reduction in log loss against no retraining.",
                     run=link(replayed),
                 ),
             )
@@ -322,14 +290,11 @@ def retraining(facts: Facts) -> list[Block]:
     if alerts and not metric(replayed, "alarms_none"):
         blocks.append(
             Paragraph(
-                n_(
-                    "In {count:,} window only inputs were in alert, and the model got no worse. "
-                    "That is why input drift calls for an investigation, and only worse "
-                    "performance for retraining.",
-                    "In {count:,} windows only inputs were in alert, and the model got no worse. "
-                    "That is why input drift calls for an investigation, and only worse "
-                    "performance for retraining.",
-                    int(alerts),
+                _(
+                    "Windows in which only inputs were in alert: {windows:,.0f}; the model got no "
+                    "worse. So input drift calls for an investigation, and only worse performance "
+                    "for retraining.",
+                    windows=alerts,
                 )
             )
         )
@@ -343,13 +308,12 @@ def earlier(facts: Facts) -> list[Block]:
     clip = -float(np.log(sys.float_info.epsilon))
     name = kinds.title(BASELINE.candidate)
     blocks: list[Block] = [
-        Heading(_("What did the first version answer, and why is the verdict the same?")),
+        Heading(str(QUESTIONS["earlier"])),
         Paragraph(
             _(
-                "The first version of this work used {name} and answered that the model does "
-                "not fit, from F1 {f1:.4f} and a log loss of about {log_loss:.0f} on the "
-                "{production} (both from the first version). Numbers so marked come from no "
-                "run of this version.",
+                "It used {name} and answered no, from F1 {f1:.4f} and a log loss of about "
+                "{log_loss:.0f} on the {production} (both from the first version: such numbers "
+                "come from no run here).",
                 name=name,
                 f1=BASELINE.f1,
                 log_loss=BASELINE.log_loss,
@@ -359,25 +323,20 @@ def earlier(facts: Facts) -> list[Block]:
         Bullets(
             (
                 _(
-                    "The F1 is correct, and so are the counts behind it: {errors:,} of {rows:,} "
-                    "are wrong, {rate:.1%} (from the first version).",
+                    "The F1 is correct: {errors:,} of {rows:,} labels are wrong, {rate:.1%} (from "
+                    "the first version).",
                     errors=BASELINE.errors,
                     rows=BASELINE.rows,
                     rate=rate,
                 ),
                 _(
-                    "The log loss is not correct. It was computed from labels instead of "
-                    "probabilities: every error counts as a predicted probability of almost 0, "
-                    "clipped at the machine epsilon, and costs {clip:.2f} nats. {rate:.4f} times "
-                    "{clip:.2f} is {loss:.2f}: the error rate in another unit (from the first "
-                    "version).",
+                    "The log loss is not: computed from labels instead of probabilities, every "
+                    "error costs {clip:.2f} nats, and {rate:.4f} times {clip:.2f} is {loss:.2f}, "
+                    "the error rate in another unit (from the first version). It cannot "
+                    "distinguish unsure from confident errors.",
                     clip=clip,
                     rate=rate,
                     loss=rate * clip,
-                ),
-                _(
-                    "So it cannot distinguish errors of low confidence from errors of high "
-                    "confidence, which is the purpose of log loss."
                 ),
             )
         ),
@@ -388,15 +347,13 @@ def earlier(facts: Facts) -> list[Block]:
         if candidate.params.get("model") == BASELINE.candidate
     ]
     if not matching:
-        blocks.append(
-            Missing(_("The metrics of {name} here, from its probabilities.", name=name), "train")
-        )
+        blocks.append(Missing(str(NUMBERS), "train"))
     else:
         blocks.append(
             Paragraph(
                 _(
-                    "The same kind of model here, from its probabilities on the test set: log "
-                    "loss {loss} and F1 {f1} ({run}).",
+                    "{name} here, on the test set: log loss {loss} and F1 {f1} ({run}).",
+                    name=name,
                     loss=number(metric(matching[0], "log_loss_test")),
                     f1=number(metric(matching[0], "f1_test")),
                     run=link(matching[0]),
@@ -408,10 +365,9 @@ def earlier(facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 _(
-                    "The verdict of {run} is the same, for better reasons: ROC AUC ({auc}, "
-                    "{auc_reference} on the reference) and F1 ({f1}, {f1_reference}) fall beyond "
-                    "what chance allows, and {outside:.1%} of the rows lie where the model was "
-                    "never tested.",
+                    "{run} gives the same verdict for better reasons: ROC AUC {auc} (reference "
+                    "{auc_reference}), F1 {f1} ({f1_reference}), and {outside:.1%} of the rows "
+                    "outside the support.",
                     run=link(run),
                     auc=number(metric(run, "roc_auc_current")),
                     auc_reference=number(metric(run, "roc_auc_reference")),

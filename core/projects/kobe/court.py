@@ -342,7 +342,7 @@ def shot_chart(
         average = None
     spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
     layers = _bin_layers(bins, average, spacing * SCALE, axes())
-    return on_the_court(layers, title or _("Shots on the half court, seen from above"), title)
+    return on_the_court(layers, title or _("The half court, with the hoop at the bottom"), title)
 
 
 def point_chart(
@@ -392,7 +392,7 @@ def point_chart(
             alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".1f"),
         ],
     )
-    return on_the_court([marks], title or _("Single shots on the half court"), title)
+    return on_the_court([marks], title or _("The half court, with the hoop at the bottom"), title)
 
 
 def residual_chart(
@@ -424,7 +424,7 @@ def residual_chart(
     spacing = float(bins.attrs.get("size", RESIDUAL_SIZE)) if size is None else size
     tooltip = [
         alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
-        alt.Tooltip("shots:Q", title=_("Labelled shots"), format=","),
+        alt.Tooltip("shots:Q", title=_("Rows with a label"), format=","),
         alt.Tooltip("mean_probability:Q", title=_("Mean predicted probability"), format=".1%"),
         alt.Tooltip("made_rate:Q", title=_("Made"), format=".1%"),
         alt.Tooltip("residual:Q", title=_("Predicted minus made"), format="+.1%"),
@@ -433,7 +433,7 @@ def residual_chart(
         "residual:Q", _("Predicted minus made"), 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
     )
     layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
-    return on_the_court(layers, title or _("Predicted minus made share on the half court"), title)
+    return on_the_court(layers, title or _("Predicted minus made"), title)
 
 
 def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
@@ -470,7 +470,7 @@ def on_the_court(
         height=round((HALF - BASELINE) * SCALE),
         # the court keeps its size next to other elements: a foot is as long up as across
         autosize=alt.AutoSizeParams(type="pad", contains="content"),
-        description=_("{description}; the hoop is at the bottom", description=description),
+        description=description,
     )
     if title:
         chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
@@ -492,7 +492,7 @@ def _bin_layers(
         return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
     tooltip += [
         alt.Tooltip("made:Q", title=_("Made"), format=","),
-        alt.Tooltip("labelled:Q", title=_("Labelled shots"), format=","),
+        alt.Tooltip("labelled:Q", title=_("Rows with a label"), format=","),
         alt.Tooltip("make_rate:Q", title=_("Make rate"), format=".1%"),
     ]
     low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)

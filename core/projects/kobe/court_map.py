@@ -256,11 +256,7 @@ def support_sentences(
         )
     outside = cells[cells["is_beyond"]]
     bare = float((outside["rows"] == 0).mean()) if len(outside) else 0.0
-    if bare == 1:
-        sentences.append(
-            _("Beyond the three-point line the model has no rows: the map is extrapolated there.")
-        )
-    elif bare > 0.5:
+    if bare > 0.5:
         sentences.append(
             _(
                 "{bare:.0%} of the court beyond the three-point line has none of the model's rows "
@@ -365,7 +361,7 @@ def court_chart(
         )
     # this many marks would be drawn on a canvas, which ignores the theme's text colour
     chart = court.on_the_court(
-        [squares], _("The half court, to choose a position") if clickable else _("The half court")
+        [squares], _("The half court, with the hoop at the bottom")
     ).properties(usermeta={"embedOptions": {"renderer": "svg"}})
     return chart if place is None else _with_place(chart, place)
 

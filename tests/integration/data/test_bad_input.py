@@ -66,10 +66,10 @@ def write_faulty_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path,
     return {
         "file type": (folder / "shots.xlsx", "is not a CSV or parquet file"),
         "empty file": (folder / "empty.csv", "is empty"),
-        "not parquet": (folder / "text.parquet", "is not a parquet file"),
-        "broken parquet": (folder / "broken.parquet", "broken parquet file"),
+        "not parquet": (folder / "text.parquet", "does not hold what its ending says"),
+        "broken parquet": (folder / "broken.parquet", "cannot be read: "),
         "not UTF-8": (folder / "latin.csv", "is not UTF-8"),
-        "parquet named csv": (folder / "renamed.csv", "Rename it to .parquet"),
+        "parquet named csv": (folder / "renamed.csv", "does not hold what its ending says"),
         "no rows": (as_csv(few.head(0), folder / "head.csv"), "no rows"),
         "missing column": (
             as_csv(renamed, folder / "long.csv"),
@@ -140,7 +140,7 @@ def test_extra_columns_are_ignored_with_a_warning(
     settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
 ) -> None:
     result = acquire_file(settings, as_csv(few_shots.assign(note="x"), tmp_path / "extra.csv"))
-    assert list(map(str, result.warnings)) == ["1 column is not used: 'note'."]
+    assert list(map(str, result.warnings)) == ["Columns that are not used: 'note'."]
 
 
 def test_missing_values_and_labels_of_one_kind_give_warnings(
@@ -152,21 +152,19 @@ def test_missing_values_and_labels_of_one_kind_give_warnings(
     )
     result = acquire_file(settings, as_csv(holes, tmp_path / "holes.csv"))
     assert list(map(str, result.warnings)) == [
-        "3 rows have no 'lat'. Prepare drops such rows, unless it imputes them.",
-        "1 row has no 'opponent'. Prepare drops such rows, unless it imputes them.",
+        "3 rows have no 'lat'. Prepare drops or imputes them.",
+        "1 row has no 'opponent'. Prepare drops or imputes it.",
     ]
     table = tracking.table(settings, result.run_id, "validation")
     assert table["rows"].tolist() == [3, 1]
     one_label = few_shots.assign(shot_made_flag=few_shots["shot_made_flag"] * 0)
     result = acquire_file(settings, as_csv(one_label, tmp_path / "missed.csv"))
     assert list(map(str, result.warnings)) == [
-        "All labels are 'missed'. A model cannot be trained on these rows alone."
+        "All labels are 'missed'. A classifier needs rows of both classes."
     ]
     unlabelled = few_shots.assign(shot_made_flag=None)
     result = acquire_file(settings, as_csv(unlabelled, tmp_path / "none.csv"))
-    assert list(map(str, result.warnings)) == [
-        "No row has a label ('shot_made_flag'). A model cannot be trained on these rows."
-    ]
+    assert list(map(str, result.warnings)) == ["No row has a label ('shot_made_flag')."]
 
 
 def test_an_alias_of_the_project_file_is_read_as_its_column_with_a_warning(
@@ -270,9 +268,7 @@ def test_kaggles_csv_is_stored_unchanged(settings: Settings, few_file: Path) -> 
     [
         ({"shot_made_flag": 1.0}, "All"),
         pytest.param(
-            {"shot_made_flag": np.nan},
-            "rows has a label ('shot_made_flag')",
-            marks=pytest.mark.long,
+            {"shot_made_flag": np.nan}, "row has a label ('shot_made_flag')", marks=pytest.mark.long
         ),
         pytest.param(
             {"shot_type": "3PT Field Goal"},
@@ -324,7 +320,7 @@ def test_a_test_share_that_leaves_no_rows_is_refused(
 
 def test_a_label_too_rare_for_the_test_set_is_refused() -> None:
     frame = pd.DataFrame({"x": range(1000), "y": [1] * 8 + [0] * 992})
-    with pytest.raises(InputError, match="does not leave both labels in both sets"):
+    with pytest.raises(InputError, match="leaves a set without rows of both classes"):
         split.at_random(frame, "y", test_share=0.02, seed=42)
 
 
@@ -366,7 +362,7 @@ def test_prepared_files_that_were_changed_are_refused(prepared_home: Settings, l
     message = refused(
         prepared_home, last_error, "train", lambda: train.run(prepared_home, train.Options())
     )
-    assert "train_data.parquet is not the file" in message
+    assert "train_data.parquet is damaged or was replaced" in message
 
 
 @pytest.mark.long
@@ -413,7 +409,7 @@ def test_a_start_that_cannot_be_recorded_leaves_no_server(
     monkeypatch.setattr(server_process, "stop", lambda _, port: stopped.append(port))
 
     def full(*_: object) -> None:
-        raise StoreError("The MLflow store cannot be used: disk full")
+        raise StoreError("MLflow cannot be used: disk full")
 
     monkeypatch.setattr(tracking, "log", full)
     options = serve.Options(port=6001)

@@ -59,7 +59,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "csv bomb": (
         "bomb.zip",
         lambda rows: zipped({"data.csv": csv(rows) + b"0" * 60_000_000}),
-        "or more once it is unpacked; the limit is 50.0 MB",
+        "or more MB unpacked; the limit is 50.0 MB",
     ),
     "csv bomb of one line": (
         "bomb.zip",
@@ -69,7 +69,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "csv bomb of columns": (
         "bomb.csv",
         lambda rows: (",".join(f"c{i}" for i in range(100_000)) + "\n").encode(),
-        "has 100,000 columns; the limit is 2,000",
+        "100,000 columns; the limit is 2,000",
     ),
     "csv bomb of rows": (
         "bomb.zip",
@@ -80,18 +80,14 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
         "latin.csv",
         # bytes of both Windows-1252 and UTF-8, so it is neither
         lambda rows: csv(rows).replace(b"LAL", b"L\xc1L") + b"\xc3\xa9",
-        "is not UTF-8 text: it is damaged",
+        "is not UTF-8 text",
     ),
     "UTF-16": (
         "wide.csv",
         lambda rows: rows.to_csv(index=False).encode("utf-16"),
-        "is UTF-16 text. Save it as CSV UTF-8",
+        "is not UTF-8 text. Save it as CSV UTF-8",
     ),
-    "semicolons": (
-        "brazil.csv",
-        lambda rows: b"a;b,c\n1;2,3\n",
-        "may be separated by any of these signs: commas and semicolons",
-    ),
+    "semicolons": ("brazil.csv", lambda rows: b"a;b,c\n1;2,3\n", "may be separated by `,` and `;`"),
     "quoted newlines": (
         "lines.csv",
         lambda rows: csv(with_cell(rows, "shot_zone_area", "Left Side(L)\nRight")),
@@ -105,7 +101,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "2 GB claim of an upload": (
         "large.csv",
         lambda rows: b"x" * 11_000_000,
-        "holds 11.0 MB; the limit is 10.0 MB",
+        "11.0 MB; the limit is 10.0 MB",
     ),
     "zip with paths": (
         "paths.zip",
@@ -151,9 +147,9 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
         ),
         "repeated columns: 'lng'",
     ),
-    "text named parquet": ("text.parquet", csv, "is not a parquet file, whatever its name says"),
-    "parquet named CSV": ("renamed.csv", parquet, "is a parquet file. Rename it to .parquet"),
-    "text named zip": ("text.zip", csv, "is not a zip file, or is corrupt"),
+    "text named parquet": ("text.parquet", csv, "does not hold what its ending says"),
+    "parquet named CSV": ("renamed.csv", parquet, "does not hold what its ending says"),
+    "text named zip": ("text.zip", csv, "is broken, or not a zip file"),
     "binary named CSV": ("image.csv", lambda rows: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary data"),
     "another table": (
         "titanic.csv",
@@ -173,7 +169,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "bytes for texts": (
         "bytes.parquet",
         lambda rows: parquet(rows.assign(opponent=[b"\xff\xfe"] * len(rows))),
-        "has bytes in 'opponent'. Write them as text",
+        "bytes in 'opponent'",
     ),
     "parquet bomb of bytes": (
         "bomb.parquet",
@@ -183,7 +179,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
                 pa.DictionaryArray.from_arrays(np.zeros(len(rows), "int32"), [b"x" * 1_000_000]),
             )
         ),
-        "has bytes in 'opponent'",
+        "bytes in 'opponent'",
     ),
     "blank line before a column that stands twice": (
         "blank.csv",

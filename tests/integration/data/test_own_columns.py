@@ -190,5 +190,5 @@ def test_the_id_must_not_be_a_field_of_a_label(
     text = FILE.read_text(encoding="utf-8").replace('"prediction_id", ', "")
     text = text.replace('id = "claim"', 'id = "prediction_id"')
     (tmp_path / "own-names.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="the id must not be called prediction_id"):
+    with pytest.raises(InputError, match="reserved for Courtside: prediction_id"):
         project.load("own-names")

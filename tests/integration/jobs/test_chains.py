@@ -88,7 +88,7 @@ def test_only_one_chain_at_a_time(home: Settings) -> None:
 
 
 def test_a_step_that_does_not_exist_begins_nothing(home: Settings) -> None:
-    with pytest.raises(InputError, match="There is no step 'trian'"):
+    with pytest.raises(InputError, match="'trian' does not exist"):
         chains.start(home, [*STEPS, ("trian", {})], "All of it")
     assert (chains.current(home), steps_of(home)) == (None, [])
 

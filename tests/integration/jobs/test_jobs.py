@@ -168,7 +168,7 @@ def test_after_the_end_the_same_options_are_a_new_job(settings):
 @pytest.mark.parametrize(
     ("step", "options", "words"),
     [
-        ("trian", {}, "There is no step 'trian'"),
+        ("trian", {}, "'trian' does not exist"),
         ("train", {"frame": object()}, "cannot be kept"),
         ("train", {"share": float("nan")}, "cannot be kept"),
     ],
@@ -223,7 +223,7 @@ def test_an_ended_job_keeps_its_status(settings):
 
 def test_unknown_job(settings):
     assert jobs.get(settings, "nothing") is None
-    with pytest.raises(JobError, match="There is no job nothing"):
+    with pytest.raises(JobError, match="nothing does not exist"):
         jobs.cancel(settings, "nothing")
 
 
@@ -311,11 +311,11 @@ def test_failures_are_reported_with_messages(worker):
     assert (refused.status, refused.error) == ("failed", "The file is empty. Choose another one.")
     broken = ended(worker, jobs.submit(worker, "acquire", {"do": "break"}))
     assert broken.status == "failed"
-    assert str(broken.error) == "The step failed unexpectedly. KeyError: 'missing'"
+    assert str(broken.error) == "This failed unexpectedly. KeyError: 'missing'"
     log = (worker.logs_dir / "worker.log").read_text(encoding="utf-8")
     assert 'return {}["missing"]' in log
     silent = ended(worker, jobs.submit(worker, "acquire", {"do": "exit", "code": 0}))
-    assert str(silent.error) == "The job's process ended without a result."
+    assert str(silent.error) == "The job's process ended with code 0. Start the job again."
     coded = ended(worker, jobs.submit(worker, "acquire", {"do": "exit", "code": 3}))
     assert str(coded.error) == "The job's process ended with code 3."
 
@@ -365,7 +365,7 @@ def test_running_job_is_cancelled_with_what_it_started(worker):
     jobs.cancel(worker, job.job_id)
     assert ended(worker, job).status == "cancelled"
     assert gone(family)
-    assert cleaned(worker, job) == "cancelled: The job was cancelled."
+    assert cleaned(worker, job) == "cancelled: Cancelled."
 
 
 def test_job_that_ignores_the_signal_is_killed(worker):
@@ -385,7 +385,7 @@ def test_killed_process_fails_its_job_after_the_clean_up(worker):
     assert not folder.exists()
     assert killed.status == "failed"
     assert str(killed.error) == (
-        "The job's process was killed (signal 9). Memory may have run out."
+        "The job's process ended with code -9. Start the job again. Memory may have run out."
     )
     assert cleaned(worker, job) == f"failed: {killed.error}"
     # a finished job leaves nothing either, a moment later
@@ -446,7 +446,7 @@ def test_killed_supervisor_leaves_no_orphans_and_loses_nothing(settings):
     failed = ended(settings, lost)
     assert failed.status == "failed"
     assert str(failed.error) == (
-        "The job's process ended before it was done (the app or machine was stopped)."
+        "The app or the machine was stopped before the job was done. Start it again."
     )
     assert cleaned(settings, lost) == f"failed: {failed.error}"
     assert ended(settings, waiting).status == "done"
@@ -474,7 +474,10 @@ def test_stopped_supervisor_fails_what_runs_and_keeps_what_waits_or_serves(setti
     server.kill()
     stopped = jobs.get(settings, job.job_id)
     assert stopped.status == "failed"
-    assert str(stopped.error) == "The background worker was stopped before the job was done."
+    assert (
+        str(stopped.error)
+        == "The app or the machine was stopped before the job was done. Start it again."
+    )
     assert jobs.get(settings, waiting.job_id).status == "queued"
     supervision.ensure_supervisor(settings, PLAIN)
     assert ended(settings, waiting).status == "done"

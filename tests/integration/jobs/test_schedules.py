@@ -259,14 +259,14 @@ def test_the_next_time_is_ahead_by_no_more_than_the_interval(
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"cron": "61 * * * *"}, "61 is not a valid input"),
-        ({"cron": "* * * *"}, "it has 4 fields"),
-        ({"cron": "0 0 31 2 *"}, "no day matches it"),
-        ({"cron": "0 0 * * mon"}, "mon is not a valid input"),
+        ({"cron": "61 * * * *"}, "is not a valid time (61)"),
+        ({"cron": "* * * *"}, "is not a valid time (* * * *)"),
+        ({"cron": "0 0 31 2 *"}, "is not a valid time"),
+        ({"cron": "0 0 * * mon"}, "is not a valid time (mon)"),
         ({"every_seconds": 59}, "greater than or equal to 60"),
         ({}, "either an interval or times"),
         ({"every_seconds": 60, "cron": "* * * * *"}, "either an interval or times"),
-        ({"every_seconds": 60, "step": "dance"}, "no step of that name"),
+        ({"every_seconds": 60, "step": "dance"}, "does not exist. Choose from"),
     ],
 )
 def test_an_invalid_schedule_is_refused_with_a_message(values: dict, reason: str) -> None:

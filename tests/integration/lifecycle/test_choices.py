@@ -317,7 +317,7 @@ def test_an_earlier_snapshot_becomes_current_by_a_run(
     assert run is not None
     assert (run.params["source"], run.params["snapshot"]) == ("snapshot", first.id)
     assert len(snapshots.listed(acquired)) == 2
-    with pytest.raises(InputError, match="There is no snapshot"):
+    with pytest.raises(InputError, match=r"does not exist\. Reload"):
         acquire.run(acquired, acquire.Options(source="snapshot", snapshot="0" * 12))
 
 

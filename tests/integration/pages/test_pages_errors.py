@@ -116,7 +116,7 @@ def test_a_damaged_predictions_log_is_reported(
         app = app.button(key="open-new-menu").click().run()
         assert not app.exception
     if page != "score":  # the last scoring is in its run
-        assert any("predictions log cannot be opened" in error.value for error in app.error)
+        assert any("predictions.db is damaged" in error.value for error in app.error)
 
 
 def test_stopping_a_server_that_was_stopped_elsewhere_reports_it(

@@ -126,7 +126,7 @@ def test_while_the_app_is_open_only_its_page_resets(home: Settings) -> None:
 
 @pytest.mark.parametrize("name", ["20200101T000000Z", "../data", ""])
 def test_only_a_backup_that_exists_is_restored(home: Settings, name: str) -> None:
-    with pytest.raises(StoreError, match="There is no backup"):
+    with pytest.raises(StoreError, match=r"does not exist\. Reload"):
         backup.ask(home, name)
     assert storage.read_json(home.home / "reset.json") is None
 

@@ -223,7 +223,7 @@ def test_a_change_that_cannot_be_recorded_leaves_the_endpoint_answering(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise StoreError("The MLflow store cannot be used: disk full")
+        raise StoreError("MLflow cannot be used: disk full")
 
     with monkeypatch.context() as patch:
         patch.setattr(tracking, "log", full)
@@ -275,7 +275,7 @@ def test_a_first_start_that_cannot_be_recorded_leaves_no_server(
     monkeypatch.setattr(server_process, "stop", lambda _, port: stopped.append(port))
 
     def full(*_: object) -> None:
-        raise StoreError("The MLflow store cannot be used: disk full")
+        raise StoreError("MLflow cannot be used: disk full")
 
     monkeypatch.setattr(tracking, "log", full)
     with pytest.raises(StoreError, match="disk full"):

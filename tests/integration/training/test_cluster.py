@@ -296,10 +296,14 @@ def test_an_address_without_an_answer_is_reported_within_seconds(
     with socket.socket() as occupied:
         occupied.bind(("127.0.0.1", 0))
         host = f"tcp://127.0.0.1:{occupied.getsockname()[1]}"
-        assert_fails(host, InputError, 30, "No Dask scheduler answers at tcp://127.0.0.1")
+        assert_fails(
+            host, InputError, 30, "No Dask scheduler with workers answers at tcp://127.0.0.1"
+        )
         # a program that listens and says nothing
         occupied.listen()
-        assert_fails(host, InputError, 30, "No Dask scheduler answers at tcp://127.0.0.1")
+        assert_fails(
+            host, InputError, 30, "No Dask scheduler with workers answers at tcp://127.0.0.1"
+        )
 
 
 def test_workers_with_other_packages_are_reported(
@@ -323,14 +327,14 @@ def test_workers_with_other_packages_are_reported(
 
 def test_missing_and_lost_parts_of_a_cluster_are_reported(tmp_path: Path) -> None:
     with scheduler(tmp_path) as (address, started):
-        assert_fails(address, InputError, 30, "has no workers. Start some in the app's folder")
+        assert_fails(address, InputError, 30, "No Dask scheduler with workers answers")
         with program(tmp_path, *worker_words(address), path=""):
             until(lambda: workers(address) == 1, 60)
             assert_fails(
                 address,
                 InputError,
                 30,
-                r"find this app's code, or what it needs .*No module named .core",
+                r"lacks this app's code or packages .*No module named .core",
             )
         until(lambda: workers(address) == 0, 60)
 
@@ -353,9 +357,7 @@ def test_missing_and_lost_parts_of_a_cluster_are_reported(tmp_path: Path) -> Non
 def test_a_scheduler_that_cannot_read_the_tasks_is_reported(tmp_path: Path) -> None:
     with scheduler(tmp_path, path="") as (address, _), program(tmp_path, *worker_words(address)):
         until(lambda: workers(address) == 1, 60)
-        assert_fails(
-            address, InputError, 30, r"The Dask scheduler at \S+ does not find this app's code"
-        )
+        assert_fails(address, InputError, 30, r"The Dask process at \S+ lacks this app's code")
 
 
 def workers(address: str) -> int:

@@ -164,7 +164,9 @@ def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.5)
     before = [version.version for version in model_store.versions(home, SPEC.model)]
     dask = home.model_copy(update={"dask": "tcp://127.0.0.1:1"})
-    with pytest.raises(InputError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
+    with pytest.raises(
+        InputError, match=r"No Dask scheduler with workers answers at tcp://127\.0\.0\.1:1 "
+    ):
         train.run(dask, train.Options(candidates=("lr",), folds=3))
     last = tracking.last_run(home, "train", status=None)
     assert last is not None

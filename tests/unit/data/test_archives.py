@@ -39,7 +39,7 @@ def unpack(tmp_path: Path):
 def refused(unpack, content: bytes, limit: int = LIMIT) -> str:
     with pytest.raises(InputError) as caught:
         unpack(content, limit)
-    assert "'kobe.zip" in str(caught.value)
+    assert "kobe.zip" in str(caught.value)
     return str(caught.value)
 
 
@@ -72,7 +72,7 @@ def test_kaggles_zip_of_zips_is_unpacked(unpack) -> None:
 
 def test_a_zip_within_a_zip_within_a_zip_is_not_opened(unpack) -> None:
     deep = zipped({"2.zip": zipped({"1.zip": zipped({"a.csv": TABLE})})})
-    assert "holds no .csv or .parquet file" in refused(unpack, deep)
+    assert "holds no CSV or parquet file" in refused(unpack, deep)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_zip_within_a_zip_within_a_zip_is_not_opened(unpack) -> None:
 def test_paths_that_lead_out_are_refused(unpack, name: str) -> None:
     message = refused(unpack, zipped({"good.csv": TABLE, name: TABLE}))
     assert "contains a path that leads out of it" in message
-    assert "Nothing was unpacked" in message
+    assert "Pack the tables without folders" in message
 
 
 def test_a_link_is_refused(unpack) -> None:
@@ -105,7 +105,7 @@ def test_a_link_is_refused(unpack) -> None:
 def test_a_bomb_is_refused_by_what_it_claims(unpack) -> None:
     bomb = zipped({"data.csv": b"0" * 50_000_000})
     assert len(bomb) < 100_000
-    assert "has 50.0 MB or more once it is unpacked; the limit is 1.0 MB" in refused(unpack, bomb)
+    assert "50.0 MB unpacked; the limit is 1.0 MB" in refused(unpack, bomb)
 
 
 def test_a_bomb_that_claims_little_is_stopped_while_it_is_unpacked(unpack) -> None:
@@ -121,21 +121,21 @@ def test_a_claim_of_two_gigabytes_is_refused_at_once(unpack) -> None:
     for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         start = claims.index(mark) + place
         claims[start : start + 4] = struct.pack("<I", 2**31)
-    assert "has 2,147.5 MB or more" in refused(unpack, bytes(claims))
+    assert "2,147.5 MB unpacked" in refused(unpack, bytes(claims))
 
 
 def test_bombs_within_are_counted_together(unpack) -> None:
     inner = {f"{i}.zip": zipped({"data.csv": b"0" * 400_000}) for i in range(5)}
-    assert "once it is unpacked" in refused(unpack, zipped(inner))
+    assert "MB unpacked" in refused(unpack, zipped(inner))
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no zip at all", "is not a zip file, or is corrupt"),
-        (zipped({"data.csv": TABLE})[:-10], "is not a zip file, or is corrupt"),
-        (zipped({"a.txt": b"x"}), "holds no .csv or .parquet file"),
-        (zipped({f"{i}.csv": TABLE for i in range(300)}), "contains 300 files; the limit is 200"),
+        (b"no zip at all", "is broken, or not a zip file"),
+        (zipped({"data.csv": TABLE})[:-10], "is broken, or not a zip file"),
+        (zipped({"a.txt": b"x"}), "holds no CSV or parquet file"),
+        (zipped({f"{i}.csv": TABLE for i in range(300)}), "300 files; the limit is 200"),
     ],
     ids=["text", "cut short", "no table", "many files"],
 )
@@ -146,7 +146,7 @@ def test_what_holds_no_tables_is_refused(unpack, content: bytes, words: str) -> 
 def test_a_broken_member_is_refused_by_name(unpack) -> None:
     content = bytearray(zipped({"data.csv": bytes(range(256)) * 100}))
     content[60:70] = b"\xff" * 10
-    assert "'data.csv' in 'kobe.zip' is broken" in refused(unpack, bytes(content))
+    assert "'kobe.zip/data.csv' cannot be read: " in refused(unpack, bytes(content))
 
 
 def test_an_encrypted_zip_is_reported(unpack) -> None:

@@ -167,7 +167,7 @@ def test_a_reader_uses_the_bytes_that_it_has_checked(home: Settings, frame, monk
 def test_sets_of_two_preparations_are_never_mixed(home: Settings, frame) -> None:
     _, train, *_ = prepare(home, frame)
     frame.head(2).to_parquet(train)
-    with pytest.raises(NotReadyError, match="is not the file that the last preparation wrote"):
+    with pytest.raises(NotReadyError, match="is damaged or was replaced"):
         storage.read_prepared(home)
 
 

@@ -32,14 +32,14 @@ def refused(path: Path) -> str:
     with pytest.raises(InputError) as again:
         tables.read(path)
     assert str(again.value) == str(caught.value)
-    assert f"'{path.name}'" in str(caught.value)
+    assert path.name in str(caught.value)
     return str(caught.value)
 
 
 def test_a_folder_lists_the_files_that_can_be_acquired(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no .csv or .parquet file"):
+    with pytest.raises(InputError, match=r"holds no CSV or parquet file"):
         tables.list_sources(tmp_path)
-    with pytest.raises(InputError, match="There is no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         tables.list_sources(tmp_path / "nowhere")
     for name in ("b.parquet", "a.CSV", "c.zip", "d.txt"):
         (tmp_path / name).touch()
@@ -68,10 +68,10 @@ def test_values_beyond_the_columns_are_reported_and_not_dropped(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "description"),
     [
-        ("x;y\n1;2\n", "semicolons, decimal points, UTF-8"),
-        ("x;y\n1,5;2,5\n", "semicolons, decimal commas, UTF-8"),
-        ("x\ty\n1\t2\n", "tabs, decimal points, UTF-8"),
-        ("x|y\n1.5|2\n", "bars, decimal points, UTF-8"),
+        ("x;y\n1;2\n", "separator `;`, decimal `.`, UTF-8"),
+        ("x;y\n1,5;2,5\n", "separator `;`, decimal `,`, UTF-8"),
+        ("x\ty\n1\t2\n", "separator `\\t`, decimal `.`, UTF-8"),
+        ("x|y\n1.5|2\n", "separator `|`, decimal `.`, UTF-8"),
     ],
 )
 def test_the_dialect_of_a_csv_is_detected_reported_and_read(
@@ -109,23 +109,23 @@ def test_a_number_with_another_decimal_sign_is_not_a_number(tmp_path: Path) -> N
     ("content", "words"),
     [
         (b"", "is empty"),
-        (b"name,x\n\xc3\xa9,1\n\xe9,1\n", "is not UTF-8 text: it is damaged"),
-        (b"name,x\n" + b"a,1\n" * 400_000 + b"\x81,1\n", "an encoding that is not read"),
+        (b"name,x\n\xc3\xa9,1\n\xe9,1\n", "is not UTF-8 text"),
+        (b"name,x\n" + b"a,1\n" * 400_000 + b"\x81,1\n", "is not UTF-8 text"),
         (b"name,x\na,1\n\xc3", "is not UTF-8 text"),
-        ("name,x\na,1\n".encode("utf-16"), "is UTF-16 text"),
-        (b"name,x\na,\0\n", "holds binary data"),
+        ("name,x\na,1\n".encode("utf-16"), "is not UTF-8 text"),
+        (b"name,x\na,\0\n", "is not a CSV or parquet file"),
         (b"x,y\n1,2\n" + b"9" * 1_100_000 + b",1\n", "a line of more than 1,000,000"),
         (b"9" * 3_000_000, "a line of more than 1,000,000"),
-        (",".join(f"c{i}" for i in range(3000)) + "\n", "has 3,000 columns; the limit is 2,000"),
+        (",".join(f"c{i}" for i in range(3000)) + "\n", "3,000 columns; the limit is 2,000"),
         ("x,y,x\n1,2,3\n", "'a.csv' has repeated columns: 'x'"),
         ("x,y,x,y\n1,2,3,4\n", "repeated columns: 'x' and 'y'"),
-        ('"' + "x" * 200_000, "cannot be read as CSV"),
+        ('"' + "x" * 200_000, "cannot be read"),
     ],
     ids=[
         "empty",
         "two encodings",
         "no encoding far down",
-        "cut within a character",
+        "is not UTF-8 text",
         "UTF-16",
         "binary",
         "long line",
@@ -153,7 +153,7 @@ def test_what_is_no_csv_is_refused_before_it_is_read(
 def test_an_ambiguous_row_is_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InputError) as caught:
         tables.read(csv(tmp_path, text))
-    assert str(caught.value) == f"'a.csv' cannot be read as CSV: {words}."
+    assert str(caught.value) == f"'a.csv' cannot be read: {words}."
 
 
 def test_quoted_newlines_commas_and_quotes_belong_to_their_cell(tmp_path: Path) -> None:
@@ -199,12 +199,10 @@ def test_more_cells_than_the_limit_are_refused_before_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "MAX_CELLS", 1000)
-    assert "has 501 rows of 2 columns; the limit is 1,000" in refused(
-        csv(tmp_path, "x,y\n" + "1,2\n" * 501)
-    )
+    assert "1,002 values; the limit is 1,000" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 501))
     path = tmp_path / "b.parquet"
     pd.DataFrame({"x": range(600), "y": 1}).to_parquet(path)
-    assert "has 600 rows of 2 columns" in refused(path)
+    assert "1,200 values; the limit is 1,000" in refused(path)
     monkeypatch.setattr(bounds, "MAX_BYTES", 100)
     assert "MB; the limit is 0.0 MB" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 100))
 
@@ -225,9 +223,9 @@ def test_previewing_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"", "is empty"),
-        (b"x,y\n1,2\n", "is not a parquet file, whatever its name says"),
-        (b"PAR1" + b"\0" * 40, "broken parquet file"),
-        (b"PAR1" + b"\xff" * 4000 + b"PAR1", "broken parquet file"),
+        (b"x,y\n1,2\n", "does not hold what its ending says"),
+        (b"PAR1" + b"\0" * 40, "cannot be read: "),
+        (b"PAR1" + b"\xff" * 4000 + b"PAR1", "cannot be read: "),
     ],
     ids=["empty", "text", "zeros", "noise"],
 )
@@ -241,7 +239,7 @@ def test_a_parquet_file_cut_short_or_damaged_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"x": rng.normal(size=5000), "t": "abc"}).to_parquet(path)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    assert "broken parquet file" in refused(path)
+    assert "cannot be read: " in refused(path)
     refusals = []
     for place in rng.integers(4, len(content), 60):
         harmed = bytearray(content)
@@ -267,7 +265,7 @@ def test_a_parquet_file_cut_short_or_damaged_is_refused(tmp_path: Path) -> None:
 def test_nested_columns_are_refused_by_name(tmp_path: Path, values: pa.Array) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"x": [1, 2], "inner": values}), path)
-    assert "has lists or structures in 'inner'" in refused(path)
+    assert "has lists, structures or bytes in 'inner'" in refused(path)
 
 
 def test_a_duplicate_column_is_refused(tmp_path: Path) -> None:
@@ -281,13 +279,13 @@ def test_a_small_file_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
     zeros = pa.table({f"c{i}": pa.array(np.zeros(1_250_000, "int64")) for i in range(10)})
     pq.write_table(zeros, path, compression="zstd")
     assert path.stat().st_size < 1_000_000
-    assert "has 1,250,000 rows of 10 columns; the limit is 10,000,000 cells" in refused(path)
+    assert "12,500,000 values; the limit is 10,000,000" in refused(path)
     plain = pa.table({"c": pa.array(np.zeros(30_000_000, "int64"))})
     with pq.ParquetWriter(path, plain.schema, compression="zstd", use_dictionary=False) as writer:
         for _ in range(2):
             writer.write_table(plain)
     assert path.stat().st_size < 5_000_000
-    assert re.search(r"holds 48\d\.\d MB; the limit is 400.0 MB", refused(path))
+    assert re.search(r"48\d\.\d MB; the limit is 400.0 MB", refused(path))
 
 
 def test_a_long_text_in_a_million_rows_is_refused_before_it_is_a_million_texts(
@@ -298,9 +296,9 @@ def test_a_long_text_in_a_million_rows_is_refused_before_it_is_a_million_texts(
     pq.write_table(pa.table({"code": texts}), path)
     assert path.stat().st_size < 1_000_000
     # decoding the column takes 100 GB
-    with pytest.raises(InputError, match=r"take 100,000.0 MB once they are decoded"):
+    with pytest.raises(InputError, match=r"100,000.0 MB unpacked"):
         tables.read(path, columns=TEXT)
-    with pytest.raises(InputError, match=r"take 10,000.0 MB once they are decoded"):
+    with pytest.raises(InputError, match=r"10,000.0 MB unpacked"):
         tables.preview(path, rows=100_000)
     short = pa.DictionaryArray.from_arrays(np.zeros(1_000_000, "int32"), ["x" * 100])
     pq.write_table(pa.table({"code": short}), path)
@@ -326,7 +324,7 @@ def test_other_kinds_of_files_are_refused(tmp_path: Path, name: str) -> None:
 def test_a_parquet_file_named_csv_is_recognised(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     pd.DataFrame({"x": [1]}).to_parquet(path)
-    assert "is a parquet file. Rename it to .parquet" in refused(path)
+    assert "does not hold what its ending says" in refused(path)
 
 
 @pytest.mark.real

@@ -74,7 +74,7 @@ def test_rows_on_the_other_side_of_the_line_give_a_place_no_support(rows):
     assert (cells.loc[~beyond, "rows"] > 0).mean() > 0.9
     sentences = court_map.support_sentences(cells, (0.0, 300.0), "2-point shots")
     assert sentences[0].startswith("None of the model's 2-point shots lies within 3 feet")
-    assert sentences[1].startswith("Beyond the three-point line the model has no rows")
+    assert sentences[1].startswith("100% of the court beyond the three-point line has none")
     assert len(court_map.support_sentences(cells, (0.0, 60.0), "2-point shots")) == 1
 
 

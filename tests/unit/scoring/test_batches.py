@@ -113,9 +113,9 @@ def test_long_texts_of_a_small_file_are_refused_before_each_row_has_its_own(tmp_
     texts = pa.DictionaryArray.from_arrays(np.zeros(100_000, "int32"), ["x" * 100_000])
     pq.write_table(pa.table({"x": texts}), tmp_path / "a.parquet")
     source = batches.inspect(str(tmp_path / "a.parquet"))
-    with pytest.raises(InputError, match=r"take 6,553.6 MB once they are decoded"):
+    with pytest.raises(InputError, match=r"6,553.6 MB unpacked"):
         list(batches.read(source, source.parts[0], ["x"], texts=["x"]))
-    with pytest.raises(InputError, match="once they are decoded"):
+    with pytest.raises(InputError, match="MB unpacked"):
         batches.peek(str(tmp_path / "a.parquet"), 100_000)
 
 
@@ -179,16 +179,16 @@ def test_what_cannot_be_read_is_reported(address: str, words: str) -> None:
     [
         ("", "no line with the names"),
         ("a,b\n", "has no rows"),
-        ("a;b,c\n1;2,3\n", "may be separated by any of these signs: commas and semicolons"),
-        (",".join(f"c{i}" for i in range(100_000)), "has 100,000 columns; the limit is 2,000"),
+        ("a;b,c\n1;2,3\n", "may be separated by `,` and `;`"),
+        (",".join(f"c{i}" for i in range(100_000)), "100,000 columns; the limit is 2,000"),
         ("a,b\n" + "9" * 1_100_000 + ",1\n", "a line of more than 1,000,000"),
         ('a,b\n1,"' + "9\n" * 600_000 + '"\n', "a line of more than 1,000,000"),
         ("a,a\n1,2\n", "repeated columns"),
         ('a,b\n1,"2\n', "a quote is never closed"),
         ("a,b\n1,2,3\n", "Expected 2 columns"),
-        (b"a,b\n1,\x81\xfe\n", "an encoding that is not read"),
-        (b"a,b\n\xc3\xa9,\xff\xfe\n", "is not UTF-8 text: it is damaged"),
-        (b"a,b\n1,\0\n", "binary data"),
+        (b"a,b\n1,\x81\xfe\n", "is not UTF-8 text"),
+        (b"a,b\n\xc3\xa9,\xff\xfe\n", "is not UTF-8 text"),
+        (b"a,b\n1,\0\n", "is not a CSV or parquet file"),
     ],
 )
 def test_a_broken_csv_is_reported(tmp_path: Path, content: str | bytes, words: str) -> None:
