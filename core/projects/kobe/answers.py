@@ -16,6 +16,7 @@ from core.documents.dossier import (
 )
 from core.documents.texts import diagram
 from core.documents.texts.reading import interval, link, listed, metric, number
+from core.documents.texts.writing import of_blocks
 from core.platform import project
 from core.platform.messages import Message, Words, _, n_, plural, sentences
 from core.platform.steps import FILTERED, STEPS
@@ -164,8 +165,9 @@ def build(facts: Facts) -> Document:
         *answers_of_operation.retraining(facts),
         *answers_of_operation.earlier(facts),
     )
-    return Document(
+    return of_blocks(
         "answers",
+        facts,
         _("Answers to the course's questions"),
         _("The course's questions, answered with the numbers of this project."),
         blocks,
