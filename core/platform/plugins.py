@@ -8,7 +8,7 @@ A part is a module of that package:
 - `sample` generates rows;
 - `court` and `court_map` draw and compute on a half court;
 - `documents` adds to the documents, see `core.documents.texts.project_parts`;
-- `checklist` checks requirements: `inspect(facts)` returns them, `POINTS` are the grader's.
+- `checklist` checks requirements: `inspect(facts)` returns them, `POINTS` numbers the grader's.
 
 Its words are messages of the one catalogue, like those of all code; texts of the TOML file become
 messages by `core.platform.project.words`.

@@ -43,10 +43,9 @@ def draw(spec: ProjectSpec, facts: Facts) -> None:
     if not chosen:
         st.success(_("Every line is met."), icon=":material/check_circle:")
         return
-    points = {line.number: [checklist.POINTS[at - 1] for at in line.graded] for line in chosen}
-    selected = _selected(chosen, points, graded=graded)
+    selected = _selected(chosen, graded=graded)
     same = [line for line in requirements if line.group == selected.group]
-    _details(selected, points[selected.number], same)
+    _details(selected, same)
 
 
 def _filtered(
@@ -69,16 +68,13 @@ def _filtered(
     return [line for line in chosen if line.graded or not graded], graded
 
 
-def _selected(
-    chosen: list[Requirement], points: dict[str, list[Message]], *, graded: bool
-) -> Requirement:
+def _selected(chosen: list[Requirement], *, graded: bool) -> Requirement:
     """Draw the table, and return the selected line: at first the one of a link, or an open one."""
     rows = [
         {
             "number": line.number,
             "state": f"{STATES[line.state][3]} {STATES[line.state][0]}",
             "text": str(line.text).replace("`", ""),
-            "points": "; ".join(str(point) for point in points[line.number]),
         }
         for line in chosen
     ]
@@ -92,8 +88,6 @@ def _selected(
         "state": config.TextColumn(_("State"), width=95),
         "text": config.TextColumn(_("Requirement"), width="large"),
     }
-    if graded:
-        columns["points"] = config.TextColumn(_("What a grader checks"), width="medium")
     picked = st.dataframe(
         pd.DataFrame(rows)[list(columns)],
         hide_index=True,
@@ -109,7 +103,7 @@ def _selected(
     return chosen[at[0] if at else first]
 
 
-def _details(requirement: Requirement, points: list[Message], same: list[Requirement]) -> None:
+def _details(requirement: Requirement, same: list[Requirement]) -> None:
     """Draw a requirement: its state, the evidence, where that is, and what to do.
 
     Parameters
@@ -124,8 +118,6 @@ def _details(requirement: Requirement, points: list[Message], same: list[Require
         if requirement.todo:
             todo = _("**To do:** {todo}", todo=requirement.todo)
             st.markdown(f":material/arrow_forward: {todo}")
-        if requirement.graded:
-            st.caption(_("A grader checks: {points}.", points=points))
         if requirement.path:
             st.caption(f":material/draft: {elements.plain(requirement.path)}")
         met = sum(line.state == "met" for line in same)

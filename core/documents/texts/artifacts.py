@@ -1,4 +1,4 @@
-"""Artifacts of the project: purpose, contents, and existing files."""
+"""Artifacts of the project: what each is for, and existing files."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ def files_of(facts: Facts, artifact: Artifact) -> list[FileFacts]:
     Examples
     --------
     >>> from core.platform import project
+    >>> from core.platform.messages import NOTHING
     >>> from core.platform.steps import FILTERED
     >>> kept = {FILTERED: FileFacts(FILTERED, 20285, 7, 1000, "")}
     >>> facts = Facts(project.load("kobe"), files=kept)
-    >>> [file.rows for file in files_of(facts, Artifact(FILTERED, "", ""))]
+    >>> [file.rows for file in files_of(facts, Artifact(FILTERED, NOTHING))]
     [20285]
     """
     if artifact.room != "home":

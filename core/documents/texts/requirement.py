@@ -83,17 +83,6 @@ class Line:
     graded: tuple[int, ...] = ()
 
 
-def of_values(holds: bool, met: Words, otherwise: Words, run: RunFacts | None = None) -> Found:
-    """Return met with one sentence, or partly with another.
-
-    Examples
-    --------
-    >>> of_values(False, "It holds.", "It does not hold.")
-    Found(state='partly', evidence='It does not hold.', run=None, path='')
-    """
-    return Found("met" if holds else "partly", met if holds else otherwise, run)
-
-
 def absent(name: str) -> Found:
     """Return missing, for lack of a run of that name."""
     return Found("missing", _("There is no run `{name}` yet.", name=name))

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from markupsafe import Markup
 
-from core.documents.dossier import (
-    Block,
-    Bullets,
-    Document,
-    Facts,
-    Figure,
-    Heading,
-    Missing,
-    RunFacts,
-    Table,
-)
+from core.documents.dossier import Document, Facts, Figure, RunFacts
 from core.documents.texts import reading
 from core.platform import markdown_templates, project
 from core.platform.messages import Words, _
@@ -84,30 +74,6 @@ def written(
         **values,
     )
     return Document(called or name, text, drawn)
-
-
-def of_blocks(name: str, facts: Facts, title: str, about: str, blocks: Sequence[Block]) -> Document:
-    """Return a document of blocks that code has put together."""
-    text = Markup("\n\n".join(map(_markdown, blocks)))
-    figures = [block for block in blocks if isinstance(block, Figure)]
-    values = {"heading": Markup(title), "about": Markup(about), "text": text}
-    return written(name, facts, figures=figures, template=f"{FOLDER}/blocks.md.j2", **values)
-
-
-def _markdown(block: Block) -> str:
-    if isinstance(block, Heading):
-        return f"{'#' * block.level} {block.text}"
-    if isinstance(block, Bullets):
-        return "\n".join(f"{'1.' if block.numbered else '-'} {item}" for item in block.items)
-    if isinstance(block, Table):
-        rows = [[Markup(cell) for cell in row] for row in (block.columns, *block.rows)]
-        caption = f"\n\n*{block.caption}*" if block.caption else ""
-        return str(markdown_templates.table(rows[0], rows[1:])) + caption
-    if isinstance(block, Figure):
-        return f"![{block.caption}](figure:{block.name})"
-    if isinstance(block, Missing):
-        return missing(block.step, Markup(block.text))
-    return block.text
 
 
 def missing(step: str, text: Words = "") -> Markup:

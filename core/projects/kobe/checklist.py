@@ -5,9 +5,11 @@ Each line's state is computed from existing runs and files.
 
 from __future__ import annotations
 
-from core.documents.dossier import Facts, RunFacts
+from dataclasses import replace
+
+from core.documents.dossier import Document, Facts, RunFacts
 from core.documents.texts import artifacts, charter, diagram, exit_report
-from core.documents.texts.reading import listed, metric, number
+from core.documents.texts.reading import code, metric, number
 from core.documents.texts.requirement import (
     Found,
     Line,
@@ -15,41 +17,17 @@ from core.documents.texts.requirement import (
     absent,
     answered,
     needs,
-    of_values,
     whole,
 )
-from core.platform import messages
-from core.platform.messages import Message, _, in_context, n_
+from core.platform.messages import Message, _, in_context
 from core.platform.steps import STEPS
 from core.projects.kobe import answers, checklist_of_data, checklist_of_operation
-from core.projects.kobe.course import REGRESSION, TREE
+from core.projects.kobe.course import QUESTIONS, REGRESSION, TREE
+from core.projects.kobe.evidence import differs, metrics, missing, present, proved, run_steps
 from core.training import candidates as kinds
 
-POINTS = (
-    Message("data categorised"),
-    Message("reading integrated"),
-    Message("model in production as an API or embedded"),
-    Message("fit to the new data stated"),
-    Message("repository in TDSP's shape"),
-    Message("diagram of the steps"),
-    Message("regression trained with PyCaret and MLflow"),
-    Message("log loss of the regression in MLflow"),
-    Message("tree trained with PyCaret and MLflow"),
-    Message("log loss and F1 of the tree in MLflow"),
-    Message("artifacts described in detail"),
-    Message("all artifacts of the diagram covered"),
-    Message("run of the data preparation with its metrics and parameters"),
-    Message("missing data removed"),
-    Message("columns selected"),
-    Message("shape stated"),
-    Message("a file for each phase in its folder"),
-    Message("two sets"),
-    Message("pipeline of the training"),
-    Message("difference between development and production base"),
-    Message("monitoring with and without the target"),
-    Message("dashboard"),
-    Message("reactive and predictive strategies"),
-)
+# the grader's points, in the order of the brief
+POINTS = range(1, 24)
 GROUPS = {
     1: Message("Repository and documents"),
     2: Message("Two approaches and the diagram"),
@@ -62,14 +40,8 @@ GROUPS = {
     9: Message("Dashboard"),
     10: Message("Also taught"),
 }
-# prefix of a path here -> the item of TDSP's template
-TDSP = {
-    "README.md": Message("README with how to set it up"),
-    "requirements.txt": Message("pinned requirements"),
-    "docs/README.md": Message("documents, with a map of TDSP's names"),
-    "docs/decisions/": Message("decision records"),
-    "docs/dossier/": Message("a snapshot of the documents"),
-}
+# what a repository of TDSP's template has here: prefixes of paths
+TDSP = ("README.md", "requirements.txt", "docs/README.md", "docs/decisions/", "docs/dossier/")
 
 
 def inspect(facts: Facts) -> tuple[Requirement, ...]:
@@ -107,8 +79,9 @@ def _required(facts: Facts, line: Line) -> Requirement:
 
 def _first() -> list[Line]:
     """Return the lines about the repository, the approaches, and the written answers."""
+    code_lacks, facts_lack = _("Add what is missing."), _("Run the steps whose facts are missing.")
     train_both = _(
-        "Train on the Train page with {regression} and {tree} among the candidates.",
+        "Train with {regression} and {tree} among the candidates.",
         regression=kinds.title(REGRESSION),
         tree=kinds.title(TREE),
     )
@@ -118,35 +91,35 @@ def _first() -> list[Line]:
             _("A repository structured like Microsoft's TDSP."),
             _repository,
             "documents",
-            _("Add what is missing next to the code."),
+            code_lacks,
             (5,),
         ),
         Line(
             "1.2",
             _("A Project Charter for this project."),
-            lambda facts: _document(facts, "charter"),
+            lambda facts: _document(charter.build(facts)),
             "documents",
-            _("Run the steps that its missing facts name."),
+            facts_lack,
         ),
         Line(
             "1.3",
             _("A final report for this project."),
-            lambda facts: _document(facts, "exit_report"),
+            lambda facts: _document(exit_report.build(facts)),
             "documents",
-            _("Run the steps that its missing facts name."),
+            facts_lack,
         ),
         Line(
             "2.1",
             _("A diagram of all steps from data acquisition through modeling to operation."),
             _diagram,
             "documents",
-            _("Check in core/platform/steps.py which step the diagram lacks."),
+            code_lacks,
             (6,),
         ),
         Line(
             "2.2",
             _("A regression model, trained with PyCaret, as a run in MLflow."),
-            lambda facts: _trained(facts, REGRESSION),
+            lambda facts: _trained(facts, REGRESSION, "rows_fit"),
             "train",
             train_both,
             (7,),
@@ -154,7 +127,7 @@ def _first() -> list[Line]:
         Line(
             "2.3",
             _("Log loss of the regression on the test set, in MLflow."),
-            lambda facts: _figures(facts, REGRESSION, ("log_loss_test",)),
+            lambda facts: _trained(facts, REGRESSION, "log_loss_test"),
             "train",
             train_both,
             (8,),
@@ -162,7 +135,7 @@ def _first() -> list[Line]:
         Line(
             "2.4",
             _("A classification model, trained with PyCaret, as a run in MLflow."),
-            lambda facts: _trained(facts, TREE),
+            lambda facts: _trained(facts, TREE, "rows_fit"),
             "train",
             train_both,
             (9,),
@@ -170,34 +143,31 @@ def _first() -> list[Line]:
         Line(
             "2.5",
             _("Log loss and F1 of the classifier on the test set, in MLflow."),
-            lambda facts: _figures(facts, TREE, ("log_loss_test", "f1_test")),
+            lambda facts: _trained(facts, TREE, "log_loss_test", "f1_test"),
             "train",
             train_both,
             (10,),
         ),
         Line(
             "3.1",
-            _("In writing: why development and production pipelines matter."),
-            lambda facts: answered(facts, answers.pipelines),
+            str(QUESTIONS["pipelines"]),
+            lambda facts: answered(facts, answers.section("pipelines")),
             "documents",
-            _("Run the steps up to Score to fill in the numbers."),
+            facts_lack,
         ),
         Line(
             "4.1",
-            _(
-                "In writing: how Streamlit, MLflow, PyCaret and scikit-learn help in tracking, "
-                "training, monitoring, updating and deployment."
-            ),
-            _tools,
+            str(QUESTIONS["tools"]),
+            lambda facts: answered(facts, answers.section("tools")),
             "documents",
-            _("Run the steps up to Score to fill in the numbers."),
+            facts_lack,
         ),
         Line(
             "5.1",
             _("Every artifact that the project creates, with its purpose and composition."),
             _described,
             "documents",
-            _("Run the steps to create the artifacts."),
+            facts_lack,
             (11,),
         ),
         Line(
@@ -205,186 +175,100 @@ def _first() -> list[Line]:
             _("All artifacts of the diagram exist."),
             _covered,
             "documents",
-            _("Run the step whose file is missing."),
+            facts_lack,
             (12, 17),
         ),
     ]
 
 
 def _training() -> list[Line]:
+    train = run_steps("train")
     return [
         Line(
             "7.1",
             _("Training as the run Treinamento, with a run for each candidate."),
             _training_run,
             "train",
-            _("Train on the Train page."),
+            train,
             (19,),
         ),
-        Line(
-            "7.2",
-            _("One candidate chosen, and why."),
-            _chosen,
-            "train",
-            _("Train on the Train page."),
-        ),
+        Line("7.2", _("One candidate chosen, and why."), _chosen, "train", train),
         Line(
             "7.3",
-            _("In writing: both approaches, and which was chosen."),
-            lambda facts: answered(facts, answers.approaches),
+            str(QUESTIONS["approaches"]),
+            lambda facts: answered(facts, answers.section("approaches")),
             "documents",
-            _("Train with candidates of both approaches."),
+            train,
         ),
     ]
 
 
 def _repository(facts: Facts) -> Found:
     lacking = [
-        f"{title} (`{path}`)"
-        for path, title in TDSP.items()
+        code(path)
+        for path in TDSP
         if not any(file == path or file.startswith(path) for file in facts.shipped)
     ]
-    if len(lacking) == len(TDSP):
-        return Found("missing", _("None of its parts exists."))
-    if lacking:
-        return Found("partly", _("Missing: {items}.", items=lacking))
-    return Found("met", _("Present: {paths}.", paths=listed(TDSP)), path="docs/README.md")
+    if not lacking:
+        return present(map(code, TDSP), path="docs/README.md")
+    found = missing(lacking)
+    return found if len(lacking) == len(TDSP) else replace(found, state="partly")
 
 
-def _document(facts: Facts, name: str) -> Found:
-    document = {"charter": charter.build, "exit_report": exit_report.build}[name](facts)
+def _document(document: Document) -> Found:
     return whole(document.title, document.blocks)
 
 
 def _diagram(facts: Facts) -> Found:
     drawn = diagram.mermaid()
     lacking = [stage.title for stage in STEPS if f"{stage.name}[" not in drawn]
-    if lacking:
-        return Found("partly", _("The diagram lacks {steps}.", steps=lacking))
-    first, last = STEPS[0].title, STEPS[-1].title
-    return Found(
-        "met",
-        _(
-            "{steps} steps from {first} to {last}, drawn from the code's list of steps; {runs} of "
-            "them have run here.",
-            steps=len(STEPS),
-            first=first,
-            last=last,
-            runs=len(facts.runs),
-        ),
-    )
+    return missing(lacking) if lacking else present(step.title for step in STEPS)
 
 
-def _trained(facts: Facts, candidate: str) -> Found:
+def _trained(facts: Facts, candidate: str, *names: str) -> Found:
     train = facts.runs.get("train")
     if train is None:
         return absent("Treinamento")
-    run = _candidate(facts, candidate)
-    title = kinds.title(candidate)
+    run = next((run for run in facts.candidates if run.params.get("model") == candidate), None)
     if run is None:
-        return Found(
-            "partly",
-            _("The champion's training has no {title} among its candidates.", title=title),
-            train,
-        )
-    fitted = number(metric(run, "rows_fit"))
-    return Found(
-        "met", _("{title}, fitted on {rows} rows in its own run.", title=title, rows=fitted), run
-    )
-
-
-def _figures(facts: Facts, candidate: str, names: tuple[str, ...]) -> Found:
-    run = _candidate(facts, candidate)
-    title = kinds.title(candidate)
-    if run is None:
-        return Found(
-            "missing", _("There is no run of {title} in the champion's training.", title=title)
-        )
-    values = {name: metric(run, name) for name in names}
-    if None in values.values():
-        return Found("partly", _("The run of {title} lacks a metric.", title=title), run)
-    figures = [f"`{name}` {number(value)}" for name, value in values.items()]
-    return Found("met", f"{title}: {messages.listed(figures)}.", run)
-
-
-def _candidate(facts: Facts, candidate: str) -> RunFacts | None:
-    return next((run for run in facts.candidates if run.params.get("model") == candidate), None)
-
-
-def _tools(facts: Facts) -> Found:
-    empty = [title for title, cells in answers.HELP.values() if not all(cells)]
-    if empty:
-        return Found("partly", _("No answer for {tasks}.", tasks=empty))
-    answer = answered(facts, answers.tools)
-    if answer.state != "met":
-        return answer
-    return Found(
-        "met",
-        _(
-            "{tasks} tasks, {tools} tools, with numbers.",
-            tasks=len(answers.HELP),
-            tools=len(answers.TOOLS),
-        ),
-    )
+        return missing([kinds.title(candidate)], train)
+    return proved(run, {"model": candidate, **metrics(run, *names)})
 
 
 def _described(facts: Facts) -> Found:
     all_of = [artifact for stage in STEPS for artifact in stage.outputs]
-    silent = [artifact.name for artifact in all_of if not (artifact.purpose and artifact.contents)]
-    if silent:
-        return Found("partly", _("Not described: {artifacts}.", artifacts=listed(silent)))
-    if not facts.runs:
-        return Found(
-            "partly",
-            _("{artifacts} artifacts are described; no step has run yet.", artifacts=len(all_of)),
-        )
-    return Found(
-        "met",
-        _(
-            "{artifacts} artifacts of {steps} steps, each with purpose and contents.",
-            artifacts=len(all_of),
-            steps=len(STEPS),
-        ),
+    if silent := [code(artifact.name) for artifact in all_of if not artifact.about]:
+        return missing(silent)
+    words = _(
+        "{artifacts} artifacts are described; {runs} of {steps} steps have run.",
+        artifacts=len(all_of),
+        runs=len(facts.runs),
+        steps=len(STEPS),
     )
+    return Found("met" if facts.runs else "partly", words)
 
 
 def _covered(facts: Facts) -> Found:
     wanted = [
-        (stage, artifact)
+        artifact
         for stage in STEPS
         for artifact in stage.outputs
         if artifact.room == "home" and artifact.path.startswith("data/") and not artifact.when
     ]
-    present = [artifact for _unused, artifact in wanted if artifacts.files_of(facts, artifact)]
     lacking = [
-        f"`{artifact.path}` ({stage.title})"
-        for stage, artifact in wanted
-        if not artifacts.files_of(facts, artifact)
+        code(artifact.path) for artifact in wanted if not artifacts.files_of(facts, artifact)
     ]
-    if not present:
-        return Found("missing", _("No step has written a file yet."))
-    if lacking:
-        return Found("partly", _("Missing: {items}.", items=lacking))
-    folders = sorted({artifact.path.split("/")[1] for artifact in present})
-    return Found(
-        "met",
-        _("{files} kinds of files in {folders}.", files=len(present), folders=listed(folders)),
-    )
+    if not lacking:
+        return present(sorted({code(path.path.rpartition("/")[0]) for path in wanted}))
+    found = missing(lacking)
+    return found if len(lacking) == len(wanted) else replace(found, state="partly")
 
 
 @needs("train")
 def _training_run(facts: Facts, run: RunFacts) -> Found:
-    return of_values(
-        run.name == "Treinamento" and len(facts.candidates) > 1,
-        _("{candidates} candidates, each in a nested run.", candidates=len(facts.candidates)),
-        n_(
-            "{count:,} candidate in {run}: nothing to compare.",
-            "{count:,} candidates in {run}: nothing to compare.",
-            len(facts.candidates),
-            run=run.name,
-        ),
-        run,
-    )
+    if len(facts.candidates) < 2:
+        return differs(run, "candidates", len(facts.candidates), 2)
+    return present((candidate.name for candidate in facts.candidates), run)
 
 
 @needs("train")
@@ -392,16 +276,11 @@ def _chosen(facts: Facts, run: RunFacts) -> Found:
     champion = facts.champion
     best = run.params.get("best")
     if not best or champion is None:
-        return Found("partly", _("Candidates were trained, but there is no champion."), run)
-    loss = number(metric(run, "log_loss_cv"))
-    return Found(
-        "met",
-        _(
-            "{title}, by the lowest log loss in cross-validation, {loss}; it is the champion, "
-            "version {version}.",
-            title=kinds.title(best),
-            loss=loss,
-            version=champion.version,
-        ),
-        run,
+        return missing([code("@champion")], run)
+    words = _(
+        "{title}, by the lowest log loss in cross-validation, {loss}; it is version {version}.",
+        title=kinds.title(best),
+        loss=number(metric(run, "log_loss_cv")),
+        version=champion.version,
     )
+    return Found("met", words, run)

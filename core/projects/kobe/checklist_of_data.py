@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from core.data.records import AcquiredRun, PreparedRun
 from core.documents.dossier import Facts, RunFacts
-from core.documents.texts.reading import listed, metric, number, plain_tags
-from core.documents.texts.requirement import Found, Line, absent, answered, needs, of_values
-from core.platform import messages, project
+from core.documents.texts.reading import code, listed, metric, plain_tags
+from core.documents.texts.requirement import Found, Line, absent, answered, needs
 from core.platform.artifacts import FILTERED, TEST_SET, TRAIN_SET
-from core.platform.messages import _, n_
+from core.platform.messages import _
 from core.projects.kobe import answers
-from core.projects.kobe.course import EXPECTED
+from core.projects.kobe.course import EXPECTED, QUESTIONS
+from core.projects.kobe.evidence import (
+    differs,
+    metrics,
+    missing,
+    of_sample,
+    proved,
+    recorded,
+    shape,
+)
 
 # the base rates of a stratified split differ only by rounding
 STRATIFIED = 0.001
@@ -18,21 +26,16 @@ STRATIFIED = 0.001
 
 def lines(facts: Facts) -> list[Line]:
     """Return the lines about acquisition and preparation."""
-    spec, todo = facts.spec, _("Prepare with the defaults of the page.")
+    spec, defaults = facts.spec, _("Prepare with the defaults.")
+    real = _("Acquire the real source, then prepare with the defaults.")
     return [
-        Line(
-            "6.1",
-            _("Data acquired into the raw folder, data/01_raw."),
-            _raw,
-            "data",
-            _("Acquire the real source on the Data page."),
-        ),
+        Line("6.1", _("Data acquired into the raw folder, data/01_raw."), _raw, "data", real),
         Line(
             "6.2",
             _("Columns categorised: each with its type, values and meaning."),
             _categorised,
             "data",
-            _("Acquire a source on the Data page."),
+            real,
             (1,),
         ),
         Line(
@@ -40,7 +43,7 @@ def lines(facts: Facts) -> list[Line]:
             _("Reading is integrated: the acquired data is the prepared data."),
             _integrated,
             "data",
-            _("Prepare again from the current raw data."),
+            defaults,
             (2,),
         ),
         Line(
@@ -48,26 +51,18 @@ def lines(facts: Facts) -> list[Line]:
             _("Data processing as the run PreparacaoDados, with parameters and metrics."),
             _prepared,
             "data",
-            todo,
+            defaults,
             (13,),
         ),
         Line(
-            "6.5",
-            _("Rows with missing values dropped."),
-            _missing_dropped,
-            "data",
-            _("Prepare with missing values dropped."),
-            (14,),
+            "6.5", _("Rows with missing values dropped."), _missing_dropped, "data", defaults, (14,)
         ),
         Line(
             "6.6",
             _("The columns {columns}.", columns=listed((*spec.features, spec.target))),
             _columns,
             "data",
-            _(
-                "Prepare with the features '{features}'.",
-                features=project.words(spec.features_title),
-            ),
+            defaults,
             (15,),
         ),
         Line(
@@ -79,10 +74,7 @@ def lines(facts: Facts) -> list[Line]:
             ),
             _only_development,
             "data",
-            _(
-                "Prepare only with {development}.",
-                development=project.words(spec.rows.development_name),
-            ),
+            defaults,
         ),
         Line(
             "6.8",
@@ -93,10 +85,7 @@ def lines(facts: Facts) -> list[Line]:
             ),
             _dimension,
             "data",
-            _(
-                "Acquire the real source on the Data page, then prepare with the defaults of "
-                "the page."
-            ),
+            real,
             (16,),
         ),
         Line(
@@ -104,7 +93,7 @@ def lines(facts: Facts) -> list[Line]:
             _("Train and test set, split at random and stratified."),
             _stratified,
             "data",
-            _("Prepare with a random split."),
+            defaults,
             (18,),
         ),
         Line(
@@ -116,21 +105,21 @@ def lines(facts: Facts) -> list[Line]:
             ),
             _shares,
             "data",
-            todo,
+            defaults,
         ),
         Line(
             "6.11",
             _("Train and test set as files in data/05_model_input."),
             _set_files,
             "data",
-            _("Prepare again: the files are not those of the run."),
+            defaults,
         ),
         Line(
             "6.12",
-            _("In writing: how the choice of split affects the result, and how bias is reduced."),
-            lambda project_facts: answered(project_facts, answers.split),
+            str(QUESTIONS["split"]),
+            lambda project_facts: answered(project_facts, answers.section("split")),
             "documents",
-            todo,
+            defaults,
         ),
     ]
 
@@ -140,21 +129,11 @@ def _raw(facts: Facts, run: RunFacts) -> Found:
     snapshot = plain_tags(AcquiredRun, run).snapshot
     files = [path for path in facts.files if path.startswith(f"data/01_raw/{snapshot}/part-")]
     if not snapshot or not files:
-        return Found("partly", _("The run exists, but its files are missing."), run)
-    rows = number(metric(run, "rows_raw"))
+        return missing([code(f"data/01_raw/{snapshot}/part-*")], run)
+    values = {"snapshot": snapshot, **metrics(run, "rows_raw")}
     if run.is_sample:
-        return Found("partly", _("{rows} rows of the built-in sample.", rows=rows), run, files[0])
-    return Found(
-        "met",
-        n_(
-            "{rows} rows in {count:,} file, unchanged.",
-            "{rows} rows in {count:,} files, unchanged.",
-            len(files),
-            rows=rows,
-        ),
-        run,
-        files[0],
-    )
+        return of_sample(run, values, path=files[0])
+    return proved(run, values, path=files[0])
 
 
 @needs("acquire")
@@ -162,22 +141,12 @@ def _categorised(facts: Facts, run: RunFacts) -> Found:
     columns = facts.spec.columns
     known = run.tables.get("columns")
     described = set(known["column"]) if known is not None else set()
-    lacking = [name for name in columns if name not in described]
-    if lacking:
-        return Found("partly", _("Not profiled: {columns}.", columns=listed(lacking)), run)
+    if lacking := [name for name in columns if name not in described]:
+        return missing(map(code, lacking), run)
     kinds_of: dict[str, int] = {}
     for column in columns.values():
         kinds_of[column.type] = kinds_of.get(column.type, 0) + 1
-    counts = [f"{count} `{name}`" for name, count in sorted(kinds_of.items())]
-    return Found(
-        "met",
-        _(
-            "{columns} columns, each with its meaning: {counts}.",
-            columns=len(columns),
-            counts=counts,
-        ),
-        run,
-    )
+    return proved(run, {"columns": len(columns), **dict(sorted(kinds_of.items()))})
 
 
 def _integrated(facts: Facts) -> Found:
@@ -188,167 +157,84 @@ def _integrated(facts: Facts) -> Found:
         return absent("PreparacaoDados")
     mine = plain_tags(PreparedRun, run).snapshot
     theirs = plain_tags(AcquiredRun, acquired).snapshot
-    return of_values(
-        bool(mine) and mine == theirs,
-        _(
-            "One reader imports and checks sources; both runs name the snapshot {snapshot}.",
-            snapshot=mine,
-        ),
-        _(
-            "The sets come from the snapshot {prepared}; the current raw data is {acquired}.",
-            prepared=mine,
-            acquired=theirs,
-        ),
-        run,
-    )
+    if mine != theirs:
+        return differs(run, "snapshot", mine, theirs)
+    return proved(run, {"snapshot": mine})
 
 
 @needs("prepare")
 def _prepared(facts: Facts, run: RunFacts) -> Found:
-    wanted = ("rows_filtered", "rows_train", "rows_test")
-    lacking = [name for name in wanted if metric(run, name) is None]
-    return of_values(
-        run.name == "PreparacaoDados" and not lacking and "test_share" in run.params,
-        _(
-            "{params} parameters and {metrics} metrics.",
-            params=len(run.params),
-            metrics=len(run.metrics),
-        ),
-        _("The run is named {name} and lacks {lacking}.", name=run.name, lacking=listed(lacking)),
-        run,
-    )
+    share = {"test_share": run.params.get("test_share")}
+    return proved(run, {**share, **metrics(run, "rows_filtered", "rows_train", "rows_test")})
 
 
 @needs("prepare")
 def _missing_dropped(facts: Facts, run: RunFacts) -> Found:
-    unlabelled, other = metric(run, "rows_unlabelled"), metric(run, "rows_missing")
-    return of_values(
-        run.params.get("missing") == "drop",
-        _(
-            "Dropped: {unlabelled} rows without a label, {other} with another missing value.",
-            unlabelled=number(unlabelled, 0),
-            other=number(other, 0),
-        ),
-        _(
-            "Missing values were handled in another way: `{how}`.",
-            how=run.params.get("missing", "?"),
-        ),
-        run,
-    )
+    how = run.params.get("missing", "")
+    if how != "drop":
+        return differs(run, "missing", how, "drop")
+    return proved(run, {"missing": how, **metrics(run, "rows_unlabelled", "rows_missing")})
 
 
 @needs("prepare")
 def _columns(facts: Facts, run: RunFacts) -> Found:
-    taken = run.params.get("features", "").split(",")
-    return of_values(
-        sorted(taken) == sorted(facts.spec.features),
-        _("{features} features and the target.", features=len(taken)),
-        _("Other features were used: {features}.", features=listed(taken)),
-        run,
-    )
+    taken = run.params.get("features", "")
+    if sorted(taken.split(",")) != sorted(facts.spec.features):
+        return differs(run, "features", taken, ",".join(facts.spec.features))
+    return proved(run, {"features": taken})
 
 
 @needs("prepare")
 def _only_development(facts: Facts, run: RunFacts) -> Found:
-    rows = facts.spec.rows
-    kept = run.params.get("rows_kept", "")
-    other = number(metric(run, "rows_other"), 0)
-    return of_values(
-        kept == f"{rows.column} = {rows.development}",
-        _("{rows} other rows were excluded.", rows=other),
-        _("Other rows were used: {rows}.", rows=kept) if kept else _("All rows were used."),
-        run,
-    )
+    rows, kept = facts.spec.rows, run.params.get("rows_kept", "")
+    if kept != (wanted := f"{rows.column} = {rows.development}"):
+        return differs(run, "rows_kept", kept, wanted)
+    return proved(run, {"rows_kept": kept, **metrics(run, "rows_other")})
 
 
 @needs("prepare")
 def _dimension(facts: Facts, run: RunFacts) -> Found:
     file = facts.files.get(FILTERED)
-    stated = metric(run, "rows_filtered"), metric(run, "columns_filtered")
-    shown = f"({stated[0] or 0:.0f}, {stated[1] or 0:.0f})"
     if file is None:
-        return Found(
-            "partly",
-            _("The run states {shown}, but there is no file {file}.", shown=shown, file=FILTERED),
-            run,
-        )
-    if (file.rows, file.columns) != stated:
-        actual = f"({file.rows}, {file.columns})"
-        return Found(
-            "partly",
-            _("The run states {shown}, but the file has {actual}.", shown=shown, actual=actual),
-            run,
-            FILTERED,
-        )
-    if stated != (EXPECTED.rows, EXPECTED.columns):
-        asked = f"({EXPECTED.rows}, {EXPECTED.columns})"
-        return Found(
-            "partly", _("{shown} instead of {asked}.", shown=shown, asked=asked), run, FILTERED
-        )
+        return missing([code(FILTERED)], run)
+    stated = metrics(run, "rows_filtered", "columns_filtered")
+    values = {**stated, FILTERED: shape(file)}
+    if (file.rows, file.columns) != tuple(stated.values()):
+        shown = tuple(int(value or 0) for value in stated.values())
+        return differs(run, FILTERED, shape(file), shown, path=FILTERED)
+    if (file.rows, file.columns) != (asked := (EXPECTED.rows, EXPECTED.columns)):
+        return differs(run, FILTERED, shape(file), asked, path=FILTERED)
     if run.is_sample:
-        evidence = _(
-            "{shown}, in the run and in the file, but of the built-in sample.", shown=shown
-        )
-        return Found("partly", evidence, run, FILTERED)
-    return Found("met", _("{shown}, in the run and in the file.", shown=shown), run, FILTERED)
+        return of_sample(run, values, path=FILTERED)
+    return proved(run, values, path=FILTERED)
 
 
 @needs("prepare")
 def _stratified(facts: Facts, run: RunFacts) -> Found:
-    train, test = metric(run, "base_rate_train"), metric(run, "base_rate_test")
-    if train is None or test is None:
-        return Found("partly", _("The run lacks the base rates of both sets."), run)
-    both = {"positive": project.words(facts.spec.positive), "train": train, "test": test}
-    return of_values(
-        run.params.get("split") == "random" and abs(train - test) <= STRATIFIED,
-        _(
-            "At random with seed {seed}; '{positive}' {train:.2%} in train, {test:.2%} in test.",
-            seed=run.params.get("seed", "?"),
-            **both,
-        ),
-        _(
-            "Split by `{split}`; '{positive}' {train:.2%} in train, {test:.2%} in test.",
-            split=run.params.get("split", "?"),
-            **both,
-        ),
-        run,
-    )
+    split, rates = run.params.get("split", ""), metrics(run, "base_rate_train", "base_rate_test")
+    train, test = rates.values()
+    if split != "random":
+        return differs(run, "split", split, "random")
+    if train is not None and test is not None and abs(train - test) > STRATIFIED:
+        return differs(run, "base_rate_test", test, train)
+    return proved(run, {"split": split, "seed": run.params.get("seed"), **rates})
 
 
 @needs("prepare")
 def _shares(facts: Facts, run: RunFacts) -> Found:
     share = run.params.get("test_share", "")
-    train, test = metric(run, "rows_train"), metric(run, "rows_test")
-    if not share or train is None or test is None:
-        return Found("partly", _("The run lacks the test share or the size of a set."), run)
-    return of_values(
-        abs(float(share) - EXPECTED.test_share) < 1e-9,
-        f"`test_share` {messages.number(float(share), 'g')}, `rows_train` {number(train)}, "
-        f"`rows_test` {number(test)}.",
-        _("`test_share` is {share:g}.", share=float(share)),
-        run,
-    )
+    if share and abs(float(share) - EXPECTED.test_share) > 1e-9:
+        return differs(run, "test_share", float(share), EXPECTED.test_share)
+    return proved(run, {"test_share": share, **metrics(run, "rows_train", "rows_test")})
 
 
 @needs("prepare")
 def _set_files(facts: Facts, run: RunFacts) -> Found:
-    train, test = facts.files.get(TRAIN_SET), facts.files.get(TEST_SET)
-    if train is None or test is None:
-        return Found(
-            "missing",
-            _("`{train_set}` or `{test_set}` is missing.", train_set=TRAIN_SET, test_set=TEST_SET),
-            run,
-        )
-    sizes = metric(run, "rows_train"), metric(run, "rows_test")
-    return Found(
-        "met" if (train.rows, test.rows) == sizes else "partly",
-        _(
-            "`{train_set}` and `{test_set}`: {train} and {test} rows.",
-            train_set=TRAIN_SET,
-            test_set=TEST_SET,
-            train=number(train.rows),
-            test=number(test.rows),
-        ),
-        run,
-        TRAIN_SET,
-    )
+    sets = {TRAIN_SET: metric(run, "rows_train"), TEST_SET: metric(run, "rows_test")}
+    if lacking := [code(path) for path in sets if path not in facts.files]:
+        return missing(lacking)
+    for path, rows in sets.items():
+        if facts.files[path].rows != rows:
+            return differs(run, path, facts.files[path].rows, rows, path=path)
+    written = recorded({path: shape(facts.files[path]) for path in sets})
+    return Found("met", written, run, TRAIN_SET)

@@ -1,8 +1,26 @@
-"""The course's expected results, and the published baseline of the first version."""
+"""The course's questions, its expected results, and what the first version published."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from core.platform.messages import Message
+
+# code -> question to answer in writing
+QUESTIONS = {
+    "pipelines": Message("Why development and production pipelines?"),
+    "tools": Message("How do Streamlit, MLflow, PyCaret and scikit-learn help?"),
+    "steps": Message("Which steps lead from data to operation?"),
+    "approaches": Message("Regression or classification: which was chosen, and why?"),
+    "split": Message("How does the split affect the result, and how is bias reduced?"),
+    "bases": Message("How do the development and the production data differ?"),
+    "adherence": Message("Does the model fit the production data, and why?"),
+    "health": Message(
+        "How is the model's health monitored with and without the response variable?"
+    ),
+    "retraining": Message("What are the reactive and the predictive retraining strategies?"),
+    "earlier": Message("What did the first version answer, and why is the verdict the same?"),
+}
 
 # PyCaret ids of the two required candidates
 REGRESSION, TREE = "lr", "dt"

@@ -40,4 +40,4 @@ def learnings(facts: Facts) -> list[str]:
 
 def links(facts: Facts) -> list[tuple[str, str]]:
     """Return the document of answers with its description."""
-    return [(_("Answers"), _("the questions of the course"))]
+    return [(_("Answers to the course's questions"), _("With the numbers of this project."))]

@@ -1,4 +1,4 @@
-"""What a step left, compared with what `core.platform.stages` says that it leaves."""
+"""What a step left, compared with what `core.platform.steps` says that it leaves."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def missing_artifacts(
     Parameters
     ----------
     conditions : tuple of str
-            The conditions that were met: their artifacts are expected too.
+            Codes of the cases that were met: their artifacts are expected too.
     """
     artifacts = artifacts_of(settings, step)
     return [

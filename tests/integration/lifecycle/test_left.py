@@ -23,10 +23,7 @@ def home(trained_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 def test_an_explanation_in_general(home: Settings) -> None:
     explain.run(home, explain.Options(rows=10, repeats=2))
-    assert (
-        missing_artifacts(home, "explain", conditions=("When the model is explained in general.",))
-        == []
-    )
+    assert missing_artifacts(home, "explain", conditions=("overall",)) == []
     assert undeclared_artifacts(home, "explain") == set()
 
 
@@ -35,11 +32,7 @@ def test_an_explanation_of_a_row_with_its_surroundings(home: Settings) -> None:
     assert trained is not None
     first = tracking.table(home, trained.run_id, "test_rows")["shot_id"].iloc[0]
     explain.run(home, explain.Options(test_row=str(first), around=True))
-    conditions = (
-        "When a single row is explained.",
-        "When a single row is explained with its surroundings.",
-    )
-    assert missing_artifacts(home, "explain", conditions=conditions) == []
+    assert missing_artifacts(home, "explain", conditions=("row", "around_row")) == []
     assert undeclared_artifacts(home, "explain") == set()
 
 

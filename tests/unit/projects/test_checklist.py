@@ -56,7 +56,7 @@ def test_the_lines_have_numbers_of_their_own_and_answer_every_point_of_the_grade
 CASES: dict[str, tuple[str, str, Callable[[Facts], Facts]]] = {
     "other rows": (
         "6.8",
-        "(20280, 7) instead of (20285, 7).",
+        "`(20280, 7)` instead of `(20285, 7)`.",
         lambda facts: replace(
             changed(facts, "prepare", metrics={"rows_filtered": 20_280.0}),
             files={
@@ -69,7 +69,7 @@ CASES: dict[str, tuple[str, str, Callable[[Facts], Facts]]] = {
     ),
     "another file": (
         "6.8",
-        "but the file has (9, 7).",
+        "`(9, 7)` instead of `(20285, 7)`.",
         lambda facts: replace(
             facts,
             files={
@@ -82,52 +82,52 @@ CASES: dict[str, tuple[str, str, Callable[[Facts], Facts]]] = {
     ),
     "imputed": (
         "6.5",
-        "in another way: `impute`.",
+        "`impute` instead of `drop`.",
         lambda facts: changed(facts, "prepare", params={"missing": "impute"}),
     ),
     "other features": (
         "6.6",
-        "Other features were used: `lat`.",
+        "`features`: `lat` instead of",
         lambda facts: changed(facts, "prepare", params={"features": "lat"}),
     ),
     "all rows": (
         "6.7",
-        "All rows were used.",
+        "`rows_kept`: `–` instead of",
         lambda facts: changed(facts, "prepare", params={"rows_kept": ""}),
     ),
     "in time": (
         "6.9",
-        "Split by `time`;",
+        "`time` instead of `random`.",
         lambda facts: changed(facts, "prepare", params={"split": "time"}),
     ),
     "not stratified": (
         "6.9",
-        "50.00% in test",
+        "`base_rate_test`: `0.5` instead of",
         lambda facts: changed(facts, "prepare", metrics={"base_rate_test": 0.5}),
     ),
     "another share": (
         "6.10",
-        "`test_share` is 0.3.",
+        "`0.3` instead of `0.2`.",
         lambda facts: changed(facts, "prepare", params={"test_share": "0.3"}),
     ),
     "another source": (
         "6.3",
-        "the current raw data is xyz.",
+        "instead of `xyz`.",
         lambda facts: changed(facts, "acquire", tags={"courtside.snapshot": "xyz"}),
     ),
     "no tree": (
         "2.4",
-        "has no Decision tree",
+        "Missing: Decision tree.",
         lambda facts: replace(facts, candidates=facts.candidates[:2]),
     ),
     "in process": (
         "8.3",
-        "not through the endpoint.",
+        "`in_process` instead of `endpoint`.",
         lambda facts: changed(facts, "score", params={"way": "in_process", "served_port": ""}),
     ),
     "results gone": (
         "8.4",
-        "its table of results is missing.",
+        "Missing: `data/07_model_output/",
         lambda facts: replace(
             facts, files={path: file for path, file in facts.files.items() if "07_" not in path}
         ),
@@ -139,23 +139,23 @@ CASES: dict[str, tuple[str, str, Callable[[Facts], Facts]]] = {
     ),
     "no labels, both ways": (
         "8.8",
-        "0 checks with labels and 5",
+        "with labels: 0; without: 5.",
         lambda facts: replace(facts, runs={**facts.runs, "monitor": report(labels=False)}),
     ),
     "few labels": (
         "10.2",
-        "99 labels were imported;",
+        "`99` instead of `100`.",
         lambda facts: changed(facts, "label", metrics={"rows": 99.0}),
     ),
     "nothing shipped": (
         "1.1",
-        "Missing: pinned requirements",
+        "Missing: `requirements.txt`.",
         lambda facts: replace(facts, shipped=facts.shipped - {"requirements.txt"}),
     ),
     "no replay": ("8.9", "lacks a fact:", lambda facts: without(facts, "replay")),
     "the test set was not compared": (
         "10.5",
-        "not yet compared with the training",
+        "Missing: `window = test`.",
         lambda facts: replace(facts, reports=facts.reports[:1]),
     ),
 }
