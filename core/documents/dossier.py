@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -164,21 +163,21 @@ class Document:
     @cached_property
     def title(self) -> str:
         """Its title in words."""
-        return _parsing().opening(self.text)[0]
+        # which needs the blocks above
+        from core.documents.parsing import opening
+
+        return opening(self.text)[0]
 
     @cached_property
     def about(self) -> str:
         """What it is about, a sentence."""
-        return _parsing().opening(self.text)[1]
+        from core.documents.parsing import opening
+
+        return opening(self.text)[1]
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """Its parts below the title."""
-        return _parsing().parsed(self.text, self.figures)
+        from core.documents.parsing import parsed
 
-
-def _parsing() -> ModuleType:
-    # which needs the blocks above
-    from core.documents import parsing
-
-    return parsing
+        return parsed(self.text, self.figures)

@@ -30,8 +30,8 @@ def opening(text: str) -> tuple[str, str]:
     >>> opening("# Title\n\n*What for.*\n\nText.")
     ('Title', 'What for.')
     """
-    inline = [token.content for token in parser().parse(text)[:6] if token.type == "inline"]
-    return inline[0], inline[1][1:-1]
+    title, about = text.split("\n\n", 2)[:2]
+    return title.removeprefix("# "), about.strip().removeprefix("*").removesuffix("*")
 
 
 def parsed(text: str, figures: Mapping[str, Figure]) -> tuple[Block, ...]:

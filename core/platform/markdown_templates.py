@@ -19,7 +19,7 @@ from datetime import date
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, nodes, pass_context
 from jinja2.ext import Extension, extract_from_ast
@@ -70,11 +70,14 @@ def messages_of(source: str) -> Iterator[tuple[str | tuple[str, str], str | None
     [('A {a}', None), ('d', 'c')]
     """
     parsed = _environment().parse(source)
-    for _line, function, texts in extract_from_ast(parsed, ("_", "n_", "p_"), babel_style=False):
+    for _line, function, given in extract_from_ast(parsed, ("_", "n_", "p_"), babel_style=False):
+        texts = [text for text in given or () if isinstance(text, str)]
         if function == "p_":
             yield texts[1], texts[0]
+        elif function == "n_":
+            yield (texts[0], texts[1]), None
         else:
-            yield (texts[0], texts[1]) if function == "n_" else texts[0], None
+            yield texts[0], None
 
 
 def escaped(value: object) -> str:
@@ -90,13 +93,15 @@ def escaped(value: object) -> str:
     return text.replace("://", "\\://").replace("www.", "www\\.")
 
 
-def markdown(value: object) -> Markup:
+def markdown(value: Any) -> Markup:
     """Return a value as Markdown: `Markup` as it is, all else escaped, None and NaN as a dash."""
     if isinstance(value, Markup):
         return value
     if value is None or value != value:
         return ABSENT
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return Markup(str(value))
+    if isinstance(value, Real):
         return Markup(number(to_data(value), "," if float(value).is_integer() else ",.4f"))
     return Markup(escaped(value))
 
@@ -149,11 +154,13 @@ def _place(value: object) -> object:
 class _Trans(Extension):
     """The tag `trans`, a message with places in braces; its line break comes along."""
 
-    tags: ClassVar[set[str]] = {"trans"}
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.tags = {"trans"}
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
-        params = []
+        params: list[nodes.Keyword] = []
         while parser.stream.current.type != "block_end":
             if params:
                 parser.stream.expect("comma")
@@ -178,9 +185,10 @@ class _Trans(Extension):
             for output in parser.parse_statements(("name:pluralize", "name:endtrans"))
             for part in (output.nodes if isinstance(output, nodes.Output) else [output])
         ]
-        if not all(isinstance(part, nodes.TemplateData) for part in parts):
+        texts = [part.data for part in parts if isinstance(part, nodes.TemplateData)]
+        if len(texts) < len(parts):
             parser.fail("A message has no tags: give it parameters.", line)
-        return " ".join("".join(part.data for part in parts).split())
+        return " ".join("".join(texts).split())
 
 
 @pass_context

@@ -46,7 +46,7 @@ def render(
 
     places = count(1)
     return templates.render(
-        "documents/texts/document.html",
+        "documents/templates/document.html",
         language=language or current(),
         title=document.title,
         about=document.about,

@@ -164,7 +164,7 @@ def settings(run: RunFacts | None, names: Iterable[str]) -> list[str]:
     return [f"{name}={run.params[name]}" for name in names if run and run.params.get(name)]
 
 
-def records(run: RunFacts | None, name: str) -> list[dict[str, Any]]:
+def records(run: RunFacts | None, name: str) -> list[dict[Any, Any]]:
     """Return the rows of a table of a run, none without it."""
     return table_of(run, name).to_dict("records")
 

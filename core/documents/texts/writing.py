@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from core.documents.dossier import Document, Facts, Figure, RunFacts
 from core.documents.texts import reading
-from core.platform import markdown_templates, project
+from core.platform import markdown_templates, messages, project
 from core.platform.messages import Words, _
 from core.platform.steps import RUN_NAMES, STEPS, named
 
@@ -110,6 +110,7 @@ _READING: dict[str, Callable[..., Any]] = {
     "own": _marked(str),
     "code": _marked(reading.code),
     "codes": _marked(reading.listed),
+    "listed": lambda names: Markup(messages.listed([reading.code(name) for name in names])),
     "interval": _marked(reading.interval),
     "link": _marked(reading.link),
     "verdict": _marked(reading.verdict),

@@ -35,8 +35,9 @@ from tests.unit.documents.sample_facts import complete_facts
 RUN = "0123456789abcdef0123456789abcdef"
 AXIS = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="600" height="200" viewBox="0 0 600 200">'
-    '<g fill="none"><line x2="9" y2="9" stroke="currentColor"/><path d=""/><text font-family="sans-serif" '
-    'font-size="10px" fill="currentColor" transform="translate(20,20)">eixo</text></g></svg>'
+    '<g fill="none"><line x2="9" y2="9" stroke="currentColor"/><path d=""/>'
+    '<text font-family="sans-serif" font-size="10px" fill="currentColor" '
+    'transform="translate(20,20)">eixo</text></g></svg>'
 )
 DRAWN = '<svg xmlns="http://www.w3.org/2000/svg"><g id="a" clip-path="url(#b)"/></svg>'
 DRAWING = Figure("drawn", "", {"mark": "bar"}, "graph LR\n  a --> b")
