@@ -20,6 +20,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 FOLDER = ROOT / "core" / "locale"
 LANGUAGES = ("pt",)
 SOURCES = ("app.py", "core", "pages")
@@ -92,6 +93,8 @@ def extracted() -> Catalog:
 
 
 def _sources() -> Iterator[tuple[str, str | tuple[str, ...], list[str], str | None]]:
+    from core.platform.markdown_templates import messages_of
+
     # what defines the functions has no message itself
     method = [("platform/messages.py", "ignore"), ("**.py", "python")]
     for name in SOURCES:
@@ -104,6 +107,9 @@ def _sources() -> Iterator[tuple[str, str | tuple[str, ...], list[str], str | No
         for file, _, message, comments, context in texts:
             path = f"{name}/{file}" if place.is_dir() else file
             yield path, message, comments, context
+    for path in sorted((ROOT / "core").rglob("*.md.j2")):
+        for message, context in messages_of(path.read_text(encoding="utf-8")):
+            yield path.relative_to(ROOT).as_posix(), message, [], context
     for path in sorted((ROOT / "core" / "projects").rglob("*.toml")):
         for text in _project_texts(tomllib.loads(path.read_text(encoding="utf-8"))):
             yield path.relative_to(ROOT).as_posix(), text, [], "project"

@@ -1,9 +1,10 @@
-"""Data types of the dossier: facts about a project, and blocks of a document."""
+"""Data types of the dossier: facts about a project, a document and its blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -91,7 +92,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: headings, and rows of cells in inline Markdown."""
+    """A table: headings, and rows of cells in inline Markdown; the emphasised line below it."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -102,7 +103,8 @@ class Table:
 class Figure:
     """A chart (a Vega-Lite specification) with a caption and a name usable as a file name.
 
-    `mermaid` is the same picture as Mermaid text, for renderers that support it.
+    In Markdown an image alone: `![caption](figure:<name>)`. `mermaid` is the same picture as
+    Mermaid text, for renderers that support it.
     """
 
     name: str
@@ -121,7 +123,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Missing:
-    """A fact that does not exist yet, and the step that would supply it."""
+    """A fact that does not exist yet, and the step that would supply it.
+
+    In Markdown a quotation: `> **No model yet.** [](step:train)`.
+    """
 
     text: str
     step: str
@@ -132,9 +137,47 @@ Block = Heading | Paragraph | Bullets | Table | Figure | Code | Missing
 
 @dataclass(frozen=True)
 class Document:
-    """A document: its file name, title, purpose, and blocks."""
+    r"""A document in Markdown: its title, what it is about in emphasis, then its sections.
+
+    Parameters
+    ----------
+    name : str
+        Its file's name without an ending.
+    text : str
+        Markdown with links to runs (`run:<run id>`), figures (`figure:<name>`), and missing facts,
+        as blocks say.
+    figures : mapping of str to Figure
+        By name; those of the text at least.
+
+    Examples
+    --------
+    >>> document = Document("d", "# Title\n\n*What for.*\n\nA *word*.\n")
+    >>> document.title, document.about, document.blocks
+    ('Title', 'What for.', (Paragraph(text='A *word*.'),))
+    """
 
     name: str
-    title: str
-    about: str
-    blocks: tuple[Block, ...]
+    text: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    @cached_property
+    def title(self) -> str:
+        """Its title in words."""
+        # which needs the blocks above
+        from core.documents.parsing import opening
+
+        return opening(self.text)[0]
+
+    @cached_property
+    def about(self) -> str:
+        """What it is about, a sentence."""
+        from core.documents.parsing import opening
+
+        return opening(self.text)[1]
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Its parts below the title."""
+        from core.documents.parsing import parsed
+
+        return parsed(self.text, self.figures)

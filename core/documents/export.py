@@ -53,12 +53,11 @@ def as_file(
     with documents.speaking(language):
         if kind == "md":
             return as_markdown.render(document, link=link).encode()
+        drawn = {figure.name: pictures.svg(figure.chart) for figure in _of(document)}
         if kind == "html":
-            drawn = {figure.name: pictures.svg(figure.chart) for figure in _of(document)}
             return as_html.render(document, link=link, pictures=drawn).encode()
-        shots = {figure.name: pictures.png(figure.chart) for figure in _of(document)}
         return as_pdf.render(
-            document, link=link, pictures=shots, head=_head(facts), created=newest(facts)
+            document, link=link, pictures=drawn, head=_head(facts), created=newest(facts)
         )
 
 
@@ -92,7 +91,6 @@ def _bundle(filled: tuple[Document, ...], facts: Facts, link: as_markdown.Link) 
         files[f"figures/{figure.name}.png"] = pictures.png(figure.chart)
     places = {figure.name: f"../figures/{figure.name}.svg" for figure in _figures(filled)}
     drawn = {name: files[f"figures/{name}.svg"].decode() for name in places}
-    shots = {name: files[f"figures/{name}.png"] for name in places}
     for document in filled:
         files[f"markdown/{document.name}.md"] = as_markdown.render(
             document, link=link, figures=places
@@ -101,7 +99,7 @@ def _bundle(filled: tuple[Document, ...], facts: Facts, link: as_markdown.Link) 
             document, link=link, pictures=drawn
         ).encode()
         files[f"pdf/{document.name}.pdf"] = as_pdf.render(
-            document, link=link, pictures=shots, head=_head(facts), created=newest(facts)
+            document, link=link, pictures=drawn, head=_head(facts), created=newest(facts)
         )
     files["README.md"] = _contents(filled).encode()
     return _zipped(files)

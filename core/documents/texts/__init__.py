@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from core.documents.dossier import Document, Facts, Paragraph
+from core.documents.dossier import Document, Facts
 from core.documents.texts import (
     artifacts,
     charter,
@@ -16,7 +14,6 @@ from core.documents.texts import (
     version_card,
 )
 from core.documents.texts.project_parts import added
-from core.platform.messages import _
 
 # in reading order
 ALL = (
@@ -40,25 +37,9 @@ def build(facts: Facts) -> tuple[Document, ...]:
     >>> [document.name for document in build(Facts(project.load("kobe")))][:3]
     ['project_charter', 'data_report', 'data_dictionary']
     """
-    written = (*(build_document(facts) for build_document in ALL), *added(facts, "documents"))
-    marked = [_marked(document, facts) for document in (*written, artifacts.build(facts))]
-    return (*marked, *(version_card.build(facts, version) for version in facts.versions))
-
-
-def _marked(document: Document, facts: Facts) -> Document:
-    """Return a document with a leading note about sample data; cards have their own."""
-    made_up = [run.name for run in facts.runs.values() if run.is_sample]
-    if not made_up:
-        return document
-    mark = Paragraph(
-        _(
-            "**All figures are of the built-in sample, not of real data.** Its runs: {runs}.",
-            runs=made_up,
-        )
-        if len(made_up) == len(facts.runs)
-        else _(
-            "**Some figures are of the built-in sample, not of real data.** Its runs: {runs}.",
-            runs=made_up,
-        )
+    return (
+        *(build_document(facts) for build_document in ALL),
+        *added(facts, "documents"),
+        artifacts.build(facts),
+        *(version_card.build(facts, version) for version in facts.versions),
     )
-    return replace(document, blocks=(mark, *document.blocks))

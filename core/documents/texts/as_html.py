@@ -6,14 +6,11 @@ import re
 from collections.abc import Mapping
 from itertools import count
 
-from markdown_it import MarkdownIt
-
-from core.documents.dossier import Document, Figure, Heading, Missing
-from core.documents.texts.as_markdown import Link, linked, missing
+from core.documents.dossier import Document, Figure, Heading
+from core.documents.parsing import parser
+from core.documents.texts.as_markdown import Link, linked
 from core.platform import templates
 from core.platform.messages import _, current
-
-_markdown = MarkdownIt("commonmark", {"html": False})
 
 
 def render(
@@ -36,8 +33,7 @@ def render(
 
     Examples
     --------
-    >>> from core.documents.dossier import Paragraph
-    >>> page = render(Document("d", "Title", "What for.", (Heading("One"), Paragraph("A `b`."))))
+    >>> page = render(Document("d", "# Title\n\n*What for.*\n\n## One\n\nA `b`.\n"))
     >>> '<h2 id="s1">One</h2>' in page and "<p>A <code>b</code>.</p>" in page
     True
     """
@@ -48,12 +44,9 @@ def render(
     def picture(figure: Figure) -> str:
         return _own_ids((pictures or {}).get(figure.name, ""), figure.name)
 
-    def lacking(block: Missing) -> str:
-        return inline(missing(block), link)
-
     places = count(1)
     return templates.render(
-        "documents/texts/document.html",
+        "documents/templates/document.html",
         language=language or current(),
         title=document.title,
         about=document.about,
@@ -62,10 +55,8 @@ def render(
             (type(block).__name__, block, next(places) if isinstance(block, Heading) else None)
             for block in document.blocks
         ],
-        not_yet=_("Not there yet."),
         say=say,
         picture=picture,
-        lacking=lacking,
     )
 
 
@@ -77,7 +68,7 @@ def inline(text: str, link: Link | None) -> str:
     >>> inline("**a** <b>", None)
     '<strong>a</strong> &lt;b&gt;'
     """
-    return str(_markdown.renderInline(linked(text, link)))
+    return str(parser().renderInline(linked(text, link)))
 
 
 def _own_ids(svg: str, name: str) -> str:

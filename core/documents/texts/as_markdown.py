@@ -5,21 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from core.documents.dossier import (
-    Block,
-    Bullets,
-    Code,
-    Document,
-    Figure,
-    Heading,
-    Missing,
-    Paragraph,
-    Table,
-)
-from core.platform.messages import _
+from markupsafe import Markup
+
+from core.documents.dossier import Document, Table
+from core.platform import markdown_templates
 
 Link = Callable[[str], str]
 RUN_LINK = re.compile(r"\[([^\[\]]*)\]\(run:([0-9a-zA-Z_-]+)\)")
+_STEP_LINK = re.compile(r" \[\]\(step:\w+\)")
+_FIGURE = re.compile(r"^!\[(.*)\]\(figure:(\w+)\)$", re.MULTILINE)
 
 
 def linked(text: str, link: Link | None) -> str:
@@ -36,13 +30,13 @@ def linked(text: str, link: Link | None) -> str:
     def put(match: re.Match[str]) -> str:
         return match[1] if link is None else f"[{match[1]}]({link(match[2])})"
 
-    return RUN_LINK.sub(put, text)
+    return _STEP_LINK.sub("", RUN_LINK.sub(put, text))
 
 
 def render(
     document: Document, *, link: Link | None = None, figures: Mapping[str, str] | None = None
 ) -> str:
-    """Return a document as Markdown; in the language that it was built in.
+    r"""Return a document as Markdown that others read; in the language that it was built in.
 
     Parameters
     ----------
@@ -54,59 +48,27 @@ def render(
 
     Examples
     --------
-    >>> print(render(Document("d", "Title", "What for.", (Paragraph("A *word*."),))))
+    >>> print(render(Document("d", "# Title\n\n*What for.*\n\nOf [a run](run:1f).\n")))
     # Title
     <BLANKLINE>
     *What for.*
     <BLANKLINE>
-    A *word*.
+    Of a run.
     <BLANKLINE>
     """
-    parts = [f"# {document.title}", f"*{document.about}*"]
-    parts += [linked(_block(block, figures or {}), link) for block in document.blocks]
-    return "\n\n".join(parts) + "\n"
+    paths = figures or {}
 
+    def drawn(match: re.Match[str]) -> str:
+        caption, name = match[1], match[2]
+        mermaid = document.figures[name].mermaid
+        if name in paths:
+            bare = RUN_LINK.sub(r"\1", caption)
+            return f"![{bare}]({paths[name]})\n\n*{caption}*"
+        if mermaid:
+            return f"```mermaid\n{mermaid.strip()}\n```\n\n*{caption}*"
+        return f"*{caption}*"
 
-def _block(block: Block, figures: Mapping[str, str]) -> str:
-    if isinstance(block, Heading):
-        return f"{'#' * block.level} {block.text}"
-    if isinstance(block, Paragraph):
-        return block.text
-    if isinstance(block, Bullets):
-        return "\n".join(
-            f"{f'{place}.' if block.numbered else '-'} {item}"
-            for place, item in enumerate(block.items, start=1)
-        )
-    if isinstance(block, Table):
-        caption = f"\n\n*{block.caption}*" if block.caption else ""
-        return table(block, "run:{}".format) + caption
-    if isinstance(block, Code):
-        return f"```{block.language}\n{block.text}\n```"
-    if isinstance(block, Missing):
-        absent = _("Not there yet.")
-        return f"> **{absent}** {missing(block)}"
-    return _figure(block, figures)
-
-
-def missing(block: Missing) -> str:
-    """Return what is missing and which step would supply it.
-
-    Examples
-    --------
-    >>> missing(Missing("No model yet.", "train"))
-    'No model yet. The step `train` supplies it.'
-    """
-    return " ".join([block.text, _("The step `{step}` supplies it.", step=block.step)])
-
-
-def _figure(block: Figure, figures: Mapping[str, str]) -> str:
-    caption = block.caption
-    bare = RUN_LINK.sub(r"\1", caption)
-    if block.name in figures:
-        return f"![{bare}]({figures[block.name]})\n\n*{caption}*"
-    if block.mermaid:
-        return f"```mermaid\n{block.mermaid.strip()}\n```\n\n*{caption}*"
-    return f"*{caption}*"
+    return linked(_FIGURE.sub(drawn, document.text), link)
 
 
 def table(block: Table, link: Link | None = None) -> str:
@@ -119,10 +81,5 @@ def table(block: Table, link: Link | None = None) -> str:
     | --- | --- |
     | 1 | x\|y |
     """
-
-    def line(cells: tuple[str, ...]) -> str:
-        shown = [cell.replace("|", "\\|").replace("\n", "<br>") or " " for cell in cells]
-        return f"| {' | '.join(shown)} |"
-
-    rows = [line(block.columns), f"|{' --- |' * len(block.columns)}", *map(line, block.rows)]
-    return linked("\n".join(rows), link)
+    rows = [[Markup(cell) for cell in row] for row in block.rows]
+    return linked(markdown_templates.table([Markup(cell) for cell in block.columns], rows), link)

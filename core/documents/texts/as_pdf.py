@@ -14,13 +14,15 @@ from fpdf.enums import TableCellFillMode
 from fpdf.outline import TableOfContents
 
 from core.documents.dossier import Block, Bullets, Code, Document, Figure, Heading, Missing, Table
-from core.documents.texts.as_markdown import Link, linked, missing
-from core.platform.messages import _, current
+from core.documents.texts.as_markdown import Link, linked
+from core.platform.messages import current
 
 FAMILY, MONO = "DejaVu", "DejaVuMono"
 INK, SOFT, LINE, BAND = (20, 23, 28), (84, 92, 104), (201, 205, 214), (243, 244, 248)
 PAPER, ACCENT, LINKS = (255, 255, 255), (179, 71, 18), (63, 77, 176)
 MARGIN, TEXT, SMALL, CELL, PADDING = 20, 10, 8.5, 7.5, 1
+# millimetres of a chart's pixel
+POINT = 0.26
 _SIZES = {1: 22, 2: 15, 3: 12}
 
 
@@ -44,19 +46,19 @@ def render(
     document: Document,
     *,
     link: Link | None = None,
-    pictures: Mapping[str, bytes] | None = None,
+    pictures: Mapping[str, str] | None = None,
     head: str = "",
     created: datetime | None = None,
     language: str | None = None,
 ) -> bytes:
-    """Return a document as PDF: title, contents, numbered pages, an outline.
+    r"""Return a document as PDF: title, contents, numbered pages, an outline.
 
     Parameters
     ----------
     link
         As for `as_markdown.render`; `link` must return absolute addresses.
-    pictures : mapping of str to bytes, optional
-        PNG of each figure, by name.
+    pictures : mapping of str to str, optional
+        SVG text of each figure, by name; drawn as vectors.
     head : str
         Line above the title, separated by middle dots: project, model, day.
     created : datetime, optional
@@ -66,7 +68,7 @@ def render(
 
     Examples
     --------
-    >>> render(Document("d", "Title", "What for.", (Heading("One"),)))[:5]
+    >>> render(Document("d", "# Title\n\n*What for.*\n\n## One\n"))[:5]
     b'%PDF-'
     """
     pages = _Pages(format="A4")
@@ -120,7 +122,7 @@ def _fonts() -> Path:
     return Path(package.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
-def _block(pages: _Pages, block: Block, link: Link | None, pictures: Mapping[str, bytes]) -> None:
+def _block(pages: _Pages, block: Block, link: Link | None, pictures: Mapping[str, str]) -> None:
     if isinstance(block, Heading):
         _heading(pages, _bare(block.text), block.level)
     elif isinstance(block, Bullets):
@@ -142,8 +144,7 @@ def _block(pages: _Pages, block: Block, link: Link | None, pictures: Mapping[str
         pages.ln(3)
     elif isinstance(block, Missing):
         pages.set_fill_color(*BAND)
-        absent = _("Not there yet.")
-        body = _plain(f"**{absent}** {missing(block)}", link)
+        body = _plain(f"**{block.text}**", link)
         _text(pages, body, fill=True)
         pages.ln(2)
     elif isinstance(block, Figure):
@@ -246,23 +247,44 @@ def _widths(pages: _Pages, head: list[str], rows: list[list[str]]) -> tuple[floa
     return tuple(short + share * (want - short) for short, want in zip(least, usual, strict=True))
 
 
-def _figure(pages: _Pages, block: Figure, link: Link | None, pictures: Mapping[str, bytes]) -> None:
+def _drawable(svg: str) -> bytes:
+    """Return a chart of Vega as fpdf2 draws it: with what SVG leaves out, and in our font.
+
+    Examples
+    --------
+    >>> _drawable('<g fill="none"><line x2="1"/><path d=""/><text fill="currentColor"/></g>')
+    b'<g fill="none" stroke="none"><line x1="0" y1="0" x2="1"/><text fill="#14171C"/></g>'
+    """
+    ink = "#{:02X}{:02X}{:02X}".format(*INK)
+    svg = re.sub(r'<path[^>]* ?d=""[^>]*/>', "", svg)
+    svg = re.sub(r'font-family="[^"]*"', f'font-family="{FAMILY}"', svg)
+    svg = svg.replace("<line ", '<line x1="0" y1="0" ').replace("currentColor", ink)
+    return svg.replace('<g fill="none"', '<g fill="none" stroke="none"', 1).encode()
+
+
+def _figure(pages: _Pages, block: Figure, link: Link | None, pictures: Mapping[str, str]) -> None:
     picture = pictures.get(block.name)
     if picture:
-        from PIL import Image
-
-        with Image.open(io.BytesIO(picture)) as shown:
-            wide, high = shown.size
-        width = min(pages.epw, wide * 0.13)
+        drawing = _drawable(picture)
+        wide, high = _size(picture)
+        width = min(pages.epw, wide * POINT)
         height = width * high / wide
         if height > pages.eph - 30:
             width, height = width * (pages.eph - 30) / height, pages.eph - 30
         if pages.will_page_break(height + 12):
             pages.add_page()
-        pages.image(io.BytesIO(picture), x=MARGIN, w=width, h=height, alt_text=_bare(block.caption))
+        # its texts take over what the drawing does not say
+        pages.set_font(FAMILY, size=TEXT)
+        pages.image(io.BytesIO(drawing), x=MARGIN, w=width, h=height, alt_text=_bare(block.caption))
         pages.ln(1)
     _text(pages, _plain(block.caption, link), size=SMALL, colour=SOFT)
     pages.ln(3)
+
+
+def _size(svg: str) -> tuple[float, float]:
+    """Return the width and height of a picture in its pixels."""
+    match = re.search(r'<svg[^>]* width="([\d.]+)" height="([\d.]+)"', svg)
+    return (float(match[1]), float(match[2])) if match else (1.0, 1.0)
 
 
 def _bare(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.documents.dossier import Figure
 from core.platform.messages import LANGUAGES, Message, _, current, n_, speaking
 from core.platform.steps import STEPS, Artifact, Step
 from core.stats.charts import style
@@ -90,6 +91,11 @@ def mermaid() -> str:
 
 def _entities(text: str) -> str:
     return text.replace("<", "#lt;").replace(">", "#gt;").replace("@", "#64;")
+
+
+def figure() -> Figure:
+    """Return the diagram as a figure of a document."""
+    return Figure("life_cycle", "", chart(), mermaid())
 
 
 def dot() -> str:
@@ -236,7 +242,10 @@ def _drawing() -> dict[str, Any]:
         .encode(x=x, y=y, text=alt.Text("text:N")),
     ]
     drawn = style.finish(
-        layers, None, _("The life cycle from acquisition to operation"), height=height + 34
+        layers,
+        None,
+        _("The life cycle: the steps, and what each writes outside its run."),
+        height=height + 34,
     )
     vega: dict[str, Any] = drawn.to_dict()
     vega["config"]["view"]["stroke"] = None

@@ -16,8 +16,8 @@ def added(facts: Facts, kind: Kind) -> tuple[Any, ...]:
     Parameters
     ----------
     kind : {"documents", "goals", "learnings", "links"}
-        The function of that part to call: whole documents; blocks for the charter's metrics;
-        sentences for the learnings of the exit report, and rows for its links.
+        The function of that part to call: whole documents; sentences for the charter's metrics
+        and for the learnings of the exit report; rows for its links.
 
     Examples
     --------

@@ -6,15 +6,15 @@ Everything is put into the current language.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from core.documents.dossier import Figure, RunFacts, Table
+from core.documents.dossier import Figure, RunFacts
 from core.platform import messages
+from core.platform.markdown_templates import escaped as plain
 from core.platform.messages import Message, _
 from core.platform.run_tags import RunTags
 from core.stats.check import VERDICT_LABELS
@@ -46,19 +46,6 @@ def words(value: object) -> str:
     ('2 rows', 'as it is')
     """
     return str(messages.loads(value)) if isinstance(value, str) else str(value)
-
-
-def plain(value: object) -> str:
-    r"""Return a text from a file or a person with all Markdown escaped.
-
-    Examples
-    --------
-    >>> print(plain("see ![x](http://y)"))
-    see !\[x\](http\://y)
-    """
-    text = re.sub(r"([\\`*\[\]$~<@])", r"\\\1", str(value))
-    # otherwise an address becomes a link
-    return text.replace("://", "\\://").replace("www.", "www\\.")
 
 
 def code(value: object) -> str:
@@ -144,7 +131,17 @@ def metric(run: RunFacts | None, name: str) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def interval(low: float, high: float) -> str:
+def value(run: RunFacts | None, name: str, digits: int = 4) -> str:
+    """Return a metric of a run as `number` does, a dash without it."""
+    return number(metric(run, name), digits)
+
+
+def verdict(code: str) -> str:
+    """Return the word of a check's verdict, an alert in bold."""
+    return str(VERDICTS[code])
+
+
+def interval(low: float | None, high: float | None) -> str:
     """Return an interval, a dash for none.
 
     Examples
@@ -152,42 +149,34 @@ def interval(low: float, high: float) -> str:
     >>> interval(0.52, 0.55), interval(float("nan"), float("nan"))
     ('0.5200 to 0.5500', '–')
     """
-    return "–" if low != low or high != high else _("{low:.4f} to {high:.4f}", low=low, high=high)
+    if low is None or high is None or low != low or high != high:
+        return "–"
+    return _("{low:.4f} to {high:.4f}", low=low, high=high)
 
 
-def check_table(checks: pd.DataFrame, caption: str) -> Table:
-    """Return checks as a table: value, interval, reference, limits and verdict.
-
-    Parameters
-    ----------
-    checks : DataFrame
-        As returned by `core.monitoring.report_tables.complete`.
-    """
-    return Table(
-        (_("Check"), _("Current"), _("95% interval"), _("Reference"), _("Limits"), _("Verdict")),
-        tuple(
-            (
-                words(row["title"]),
-                number(row["value"]),
-                interval(row["low"], row["high"]),
-                number(row["reference"]),
-                words(row["threshold"]) or "–",
-                str(VERDICTS[row["verdict"]]),
-            )
-            for row in checks.to_dict("records")
-        ),
-        caption,
-    )
+def table_of(run: RunFacts | None, name: str) -> pd.DataFrame:
+    """Return a table of a run, empty without it."""
+    return pd.DataFrame() if run is None else run.tables.get(name, pd.DataFrame())
 
 
-def figure(name: str, caption: str, chart: alt.TopLevelMixin) -> Figure:
+def settings(run: RunFacts | None, names: Iterable[str]) -> list[str]:
+    """Return the parameters of a run that it has, each with its name."""
+    return [f"{name}={run.params[name]}" for name in names if run and run.params.get(name)]
+
+
+def records(run: RunFacts | None, name: str) -> list[dict[Any, Any]]:
+    """Return the rows of a table of a run, none without it."""
+    return table_of(run, name).to_dict("records")
+
+
+def figure(name: str, chart: alt.TopLevelMixin) -> Figure:
     """Return a chart of the current language as a figure, with numbers in its form."""
     drawn: Mapping[str, Any] = chart.to_dict()
     language = messages.current()
     if language != "en":
         locale = {"number": messages.d3_locale(language)}
         drawn = {**drawn, "config": {**drawn.get("config", {}), "locale": locale}}
-    return Figure(name, caption, drawn)
+    return Figure(name, "", drawn)
 
 
 def listed(names: Iterable[str]) -> str:

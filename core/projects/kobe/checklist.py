@@ -151,14 +151,14 @@ def _first() -> list[Line]:
         Line(
             "3.1",
             str(QUESTIONS["pipelines"]),
-            lambda facts: answered(facts, answers.pipelines),
+            lambda facts: answered(facts, answers.section("pipelines")),
             "documents",
             facts_lack,
         ),
         Line(
             "4.1",
             str(QUESTIONS["tools"]),
-            lambda facts: answered(facts, answers.tools),
+            lambda facts: answered(facts, answers.section("tools")),
             "documents",
             facts_lack,
         ),
@@ -196,7 +196,7 @@ def _training() -> list[Line]:
         Line(
             "7.3",
             str(QUESTIONS["approaches"]),
-            lambda facts: answered(facts, answers.approaches),
+            lambda facts: answered(facts, answers.section("approaches")),
             "documents",
             train,
         ),

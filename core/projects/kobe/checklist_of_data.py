@@ -117,7 +117,7 @@ def lines(facts: Facts) -> list[Line]:
         Line(
             "6.12",
             str(QUESTIONS["split"]),
-            lambda project_facts: answered(project_facts, answers.split),
+            lambda project_facts: answered(project_facts, answers.section("split")),
             "documents",
             defaults,
         ),

@@ -9,7 +9,7 @@ from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
 from core.platform import messages, project
 from core.platform.messages import _
-from core.projects.kobe import answers_of_operation as written
+from core.projects.kobe import answers
 from core.projects.kobe.course import QUESTIONS
 from core.projects.kobe.evidence import differs, metrics, missing, present, proved, run_steps, shape
 from core.registry.records import PromotionRun
@@ -60,7 +60,7 @@ def lines(facts: Facts) -> list[Line]:
         Line(
             "8.6",
             str(QUESTIONS["bases"]),
-            lambda project_facts: answered(project_facts, written.bases),
+            lambda project_facts: answered(project_facts, answers.section("bases")),
             "documents",
             monitor,
             (20,),
@@ -77,7 +77,7 @@ def lines(facts: Facts) -> list[Line]:
         Line(
             "8.9",
             str(QUESTIONS["retraining"]),
-            lambda project_facts: answered(project_facts, written.retraining),
+            lambda project_facts: answered(project_facts, answers.section("retraining")),
             "documents",
             run_steps("replay"),
             (23,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.documents.dossier import Block, Document, Facts, Paragraph
+from core.documents.dossier import Document, Facts
 from core.platform.messages import _
 from core.projects.kobe import answers
 from core.projects.kobe.course import BASELINE, EXPECTED
@@ -14,17 +14,15 @@ def documents(facts: Facts) -> list[Document]:
     return [answers.build(facts)]
 
 
-def goals(facts: Facts) -> list[Block]:
+def goals(facts: Facts) -> list[str]:
     """Return the course's expected results of the preparation."""
     return [
-        Paragraph(
-            _(
-                "The course asks for {rows:,} prepared rows of {columns} columns and a test share "
-                "of {test_share:.0%}.",
-                rows=EXPECTED.rows,
-                columns=EXPECTED.columns,
-                test_share=EXPECTED.test_share,
-            )
+        _(
+            "The course asks for {rows:,} prepared rows of {columns} columns and a test share "
+            "of {test_share:.0%}.",
+            rows=EXPECTED.rows,
+            columns=EXPECTED.columns,
+            test_share=EXPECTED.test_share,
         )
     ]
 
@@ -42,4 +40,4 @@ def learnings(facts: Facts) -> list[str]:
 
 def links(facts: Facts) -> list[tuple[str, str]]:
     """Return the document of answers with its description."""
-    return [(_("Answers"), _("the questions of the course"))]
+    return [(_("Answers to the course's questions"), _("With the numbers of this project."))]

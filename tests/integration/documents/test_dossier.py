@@ -103,6 +103,6 @@ def test_links_of_the_dossier_have_targets() -> None:
     assert not [target for target in targets if not target.is_file()]
     pictures = set(FOLDER.glob("figures/*.svg"))
     assert pictures == {Path(target) for target in targets if target.suffix == ".svg"}
-    assert all("run:" not in text for text in texts.values())
+    assert all("](run:" not in text for text in texts.values())
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 1_500_000

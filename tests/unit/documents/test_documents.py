@@ -33,7 +33,7 @@ from core.platform.steps import STEPS
 from tests.conftest import few_of
 from tests.unit.documents import sample_facts
 from tests.unit.documents.sample_facts import SPEC, changed, without
-from tests.unit.documents.test_operation_documents import section, texts
+from tests.unit.documents.test_operation_documents import section, texts, texts_of
 
 MAKERS: dict[str, Callable[[Facts], Document]] = {
     "project_charter": charter.build,
@@ -141,7 +141,7 @@ def earlier(complete: Facts, moment: str) -> Facts:
 
 def text_of(document: Document, title: str) -> str:
     """Return the text of a section."""
-    return " ".join(texts(Document("", "", "", tuple(section(document, title)))))  # type: ignore[arg-type]
+    return " ".join(texts_of(section(document, title)))
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_each_document_says_first_whether_its_figures_are_of_the_sample(is_sampl
     for document in documents.build(facts):
         first = document.blocks[0]
         is_marked = isinstance(first, Paragraph) and first.text.startswith(
-            "**All figures are of the built-in sample, not of real data.** Its runs: Recepcao"
+            "**Figures of these runs are of the built-in sample, not of real data:** Recepcao"
         )
         assert is_marked == is_sample
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,7 +58,12 @@ EARLIER = {
 
 def texts(document: Document) -> Iterator[str]:
     """Return every text of a document."""
-    for block in document.blocks:
+    return texts_of(document.blocks)
+
+
+def texts_of(blocks: Iterable[object]) -> Iterator[str]:
+    """Return every text of blocks."""
+    for block in blocks:
         if isinstance(block, Heading | Paragraph | Missing):
             yield block.text
         elif isinstance(block, Bullets):
@@ -158,12 +163,9 @@ def test_a_monitoring_report_gives_verdict_checks_limits_and_actions() -> None:
     todo = section(document, "What to do")[0]
     assert isinstance(todo, Bullets)
     assert todo.numbered
-    assert todo.items == (
-        "Do not act on its labels.",
-        "Look at the features.",
-        "Find out why `lat` changed: is it recorded in another way, or are the rows of another "
-        "kind?",
-    )
+    assert todo.items[:2] == ("Do not act on its labels.", "Look at the features.")
+    (column,) = todo.items[2:]
+    assert "`lat`" in column
     history = section(document, "Reports so far")[0]
     assert isinstance(history, Table)
     assert len(history.rows) == len(complete_facts().reports)
@@ -237,11 +239,7 @@ def test_the_choice_is_by_log_loss_and_a_higher_f1_is_explained() -> None:
 
 def test_the_log_loss_of_the_first_version_is_reproduced_from_its_error_rate() -> None:
     title = "What did the first version answer, and why is the verdict the same?"
-    text_of_section = " ".join(
-        text
-        for block in section(answers.build(complete_facts()), title)
-        for text in texts(Document("", "", "", (block,)))  # type: ignore[arg-type]
-    )
+    text_of_section = " ".join(texts_of(section(answers.build(complete_facts()), title)))
     assert "F1 0.3138" in text_of_section
     assert "2,244 of 5,412 labels are wrong, 41.5%" in text_of_section
     # 36.04 nats for each error of a 64-bit label

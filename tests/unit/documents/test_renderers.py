@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 from markdown_it import MarkdownIt
-from PIL import Image
 
 from core.documents.dossier import (
     Bullets,
@@ -35,35 +33,53 @@ from tests.pdf_text import read
 from tests.unit.documents.sample_facts import complete_facts
 
 RUN = "0123456789abcdef0123456789abcdef"
-DRAWN = '<svg xmlns="http://www.w3.org/2000/svg"><g id="a" clip-path="url(#b)"/></svg>'
-DOCUMENT = Document(
-    "said",
-    "Relatório & <título>",
-    "Para quem lê `código`.",
-    (
-        Heading("Primeira seção"),
-        Paragraph(f"Perda de **0.678** em [AquisicaoDados](run:{RUN}); <script>alert(1)</script>"),
-        Heading("Mais fundo", 3),
-        Bullets(("um", "dois `__três__`"), numbered=True),
-        Heading("Tabela"),
-        Table(("coluna", "valor"), (("a|b", "1,234"), ("ação\nlinha", "")), "Uma legenda."),
-        Heading("Figura"),
-        Figure("drawn", f"Do [run](run:{RUN}).", {"mark": "bar"}, "graph LR\n  a --> b"),
-        Code("print('a < b')", "python"),
-        Heading("Falta"),
-        Missing("No report yet.", "monitor"),
-    ),
+AXIS = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="600" height="200" viewBox="0 0 600 200">'
+    '<g fill="none"><line x2="9" y2="9" stroke="currentColor"/><path d=""/>'
+    '<text font-family="sans-serif" font-size="10px" fill="currentColor" '
+    'transform="translate(20,20)">eixo</text></g></svg>'
 )
+DRAWN = '<svg xmlns="http://www.w3.org/2000/svg"><g id="a" clip-path="url(#b)"/></svg>'
+DRAWING = Figure("drawn", "", {"mark": "bar"}, "graph LR\n  a --> b")
+TEXT = f"""# Relatório & <título>
+
+*Para quem lê `código`.*
+
+## Primeira seção
+
+Perda de **0.678** em [AquisicaoDados](run:{RUN}); <script>alert(1)</script>
+
+### Mais fundo
+
+1. um
+2. dois `__três__`
+
+## Tabela
+
+| coluna | valor |
+| --- | --- |
+| a\\|b | 1,234 |
+| ação |  |
+
+*Uma legenda.*
+
+## Figura
+
+![Do [run](run:{RUN}).](figure:drawn)
+
+```python
+print('a < b')
+```
+
+## Falta
+
+> **No report yet. The step Monitor supplies it.** [](step:monitor)
+"""
+DOCUMENT = Document("said", TEXT, {"drawn": DRAWING})
 
 
 def link(run_id: str) -> str:
     return f"http://127.0.0.1:8501/runs?run={run_id}"
-
-
-def png() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (600, 200), "white").save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 class Page(HTMLParser):
@@ -109,7 +125,7 @@ def test_markdown_is_what_github_reads() -> None:
     fences = [(token.info, token.content) for token in tokens if token.type == "fence"]
     assert fences == [("mermaid", "graph LR\n  a --> b\n"), ("python", "print('a < b')\n")]
     assert f"[AquisicaoDados]({link(RUN)})" in markdown
-    assert "> **Not there yet.** No report yet. The step `monitor` supplies it." in markdown
+    assert markdown.endswith("> **No report yet. The step Monitor supplies it.**\n")
 
 
 def test_markdown_shows_the_picture_that_is_given_and_names_runs_without_links() -> None:
@@ -120,7 +136,8 @@ def test_markdown_shows_the_picture_that_is_given_and_names_runs_without_links()
 
 
 def test_html_stands_alone_with_contents_links_and_pictures_of_their_own_ids() -> None:
-    twice = Document("d", "D", "A.", (*DOCUMENT.blocks, Figure("other", "Other.", {})))
+    other = Figure("other", "", {})
+    twice = Document("d", f"{TEXT}\n![Other.](figure:other)\n", {"drawn": DRAWING, "other": other})
     drawn = {"drawn": DRAWN, "other": DRAWN}
     html = as_html.render(twice, link=link, pictures=drawn, language="pt")
     page = Page(html)
@@ -155,7 +172,7 @@ def test_pdf_has_text_links_outline_pages_and_pictures() -> None:
     pdf = as_pdf.render(
         DOCUMENT,
         link=link,
-        pictures={"drawn": png()},
+        pictures={"drawn": AXIS},
         head="Projeto · modelo, version 1",
         created=datetime(2026, 11, 25, tzinfo=UTC),
         language="pt",
@@ -172,8 +189,9 @@ def test_pdf_has_text_links_outline_pages_and_pictures() -> None:
         "dois __três__",
         "<script>alert(1)</script>",
         "Uma legenda.",
+        "eixo",
         "print('a < b')",
-        "The step monitor supplies it.",
+        "The step Monitor supplies it.",
         "1 / 2",
         "2 / 2",
     ):
@@ -182,14 +200,16 @@ def test_pdf_has_text_links_outline_pages_and_pictures() -> None:
     assert "\N{REPLACEMENT CHARACTER}" not in text
     assert parsed.outline == ("Primeira seção", "Mais fundo", "Tabela", "Figura", "Falta")
     assert parsed.links == (link(RUN), link(RUN))
-    assert parsed.pictures == 1
+    # the figure is drawn, not a picture
+    assert parsed.pictures == 0
     # the contents stand before the first section
     assert [parsed.pages[0].count(title) for title in ("Tabela", "Figura", "Falta")] == [1, 1, 1]
 
 
 def test_a_long_table_in_pdf_repeats_its_headings_and_breaks_no_word_that_fits() -> None:
-    rows = tuple((f"`column_number_{at}`", "a longer sentence " * 8) for at in range(60))
-    pdf = as_pdf.render(Document("d", "D", "A.", (Table(("feature", "sentence"), rows),)))
+    rows = "".join(f"| `column_number_{at}` | {'a longer sentence ' * 8}|\n" for at in range(60))
+    text = f"# D\n\n*A.*\n\n| feature | sentence |\n| --- | --- |\n{rows}"
+    pdf = as_pdf.render(Document("d", text))
     pages = read(pdf).pages
     assert len(pages) > 2
     assert all("feature" in text for text in pages)
@@ -202,15 +222,27 @@ def test_the_same_document_gives_the_same_bytes(render) -> None:
 
 
 @pytest.mark.parametrize("render", [as_markdown.render, as_html.render])
-def test_every_text_is_shown_as_it_is_and_own_words_are_of_the_current_language(render) -> None:
-    english = render(DOCUMENT)
+def test_every_text_is_shown_as_it_is_whatever_the_language(render) -> None:
     with messages.speaking("pt"):
-        portuguese = render(DOCUMENT)
-    for shown, own in ((english, "Not there yet."), (portuguese, "Ainda não existe.")):
-        for wanted in ("Primeira seção", "um", "coluna", "1,234", "Uma legenda.", "No report yet."):
-            assert wanted in shown
-        assert own in shown
-    assert "Not there yet." not in portuguese
+        shown = render(DOCUMENT)
+    for wanted in ("Primeira seção", "um", "coluna", "1,234", "Uma legenda.", "No report yet."):
+        assert wanted in shown
+
+
+def test_the_blocks_of_a_document_are_those_of_its_markdown() -> None:
+    assert DOCUMENT.title == "Relatório & <título>"
+    assert DOCUMENT.about == "Para quem lê `código`."
+    blocks = DOCUMENT.blocks
+    assert [type(block) for block in blocks] == [
+        *(Heading, Paragraph, Heading, Bullets, Heading, Table, Heading, Figure, Code),
+        *(Heading, Missing),
+    ]
+    assert blocks[2] == Heading("Mais fundo", 3)
+    assert blocks[3] == Bullets(("um", "dois `__três__`"), numbered=True)
+    rows = (("a|b", "1,234"), ("ação", ""))
+    assert blocks[5] == Table(("coluna", "valor"), rows, "Uma legenda.")
+    assert blocks[7] == Figure("drawn", f"Do [run](run:{RUN}).", DRAWING.chart, DRAWING.mermaid)
+    assert blocks[-1] == Missing("No report yet. The step Monitor supplies it.", "monitor")
 
 
 @pytest.mark.parametrize(
