@@ -90,8 +90,8 @@ def _free_file(settings: Settings, name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise InputError(
             Message(
-                "'{name}' cannot be a project's name. Give --name: lower-case letters, digits and "
-                "_, a letter first, at most 40.",
+                "'{name}' cannot be a project's name. Give `--name`: lower-case letters, digits "
+                "and _, a letter first, at most 40.",
                 name=name,
             )
         )
@@ -104,7 +104,7 @@ def _free_file(settings: Settings, name: str) -> Path:
 
 def _taken(name: str) -> InputError:
     return InputError(
-        Message("There is a project '{name}' already. Choose another --name.", name=name)
+        Message("There is a project '{name}' already. Choose another `--name`.", name=name)
     )
 
 
@@ -150,8 +150,8 @@ def _cut(text: str, guesses: Guesses) -> Cut:
     if not 0 < share < 1:
         raise InputError(
             Message(
-                "--current is a day (the table needs a time), COLUMN=VALUE, labels, random, a "
-                "share as 0.3, or none; not '{given}'.",
+                "`--current` is a day (the table needs a time), `COLUMN=VALUE`, `labels`, "
+                "`random`, a share like `0.3`, or `none`; not '{given}'.",
                 given=text,
             )
         )

@@ -101,7 +101,7 @@ def test_a_person_states_what_is_known(table: Path, run: Run) -> None:
     [
         (["--target", "evadiram"], "There is no column 'evadiram'"),
         (["--positive", "talvez"], "'evadiu' has no value 'talvez'"),
-        (["--current", "tomorrow"], "--current is a day"),
+        (["--current", "tomorrow"], "`--current` is a day"),
         (["--name", "Meu projeto"], "cannot be a project's name"),
         (["--name", "kobe"], "There is a project 'kobe' already"),
         (["--id", "plano"], "'plano' has repeated or missing values"),
