@@ -64,7 +64,9 @@ def list_sources(path: Path) -> list[Path]:
     return sources
 
 
-def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> Head:
+def read_head(
+    path: Path, name: str | None = None, given: Given = NOTHING, *, check_cells: bool = True
+) -> Head:
     """Return the columns and size of a CSV or parquet file, without loading its rows.
 
     Parameters
@@ -75,6 +77,8 @@ def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> He
         The person's name for it, for messages.
     given : Given
         Stated parts of the dialect; the rest is detected.
+    check_cells : bool
+        Whether a table that would not fit into memory is refused; not needed for a sample of it.
 
     Raises
     ------
@@ -112,7 +116,8 @@ def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> He
                 )
             )
         head = _parquet_head(file, name) if is_parquet else _csv_head(file, name, given)
-    bounds.check_table(name, head.rows, len(head.columns), is_csv=not is_parquet)
+    if check_cells:
+        bounds.check_table(name, head.rows, len(head.columns), is_csv=not is_parquet)
     return head
 
 
@@ -257,9 +262,11 @@ def _scan(file: IO[bytes], name: str, given: Given) -> tuple[int, str]:
     while block := file.read(_BLOCK):
         check.feed(block)
         # files of old Macs end their lines with a bare \r
-        ends = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        ends = block.split(b"\n")
         lines += len(ends) - 1
-        longest = max(longest, held + len(ends[0]), *(len(end) for end in ends[1:]))
+        longest = max(longest, held + len(ends[0]), max(map(len, ends)))
         held = len(ends[-1]) + (held if len(ends) == 1 else 0)
         last = block[-1:]
         if longest > bounds.MAX_LINE:

@@ -18,6 +18,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ from pydantic import ValidationError
 from core.platform import messages, privacy, steps, store_faults
 from core.platform.config import PREFIX, Options, Settings, sentence
 from core.platform.errors import CourtsideError, InputError, StoreError, masked
-from core.platform.messages import Message, Words
-from core.platform.run_record import Progress
+from core.platform.messages import Message
+from core.runtime.printed_progress import PrintedProgress
 
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 STEPS = {step.name: step.summary for step in steps.STEPS}
 OTHERS = {
+    "new": "a project from a CSV, parquet or zip: guesses its target, types, id, time and leaks",
     "lifecycle": "all of it on one source: acquire, prepare, train, serve, score, monitor",
     "documents": "the documents of the project, as a zip or as a folder of Markdown",
     "status": "what stands: data, runs, champion, servers",
@@ -44,25 +46,6 @@ CODES = (
     "Output is one JSON object; exit codes: 0 done, 1 refused or failed, 2 not understood, "
     "130 interrupted."
 )
-
-
-class _PrintedProgress(Progress):
-    """Writes a step's progress to standard error, and remembers its run."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self.run_id: str | None = None
-        self._last: Words = ""
-
-    def update(self, fraction: float, text: Words) -> None:
-        """Print the progress."""
-        if not self.quiet and text != self._last:
-            self._last = text
-            print(f"{fraction:4.0%} {text}", file=sys.stderr, flush=True)  # noqa: T201
-
-    def run_started(self, run_id: str) -> None:
-        """Remember the first run; later ones are nested in it."""
-        self.run_id = self.run_id or run_id
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -88,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         return DONE if not end.code else USAGE
     _listen()
     began = time.time()
-    progress = _PrintedProgress(given.quiet)
+    progress = PrintedProgress(given.quiet)
     try:
         with privacy.umask(privacy.MASK) as given.umask:
             code, answer = _done(name, given, progress)
@@ -104,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _done(
-    name: str, given: argparse.Namespace, progress: _PrintedProgress
+    name: str, given: argparse.Namespace, progress: PrintedProgress
 ) -> tuple[int, dict[str, Any]]:
     """Run the command, and return the exit code and the output, in the language of the settings."""
     with ExitStack() as language:
@@ -114,7 +97,7 @@ def _done(
 
 
 def _ran(
-    name: str, given: argparse.Namespace, progress: _PrintedProgress, language: ExitStack
+    name: str, given: argparse.Namespace, progress: PrintedProgress, language: ExitStack
 ) -> tuple[int, dict[str, Any]]:
     try:
         settings = _settings(given)
@@ -188,6 +171,10 @@ def _parser(name: str) -> argparse.ArgumentParser:
     if name in STEPS:
         for option, field in _module(name).Options.model_fields.items():
             _add(parser, option, field, _about(_module(name).Options).get(option, ""))
+    elif name == "new":
+        from core.runtime import new_project
+
+        new_project.add_options(parser)
     elif name == "lifecycle":
         parser.add_argument("--data", choices=("sample", "folder", "download"), default="sample")
     elif name == "documents":
@@ -357,7 +344,7 @@ def _uploaded(settings: Settings, path: Path) -> dict[str, Any]:
 
 
 def _step(
-    settings: Settings, name: str, options: Options, progress: _PrintedProgress
+    settings: Settings, name: str, options: Options, progress: PrintedProgress
 ) -> dict[str, Any]:
     from core.monitoring.records import ReportRun
     from core.platform import tracking
@@ -379,13 +366,20 @@ def _step(
 
 
 def _lifecycle(
-    settings: Settings, given: argparse.Namespace, progress: _PrintedProgress
+    settings: Settings, given: argparse.Namespace, progress: PrintedProgress
 ) -> dict[str, Any]:
     from core.platform import lifecycle
 
+    return _all(progress, settings, lifecycle.whole(given.data))
+
+
+def _all(
+    progress: PrintedProgress, settings: Settings, several: Sequence[tuple[str, dict[str, Any]]]
+) -> dict[str, Any]:
+    """Run several steps; `progress` remembers the run of the last one."""
     stages = []
-    for name, values in lifecycle.whole(given.data):
-        of_stage = _PrintedProgress(progress.quiet)
+    for name, values in several:
+        of_stage = PrintedProgress(progress.quiet)
         of_stage.update(0, name)
         done = _step(settings, name, _module(name).Options(**values), of_stage)
         stages.append({"command": name, **done})
@@ -398,8 +392,16 @@ def _lifecycle(
     }
 
 
+def _new(
+    settings: Settings, given: argparse.Namespace, progress: PrintedProgress
+) -> dict[str, Any]:
+    from core.runtime import new_project
+
+    return new_project.run(settings, given, partial(_all, progress))
+
+
 def _documents(
-    settings: Settings, given: argparse.Namespace, progress: _PrintedProgress
+    settings: Settings, given: argparse.Namespace, progress: PrintedProgress
 ) -> dict[str, Any]:
     from core.documents import export
     from core.documents import gather as documents
@@ -428,7 +430,7 @@ def _documents(
 
 
 def _status(
-    settings: Settings, given: argparse.Namespace, progress: _PrintedProgress
+    settings: Settings, given: argparse.Namespace, progress: PrintedProgress
 ) -> dict[str, Any]:
     from core.data import snapshots
     from core.monitoring.records import ReportRun
@@ -466,7 +468,7 @@ def _served(settings: Settings) -> dict[str, Any]:
 
 
 def _reset(
-    settings: Settings, given: argparse.Namespace, progress: _PrintedProgress
+    settings: Settings, given: argparse.Namespace, progress: PrintedProgress
 ) -> dict[str, Any]:
     from core.runtime import backup
 
@@ -475,8 +477,9 @@ def _reset(
     return {"backup": backup.now(settings, given.restore), "restored": given.restore}
 
 
-Command = Callable[[Settings, argparse.Namespace, _PrintedProgress], dict[str, Any]]
+Command = Callable[[Settings, argparse.Namespace, PrintedProgress], dict[str, Any]]
 _COMMANDS: Mapping[str, Command] = {
+    "new": _new,
     "lifecycle": _lifecycle,
     "documents": _documents,
     "status": _status,

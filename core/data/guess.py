@@ -1,0 +1,455 @@
+"""What a table of somebody else's is about: guesses with reasons, and a project file of them.
+
+Computes only. A person changes a guess with `Guesses.with_`; the rest follows from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.data import guess_leaks, guess_project, guess_roles, guess_target
+from core.data.guess_columns import MOST_CATEGORIES, Floats, Profile, profile
+from core.data.guess_left_out import LeftOut, left_out
+from core.data.guess_lines import CHOSEN, of_imbalance, type_line
+from core.data.guess_project import Facts
+from core.data.guess_roles import Cut, Guess
+from core.platform import own_columns
+from core.platform.errors import InputError
+from core.platform.messages import Message, current, in_words
+from core.platform.rows import label_word
+
+# values of a column that are shown
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person has chosen. None leaves it to the guess, an empty text chooses none.
+
+    Parameters
+    ----------
+    target, positive, id, time, group, weights : str or None
+        A column; a value of the target.
+    rows : Cut or None
+        Which rows are current.
+    types : mapping of str to str
+        Column and its type in the project file.
+    left_out, allowed : collection of str
+        Columns that are no features, and those that are in spite of a finding.
+    threshold_by : {"fixed", "f1", "cost"} or None
+    """
+
+    target: str | None = None
+    positive: str | None = None
+    id: str | None = None
+    time: str | None = None
+    group: str | None = None
+    weights: str | None = None
+    rows: Cut | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+    left_out: Collection[str] = ()
+    allowed: Collection[str] = ()
+    threshold_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """What a table is about, as far as it is known.
+
+    Parameters
+    ----------
+    file : str
+        The table's name; may be empty.
+    rows, sampled : int
+        Rows of the table, and those that were read.
+    columns : tuple of Profile
+        All columns, in their order.
+    target, positive, id, time, group, weights, current, threshold_by, metric : Guess
+        The lines that a person confirms. `current` is a `Cut`; `metric` what candidates are
+        compared by first.
+    types : dict of str to Guess
+        The type of each column in the project file.
+    left_out : dict of str to LeftOut
+        Columns that are no features.
+    allowed : tuple of str
+        Features in spite of a finding.
+    features : tuple of str
+    labelled, positives : int
+        Rows with a label among those read, and those of the positive class.
+    alone : dict of str to float
+        How well each possible feature separates the classes alone, as the area under the ROC curve.
+    choices : Choices
+    """
+
+    file: str
+    rows: int
+    sampled: int
+    columns: tuple[Profile, ...]
+    target: Guess
+    positive: Guess
+    id: Guess
+    time: Guess
+    group: Guess
+    weights: Guess
+    current: Guess
+    threshold_by: Guess
+    metric: Guess
+    types: dict[str, Guess]
+    left_out: dict[str, LeftOut]
+    allowed: tuple[str, ...]
+    features: tuple[str, ...]
+    labelled: int
+    positives: int
+    alone: dict[str, float] = field(repr=False)
+    choices: Choices = field(repr=False)
+    _table: _Table = field(repr=False, compare=False)
+
+    def with_(self, **choices: Any) -> Guesses:
+        """Return the guesses after a person's choices; fields of `Choices`.
+
+        Another target makes the earlier positive class void.
+
+        Raises
+        ------
+        InputError
+            For a column or value that is not there.
+        """
+        if "target" in choices and choices["target"] != self.target.value:
+            choices = {"positive": None, **choices}
+        return _of(self._table, replace(self.choices, **choices))
+
+    def by_value(self, column: str, value: str) -> Cut:
+        """Return the cut by which rows with a column's value are current.
+
+        Raises
+        ------
+        InputError
+            For a column or a value that is not there.
+        """
+        profile = self._table.column(column)
+        values = [known for known, _ in profile.values]
+        return Cut("value", column=column, production=_value(profile, values, value))
+
+    @property
+    def share(self) -> float:
+        """Share of positives among labelled rows; NaN without labels."""
+        return self.positives / self.labelled if self.labelled else float("nan")
+
+    def project_file(self, name: str, title: str) -> str:
+        """Return the project file, in TOML; its words are in the current language.
+
+        Raises
+        ------
+        InputError
+            Without a target of two classes, or without a feature.
+        """
+        return guess_project.text(self._facts(name, title))
+
+    def _facts(self, name: str, title: str) -> Facts:
+        if not self.target.value or not 0 < self.positives < self.labelled:
+            raise InputError(self.target.reason)
+        if not self.features:
+            raise InputError(
+                Message("No column is left as a feature. Allow one of those that are left out.")
+            )
+        return Facts(
+            name=name,
+            title=title,
+            columns=self.columns,
+            types={column: line.value for column, line in self.types.items()},
+            target=self.target.value,
+            positive=self.positive.value,
+            id=self.id.value,
+            time=self.time.value,
+            group=self.group.value,
+            weights=self.weights.value,
+            cut=self.current.value,
+            threshold_by=self.threshold_by.value,
+            features=self.features,
+            left_out={column: line.code for column, line in self.left_out.items()},
+            allowed=self.allowed,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all guesses as plain values, with reasons in words of the current language."""
+        language = current()
+
+        def line(guess: Guess) -> dict[str, Any]:
+            return {
+                "value": _plain(guess.value),
+                "reason": in_words(guess.reason, language),
+                "alternatives": [_plain(value) for value in guess.alternatives],
+            }
+
+        lines = ["target", "positive", "id", "time", "group", "weights", "current"]
+        lines += ["threshold_by", "metric"]
+        return {
+            "table": {"file": self.file, "rows": self.rows, "rows_read": self.sampled},
+            **{name: line(getattr(self, name)) for name in lines},
+            "labels": {
+                "labelled": self.labelled,
+                "unlabelled": self.sampled - self.labelled if self.target.value else 0,
+                "positive": self.positives,
+                "share": None if np.isnan(self.share) else round(self.share, 4),
+            },
+            "columns": [
+                {
+                    "column": column.name,
+                    "kind": column.kind,
+                    **line(self.types[column.name]),
+                    "missing": column.missing,
+                    "distinct": column.distinct,
+                    "auc_alone": round(self.alone[column.name], 4)
+                    if column.name in self.alone
+                    else None,
+                }
+                for column in self.columns
+            ],
+            "left_out": [
+                {
+                    "column": out.column,
+                    "code": out.code,
+                    "reason": in_words(out.reason, language),
+                    **out.numbers,
+                }
+                for out in self.left_out.values()
+            ],
+            "allowed": list(self.allowed),
+            "features": list(self.features),
+        }
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The profile of a table, and what was measured on it."""
+
+    file: str
+    rows: int
+    sampled: int
+    columns: tuple[Profile, ...]
+    unique: tuple[str, ...]
+    # by target and positive class
+    measured: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    def column(self, name: str) -> Profile:
+        """Return a column by its name, or refuse it with the nearest ones."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        names = [column.name for column in self.columns]
+        close = difflib.get_close_matches(name, names, n=3) or names[:10]
+        raise InputError(
+            Message("There is no column '{name}'. Nearest: {names}.", name=name, names=close)
+        )
+
+
+def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
+    """Guess what a table is about.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Its rows, or some of them as `guess_sample.read_some` returns them. The target may be a
+        column that was derived from others.
+    **choices
+        Fields of `Choices`: what is known already.
+
+    Raises
+    ------
+    InputError
+        For a table without rows, or a column or value that is not there.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> table = pd.DataFrame({"customer_id": range(400), "age": rng.integers(18, 80, 400),
+    ...     "city": rng.choice(["Recife", "Natal"], 400), "churn": rng.choice(["no", "yes"], 400)})
+    >>> guesses = guess(table)
+    >>> guesses.target.value, guesses.positive.value, guesses.id.value, guesses.features
+    ('churn', 'yes', 'customer_id', ('age', 'city'))
+    >>> guess(table, target="chrun")
+    Traceback (most recent call last):
+    core.platform.errors.InputError: There is no column 'chrun'. Nearest: churn.
+    """
+    columns = [name for name in frame.columns if not own_columns.is_own(str(name))]
+    if not len(frame) or not columns:
+        raise InputError(Message("The table has no rows. Choose another one."))
+    unique = frame.attrs.get("unique")
+    is_whole = frame.attrs.get("rows", len(frame)) == len(frame)
+    profiles = tuple(
+        profile(frame[name], is_unique=None if unique is None or is_whole else name in unique)
+        for name in columns
+    )
+    if unique is None:
+        unique = [
+            column.name
+            for column in profiles
+            if column.kind == "identifier" and column.distinct == len(frame)
+        ]
+    table = _Table(
+        str(frame.attrs.get("file", "")),
+        int(frame.attrs.get("rows", len(frame))),
+        len(frame),
+        profiles,
+        tuple(unique),
+    )
+    return _of(table, Choices(**choices))
+
+
+def _of(table: _Table, choices: Choices) -> Guesses:
+    for name in (*choices.types, *choices.left_out, *choices.allowed):
+        table.column(name)
+    target, positive, label = _target(table, choices)
+    taken = {target.value} if target.value else set()
+    named = (choices.id, choices.time, choices.group, choices.weights)
+    taken |= {name for name in named if name}
+    free = [column for column in table.columns if column.name not in taken]
+    id_ = _id(table, choices.id, guess_roles.id_of(free, table.unique, taken))
+    time = _time(table, choices.time, guess_roles.time_of(free, taken))
+    taken |= {name for name in (id_.value, time.value) if name}
+    weights = _chosen(table, choices.weights, guess_roles.weights_of(table.columns, taken))
+    taken |= {weights.value} if weights.value else set()
+    group = _chosen(table, choices.group, guess_roles.group_of(table.columns, taken))
+    cut = guess_roles.rows_of(free, label, time.value)
+    if choices.rows is not None:
+        cut = Guess(choices.rows, CHOSEN, (cut.value, *cut.alternatives))
+    # a column that only says which rows are current says nothing of new rows
+    parts = {cut.value.column} if cut.value.by == "value" else set()
+    features = [column for column in table.columns if column.name not in taken | parts]
+    suspected, alone = _leaks(table, features, label, target.value, positive.value)
+    out = left_out(features, suspected, group=group.value, chosen=choices.left_out)
+    allowed = tuple(name for name in out if name in choices.allowed)
+    positives, labelled = int((label == 1).sum()), int((~np.isnan(label)).sum())
+    threshold_by, metric = of_imbalance(positives, labelled)
+    if choices.threshold_by is not None:
+        threshold_by = Guess(choices.threshold_by, CHOSEN, threshold_by.alternatives)
+    return Guesses(
+        file=table.file,
+        rows=table.rows,
+        sampled=table.sampled,
+        columns=table.columns,
+        target=target,
+        positive=positive,
+        id=id_,
+        time=time,
+        group=group,
+        weights=weights,
+        current=cut,
+        threshold_by=threshold_by,
+        metric=metric,
+        types={
+            column.name: type_line(column, choices.types.get(column.name), target.value)
+            for column in table.columns
+        },
+        left_out={name: line for name, line in out.items() if name not in allowed},
+        allowed=allowed,
+        features=tuple(
+            column.name for column in features if column.name not in out or column.name in allowed
+        ),
+        labelled=labelled,
+        positives=positives,
+        alone=alone,
+        choices=choices,
+        _table=table,
+    )
+
+
+def _target(table: _Table, choices: Choices) -> tuple[Guess, Guess, Floats]:
+    ranked = guess_target.rank(table.columns)
+    if choices.target is not None:
+        others = tuple(each.column for each in ranked if each.column != choices.target)
+        target = Guess(choices.target, CHOSEN, others)
+    elif ranked:
+        target = Guess(ranked[0].column, ranked[0].reason, tuple(r.column for r in ranked[1:]))
+    else:
+        nothing = Message(
+            "No column has two values, or a few. Name the target, or add a column that is 1 or 0."
+        )
+        return Guess("", nothing), Guess("", nothing), np.empty(0)
+    column = table.column(target.value)
+    values = guess_target.classes(column)
+    if column.distinct > MOST_CATEGORIES or len(values) < 2:
+        raise InputError(
+            Message(
+                "'{column}' has {values:,} values, so it cannot be the target. Choose a column of "
+                "two or a few values, or add a column that is 1 or 0.",
+                column=column.name,
+                values=column.distinct,
+            )
+        )
+    usual, reason = guess_target.positive_of(column)
+    if choices.positive is not None:
+        usual, reason = _value(column, values, choices.positive), CHOSEN
+    positive = Guess(usual, reason, tuple(value for value in values if value != usual))
+    return target, positive, guess_target.labels(column, usual)
+
+
+def _value(column: Profile, values: Collection[str], wanted: str) -> str:
+    """Return a value of the target as it is written there."""
+    same = label_word(wanted)
+    for value in values:
+        if label_word(value) == same:
+            return value
+    raise InputError(
+        Message(
+            "'{column}' has no value '{value}'. It has: {values}.",
+            column=column.name,
+            value=wanted,
+            values=list(values)[:SHOWN],
+        )
+    )
+
+
+def _id(table: _Table, choice: str | None, guessed: Guess) -> Guess:
+    """Return the id: one that repeats a value is refused here, and not later by Acquire."""
+    if choice:
+        column = table.column(choice)
+        if column.missing or column.distinct < column.rows:
+            raise InputError(
+                Message("'{column}' has repeated or missing values: it is no id.", column=choice)
+            )
+    return _chosen(table, choice, guessed)
+
+
+def _time(table: _Table, choice: str | None, guessed: Guess) -> Guess:
+    """Return the time; a column that has no order in time is refused."""
+    if choice and table.column(choice).numbers is None:
+        raise InputError(
+            Message(
+                "'{column}' has no dates written year-month-day, and no numbers: it is no time.",
+                column=choice,
+            )
+        )
+    return _chosen(table, choice, guessed)
+
+
+def _chosen(table: _Table, choice: str | None, guessed: Guess) -> Guess:
+    if choice is None:
+        return guessed
+    others = [guessed.value, *guessed.alternatives, ""]
+    if choice:
+        table.column(choice)
+    rest = tuple(dict.fromkeys(other for other in others if other != choice))
+    return Guess(choice, CHOSEN, rest)
+
+
+def _leaks(
+    table: _Table, features: Sequence[Profile], label: Floats, target: str, positive: str
+) -> tuple[dict[str, guess_leaks.Leak], dict[str, float]]:
+    kinds = ("empty", "constant", "identifier", "free_text", "odd_date", "date", "timestamp")
+    able = [column for column in features if column.kind not in kinds]
+    key = (target, positive, *(column.name for column in able))
+    if key not in table.measured:
+        table.measured[key] = guess_leaks.leaks(able, label) if len(label) else ({}, {})
+    suspected, alone = table.measured[key]
+    return dict(suspected), dict(alone)
+
+
+def _plain(value: Any) -> Any:
+    return value.keys if isinstance(value, Cut) else value

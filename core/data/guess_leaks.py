@@ -1,0 +1,358 @@
+"""Columns that give the target away: suspected from labels and values. Computes only.
+
+A strong feature is not a leak: one is suspected if it alone nearly decides the label and no other
+column comes near, or if its holes or some of its values occur in a single class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from core.data.guess_columns import Bools, Floats, Ints, Profile
+from core.data.guess_words import AFTERWARDS, FORECASTS, PLANNED, has, tokens
+from core.platform.messages import Message
+
+# From this area under the ROC curve on, a column alone is the target itself ...
+CERTAIN = 0.995
+# ... and from this one on it is suspected, if the rest of the columns err this much more often.
+SUSPECT = 0.95
+FAR_BELOW = 3.0
+# With a name of something known afterwards, so much separation suffices.
+NAMED = 0.7
+# The difference of two columns must gain so much on either.
+GAIN = 0.1
+# A chance this small that values of one class are that by accident, and the smallest share of the
+# class that they cover: of the negative one more, as some rows can never be positive.
+CHANCE = 1e-6
+COVERED = {True: 0.1, False: 0.5}
+# All but this share of rows with (or without) a value are of one class.
+IMPURE = 0.005
+MOST_COMMON = 0.6
+FEWEST = 20
+MIN_ROWS = 100
+BINS = 40
+FOLDS = 5
+SHRINK = 10
+PAIR_ROWS = 4000
+MOST_PAIRS = 400
+FEW_NUMBERS = 20
+MOST_VALUES = 50
+FEW_VALUES = 10
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A suspected column: the code of the reason, the reason, and the numbers in it."""
+
+    column: str
+    code: str
+    reason: Message
+    numbers: Mapping[str, Any]
+
+
+def leaks(columns: Sequence[Profile], label: Floats) -> tuple[dict[str, Leak], dict[str, float]]:
+    """Return the suspected columns, and how well each column separates the classes alone.
+
+    Parameters
+    ----------
+    columns : sequence of Profile
+        Possible features.
+    label : array
+        1, 0 or NaN for each row; rows without a label are ignored.
+
+    Examples
+    --------
+    >>> from core.data.guess_columns import profile
+    >>> import pandas as pd
+    >>> label = np.arange(400.0) % 2
+    >>> table = pd.DataFrame({"paid": np.where(label == 1, 5.0, np.nan), "age": np.arange(400) // 9,
+    ...                       "copy": np.where(label == 1, "a", "b")})
+    >>> suspected, alone = leaks([profile(table[name]) for name in table], label)
+    >>> {name: leak.code for name, leak in suspected.items()}
+    {'paid': 'holes', 'copy': 'too_good'}
+    """
+    is_labelled = ~np.isnan(label)
+    target = label[is_labelled]
+    if len(target) < MIN_ROWS or not 0 < target.mean() < 1:
+        return {}, {}
+    codes = {column.name: _bins(column)[is_labelled] for column in columns}
+    fold = np.random.default_rng(0).permutation(len(target)) % FOLDS
+    alone = {name: separation(places, target, fold) for name, places in codes.items()}
+    suspected: dict[str, Leak] = {}
+    for column in columns:
+        name = column.name
+        leak = (
+            _holes(name, codes[name] > 0, target)
+            or _one_class(column, codes[name], target)
+            or _certain(name, alone[name])
+            or _named(name, alone[name])
+        )
+        if leak is not None:
+            suspected[name] = leak
+    honest = {name: auc for name, auc in alone.items() if name not in suspected}
+    for name, auc in honest.items():
+        rest = max((other for each, other in honest.items() if each != name), default=0.5)
+        if auc >= SUSPECT and 1 - rest > FAR_BELOW * (1 - auc):
+            suspected[name] = _too_good(name, auc, rest)
+    unsuspected = [column for column in columns if column.name not in suspected]
+    for leak in _pairs(unsuspected, label, alone):
+        suspected.setdefault(leak.column, leak)
+    order = [column.name for column in columns if column.name in suspected]
+    return {name: suspected[name] for name in order}, alone
+
+
+def separation(codes: Ints, target: Floats, fold: Ints) -> float:
+    """Return the area under the ROC curve of a column's positive rates in the other folds.
+
+    0.5 to 1. So the relation may have any shape, and a value that occurs once gives nothing away.
+    """
+    size = int(codes.max(initial=0)) + 1
+    key = fold * size + codes
+    counts = np.bincount(key, minlength=FOLDS * size).reshape(FOLDS, size).astype(float)
+    positives = np.bincount(key, weights=target, minlength=FOLDS * size).reshape(FOLDS, size)
+    others, of_others = counts.sum(0) - counts, positives.sum(0) - positives
+    mean = of_others.sum(1, keepdims=True) / np.maximum(others.sum(1, keepdims=True), 1)
+    # relative to the folds' own means, which would otherwise rank whole folds
+    score = ((of_others + SHRINK * mean) / (others + SHRINK) - mean).round(9).ravel()
+    positive, negative = positives.ravel(), (counts - positives).ravel()
+    order = np.argsort(score, kind="stable")
+    score, positive, negative = score[order], positive[order], negative[order]
+    starts = np.flatnonzero(np.r_[True, np.diff(score) > 0])
+    positive, negative = np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
+    below = np.cumsum(negative) - negative
+    area = float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))
+    return max(area, 0.5)
+
+
+def _bins(column: Profile) -> Ints:
+    """Return the bin of each row: a quantile of numbers, a value of texts, 0 for missing."""
+    if column.numbers is None or column.distinct <= BINS:
+        return column.codes
+    return _quantiles(column.codes)
+
+
+def _quantiles(codes: Ints) -> Ints:
+    counts = np.bincount(codes)
+    counts[0] = 0
+    middle = np.cumsum(counts) - counts / 2
+    bins = np.floor(middle / max(counts.sum(), 1) * BINS).astype(np.int64) + 1
+    bins[0] = 0
+    placed: Ints = bins[codes]
+    return placed
+
+
+def _holes(name: str, has_value: Bools, target: Floats) -> Leak | None:
+    """Return the suspicion that a column is filled, or empty, for a single class."""
+    for filled in (True, False):
+        part = target[has_value == filled]
+        if not FEWEST <= len(part) <= len(target) - FEWEST:
+            continue
+        rate = float(part.mean())
+        for is_positive, share, base in (
+            (True, rate, target.mean()),
+            (False, 1 - rate, 1 - target.mean()),
+        ):
+            if base > MOST_COMMON or share < 1 - IMPURE:
+                continue
+            covered = len(part) * share / (base * len(target))
+            if len(part) * np.log(base) < np.log(CHANCE) and covered >= COVERED[is_positive]:
+                return _of_holes(name, filled, is_positive, share, covered, len(part))
+    return None
+
+
+def _of_holes(
+    name: str, filled: bool, is_positive: bool, share: float, covered: float, rows: int
+) -> Leak:
+    numbers = {
+        "filled": filled,
+        "positive": is_positive,
+        "share": round(share, 4),
+        "covered": round(covered, 4),
+        "rows": rows,
+    }
+    if filled and is_positive:
+        text = Message(
+            "'{column}' has values in {rows:,} rows only, and {share:.1%} of them are positive.",
+            column=name,
+            rows=rows,
+            share=share,
+        )
+    elif filled:
+        text = Message(
+            "'{column}' has values in {rows:,} rows only, and {share:.1%} of them are negative.",
+            column=name,
+            rows=rows,
+            share=share,
+        )
+    elif is_positive:
+        text = Message(
+            "'{column}' is missing in {rows:,} rows, and {share:.1%} of them are positive.",
+            column=name,
+            rows=rows,
+            share=share,
+        )
+    else:
+        text = Message(
+            "'{column}' is missing in {rows:,} rows, and {share:.1%} of them are negative.",
+            column=name,
+            rows=rows,
+            share=share,
+        )
+    return Leak(name, "holes", text, numbers)
+
+
+def _one_class(column: Profile, codes: Ints, target: Floats) -> Leak | None:
+    """Return the suspicion that values occur for a single class, which is not the usual one."""
+    # a range of numbers may well occur for a single class
+    most = MOST_VALUES if column.numbers is None else FEW_VALUES
+    if not 2 < column.distinct <= most or (column.numbers is not None and not column.is_whole):
+        return None
+    texts = _texts(column)
+    counts = np.bincount(codes, minlength=len(texts))
+    positives = np.bincount(codes, weights=target, minlength=len(texts))
+    for is_positive, own, base in (
+        (True, positives, float(target.mean())),
+        (False, counts - positives, 1 - float(target.mean())),
+    ):
+        if base > MOST_COMMON:
+            continue
+        pure = (counts >= FEWEST) & (own >= (1 - IMPURE) * counts)
+        pure &= counts * np.log(base) < np.log(CHANCE)
+        pure[0] = False
+        covered = float(own[pure].sum() / own.sum())
+        if covered < COVERED[is_positive]:
+            continue
+        values = [texts[place] for place in np.flatnonzero(pure)[:5]]
+        rows = int(counts[pure].sum())
+        numbers = {"values": values, "rows": rows, "covered": round(covered, 4)}
+        numbers["positive"] = is_positive
+        text = (
+            Message(
+                "'{column}' is {values} for positive rows only ({rows:,} rows, {covered:.0%} of "
+                "the class).",
+                column=column.name,
+                values=[f"'{value}'" for value in values],
+                rows=rows,
+                covered=covered,
+            )
+            if is_positive
+            else Message(
+                "'{column}' is {values} for negative rows only ({rows:,} rows, {covered:.0%} of "
+                "the class).",
+                column=column.name,
+                values=[f"'{value}'" for value in values],
+                rows=rows,
+                covered=covered,
+            )
+        )
+        return Leak(column.name, "one_class", text, numbers)
+    return None
+
+
+def _texts(column: Profile) -> list[str]:
+    """Return the value of each code."""
+    counts = np.bincount(column.codes)
+    order = np.argsort(-counts[1:], kind="stable") + 1
+    texts = [""] * len(counts)
+    for place, (value, _) in zip(order, column.values, strict=False):
+        texts[int(place)] = value
+    return texts
+
+
+def _certain(name: str, auc: float) -> Leak | None:
+    if auc < CERTAIN:
+        return None
+    text = Message(
+        "'{column}' alone almost determines the label (ROC AUC {auc:.3f}).", column=name, auc=auc
+    )
+    return Leak(name, "too_good", text, {"auc": round(auc, 4)})
+
+
+def _too_good(name: str, auc: float, rest: float) -> Leak:
+    text = Message(
+        "'{column}' alone reaches a ROC AUC of {auc:.3f}, the next column {next_auc:.3f}.",
+        column=name,
+        auc=auc,
+        next_auc=rest,
+    )
+    return Leak(name, "too_good", text, {"auc": round(auc, 4), "next_auc": round(rest, 4)})
+
+
+def _named(name: str, auc: float) -> Leak | None:
+    """Return the suspicion by a name of something known afterwards."""
+    if auc < NAMED:
+        return None
+    numbers = {"auc": round(auc, 4)}
+    if has(name, FORECASTS):
+        text = Message(
+            "'{column}' is named like a model's prediction (ROC AUC alone: {auc:.2f}).",
+            column=name,
+            auc=auc,
+        )
+        return Leak(name, "afterwards", text, numbers)
+    if has(name, AFTERWARDS) and not has(name, PLANNED):
+        text = Message(
+            "'{column}' is named like something known afterwards (ROC AUC alone: {auc:.2f}).",
+            column=name,
+            auc=auc,
+        )
+        return Leak(name, "afterwards", text, numbers)
+    return None
+
+
+def _pairs(columns: Sequence[Profile], label: Floats, alone: Mapping[str, float]) -> list[Leak]:
+    """Return the columns whose difference from another one decides the label."""
+    labelled = np.flatnonzero(~np.isnan(label))
+    rng = np.random.default_rng(0)
+    some = labelled[rng.permutation(len(labelled))[:PAIR_ROWS]]
+    target = label[some]
+    if not 0 < target.mean() < 1:
+        return []
+    fold = np.arange(len(some)) % FOLDS
+    able = [column for column in columns if column.numbers is not None and column.distinct > BINS]
+    values = {column.name: column.numbers[some] for column in able if column.numbers is not None}
+    pairs = [
+        (first, second)
+        for first, second in combinations(able, 2)
+        if len(able) <= FEW_NUMBERS or not {*tokens(first.name)}.isdisjoint(tokens(second.name))
+    ]
+    suspected = []
+    for first, second in pairs[:MOST_PAIRS]:
+        best = max(alone[first.name], alone[second.name])
+        if best + GAIN > 1:
+            continue
+        auc = separation(_places(values[first.name] - values[second.name]), target, fold)
+        if auc >= max(SUSPECT, best + GAIN):
+            late, other = _later(first, second)
+            text = Message(
+                "'{column}' minus '{other}' almost determines the label (ROC AUC {auc:.3f}).",
+                column=late.name,
+                other=other.name,
+                auc=auc,
+            )
+            numbers = {"auc": round(auc, 4), "other": other.name}
+            suspected.append(Leak(late.name, "too_good", text, numbers))
+    return suspected
+
+
+def _places(values: Floats) -> Ints:
+    """Return the quantile of each value, 0 for a missing one."""
+    known = values[~np.isnan(values)]
+    places = np.zeros(len(values), np.int64)
+    if len(known):
+        edges = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])
+        places = np.searchsorted(edges, values, side="right") + 1
+        places[np.isnan(values)] = 0
+    return places
+
+
+def _later(first: Profile, second: Profile) -> tuple[Profile, Profile]:
+    """Return a pair with the column first that is known later: the actual one, or with holes."""
+    if has(first.name, PLANNED) != has(second.name, PLANNED):
+        return (second, first) if has(first.name, PLANNED) else (first, second)
+    return (first, second) if first.missing > second.missing else (second, first)

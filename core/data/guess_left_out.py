@@ -1,0 +1,137 @@
+"""Which columns of a table are left out as features, and why. Computes only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.data.guess_columns import Profile
+from core.data.guess_leaks import Leak
+from core.platform.messages import Message
+
+# the codes that are suspicions: a person may allow such a column
+LEAKS = ("too_good", "holes", "one_class", "afterwards")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that is not a feature.
+
+    Parameters
+    ----------
+    code : str
+        `empty`, `constant`, `identifier`, `free_text`, `too_good`, `holes`, `one_class`,
+        `afterwards` or `chosen`.
+    numbers : mapping
+        What the reason rests on.
+    """
+
+    column: str
+    code: str
+    reason: Message
+    numbers: Mapping[str, Any]
+
+    @property
+    def is_leak(self) -> bool:
+        """Whether it may give the target away."""
+        return self.code in LEAKS
+
+
+def left_out(
+    columns: Sequence[Profile],
+    suspected: Mapping[str, Leak],
+    *,
+    group: str,
+    chosen: Collection[str],
+) -> dict[str, LeftOut]:
+    """Return the columns that are left out, in their order.
+
+    Parameters
+    ----------
+    columns : sequence of Profile
+        All but those with another role.
+    suspected : mapping
+        As `guess_leaks.leaks` returns them.
+    group : str
+        The column of groups, or an empty text.
+    chosen : collection of str
+        Columns that a person leaves out.
+    """
+    listed: dict[str, LeftOut] = {}
+    for column in columns:
+        name = column.name
+        if name in chosen:
+            listed[name] = LeftOut(name, "chosen", Message("You left it out."), {})
+            continue
+        fault = _fault(column, group)
+        if fault is not None:
+            numbers = {"rows": column.rows, "missing": column.missing, "values": column.distinct}
+            listed[name] = LeftOut(name, fault[0], fault[1], numbers)
+        elif name in suspected:
+            leak = suspected[name]
+            listed[name] = LeftOut(name, leak.code, leak.reason, leak.numbers)
+    return listed
+
+
+def _fault(column: Profile, group: str) -> tuple[str, Message] | None:
+    name = column.name
+    if column.kind == "empty":
+        return "empty", Message("'{column}' has no value in any row.", column=name)
+    if column.kind == "constant":
+        return (
+            "constant",
+            Message(
+                "'{column}' is '{value}' in every row that has a value.",
+                column=name,
+                value=column.values[0][0] if column.values else str(column.low),
+            ),
+        )
+    if column.kind == "free_text":
+        return (
+            "free_text",
+            Message(
+                "'{column}' is free text: {values:,} different texts in {rows:,} rows.",
+                column=name,
+                values=column.distinct,
+                rows=column.known,
+            ),
+        )
+    if column.kind == "odd_date":
+        return (
+            "free_text",
+            Message(
+                "'{column}' has dates that are not written year-month-day, as in '{value}'.",
+                column=name,
+                value=column.values[0][0],
+            ),
+        )
+    if name == group:
+        return (
+            "identifier",
+            Message(
+                "'{column}' identifies groups ({values:,} values); new rows belong to new groups.",
+                column=name,
+                values=column.distinct,
+            ),
+        )
+    if column.kind == "identifier":
+        return (
+            "identifier",
+            Message(
+                "'{column}' identifies rows: {values:,} values in {rows:,} rows.",
+                column=name,
+                values=column.distinct,
+                rows=column.known,
+            ),
+        )
+    if column.kind in ("date", "timestamp"):
+        return (
+            "identifier",
+            Message(
+                "'{column}' holds dates ({values:,} values); new rows have new dates.",
+                column=name,
+                values=column.distinct,
+            ),
+        )
+    return None

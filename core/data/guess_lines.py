@@ -1,0 +1,79 @@
+"""Lines of the guesses that follow from others: types, and what a rare class asks for.
+
+Computes only.
+"""
+
+from __future__ import annotations
+
+from core.data import guess_project
+from core.data.guess_columns import Profile
+from core.data.guess_roles import Guess
+from core.platform.messages import Message
+
+# positives are rare below this share
+RARE = 0.2
+# reason of a guess that a person made
+CHOSEN = Message("You chose it.")
+
+
+def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
+    """Return by what the threshold is chosen, and by what candidates are compared first."""
+    share = positives / labelled if labelled else 0.5
+    if share >= RARE:
+        return (
+            Guess(
+                "fixed",
+                Message(
+                    "{share:.0%} of the labels are positive: 0.5 is a sensible threshold.",
+                    share=share,
+                ),
+                ("f1", "cost"),
+            ),
+            Guess(
+                "log_loss",
+                Message("It measures the predicted probabilities themselves."),
+                ("average_precision", "roc_auc"),
+            ),
+        )
+    return (
+        Guess(
+            "f1",
+            Message(
+                "Only {share:.1%} of the labels are positive: few rows would reach 0.5.",
+                share=share,
+            ),
+            ("cost", "fixed"),
+        ),
+        Guess(
+            "average_precision",
+            Message("Positives are rare: it measures how well they are ranked first."),
+            ("log_loss", "roc_auc"),
+        ),
+    )
+
+
+def type_line(column: Profile, choice: str | None, target: str) -> Guess:
+    """Return the type of a column in the project file."""
+    usual = "label" if column.name == target else guess_project.type_of(column)
+    others = ("text", "number", "integer", "boolean", "date")
+    able = others if column.numbers is not None else ("text",)
+    if choice is not None:
+        return Guess(choice, CHOSEN, (usual,) if usual != choice else ())
+    alternatives = tuple(other for other in able if other != usual and usual != "label")
+    return Guess(usual, _about(column), alternatives)
+
+
+def _about(column: Profile) -> Message:
+    """Return what a column's values are, in a sentence."""
+    if column.kind == "empty":
+        return Message("No values.")
+    if column.kind in ("date", "timestamp"):
+        return Message(
+            "Dates from {first} to {last}.", first=str(column.low), last=str(column.high)
+        )
+    if column.numbers is not None and column.kind != "boolean":
+        return Message("Numbers from {low:,.6g} to {high:,.6g}.", low=column.low, high=column.high)
+    values = [f"'{value[:40]}'" for value, _ in column.values[:3]]
+    if column.distinct <= len(values):
+        return Message("Values: {values}.", values=values)
+    return Message("{count:,} values, most often {values}.", count=column.distinct, values=values)

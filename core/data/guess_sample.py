@@ -1,0 +1,323 @@
+"""Rows of a table of somebody else's, spread over its file: reads CSV, parquet or a zip of one.
+
+CSV cells are read as a project's steps read them later: what is a number throughout becomes
+numbers, everything else stays text, and `007` stays `007`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+
+from core.data import archives
+from core.data.guess_words import names_a_key
+from core.platform import bounds, csv_dialect, tables
+from core.platform.csv_dialect import NOTHING, Dialect, Given
+from core.platform.csv_numbers import plain_numbers
+from core.platform.errors import InputError
+from core.platform.messages import Message
+from core.platform.rows import MISSING_MARKS
+
+ROWS = 100_000
+# rows at a time of a parquet file
+_BATCH = 50_000
+# bytes at a time of a CSV file, and places of a large one from which rows are taken
+_BLOCK = 4 << 20
+_PIECES = 50
+# for the header of a text that is UTF-8 by now
+PLAIN_TEXT = {delimiter: Dialect(delimiter) for delimiter in csv_dialect.SIGNS}
+# columns whose values are compared over the whole file, at most
+_MOST_KEYS = 4
+_CODE = r"^\s*-?0[0-9]"
+_FIRST = 200
+_NUMERIC = frozenset("0123456789+-.,")
+_UNPACKED = 2_000_000_000
+
+
+def read_some(path: Path, *, rows: int = ROWS, given: Given = NOTHING) -> pd.DataFrame:
+    """Return rows of a file, spread evenly over it, in its order.
+
+    Parameters
+    ----------
+    path : Path
+        A .csv or .parquet file, or a .zip that holds exactly one.
+    rows : int
+        Maximum number of rows.
+    given : Given
+        Stated parts of a CSV file's dialect; the rest is detected.
+
+    Returns
+    -------
+    DataFrame
+        Its `attrs` are plain values: `rows` (of the whole file), `file` (its name) and `unique`
+        (columns of whole numbers or text without a repeated or missing value: in the whole file,
+        but of a CSV file that is sampled only in its sample; see `is_unique`).
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, or a zip holds no table or several.
+    """
+    name = path.name
+    if path.suffix.lower() != ".zip":
+        return _read(path, name, rows, given)
+    with tempfile.TemporaryDirectory() as folder:
+        bounds.check_bytes(name, bounds.size_of(path, name))
+        members = archives.unpack(path, name, Path(folder), limit=_UNPACKED)
+        if len(members) > 1:
+            raise InputError(
+                Message(
+                    "'{name}' holds {files:,} tables: {members}. Bring the one that the project is "
+                    "about.",
+                    name=name,
+                    files=len(members),
+                    members=[f"'{member}'" for member, _ in members[:5]],
+                )
+            )
+        return _read(members[0][1], members[0][0], rows, given)
+
+
+def _read(path: Path, name: str, rows: int, given: Given) -> pd.DataFrame:
+    head = tables.read_head(path, name, given, check_cells=False)
+    is_parquet = path.suffix.lower() == ".parquet"
+    parts = _parquet(path, name, head, rows) if is_parquet else _csv(path, name, head, rows)
+    frame, total = _frame(parts, head, is_text=not is_parquet)
+    frame.attrs = {"rows": total, "file": name}
+    frame.attrs["unique"] = [
+        column
+        for column in _keys(frame)
+        if not is_parquet or len(frame) == total or _repeats_nothing(path, column)
+    ]
+    return frame
+
+
+def _parquet(path: Path, name: str, head: tables.Head, rows: int) -> Iterator[tuple[Any, int]]:
+    """Yield the kept rows of each part of a parquet file, and how many rows the part has."""
+    import pyarrow
+    import pyarrow.parquet
+
+    keep = _every(head.rows, rows)
+    seen = 0
+    try:
+        with (
+            bounds.opened(path, name) as file,
+            pyarrow.parquet.ParquetFile(bounds.again(file)) as opened,
+        ):
+            for batch in opened.iter_batches(_BATCH, columns=list(head.columns)):
+                yield _spread(pyarrow.table(batch), seen, keep), len(batch)
+                seen += len(batch)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise InputError(
+            Message("'{name}' is a broken parquet file: {reason}", name=name, reason=str(error))
+        ) from error
+
+
+def _csv(path: Path, name: str, head: tables.Head, rows: int) -> Iterator[tuple[Any, int]]:
+    """Yield the kept rows of a CSV file, and how many rows it has."""
+    dialect = head.dialect or csv_dialect.PLAIN
+    with bounds.opened(path, name) as file:
+        size = os.fstat(file.fileno()).st_size
+        # lines are at least as many as rows
+        share = min(rows / max(head.rows, 1), 1.0)
+        text = file.read() if share == 1 else _pieces(file, size, share, dialect.line_end)
+    table = _texts(text, name, head, dialect)
+    table = table.slice(0, rows)
+    yield table, len(table) if share == 1 else head.rows
+
+
+def _pieces(file: IO[bytes], size: int, share: float, line_end: bytes) -> bytes:
+    """Return whole lines from places spread over a file, the first one with its header.
+
+    A line end within quotes ends no row: an even number of quotes precedes one that does.
+    """
+    length = max(int(size * share / _PIECES), 1)
+    kept = []
+    quotes = at = 0
+    for number in range(_PIECES):
+        start = max(size * number // _PIECES, at)
+        file.seek(at)
+        while at < start:
+            block = file.read(min(_BLOCK, start - at))
+            quotes += block.count(b'"')
+            at += len(block)
+        piece = file.read(length + bounds.MAX_LINE)
+        begin = 0 if number == 0 else _line_end(piece, line_end, 0, quotes % 2)
+        end = _line_end(
+            piece, line_end, begin + length, (quotes + piece[: begin + length].count(b'"')) % 2
+        )
+        kept.append(piece[begin:end])
+        quotes += piece[:end].count(b'"')
+        at += end
+    return b"".join(kept)
+
+
+def _line_end(piece: bytes, line_end: bytes, start: int, parity: int) -> int:
+    """Return the place after the first end of a row from a place on, or the end of the piece."""
+    at = start
+    while (place := piece.find(line_end, at)) >= 0:
+        parity = (parity + piece.count(b'"', at, place)) % 2
+        at = place + 1
+        if parity == 0:
+            return at
+    return len(piece)
+
+
+def _texts(text: bytes, name: str, head: tables.Head, dialect: Dialect) -> Any:
+    """Return the cells of a CSV as text; an empty one is missing."""
+    import pyarrow
+    import pyarrow.csv
+
+    if dialect.codec != csv_dialect.CODECS["utf-8"]:
+        text = text.decode(dialect.codec).encode()
+    text = text.replace(b"\r", b"\n") if dialect.old_mac else text
+    columns = csv_dialect.header(text[: csv_dialect.SAMPLE_BYTES], PLAIN_TEXT[dialect.delimiter])
+    places = [place for place, column in enumerate(columns) if column.strip()]
+    try:
+        table = pyarrow.csv.read_csv(
+            pyarrow.py_buffer(text),
+            read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=dialect.sign, newlines_in_values=b'"' in text
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pyarrow.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
+    except pyarrow.ArrowInvalid:
+        # pandas takes rows that end with empty values beyond the header's
+        try:
+            frame = pd.read_csv(
+                io.BytesIO(text),
+                sep=dialect.sign,
+                dtype="str",
+                index_col=False,
+                keep_default_na=False,
+                na_values=[""],
+            )
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                Message("'{name}' cannot be read as CSV: {reason}", name=name, reason=reason)
+            ) from error
+        table = pyarrow.Table.from_pandas(frame.astype("object"), preserve_index=False)
+    return pyarrow.table(
+        {columns[place]: table.column(place).cast(pyarrow.string()) for place in places}
+    )
+
+
+def _every(total: int, rows: int) -> float:
+    """Return the distance between kept rows."""
+    return max(total / max(rows, 1), 1.0)
+
+
+def _spread(table: Any, seen: int, distance: float) -> Any:
+    """Return the rows of a part that are kept: those nearest to each multiple of a distance."""
+    if distance <= 1:
+        return table
+    first = int(np.ceil(seen / distance))
+    places = np.floor(np.arange(first, (seen + len(table)) / distance) * distance).astype(np.int64)
+    return table.take(places[(places >= seen) & (places < seen + len(table))] - seen)
+
+
+def _frame(
+    parts: Iterator[tuple[Any, int]], head: tables.Head, *, is_text: bool
+) -> tuple[pd.DataFrame, int]:
+    import pyarrow
+
+    kept, total = [], 0
+    for table, size in parts:
+        kept.append(table)
+        total += size
+    if not kept:
+        return pd.DataFrame(columns=list(head.columns)), 0
+    whole = pyarrow.concat_tables(kept)
+    columns = {
+        column: _numbers(whole.column(column), head) if is_text else _values(whole.column(column))
+        for column in head.columns
+    }
+    return pd.DataFrame(columns, copy=False), total
+
+
+def _values(column: Any) -> pd.Series[Any]:
+    import pyarrow
+
+    if pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type):
+        column = column.dictionary_encode()
+    values: pd.Series[Any] = column.to_pandas(date_as_object=False)
+    return values
+
+
+def _numbers(column: Any, head: tables.Head) -> pd.Series[Any]:
+    """Return a CSV column as numbers, if it holds nothing else; otherwise as text."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    texts = column.combine_chunks()
+    first = [text.strip() for text in texts.drop_null().slice(0, _FIRST).to_pylist()]
+    # most texts are known by their first values
+    if not all(text[:1] in _NUMERIC or text in MISSING_MARKS for text in first):
+        return _categories(texts)
+    marked = compute.is_in(
+        compute.utf8_trim_whitespace(texts), pyarrow.array(sorted(MISSING_MARKS))
+    )
+    known = compute.if_else(marked, None, plain_numbers(texts, head.dialect or csv_dialect.PLAIN))
+    try:
+        numbers = compute.cast(compute.utf8_trim_whitespace(known), pyarrow.float64())
+    except pyarrow.ArrowInvalid:
+        return _categories(texts)
+    if compute.any(compute.match_substring_regex(known, _CODE)).as_py():
+        return _categories(texts)
+    values: pd.Series[Any] = numbers.to_pandas()
+    is_whole = not numbers.null_count and bool(
+        (values % 1 == 0).all() and values.abs().max() < 2**53
+    )
+    whole: pd.Series[Any] = values.astype("int64") if is_whole and len(values) else values
+    return whole
+
+
+def _categories(texts: Any) -> pd.Series[Any]:
+    values: pd.Series[Any] = texts.dictionary_encode().to_pandas()
+    return values
+
+
+def _keys(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of whole numbers or text whose sampled values are all different."""
+    keys = [
+        column
+        for column in frame.columns
+        if frame[column].dtype.kind not in "fbM"
+        and len(frame) > 1
+        and frame[column].notna().all()
+        and frame[column].nunique() == len(frame)
+    ]
+    return sorted(keys, key=lambda column: not names_a_key(column))[:_MOST_KEYS]
+
+
+def is_unique(path: Path, column: str, given: Given = NOTHING) -> bool:
+    """Return whether no value of a column is missing or repeated in the whole file.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read.
+    """
+    whole = read_some(path, rows=2**62, given=given)
+    return bool(whole[column].notna().all() and whole[column].is_unique)
+
+
+def _repeats_nothing(path: Path, column: str) -> bool:
+    import pyarrow.compute as compute
+    import pyarrow.parquet
+
+    with bounds.opened(path) as file:
+        values = pyarrow.parquet.read_table(bounds.again(file), columns=[column]).column(0)
+    return not values.null_count and compute.count_distinct(values).as_py() == len(values)

@@ -1,0 +1,184 @@
+"""The command `new`: a project from somebody's table, its columns guessed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.data import guess_project, guess_roles, guess_sample
+from core.data.guess import Guesses, guess
+from core.data.guess_roles import Cut
+from core.platform import lifecycle, project
+from core.platform.config import Settings
+from core.platform.csv_dialect import CODECS, POINTS, SIGNS, Given
+from core.platform.errors import InputError
+from core.platform.messages import Message
+
+# runs steps on a project: its settings, and each step's name with its options
+RunSteps = Callable[[Settings, Sequence[tuple[str, dict[str, Any]]]], dict[str, Any]]
+FOLDER, FILE = "projects", "project.toml"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_ROLES = ("target", "positive", "id", "time", "group", "weights")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument("table", type=Path, metavar="TABLE", help="CSV, parquet or zip of one")
+    parser.add_argument("--target", help="column that is predicted; guessed by default")
+    parser.add_argument("--positive", help="value of the target that is the positive class")
+    empty = 'or "" for none; guessed by default'
+    parser.add_argument("--id", help=f"column without a repeated value, {empty}")
+    parser.add_argument("--time", help=f"column with the time of a row, {empty}")
+    parser.add_argument("--group", help=f"column that identifies related rows, {empty}")
+    parser.add_argument("--weights", help=f"column of sampling weights, {empty}")
+    parser.add_argument(
+        "--current",
+        metavar="ROWS",
+        help="current rows: a day from which on they are, COLUMN=VALUE, labels (those without), "
+        "random, a share of rows as 0.3, or none; guessed by default",
+    )
+    parser.add_argument("--leave-out", nargs="+", default=(), help="columns that are no features")
+    parser.add_argument(
+        "--allow", nargs="+", default=(), help="columns that are features in spite of a finding"
+    )
+    parser.add_argument("--name", help="of the project; by default that of the file")
+    parser.add_argument("--title", help="of the project; by default its name")
+    for name, choices in (("delimiter", SIGNS), ("decimal", POINTS), ("encoding", CODECS)):
+        parser.add_argument(f"--{name}", choices=tuple(choices), help="detected by default")
+    parser.add_argument("--dry-run", action="store_true", help="print the guesses, write nothing")
+    parser.add_argument("--yes", action="store_true", help="run the life cycle on the table too")
+
+
+def run(settings: Settings, given: argparse.Namespace, run_steps: RunSteps) -> dict[str, Any]:
+    """Guess what the table is about, write the project file, and run the life cycle if asked.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, has no target, or the project is there already.
+    """
+    name = given.name or guess_project.name_of(given.table.name)
+    file = _free_file(settings, name)
+    dialect = Given(given.delimiter, given.decimal, given.encoding)
+    guesses = _guesses(given, dialect)
+    text = guesses.project_file(name, given.title or name)
+    answer: dict[str, Any] = {"project": name, "guesses": guesses.as_json()}
+    if given.dry_run:
+        return {**answer, "project_file": text}
+    _write(file, text, name)
+    answer["file"] = str(file)
+    return (
+        {**answer, **_life_cycle(settings, given, guesses, name, run_steps)}
+        if given.yes
+        else answer
+    )
+
+
+def settings_of(settings: Settings, name: str) -> Settings:
+    """Return the settings of a project in the home: a nested home, and the home's MLflow store."""
+    home = settings.home / FOLDER / name
+    return settings.model_copy(
+        update={"home": home, "project": name, "tracking_uri": settings.mlflow_uri}
+    )
+
+
+def _free_file(settings: Settings, name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            Message(
+                "'{name}' cannot be a project's name. Give `--name`: lower-case letters, digits "
+                "and _, a letter first, at most 40.",
+                name=name,
+            )
+        )
+    file = settings.home / FOLDER / name / FILE
+    shipped = project.FOLDER / name
+    if file.exists() or shipped.exists() or shipped.with_suffix(".toml").exists():
+        raise _taken(name)
+    return file
+
+
+def _taken(name: str) -> InputError:
+    return InputError(
+        Message("There is a project '{name}' already. Choose another `--name`.", name=name)
+    )
+
+
+def _guesses(given: argparse.Namespace, dialect: Given) -> Guesses:
+    frame = guess_sample.read_some(given.table, given=dialect)
+    choices: dict[str, Any] = {role: getattr(given, role) for role in _ROLES}
+    choices |= {"left_out": tuple(given.leave_out), "allowed": tuple(given.allow)}
+    guesses = guess(frame, **choices)
+    id_ = guesses.id.value
+    is_sampled = guesses.sampled < guesses.rows
+    if id_ and is_sampled and not guess_sample.is_unique(given.table, id_, dialect):
+        if given.id:
+            raise InputError(
+                Message("'{column}' has repeated or missing values: it is no id.", column=id_)
+            )
+        guesses = guesses.with_(id="")
+    return guesses.with_(rows=_cut(given.current, guesses)) if given.current else guesses
+
+
+def _cut(text: str, guesses: Guesses) -> Cut:
+    """Return the current rows that a person names.
+
+    Raises
+    ------
+    InputError
+        If the text names none.
+    """
+    column, equals, value = text.partition("=")
+    if text == "none":
+        return guess_roles.NO_ROWS
+    if text == "labels":
+        return Cut("labels")
+    if text == "random":
+        return guess_roles.RANDOM
+    if _DAY.fullmatch(text) and guesses.time.value:
+        return Cut("date", column=guesses.time.value, start=text)
+    if equals:
+        return guesses.by_value(column, value)
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise InputError(
+            Message(
+                "`--current` is a day (the table needs a time), `COLUMN=VALUE`, `labels`, "
+                "`random`, a share like `0.3`, or `none`; not '{given}'.",
+                given=text,
+            )
+        )
+    return Cut("random", share=share, seed=guess_roles.SEED)
+
+
+def _write(file: Path, text: str, name: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError as error:
+        raise _taken(name) from error
+
+
+def _life_cycle(
+    settings: Settings, given: argparse.Namespace, guesses: Guesses, name: str, run_steps: RunSteps
+) -> dict[str, Any]:
+    """Run the steps on the table; without current rows up to the endpoint."""
+    own = settings_of(settings, name)
+    acquire: dict[str, Any] = {"source": "file", "path": given.table.resolve()}
+    stated: Mapping[str, Any] = {
+        part: getattr(given, part)
+        for part in ("delimiter", "decimal", "encoding")
+        if getattr(given, part)
+    }
+    steps = [("acquire", {**acquire, **stated}), *lifecycle.whole()[1:]]
+    if guesses.current.value.by == "none":
+        steps = [(step, values) for step, values in steps if step not in ("score", "monitor")]
+    return run_steps(own, steps)
