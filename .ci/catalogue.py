@@ -7,12 +7,14 @@ python .ci/catalogue.py --check    only look; exit code 1 if anything is missing
 from __future__ import annotations
 
 import argparse
+import ast
 import io
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
@@ -96,12 +98,12 @@ def _sources() -> Iterator[tuple[str, str | tuple[str, ...], list[str], str | No
     from core.platform.markdown_templates import messages_of
 
     # what defines the functions has no message itself
-    method = [("platform/messages.py", "ignore"), ("**.py", "python")]
+    method = [("platform/messages.py", "ignore"), ("**.py", calls)]
     for name in SOURCES:
         place = ROOT / name
         texts = extract_from_dir(
             place if place.is_dir() else ROOT,
-            method_map=method if place.is_dir() else [(name, "python")],
+            method_map=method if place.is_dir() else [(name, calls)],
             keywords=KEYWORDS,
         )
         for file, _, message, comments, context in texts:
@@ -113,6 +115,23 @@ def _sources() -> Iterator[tuple[str, str | tuple[str, ...], list[str], str | No
     for path in sorted((ROOT / "core" / "projects").rglob("*.toml")):
         for text in _project_texts(tomllib.loads(path.read_text(encoding="utf-8"))):
             yield path.relative_to(ROOT).as_posix(), text, [], "project"
+
+
+def calls(
+    file: BinaryIO, keywords: Collection[str], _comments: object = None, *, options: object = None
+) -> Iterator[tuple[int, str, tuple[str | None, ...], list[str]]]:
+    """Yield the calls of these functions; Babel's own reader skips those within f-strings."""
+    for node in ast.walk(ast.parse(file.read())):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+        if name in keywords:
+            yield node.lineno, name, tuple(_text(argument) for argument in node.args), []
+
+
+def _text(node: ast.expr) -> str | None:
+    value: Any = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, str) else None
 
 
 def _project_texts(part: object) -> Iterator[str]:

@@ -149,7 +149,7 @@ def test_no_report_is_none_and_no_step_is_refused(settings: Settings) -> None:
     assert core.last_report(settings) is None
     with pytest.raises(core.CourtsideError) as caught:
         core.run(settings, "trian")
-    assert "Known: acquire, prepare, train" in str(caught.value)
+    assert "Choose from: acquire, prepare, train" in str(caught.value)
     with pytest.raises(core.CourtsideError) as caught:
         core.run(settings, "prepare", test_share=2)
     assert str(caught.value).startswith("test_share: ")
