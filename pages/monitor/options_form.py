@@ -17,7 +17,7 @@ from core.platform.errors import NotReadyError
 from core.platform.messages import Message, _, n_, p_
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
-from pages.shared import elements, report_view
+from pages.shared import elements, report_view, table_texts
 
 WINDOWS = {
     "scoring": Message("A scoring"),
@@ -239,7 +239,7 @@ def _limits(
         )
         number = st.column_config.NumberColumn
         edited = st.data_editor(
-            editable(checks, set_before),
+            table_texts.localized(editable(checks, set_before), {"value": ".4f"}),
             hide_index=True,
             width="stretch",
             height=320,
@@ -249,10 +249,12 @@ def _limits(
             column_config={
                 "code": None,
                 "title": st.column_config.TextColumn(_("Check"), pinned=True, width="medium"),
-                "value": number(_("Last value"), format="%.4f"),
+                "value": _("Last value"),
                 "threshold": _("Limits of the last report"),
                 **{
-                    end: number(str(label), format="%.4g", width=140) for end, label in ENDS.items()
+                    # a number is typed, and so shown, in the form of the browser
+                    end: number(str(label), format="localized", step=1e-4, width=140)
+                    for end, label in ENDS.items()
                 },
             },
         )

@@ -93,6 +93,7 @@ def _columns() -> dict[str, Any]:
             min_value=0.0,
             max_value=8760.0,
             default=24.0,
+            format="localized",
             required=True,
             help=_("How long no further message is sent about the same check."),
         ),

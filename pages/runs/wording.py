@@ -20,7 +20,6 @@ STATUSES = {
     "cancelled": Message("cancelled"),
 }
 COLOURS = {"FINISHED": "green", "FAILED": "red", "RUNNING": "blue"}
-MOMENT = "YYYY-MM-DD HH:mm:ss"
 
 
 def when(moment: float) -> datetime:

@@ -17,7 +17,7 @@ from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
 from core.scoring import label
-from pages.shared import csv_format, elements, set_aside_list, uploads
+from pages.shared import csv_format, elements, set_aside_list, table_texts, uploads
 
 OUTCOMES = {
     "new": (Message("New"), Message("had no label before")),
@@ -139,7 +139,7 @@ def outcome(settings: Settings, run: tracking.RunInfo) -> None:
             _("Rows that could not be used ({rows:,})", rows=len(rejected)), expanded=True
         ):
             st.dataframe(
-                rejected,
+                table_texts.localized(rejected),
                 hide_index=True,
                 column_config={"row": _("Row of the file"), "reason": _("Why")},
             )

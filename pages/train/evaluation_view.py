@@ -15,7 +15,7 @@ from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
 from core.training import candidates as kinds
 from core.training import evaluation_charts, learning
 from core.training.records import TrainingRun
-from pages.shared import elements
+from pages.shared import elements, table_texts
 from pages.train import candidate_view
 
 CURVES = {
@@ -37,6 +37,13 @@ ALL = (
     "seconds_fit",
     "run",
 )
+FORMATS = {
+    **dict.fromkeys(("log_loss_cv", "log_loss_cv_std"), ".4f"),
+    **{f"{name}_test": ".4f" for name in metrics.TITLES},
+    "threshold": ".3f",
+    "rows_fit": ",",
+    "seconds_fit": ".1f",
+}
 
 
 def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) -> None:
@@ -191,7 +198,6 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             ),
         )
         every = st.toggle(_("All columns"), key="all-columns", width="content")
-    column = st.column_config.NumberColumn
     shown = table.assign(
         name=[str(kinds.title(model)) for model in table["model"]],
         best=["★" if model == run.params["best"] else "" for model in table["model"]],
@@ -204,7 +210,7 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             st.session_state["in-depth"] = table["run_id"].iloc[rows[0]]
 
     st.dataframe(
-        shown,
+        table_texts.localized(shown, FORMATS),
         hide_index=True,
         on_select=take,
         selection_mode="single-row",
@@ -220,16 +226,13 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
                     "sorts rows into groups and uses the share of positives in each."
                 ),
             ),
-            "log_loss_cv": column(_("Log loss, CV"), format="%.4f"),
-            "log_loss_cv_std": column(_("± SD"), format="%.4f"),
-            **{
-                f"{name}_test": column(str(title), format="%.4f")
-                for name, title in metrics.TITLES.items()
-            },
-            "log_loss_test": column(_("Log loss, test"), format="%.4f"),
-            "threshold": column(_("Threshold"), format="%.3f"),
-            "rows_fit": column(_("Rows fitted on"), format="localized"),
-            "seconds_fit": column(_("Seconds"), format="%.1f"),
+            "log_loss_cv": _("Log loss, CV"),
+            "log_loss_cv_std": _("± SD"),
+            **{f"{name}_test": str(title) for name, title in metrics.TITLES.items()},
+            "log_loss_test": _("Log loss, test"),
+            "threshold": _("Threshold"),
+            "rows_fit": _("Rows fitted on"),
+            "seconds_fit": _("Seconds"),
             "run": st.column_config.LinkColumn(_("Run"), display_text=p_("link", "open")),
         },
     )
