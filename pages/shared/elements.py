@@ -37,7 +37,7 @@ from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.runtime import backup
 from core.serving import server
-from pages.shared import drafts, language, login, style
+from pages.shared import browser, drafts, language, login, style
 
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
@@ -151,6 +151,7 @@ def open_app() -> tuple[Settings, ProjectSpec]:
 
     Invalid settings are reported on the page, which ends there.
     """
+    browser.apply()
     try:
         # before anything is started or shown
         login.gate(Settings.load())
