@@ -65,7 +65,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
     views = [view for view in VIEWS if view != "court" or has_court]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
-            _("One candidate in depth"),
+            _("Candidate"),
             order,
             format_func=titles.__getitem__,
             key="in-depth",

@@ -23,6 +23,9 @@ CURVES = {
     "ranking": Message("Ranking"),
     "training": Message("Folds and learning curve"),
 }
+# what of the results is shown
+SIDE = "train-results"
+SIDES = {"all": Message("All candidates"), "one": Message("One candidate in depth")}
 # columns of the leaderboard that fit the page
 USUAL = ("best", "name", "log_loss_cv", "log_loss_test", "roc_auc_test", "f1_test")
 ALL = (
@@ -55,10 +58,21 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) ->
     table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
     table = table.sort_values("log_loss_cv", kind="stable", ignore_index=True)
     _best_candidate(settings, spec, run, table)
+    st.segmented_control(
+        _("Candidates"),
+        list(SIDES),
+        default="all",
+        required=True,
+        format_func=lambda side: str(SIDES[side]),
+        key=SIDE,
+        label_visibility="collapsed",
+    )
+    if st.session_state[SIDE] == "one":
+        candidate_view.draw(settings, spec, run, table)
+        return
     _leaderboard(run, table)
     _paired(settings, run, table)
     _curves(settings, run, table)
-    candidate_view.draw(settings, spec, run, table)
 
 
 def ended_early(settings: Settings) -> None:
@@ -208,6 +222,7 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
     def take() -> None:
         if rows := st.session_state["leaderboard"]["selection"]["rows"]:
             st.session_state["in-depth"] = table["run_id"].iloc[rows[0]]
+            st.session_state[SIDE] = "one"
 
     st.dataframe(
         table_texts.localized(shown, FORMATS),
