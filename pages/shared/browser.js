@@ -57,6 +57,23 @@
     characterData: true, childList: true, subtree: true,
   });
 
+  /* A run of the page that somebody asked for is marked until it ends, unlike those by the clock. */
+  const root = document.documentElement;
+  if (!state.asked) {
+    const app = document.querySelector('[data-testid="stApp"]');
+    const end = () => {
+      if (app.dataset.testScriptState === "notRunning") delete root.dataset.asked;
+    };
+    state.asked = () => {
+      root.dataset.asked = "";
+      clearTimeout(state.unasked);
+      state.unasked = setTimeout(end, 1000);
+    };
+    for (const kind of ["click", "change", "keydown"])
+      document.addEventListener(kind, state.asked, true);
+    new MutationObserver(end).observe(app, { attributeFilter: ["data-test-script-state"] });
+  }
+
   /* Streamlit folds the sidebar below 768 px: beside an open one, a page needs some more. Once it is
      folded, who opens it wants it open. */
   if (state.width) return;

@@ -482,21 +482,21 @@ def side_by_side() -> tuple[DeltaGenerator, DeltaGenerator]:
 
 
 def chart(drawn: Any) -> None:
-    """Draw an Altair chart as wide as its column, its numbers in the form of the language."""
+    """Draw an Altair chart as wide as its column, in the form of the language."""
     st.altair_chart(localized(drawn), width="stretch")
 
 
 def localized(drawn: Any) -> Any:
-    """Return a chart, or its specification, that writes numbers as the visit's language does."""
-    numbers = messages.d3_locale(messages.current())
+    """Return a chart, or its specification, with numbers and days in the form of the language."""
+    locale = messages.d3_locale(messages.current())
     if isinstance(drawn, Mapping):
         kept = drawn.get("config", {})
-        return {**drawn, "config": {**kept, "locale": {"number": numbers}}}
+        return {**drawn, "config": {**kept, "locale": locale}}
     # a dictionary of it would copy its rows
     copied = drawn.copy(deep=False)
     config = {} if drawn.config is alt.Undefined else drawn.config
     kept = config if isinstance(config, dict) else config.to_dict()
-    copied.config = alt.Config(**{**kept, "locale": {"number": numbers}})
+    copied.config = alt.Config(**{**kept, "locale": locale})
     return copied
 
 

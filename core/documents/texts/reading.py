@@ -185,7 +185,7 @@ def figure(name: str, caption: str, chart: alt.TopLevelMixin) -> Figure:
     drawn: Mapping[str, Any] = chart.to_dict()
     language = messages.current()
     if language != "en":
-        locale = {"number": messages.d3_locale(language)}
+        locale = messages.d3_locale(language)
         drawn = {**drawn, "config": {**drawn.get("config", {}), "locale": locale}}
     return Figure(name, caption, drawn)
 
