@@ -82,7 +82,8 @@
     if (!state.width.matches) return true;
     const button = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
     button?.click();
-    return button !== null;
+    // it may be folded from the visit before
+    return Boolean(button ?? document.querySelector('[data-testid="stExpandSidebarButton"]'));
   };
   state.width.addEventListener("change", fold);
   if (fold()) return;
