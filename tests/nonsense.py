@@ -27,7 +27,7 @@ _KEPT = re.compile(
 )
 _WORD = re.compile(r"(?<![\w./:=$-])[A-Za-z]{3,}(?![\w/=-]|\.\w)")
 _BARE = re.compile(
-    r"<style>.*?</style>|`[^`]*`|https?:\S+|</?[a-z][^>]*>|:material/\w+:|:[a-z]+(-badge)?\[",
+    r"<style>.*?</style>|<script>.*?</script>|`[^`]*`|https?:\S+|</?[a-z][^>]*>|:material/\w+:|:[a-z]+(-badge)?\[",
     re.DOTALL,
 )
 # of an element: what no person reads

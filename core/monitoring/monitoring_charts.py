@@ -100,7 +100,7 @@ def check_over_time(
         x=alt.X("time:T", **x),
         tooltip=[
             alt.Tooltip("report:N", title=_("Report")),
-            alt.Tooltip("time:T", title=axis_title, format="%Y-%m-%d %H:%M"),
+            alt.Tooltip("time:T", title=axis_title, format="%x %H:%M"),
             alt.Tooltip("value:Q", title=name, format=".4f"),
             alt.Tooltip("low:Q", title=_("95% lower bound"), format=".4f"),
             alt.Tooltip("high:Q", title=_("95% upper bound"), format=".4f"),

@@ -23,7 +23,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, get_day_names, get_month_names
 from babel.lists import format_list
 from babel.numbers import get_decimal_symbol, get_group_symbol
 
@@ -297,13 +297,39 @@ def loads(text: Words) -> Words:
     return message
 
 
-def d3_locale(language: str) -> dict[str, object]:
-    """Return how Vega writes numbers in a language."""
+def d3_locale(language: str) -> dict[str, dict[str, object]]:
+    """Return how Vega writes numbers and moments in a language.
+
+    Examples
+    --------
+    >>> d3_locale("pt")["number"]["decimal"], d3_locale("pt")["time"]["shortMonths"][1]
+    (',', 'fev.')
+    """
+    locale = LOCALES[language]
+    day_form = "%Y-%m-%d" if language == "en" else "%d/%m/%Y"
+
+    def names(of: Callable[..., Mapping[int, str]], width: str, order: Sequence[int]) -> list[str]:
+        known = of(width, locale=locale)
+        return [known[place] for place in order]
+
+    weekdays, months = (6, *range(6)), range(1, 13)
     return {
-        "decimal": get_decimal_symbol(LOCALES[language]),
-        "thousands": get_group_symbol(LOCALES[language]),
-        "grouping": [3],
-        "currency": ["", ""],
+        "number": {
+            "decimal": get_decimal_symbol(locale),
+            "thousands": get_group_symbol(locale),
+            "grouping": [3],
+            "currency": ["", ""],
+        },
+        "time": {
+            "dateTime": f"{day_form} %H:%M",
+            "date": day_form,
+            "time": "%H:%M",
+            "periods": ["AM", "PM"],
+            "days": names(get_day_names, "wide", weekdays),
+            "shortDays": names(get_day_names, "abbreviated", weekdays),
+            "months": names(get_month_names, "wide", months),
+            "shortMonths": names(get_month_names, "abbreviated", months),
+        },
     }
 
 

@@ -103,7 +103,7 @@ def _over_time(
     tooltip: list[Any] = [
         alt.Tooltip("policy:N", title=_("Policy")),
         alt.Tooltip("window:N", title=_("Window")),
-        alt.Tooltip("time:T", title=_("To"), format="%Y-%m-%d"),
+        alt.Tooltip("time:T", title=_("To"), format="%x"),
         alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         alt.Tooltip(f"{column}:Q", title=name, format=".4f"),
     ]
@@ -151,7 +151,7 @@ def _over_time(
             .mark_rule(color=style.PALETTE["alert"], strokeWidth=2)
             .encode(
                 x=alt.X("time:T"),
-                tooltip=[alt.Tooltip("text:N"), alt.Tooltip("time:T", format="%Y-%m-%d")],
+                tooltip=[alt.Tooltip("text:N"), alt.Tooltip("time:T", format="%x")],
                 strokeDash=alt.StrokeDash(
                     "text:N", title=None, scale=alt.Scale(range=[[5, 4]]), legend=key
                 ),

@@ -90,7 +90,7 @@ def trend(
             x=x,
             y=y,
             tooltip=[
-                alt.Tooltip("time:T", title=_("Window"), format="%Y-%m-%d %H:%M"),
+                alt.Tooltip("time:T", title=_("Window"), format="%x %H:%M"),
                 alt.Tooltip("value:Q", title=name, format=".4f"),
                 alt.Tooltip("run:N", title=_("Report")),
             ],

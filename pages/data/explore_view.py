@@ -12,7 +12,7 @@ from core.platform.messages import Message, _, loads, number
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.stats.charts import style
-from pages.shared import elements
+from pages.shared import elements, table_texts
 
 VIEWS = {
     "glance": Message("At a glance"),
@@ -214,20 +214,19 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
     every = st.toggle(_("All columns"), key="all-columns")
     config = st.column_config
     st.dataframe(
-        shown,
+        table_texts.localized(shown, {"missing": ",", "distinct": ",", "auc_alone": ".3f"}),
         hide_index=True,
         height=TABLE_HEIGHT,
         column_order=None if every else FEW_COLUMNS,
         column_config={
             "column": config.TextColumn(_("Column"), pinned=True),
             "type": _("Type"),
-            "missing": config.NumberColumn(_("Missing"), format="localized"),
-            "distinct": config.NumberColumn(_("Distinct"), format="localized"),
+            "missing": _("Missing"),
+            "distinct": _("Distinct"),
             "positive": config.BarChartColumn(positive.capitalize(), width="small", y_min=0),
             "negative": config.BarChartColumn(negative.capitalize(), width="small", y_min=0),
             "auc_alone": config.NumberColumn(
                 _("AUC alone"),
-                format="%.3f",
                 help=_(
                     "How well the column alone separates the classes: 0.5 is not at all, 1 is "
                     "perfectly. Empty with fewer than 100 labelled rows."

@@ -15,7 +15,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number, p_
 from core.platform.project import ProjectSpec
 from pages.data import chips
-from pages.shared import csv_format, elements, uploads
+from pages.shared import csv_format, elements, table_texts, uploads
 
 # what is checked -> codes of the findings about it
 CHECKED = {
@@ -263,23 +263,30 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
         config = st.column_config
         every = st.toggle(_("All columns"), key="all-columns-snapshots")
         st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "current": "★" if stored.digest == snapshot.digest else "",
-                        "id": stored.id,
-                        "source": str(snapshots.SOURCE_LABELS[stored.source]),
-                        "files": ", ".join(file.name for file in stored.files),
-                        "rows": stored.rows,
-                        "size": sum(file.size for file in stored.files) / 1e6,
-                        "acquired": datetime.fromtimestamp(stored.acquired_at).replace(
-                            microsecond=0
-                        ),
-                        "sha256": stored.digest,
-                        "run": f"/runs?run={stored.run_id}",
-                    }
-                    for stored in listed
-                ]
+            table_texts.localized(
+                pd.DataFrame(
+                    [
+                        {
+                            "current": "★" if stored.digest == snapshot.digest else "",
+                            "id": stored.id,
+                            "source": str(snapshots.SOURCE_LABELS[stored.source]),
+                            "files": ", ".join(file.name for file in stored.files),
+                            "rows": stored.rows,
+                            "size": sum(file.size for file in stored.files) / 1e6,
+                            "acquired": datetime.fromtimestamp(stored.acquired_at).replace(
+                                microsecond=0
+                            ),
+                            "sha256": stored.digest,
+                            "run": f"/runs?run={stored.run_id}",
+                        }
+                        for stored in listed
+                    ]
+                ),
+                {
+                    "rows": ",",
+                    "size": lambda size: f"{number(size, '.1f')} MB",
+                    "acquired": table_texts.to_the_second,
+                },
             ),
             hide_index=True,
             height="content",
@@ -289,9 +296,9 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                 "id": _("Snapshot"),
                 "source": _("Source"),
                 "files": _("Files"),
-                "rows": config.NumberColumn(_("Rows"), format="localized"),
-                "size": config.NumberColumn(_("Size"), format="%.1f MB"),
-                "acquired": config.DatetimeColumn(_("When"), format="YYYY-MM-DD HH:mm:ss"),
+                "rows": _("Rows"),
+                "size": _("Size"),
+                "acquired": _("When"),
                 "sha256": config.TextColumn("SHA-256", width="small"),
                 "run": config.LinkColumn(_("Run"), display_text=p_("link", "open")),
             },

@@ -15,7 +15,7 @@ from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.check import VERDICT_LABELS, Limit
 from core.training import evaluation_charts
-from pages.shared import elements, report_view
+from pages.shared import elements, report_view, table_texts
 
 VIEWS = {
     "failed": Message("Failed"),
@@ -27,13 +27,13 @@ VIEWS = {
 FIRST = 12
 WORST_SLICES = 12
 COLUMN_KINDS: dict[str, tuple[Words, str]] = {
-    "psi": ("PSI", "%.3f"),
-    "ks": ("KS", "%.3f"),
-    "js": ("JS", "%.3f"),
-    "chi2": (Message("Cramér's V"), "%.3f"),
-    "missing": (Message("Missing"), "percent"),
-    "unseen": (Message("Unseen"), "percent"),
-    "range": (Message("Out of range"), "percent"),
+    "psi": ("PSI", ".3f"),
+    "ks": ("KS", ".3f"),
+    "js": ("JS", ".3f"),
+    "chi2": (Message("Cramér's V"), ".3f"),
+    "missing": (Message("Missing"), ".1%"),
+    "unseen": (Message("Unseen"), ".1%"),
+    "range": (Message("Out of range"), ".1%"),
 }
 USUAL_LIMITS = Message("Usual limits: 0.1 and 0.2.")
 
@@ -165,13 +165,16 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
     shown = kinds if every else [kind for kind in kinds if kind in ("psi", "ks", "missing")]
     named = {code: str(word) for code, word in VERDICT_LABELS.items()}
     st.dataframe(
-        pd.DataFrame(
-            {
-                "column": by_column["column"],
-                "verdict": [[named.get(verdict, verdict)] for verdict in by_column["verdict"]],
-                **{kind: by_column[kind] for kind in shown},
-                "text": _joined(by_column),
-            }
+        table_texts.localized(
+            pd.DataFrame(
+                {
+                    "column": by_column["column"],
+                    "verdict": [[named.get(verdict, verdict)] for verdict in by_column["verdict"]],
+                    **{kind: by_column[kind] for kind in shown},
+                    "text": _joined(by_column),
+                }
+            ),
+            {kind: form for kind, (_title, form) in COLUMN_KINDS.items()},
         ),
         hide_index=True,
         width="stretch",
@@ -183,11 +186,9 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
             ),
             **{
                 kind: st.column_config.NumberColumn(
-                    str(title),
-                    format=form,
-                    help=str(USUAL_LIMITS) if kind in ("psi", "ks") else None,
+                    str(title), help=str(USUAL_LIMITS) if kind in ("psi", "ks") else None
                 )
-                for kind, (title, form) in COLUMN_KINDS.items()
+                for kind, (title, _form) in COLUMN_KINDS.items()
             },
             "text": st.column_config.TextColumn(_("What it means"), width="large"),
         },
@@ -218,14 +219,12 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
         with right:
             st.markdown(_("**What separates reference and current rows?**"))
             st.dataframe(
-                ranking,
+                table_texts.localized(ranking, {"auc": ".3f", "importance": ".1%"}),
                 hide_index=True,
                 column_config={
                     "feature": _("Column"),
-                    "auc": st.column_config.NumberColumn(_("AUC alone"), format="%.3f"),
-                    "importance": st.column_config.NumberColumn(
-                        _("Share of the gain"), format="percent"
-                    ),
+                    "auc": _("AUC alone"),
+                    "importance": _("Share of the gain"),
                 },
             )
 

@@ -18,7 +18,7 @@ from core.platform.messages import Message, _, n_, p_
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
 from core.stats.check import VERDICT_LABELS
-from pages.shared import elements, report_view
+from pages.shared import elements, report_view, table_texts
 
 WINDOWS = {
     "scoring": Message("Scoring"),
@@ -222,7 +222,7 @@ def _limits(
         st.caption(_("Your limits replace the learned ones, also in the next reports."))
         number = st.column_config.NumberColumn
         edited = st.data_editor(
-            editable(checks, set_before),
+            table_texts.localized(editable(checks, set_before), {"value": ".4f"}),
             hide_index=True,
             width="stretch",
             height=320,
@@ -232,12 +232,14 @@ def _limits(
             column_config={
                 "code": None,
                 "title": st.column_config.TextColumn(_("Check"), pinned=True, width="medium"),
-                "value": number(_("Value"), format="%.4f"),
+                "value": _("Value"),
                 "threshold": _("Limits"),
                 **{
+                    # a number is typed, and so shown, in the form of the browser
                     end: number(
                         f"{elements.capital(VERDICT_LABELS[level])} {sign}",
-                        format="%.4g",
+                        format="localized",
+                        step=1e-4,
                         width=140,
                     )
                     for end, (level, sign) in ENDS.items()

@@ -14,7 +14,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, current, day, loads, n_, p_
 from core.platform.own_columns import PROBABILITY
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
-from pages.shared import elements, report_view
+from pages.shared import elements, report_view, table_texts
 
 MOST = 60
 VIEWS = {
@@ -24,6 +24,7 @@ VIEWS = {
 }
 TIMES = {"made": Message("When the report was made"), "rows": Message("When the rows came")}
 SHOWN = ("made", "verdict", "rows", "labels", "alerts", "report")
+COUNTS = dict.fromkeys(("rows", "labels", "alerts", "warnings"), ",.0f")
 FIRST_CHECKS = ("skill", "log_loss", "roc_auc", "calibration", "psi." + PROBABILITY)
 
 
@@ -153,17 +154,17 @@ def _list(runs: list[tracking.RunInfo]) -> None:
         }
     )
     st.dataframe(
-        table if every else table[list(SHOWN)],
+        table_texts.localized(table if every else table[list(SHOWN)], COUNTS),
         hide_index=True,
         width="stretch",
         column_config={
-            "made": config.DatetimeColumn(_("When (UTC)"), format="YYYY-MM-DD HH:mm"),
+            "made": _("When (UTC)"),
             "verdict": _("Verdict"),
             "window": _("Window"),
             "version": _("Version"),
             "data": _("Data"),
-            "rows": config.NumberColumn(_("Rows"), format="localized"),
-            "labels": config.NumberColumn(_("Labels"), format="localized"),
+            "rows": _("Rows"),
+            "labels": _("Labels"),
             "alerts": f"{_('Checks')}: {VERDICT_LABELS['alert']}",
             "warnings": f"{_('Checks')}: {VERDICT_LABELS['warning']}",
             "report": config.LinkColumn(_("Report"), display_text=p_("link", "open")),

@@ -88,6 +88,7 @@ def _columns() -> dict[str, Any]:
             min_value=0.0,
             max_value=8760.0,
             default=24.0,
+            format="localized",
             required=True,
             help=_("No further message about the same check meanwhile"),
         ),

@@ -14,11 +14,16 @@ from core.stats import metrics
 from core.training import evaluation_charts
 from pages.registry import decisions, version_list
 from pages.registry.standing import Standing
-from pages.shared import elements
+from pages.shared import elements, table_texts
 
 # columns of the table of slices
 MAIN = ("finding", "column", "value", "rows", "difference", "interval")
 ALL = (*MAIN[:4], "log_loss_challenger", "log_loss_champion", "difference", "low", "high")
+FORMATS = {
+    "rows": ",",
+    **dict.fromkeys(("log_loss_challenger", "log_loss_champion"), ".4f"),
+    **dict.fromkeys(("difference", "low", "high"), "+.4f"),
+}
 
 
 def draw(now: Standing) -> None:
@@ -168,19 +173,25 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
                 second=second,
             )
         )
-    column = st.column_config.NumberColumn
     everything = st.toggle(_("All columns"), key="slices-all-columns")
+    losses = [
+        f"{metrics.TITLES['log_loss']}, {_('version {version}', version=version)}"
+        for version in (first, second)
+    ]
     st.dataframe(
         # the finding says what these two columns do
-        slices.drop(columns=["text", "harmed"], errors="ignore").assign(
-            finding=[
-                _("worse") if harm else _("too few rows") if pd.isna(low) else _("ok")
-                for harm, low in zip(slices["harmed"], slices["low"], strict=True)
-            ],
-            interval=[
-                "–" if pd.isna(low) else _between(low, high)
-                for low, high in zip(slices["low"], slices["high"], strict=True)
-            ],
+        table_texts.localized(
+            slices.drop(columns=["text", "harmed"], errors="ignore").assign(
+                finding=[
+                    _("worse") if harm else _("too few rows") if pd.isna(low) else _("ok")
+                    for harm, low in zip(slices["harmed"], slices["low"], strict=True)
+                ],
+                interval=[
+                    "–" if pd.isna(low) else _between(low, high)
+                    for low, high in zip(slices["low"], slices["high"], strict=True)
+                ],
+            ),
+            FORMATS,
         ),
         hide_index=True,
         height="auto" if len(slices) <= 8 else 318,
@@ -189,19 +200,13 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
             "finding": _("Finding"),
             "column": _("Column"),
             "value": _("Value"),
-            "rows": column(_("Rows"), format="localized"),
-            "log_loss_challenger": column(
-                f"{metrics.TITLES['log_loss']}, {_('version {version}', version=first)}",
-                format="%.4f",
-            ),
-            "log_loss_champion": column(
-                f"{metrics.TITLES['log_loss']}, {_('version {version}', version=second)}",
-                format="%.4f",
-            ),
-            "difference": column(_("Difference"), format="%+.4f"),
+            "rows": _("Rows"),
+            "log_loss_challenger": losses[0],
+            "log_loss_champion": losses[1],
+            "difference": _("Difference"),
             "interval": _("95% interval"),
-            "low": column(_("From"), format="%+.4f"),
-            "high": column(_("To"), format="%+.4f"),
+            "low": _("From"),
+            "high": _("To"),
         },
     )
     st.caption(_("The intervals allow for the number of slices (Bonferroni)."))

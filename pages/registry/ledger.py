@@ -12,7 +12,7 @@ from core.platform.config import Settings
 from core.platform.messages import _, day, p_
 from core.registry import registry
 from pages.registry import version_list
-from pages.shared import elements
+from pages.shared import elements, table_texts
 
 MAIN = ("version", "from", "to", "decision", "decided_by", "reason")
 ALL = ("version", "from", "to", "hours", "decision", "decided_by", "run", "reason")
@@ -52,14 +52,17 @@ def draw(settings: Settings, model: str) -> None:
         shown.loc[shown.index[0], "to"] = "–"
     everything = st.session_state.get("ledger-all-columns", False)
     st.dataframe(
-        shown,
+        table_texts.localized(
+            shown,
+            {"version": lambda version: _("version {version}", version=version), "hours": ".2f"},
+        ),
         hide_index=True,
         column_order=ALL if everything else MAIN,
         column_config={
-            "version": st.column_config.NumberColumn(_("Version"), format="%d"),
+            "version": _("Version"),
             "from": _("From"),
             "to": _("To"),
-            "hours": st.column_config.NumberColumn(_("Hours"), format="%.2f"),
+            "hours": _("Hours"),
             "decision": st.column_config.TextColumn(
                 _("Decision"), help=_("Unknown: moved in MLflow itself.")
             ),

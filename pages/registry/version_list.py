@@ -16,7 +16,7 @@ from core.platform.messages import Message, Words, _, p_
 from core.platform.runs import ModelVersion
 from core.registry import model_card, model_facts, registry
 from core.training import candidates as kinds
-from pages.shared import aliases, elements
+from pages.shared import aliases, elements, table_texts
 
 # what moved the champion
 MOVES = {
@@ -29,6 +29,7 @@ MOVES = {
 Figures = Mapping[str, Mapping[str, float]]
 # columns of the table, unless all are wanted
 MAIN = ("version", "aliases", "candidate", "log_loss", "interval", "data")
+FORMATS = {"log_loss": ".4f", "roc_auc": ".3f", "threshold": ".3f"}
 # the version whose card opens in this run of the page
 CARD = "registry-card"
 
@@ -126,7 +127,10 @@ def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
     column = st.column_config.NumberColumn
     everything = st.session_state.get("registry-all-columns", False)
     st.dataframe(
-        pd.DataFrame([_row(version, measured.get(version.version, {})) for version in listed]),
+        table_texts.localized(
+            pd.DataFrame([_row(version, measured.get(version.version, {})) for version in listed]),
+            FORMATS,
+        ),
         hide_index=True,
         height="auto" if len(listed) <= 8 else 318,
         on_select=take,
@@ -134,24 +138,23 @@ def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
         key=key,
         column_order=None if everything else MAIN,
         column_config={
-            "version": column(_("Version"), format="%d", width=70),
+            "version": column(_("Version"), width=70),
             "aliases": _("Alias"),
             "candidate": _("Candidate"),
             "log_loss": column(
                 _("Log loss, test"),
-                format="%.4f",
                 help=_(
                     "On the version's own test set; to judge two versions on the same rows, "
                     "use Compare."
                 ),
             ),
             "interval": _("95% interval"),
-            "roc_auc": column(_("ROC AUC, test"), format="%.3f"),
-            "threshold": column(_("Threshold"), format="%.3f"),
-            "features": column(_("Features"), format="%d"),
+            "roc_auc": _("ROC AUC, test"),
+            "threshold": _("Threshold"),
+            "features": _("Features"),
             "data": _("Data"),
             "copied_from": _("Copy of"),
-            "made": st.column_config.DatetimeColumn(_("When"), format="YYYY-MM-DD HH:mm"),
+            "made": _("When"),
             "run": st.column_config.LinkColumn(_("Run"), display_text=p_("link", "open")),
         },
     )

@@ -15,7 +15,7 @@ from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words, _, number, p_
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
-from pages.shared import elements
+from pages.shared import elements, table_texts
 from pages.shared.statuses import GATE, STATUSES
 
 TRIGGERS = {
@@ -68,7 +68,7 @@ def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
     first = [ids.index(asked)] if asked in ids else []
     config = st.column_config
     picked = st.dataframe(
-        table,
+        table_texts.localized(table, {"seconds": ".1f"}),
         hide_index=True,
         height=ROW_HEIGHT * (min(len(table), ROWS_BEFORE_SCROLLING) + 1) + 3,
         on_select="rerun",
@@ -78,9 +78,8 @@ def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
         key=f"decisions-{ids[0]}",
         column_config={
             **{name: str(label) for name, label in chosen.items()},
-            "when": config.DatetimeColumn(str(COLUMNS["when"]), format="YYYY-MM-DD HH:mm"),
+            "when": config.DatetimeColumn(str(COLUMNS["when"])),
             "decision": config.TextColumn(str(COLUMNS["decision"]), width="large"),
-            "seconds": config.NumberColumn(str(COLUMNS["seconds"]), format="%.1f"),
         },
     )
     rows = picked["selection"]["rows"]

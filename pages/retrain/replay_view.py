@@ -20,7 +20,7 @@ from core.retraining.records import ReplayRun
 from core.retraining.simulation import titled
 from core.training import candidates as kinds
 from pages.retrain import replay_form
-from pages.shared import drafts, elements
+from pages.shared import drafts, elements, table_texts
 
 HELD = (
     "rows",
@@ -226,15 +226,17 @@ def _decided(decisions: pd.DataFrame) -> None:
         return
     config = st.column_config
     st.dataframe(
-        pd.DataFrame(
-            {
-                "window": shown["window"].to_list(),
-                "day": pd.to_datetime(shown["at"], unit="s").dt.date.to_list(),
-                "policy": [str(titled(policy)) for policy in shown["policy"]],
-                "decision": [str(loads(title)) for title in shown["title"]],
-                "reasons": [str(loads(reasons)) for reasons in shown["reasons"]],
-                "trained": [_trained(row) for row in shown.itertuples()],
-            }
+        table_texts.localized(
+            pd.DataFrame(
+                {
+                    "window": shown["window"].to_list(),
+                    "day": pd.to_datetime(shown["at"], unit="s").dt.date.to_list(),
+                    "policy": [str(titled(policy)) for policy in shown["policy"]],
+                    "decision": [str(loads(title)) for title in shown["title"]],
+                    "reasons": [str(loads(reasons)) for reasons in shown["reasons"]],
+                    "trained": [_trained(row) for row in shown.itertuples()],
+                }
+            )
         ),
         hide_index=True,
         width="stretch",

@@ -10,7 +10,7 @@ from core.platform import steps
 from core.platform.config import Settings
 from core.platform.messages import _
 from pages.runs import wording
-from pages.shared import elements
+from pages.shared import elements, table_texts
 
 LIMIT = 20
 TITLES = {step.name: step.title for step in steps.STEPS}
@@ -23,26 +23,29 @@ def draw(settings: Settings) -> None:
         st.info(_("Nothing has run yet."))
         return
     st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "step": str(TITLES.get(job.step, job.step)),
-                    "status": wording.status(job.status),
-                    "text": elements.words(job.error or job.text),
-                    "created": wording.when(job.created),
-                    "seconds": job.ended - job.started if job.ended and job.started else None,
-                    "run": f"/runs?run={job.run_id}" if job.run_id else None,
-                }
-                for job in newest
-            ]
+        table_texts.localized(
+            pd.DataFrame(
+                [
+                    {
+                        "step": str(TITLES.get(job.step, job.step)),
+                        "status": wording.status(job.status),
+                        "text": elements.words(job.error or job.text),
+                        "created": wording.when(job.created),
+                        "seconds": job.ended - job.started if job.ended and job.started else None,
+                        "run": f"/runs?run={job.run_id}" if job.run_id else None,
+                    }
+                    for job in newest
+                ]
+            ),
+            {"seconds": ".1f", "created": table_texts.to_the_second},
         ),
         hide_index=True,
         column_config={
             "step": st.column_config.TextColumn(_("Step"), width="small"),
             "status": st.column_config.TextColumn(_("State"), width="small"),
             "text": st.column_config.TextColumn(_("Details"), width="medium"),
-            "created": st.column_config.DatetimeColumn(_("When"), format=wording.MOMENT),
-            "seconds": st.column_config.NumberColumn(_("Seconds"), format="%.1f", width="small"),
+            "created": _("When"),
+            "seconds": st.column_config.NumberColumn(_("Seconds"), width="small"),
             "run": st.column_config.LinkColumn(_("Run"), display_text="run=(.{8})", width="small"),
         },
     )

@@ -13,9 +13,11 @@ from core.platform.config import Settings
 from core.platform.messages import _, day, number
 from core.platform.tracking import RunInfo
 from pages.runs import mlflow_buttons, wording
-from pages.shared import elements
+from pages.shared import elements, table_texts
 
 HEIGHT = 300
+# of a table of a run
+FIRST_ROWS = 200
 
 
 def draw(settings: Settings, run: RunInfo, *, has_link: bool = False) -> None:
@@ -69,8 +71,8 @@ def _artifacts(settings: Settings, run: RunInfo) -> None:
             name = st.selectbox(
                 _("Artifacts"), tables, key=f"table-{run.run_id}", label_visibility="collapsed"
             )
-            first = elements.table(settings, settings.mlflow_uri, run.run_id, name).head(1000)
-            st.dataframe(first.map(_in_words), height=HEIGHT)
+            first = elements.table(settings, settings.mlflow_uri, run.run_id, name).head(FIRST_ROWS)
+            st.dataframe(table_texts.localized(first.map(_in_words)), height=HEIGHT)
         st.code("\n".join(kept) or "–", language=None)
 
 
@@ -86,7 +88,7 @@ def _pairs(values: Mapping[str, Any], title: str) -> None:
     frame = pd.DataFrame(sorted(values.items()), columns=["name", "value"])
     frame["value"] = frame["value"].map(_in_words)
     st.dataframe(
-        frame,
+        table_texts.localized(frame),
         height=min(HEIGHT, 38 + 35 * len(frame)),
         hide_index=True,
         column_config={"name": title, "value": _("Value")},

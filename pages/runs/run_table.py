@@ -10,7 +10,7 @@ from core.platform.config import Settings
 from core.platform.messages import _
 from core.platform.tracking import RunInfo
 from pages.runs import wording
-from pages.shared import elements
+from pages.shared import elements, table_texts
 
 LIMIT = 200
 HEIGHT = 360
@@ -39,7 +39,9 @@ def draw(settings: Settings) -> RunInfo | None:
         )
         is_wide = st.toggle(_("All columns"), key="all-columns")
     chosen = st.dataframe(
-        _frame(runs),
+        table_texts.localized(
+            _frame(runs), {"seconds": ".1f", "started": table_texts.to_the_second}
+        ),
         height=min(HEIGHT, 38 + 35 * len(runs)),
         hide_index=True,
         on_select="rerun",
@@ -49,8 +51,8 @@ def draw(settings: Settings) -> RunInfo | None:
         column_config={
             "status": st.column_config.TextColumn(_("State"), width="small"),
             "name": st.column_config.TextColumn(_("Run"), width="medium"),
-            "started": st.column_config.DatetimeColumn(_("When"), format=wording.MOMENT),
-            "seconds": st.column_config.NumberColumn(_("Seconds"), format="%.1f", width="small"),
+            "started": _("When"),
+            "seconds": st.column_config.NumberColumn(_("Seconds"), width="small"),
             "data": st.column_config.TextColumn(_("Data"), width="small"),
             "error": _("Details"),
             "step": _("Step"),

@@ -7,8 +7,6 @@ from datetime import datetime
 from pages.shared.statuses import COLOURS as COLOURS
 from pages.shared.statuses import STATUSES
 
-MOMENT = "YYYY-MM-DD HH:mm:ss"
-
 
 def when(moment: float) -> datetime:
     """Return a moment to the second."""

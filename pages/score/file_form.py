@@ -19,7 +19,7 @@ from core.platform.project import ProjectSpec
 from core.scoring import batches, score
 from core.serving import server
 from pages.score import serving_choice
-from pages.shared import csv_format, elements, uploads
+from pages.shared import csv_format, elements, table_texts, uploads
 
 # From here on the result is the file only: browsing that many rows is slow.
 MANY_ROWS = 200_000
@@ -175,7 +175,7 @@ def columns(
     """Show the first rows and the column mapping; None while an input is not mapped."""
     size = f"{number(rows)} × {len(names)}" if rows is not None else f"… × {len(names)}"
     st.markdown(f"**{_('First rows')}** · {size}")
-    st.dataframe(first.head(csv_format.FIRST_ROWS), hide_index=True)
+    st.dataframe(table_texts.localized(first.head(csv_format.FIRST_ROWS)), hide_index=True)
     inputs = inputs_of(settings, served)
     wanted = schema.chosen_columns(spec, (*inputs, spec.id, spec.target))
     guess = column_names.guessed(wanted, names)

@@ -17,7 +17,7 @@ from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
 from core.scoring import label
-from pages.shared import csv_format, elements, set_aside_list, uploads
+from pages.shared import csv_format, elements, set_aside_list, table_texts, uploads
 
 OUTCOMES = {
     "new": (Message("New"), NOTHING),
@@ -137,7 +137,9 @@ def outcome(settings: Settings, run: tracking.RunInfo) -> None:
     if len(rejected):
         with st.expander(elements.counted(_("Rejected"), len(rejected)), expanded=True):
             st.dataframe(
-                rejected, hide_index=True, column_config={"row": _("Row"), "reason": _("Why")}
+                table_texts.localized(rejected),
+                hide_index=True,
+                column_config={"row": _("Row"), "reason": _("Why")},
             )
             st.download_button(
                 f"{_('Rejected')} (CSV)",

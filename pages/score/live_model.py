@@ -1,22 +1,28 @@
-"""The served version in this process: what it would answer, without a request or an entry."""
+"""What the served version would answer: asked of its server, behind what logs and counts.
+
+The app itself loads no model: scikit-learn's import alone takes seconds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.platform import model_store, project
+from core.platform import model_store, process, project
 from core.platform.config import Settings
-from core.platform.messages import _
 from core.platform.plugins import part
 from core.platform.runs import ModelVersion
-from core.registry import version_files
-from core.serving import server
+from core.serving import client, server
 from pages.shared import elements, row_field
 
 Row = Mapping[str, row_field.Value]
+Answers = np.ndarray[Any, np.dtype[np.float64]]
+# a page waits no longer than this
+SECONDS = 5.0
 
 
 def version_of(settings: Settings, served: server.Server) -> ModelVersion:
@@ -24,60 +30,82 @@ def version_of(settings: Settings, served: server.Server) -> ModelVersion:
     return model_store.require_version(settings, served.model, served.version)
 
 
-def probability(settings: Settings, version: ModelVersion, row: Row) -> float:
+def probability(served: server.Server, row: Row) -> float:
     """Return the predicted probability of a row.
 
     Raises
     ------
     InputError
         When a value is missing that the model needs.
+    ServerError
+        When its server does not answer.
     """
-    # once for a version and a start of the app: scikit-learn's import takes seconds
-    with st.spinner(_("Loading {model}", model=_("version {version}", version=version.version))):
-        loaded = _loaded(settings, settings.mlflow_uri, version.name, version.version)
-    return float(loaded.predict(_frame(loaded, row))[0])
+    return _probability(served.run_id, served.version, tuple(row.items()), _served=served)
 
 
-def court_cells(settings: Settings, version: ModelVersion, row: Row) -> pd.DataFrame:
+def court_cells(settings: Settings, served: server.Server, row: Row) -> pd.DataFrame:
     """Return the predicted probability at every place, with all other inputs as in the row.
 
     Raises
     ------
     InputError
         When another input is missing that the model needs.
+    ServerError
+        When its server does not answer.
     """
-    key = (version.name, version.version, version.run_id)
-    with st.spinner(_("Loading {model}", model=_("version {version}", version=version.version))):
-        _loaded(settings, settings.mlflow_uri, version.name, version.version)
-    return _cells(settings, settings.mlflow_uri, key, tuple(row.items()))
+    key = (settings.mlflow_uri, served.run_id, served.version)
+    return _cells(key, tuple(row.items()), _settings=settings, _served=served)
 
 
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _loaded(_settings: Settings, store: str, model: str, number: str) -> version_files.Loaded:
-    return version_files.load(_settings, model_store.require_version(_settings, model, number))
+@st.cache_data(show_spinner=False, max_entries=256)
+def _probability(
+    run_id: str,
+    version: str,
+    row: tuple[tuple[str, row_field.Value], ...],
+    *,
+    _served: server.Server,
+) -> float:
+    return float(_answers(_served, _frame(_served, dict(row)))[0])
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
 def _cells(
-    _settings: Settings,
-    store: str,
     key: tuple[str, str, str],
     row: tuple[tuple[str, row_field.Value], ...],
+    *,
+    _settings: Settings,
+    _served: server.Server,
 ) -> pd.DataFrame:
-    model, number, run_id = key
-    loaded = _loaded(_settings, store, model, number)
+    store, run_id, _version = key
     known = elements.table(_settings, store, run_id, "test_predictions")
     spec = project.load(_settings.project)
     cells: pd.DataFrame = part(spec.name, "court_map").probability_map(
-        loaded.predict, spec, _frame(loaded, dict(row)), known[list(loaded.inputs)]
+        lambda rows: _answers(_served, rows),
+        spec,
+        _frame(_served, dict(row)),
+        known[list(_served.inputs)],
     )
     return cells
 
 
-def _frame(loaded: version_files.Loaded, row: Row) -> pd.DataFrame:
+def _answers(served: server.Server, rows: pd.DataFrame) -> Answers:
+    """Return the answers of the server behind the gateway, whose log they do not reach."""
+    behind = f"http://{process.HOST}:{served.backend or served.port}"
+    return client.score(
+        behind,
+        rows,
+        served.inputs,
+        is_complete=served.is_complete,
+        timeout=SECONDS,
+        form="json",
+        rules=served.contract,
+    ).probabilities
+
+
+def _frame(served: server.Server, row: Row) -> pd.DataFrame:
     return pd.DataFrame(
         {
             name: pd.Series([row.get(name)], dtype="object" if kind == "text" else "float64")
-            for name, kind in loaded.inputs.items()
+            for name, kind in served.inputs.items()
         }
     )

@@ -33,7 +33,7 @@ from core.platform.own_columns import (
 from core.platform.project import ProjectSpec
 from core.predictions_log import labels, predictions
 from pages.score import label_view, scorings
-from pages.shared import aliases, elements
+from pages.shared import aliases, elements, table_texts
 
 PAGE_ROWS, FILE_ROWS = 100, 100_000
 TABLE_HEIGHT = 400
@@ -192,27 +192,30 @@ def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
     inputs = [name for name in rows.columns if name in spec.columns]
     more = [IS_SAMPLE, ALIAS, SOURCE, LATENCY, *inputs, PREDICTION_ID]
     st.dataframe(
-        rows.assign(
-            **{
-                SCORED_AT: pd.to_datetime(rows[SCORED_AT], unit="s", utc=True),
-                SOURCE: [scorings.source_words(spec, name) for name in rows[SOURCE]],
-                ALIAS: [
-                    called(alias, is_shadow=is_shadow)
-                    for alias, is_shadow in zip(rows[ALIAS], rows[IS_SHADOW], strict=True)
-                ],
-                IS_SAMPLE: rows[IS_SAMPLE].map(elements.data_word),
-                PREDICTED: rows[PREDICTED].map(words),
-                LABEL: rows[LABEL].map(words),
-                # a request is answered as a whole: its first row has its latency
-                LATENCY: rows[LATENCY].where(rows[POSITION] == 0),
-            }
+        table_texts.localized(
+            rows.assign(
+                **{
+                    SCORED_AT: pd.to_datetime(rows[SCORED_AT], unit="s", utc=True),
+                    SOURCE: [scorings.source_words(spec, name) for name in rows[SOURCE]],
+                    ALIAS: [
+                        called(alias, is_shadow=is_shadow)
+                        for alias, is_shadow in zip(rows[ALIAS], rows[IS_SHADOW], strict=True)
+                    ],
+                    IS_SAMPLE: rows[IS_SAMPLE].map(elements.data_word),
+                    PREDICTED: rows[PREDICTED].map(words),
+                    LABEL: rows[LABEL].map(words),
+                    # a request is answered as a whole: its first row has its latency
+                    LATENCY: rows[LATENCY].where(rows[POSITION] == 0),
+                }
+            ),
+            {SCORED_AT: table_texts.to_the_second, LATENCY: ".1f"},
         ),
         hide_index=True,
         height=TABLE_HEIGHT,
         placeholder="–",
         column_order=[*usual, *more] if is_whole else usual,
         column_config={
-            SCORED_AT: st.column_config.DatetimeColumn(_("When"), format="YYYY-MM-DD HH:mm:ss"),
+            SCORED_AT: _("When"),
             ROW_KEY: spec.id,
             PROBABILITY: st.column_config.ProgressColumn(
                 _("Probability of {positive}", positive=words[1]),
@@ -226,7 +229,7 @@ def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
             IS_SAMPLE: _("Data"),
             ALIAS: _("Alias"),
             SOURCE: _("Source"),
-            LATENCY: st.column_config.NumberColumn(_("Latency (ms)"), format="%.1f"),
+            LATENCY: _("Latency (ms)"),
             PREDICTION_ID: st.column_config.TextColumn(_("Prediction id"), width="large"),
         },
     )

@@ -28,7 +28,7 @@ from core.stats.charts import models as model_charts
 from core.stats.charts import style
 from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
 from pages.score import scorings
-from pages.shared import elements, report_view
+from pages.shared import elements, report_view, table_texts
 
 PAGE_ROWS = 100
 TABLE_HEIGHT = 285
@@ -237,7 +237,7 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
             stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
             rejected = stored.assign(reason=stored["reason"].map(elements.words))
             st.dataframe(
-                rejected.head(LISTED),
+                table_texts.localized(rejected.head(LISTED)),
                 hide_index=True,
                 height=240,
                 column_config={
@@ -310,7 +310,9 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
     inputs = [column for column in rows.columns if column in spec.columns]
     outcome = [ROW_KEY, PROBABILITY, PREDICTED, LABEL]
     st.dataframe(
-        part.assign(**{name: part[name].map(words) for name in (PREDICTED, LABEL)}),
+        table_texts.localized(
+            part.assign(**{name: part[name].map(words) for name in (PREDICTED, LABEL)})
+        ),
         hide_index=True,
         height=TABLE_HEIGHT,
         placeholder="–",

@@ -34,7 +34,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
     if followers:
         left, right = elements.side_by_side()
         with left:
-            is_mapped = court(settings, spec, version, now, keys, followers)
+            is_mapped = court(settings, spec, served, version, now, keys, followers)
     else:
         right = st.container()
     with right:
@@ -45,7 +45,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
             for name, value in usual.items()
         }
         with figures:
-            live(settings, spec, version, row)
+            live(spec, served, version, row)
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(
                 _("Score"),
@@ -61,12 +61,12 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
     return row if is_mapped else None
 
 
-def live(settings: Settings, spec: ProjectSpec, version: ModelVersion, row: Row) -> None:
+def live(spec: ProjectSpec, served: server.Server, version: ModelVersion, row: Row) -> None:
     """Draw what the served version predicts for the values in the fields."""
     positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
     predicted, fault = None, ""
     try:
-        predicted = live_model.probability(settings, version, row)
+        predicted = live_model.probability(served, row)
     except CourtsideError as error:
         fault = elements.plain(str(error))
     called = "–"
@@ -93,6 +93,7 @@ def live(settings: Settings, spec: ProjectSpec, version: ModelVersion, row: Row)
 def court(
     settings: Settings,
     spec: ProjectSpec,
+    served: server.Server,
     version: ModelVersion,
     now: Row,
     keys: dict[str, str],
@@ -105,7 +106,7 @@ def court(
     others = {name: value for name, value in now.items() if name not in followers}
     # what keeps the model from an answer is shown above the fields
     try:
-        cells = live_model.court_cells(settings, version, others)
+        cells = live_model.court_cells(settings, served, others)
     except CourtsideError:
         cells = None
     chart = f"court-{version.run_id}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
 from core.platform.config import Settings
@@ -9,7 +11,7 @@ from core.platform.messages import Message, _
 from core.platform.project import ProjectSpec
 from core.serving import server
 from pages.score import file_form, production_form, result_view, scorings, serving_choice
-from pages.shared import elements
+from pages.shared import elements, uploads
 
 SOURCES = ("production", "upload", "path")
 NO_SCORING = Message("Nothing scored yet. Choose rows and press Score.")
@@ -27,7 +29,12 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
                 file_form.resume(settings)
     last = scorings.newest(settings, one_row=False)
     if last is not None:
-        result_view.show(settings, spec, last)
+        if ready and last.started < chosen_at():
+            # what is to be scored comes first
+            with st.expander(_("Result")):
+                result_view.show(settings, spec, last)
+        else:
+            result_view.show(settings, spec, last)
     elif ready:
         st.info(str(NO_SCORING))
 
@@ -52,3 +59,16 @@ def form(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
             file_form.ask_upload(settings, spec, served)
         else:
             file_form.ask_path(settings, spec, served)
+
+
+def chosen_at() -> float:
+    """Return when the file or path on this page was chosen, in seconds since 1970; 0 for none."""
+    source = st.session_state.get("rows")
+    chosen: str | None = None
+    if source == "upload":
+        chosen = next((file.stored for file in uploads.kept("file")), None)
+    elif source == "path":
+        chosen = st.session_state.get("looked-at")
+    if chosen != st.session_state.get("rows-chosen"):
+        st.session_state["rows-chosen"], st.session_state["rows-chosen-at"] = chosen, time.time()
+    return st.session_state["rows-chosen-at"] if chosen else 0.0

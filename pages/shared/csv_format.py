@@ -16,7 +16,7 @@ from core.platform.csv_dialect import Dialect, DialectError, Given
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words, _
 from core.platform.storage import Upload
-from pages.shared import elements
+from pages.shared import elements, table_texts
 
 FIRST_ROWS = 5
 # further files are imported without a preview
@@ -123,7 +123,7 @@ def preview(
             continue
         has_csv = has_csv or head.dialect is not None
         describe(name, head.dialect)
-        st.dataframe(first.head(FIRST_ROWS), hide_index=True)
+        st.dataframe(table_texts.localized(first.head(FIRST_ROWS)), hide_index=True)
     if len(files) > SHOWN_FILES:
         st.caption(f"{SHOWN_FILES} / {len(files)}")
     values = ask(key, fault) if has_csv else {}

@@ -38,7 +38,7 @@ from core.platform.project import ProjectSpec
 from core.runtime import backup
 from core.serving import server
 from core.stats.check import VERDICT_LABELS
-from pages.shared import drafts, language, login, style
+from pages.shared import browser, drafts, language, login, style
 
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
@@ -184,6 +184,7 @@ def open_app() -> tuple[Settings, ProjectSpec]:
 
     Invalid settings are reported on the page, which ends there.
     """
+    browser.apply()
     try:
         # before anything is started or shown
         login.gate(Settings.load())
@@ -505,21 +506,21 @@ def side_by_side() -> tuple[DeltaGenerator, DeltaGenerator]:
 
 
 def chart(drawn: Any) -> None:
-    """Draw an Altair chart as wide as its column, its numbers in the form of the language."""
+    """Draw an Altair chart as wide as its column, in the form of the language."""
     st.altair_chart(localized(drawn), width="stretch")
 
 
 def localized(drawn: Any) -> Any:
-    """Return a chart, or its specification, that writes numbers as the visit's language does."""
-    numbers = messages.d3_locale(messages.current())
+    """Return a chart, or its specification, with numbers and days in the form of the language."""
+    locale = messages.d3_locale(messages.current())
     if isinstance(drawn, Mapping):
         kept = drawn.get("config", {})
-        return {**drawn, "config": {**kept, "locale": {"number": numbers}}}
+        return {**drawn, "config": {**kept, "locale": locale}}
     # a dictionary of it would copy its rows
     copied = drawn.copy(deep=False)
     config = {} if drawn.config is alt.Undefined else drawn.config
     kept = config if isinstance(config, dict) else config.to_dict()
-    copied.config = alt.Config(**{**kept, "locale": {"number": numbers}})
+    copied.config = alt.Config(**{**kept, "locale": locale})
     return copied
 
 

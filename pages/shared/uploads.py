@@ -57,3 +57,9 @@ def ask(
                 args=(key, None),
             )
     return stored.get(key, [])
+
+
+def kept(key: str) -> list[Upload]:
+    """Return the files of an uploader, also before it is drawn."""
+    stored: dict[str, list[Upload]] = st.session_state.get(_KEPT, {})
+    return stored.get(key, [])

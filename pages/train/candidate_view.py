@@ -15,7 +15,7 @@ from core.stats.charts import models as model_charts
 from core.training import candidates as kinds
 from core.training import evaluation, evaluation_charts
 from core.training.records import CandidateRun, TrainingRun
-from pages.shared import elements
+from pages.shared import elements, table_texts
 
 FINDINGS = {
     "biased": (Message("biased"), "red"),
@@ -33,6 +33,13 @@ SETS = {evaluation.VALIDATION: Message("Validation folds"), evaluation.TEST: Mes
 # rows of the slices' table shown at first
 FIRST_SLICES = 6
 CHARTED_SLICES = 10
+SLICE_FORMATS = {
+    "rows": ",",
+    **dict.fromkeys(("base_rate", "mean_probability"), ".1%"),
+    **dict.fromkeys(("gap", "low", "high"), "+.4f"),
+    **dict.fromkeys(("log_loss", "skill"), ".4f"),
+    **dict.fromkeys(("roc_auc", "f1"), ".3f"),
+}
 
 
 def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame) -> None:
@@ -276,26 +283,28 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
 
     with st.expander(elements.counted(_("All"), len(slices))):
         elements.chart(evaluation_charts.slice_gaps(slices))
-        column = st.column_config.NumberColumn
         st.dataframe(
-            slices.assign(
-                finding=[str(FINDINGS[finding][0]) for finding in slices["finding"]],
-                text=[elements.words(text) for text in slices["text"]],
+            table_texts.localized(
+                slices.assign(
+                    finding=[str(FINDINGS[finding][0]) for finding in slices["finding"]],
+                    text=[elements.words(text) for text in slices["text"]],
+                ),
+                SLICE_FORMATS,
             ),
             hide_index=True,
             column_config={
                 "column": _("Column"),
                 "value": _("Value"),
-                "rows": column(_("Rows"), format="localized"),
-                "base_rate": column(_("Observed"), format="percent"),
-                "mean_probability": column(_("Mean predicted probability"), format="percent"),
-                "gap": column(_("Predicted minus observed"), format="%+.4f"),
-                "low": column(_("95% lower bound"), format="%+.4f"),
-                "high": column(_("95% upper bound"), format="%+.4f"),
-                "log_loss": column(_("Log loss (nats)"), format="%.4f"),
-                "skill": column(str(metrics.TITLES["skill"]), format="%.4f"),
-                "roc_auc": column("ROC AUC", format="%.3f"),
-                "f1": column("F1", format="%.3f"),
+                "rows": _("Rows"),
+                "base_rate": _("Observed"),
+                "mean_probability": _("Mean predicted probability"),
+                "gap": _("Predicted minus observed"),
+                "low": _("95% lower bound"),
+                "high": _("95% upper bound"),
+                "log_loss": _("Log loss (nats)"),
+                "skill": str(metrics.TITLES["skill"]),
+                "roc_auc": "ROC AUC",
+                "f1": "F1",
                 "finding": _("Finding"),
                 "text": _("What it means"),
             },

@@ -15,7 +15,7 @@ from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
 from core.training import candidates as kinds
 from core.training import evaluation_charts, learning
 from core.training.records import TrainingRun
-from pages.shared import elements
+from pages.shared import elements, table_texts
 from pages.train import candidate_view
 
 CURVES = {
@@ -23,6 +23,9 @@ CURVES = {
     "ranking": Message("Ranking"),
     "training": Message("Folds and learning curve"),
 }
+# what of the results is shown
+SIDE = "train-results"
+SIDES = {"all": Message("All candidates"), "one": Message("One candidate in depth")}
 # columns of the leaderboard that fit the page
 USUAL = ("best", "name", "log_loss_cv", "log_loss_test", "roc_auc_test", "f1_test")
 ALL = (
@@ -37,6 +40,13 @@ ALL = (
     "seconds_fit",
     "run",
 )
+FORMATS = {
+    **dict.fromkeys(("log_loss_cv", "log_loss_cv_std"), ".4f"),
+    **{f"{name}_test": ".4f" for name in metrics.TITLES},
+    "threshold": ".3f",
+    "rows_fit": ",",
+    "seconds_fit": ".1f",
+}
 
 
 def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) -> None:
@@ -48,10 +58,21 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) ->
     table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
     table = table.sort_values("log_loss_cv", kind="stable", ignore_index=True)
     _best_candidate(settings, spec, run, table)
+    st.segmented_control(
+        _("Candidates"),
+        list(SIDES),
+        default="all",
+        required=True,
+        format_func=lambda side: str(SIDES[side]),
+        key=SIDE,
+        label_visibility="collapsed",
+    )
+    if st.session_state[SIDE] == "one":
+        candidate_view.draw(settings, spec, run, table)
+        return
     _leaderboard(run, table)
     _paired(settings, run, table)
     _curves(settings, run, table)
-    candidate_view.draw(settings, spec, run, table)
 
 
 def ended_early(settings: Settings) -> None:
@@ -184,7 +205,6 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             ),
         )
         every = st.toggle(_("All columns"), key="all-columns", width="content")
-    column = st.column_config.NumberColumn
     shown = table.assign(
         name=[str(kinds.title(model)) for model in table["model"]],
         best=["★" if model == run.params["best"] else "" for model in table["model"]],
@@ -195,9 +215,10 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
     def take() -> None:
         if rows := st.session_state["leaderboard"]["selection"]["rows"]:
             st.session_state["in-depth"] = table["run_id"].iloc[rows[0]]
+            st.session_state[SIDE] = "one"
 
     st.dataframe(
-        shown,
+        table_texts.localized(shown, FORMATS),
         hide_index=True,
         on_select=take,
         selection_mode="single-row",
@@ -207,16 +228,13 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             "best": st.column_config.TextColumn(_("Best"), width=60),
             "name": _("Candidate"),
             "view": _("Approach"),
-            "log_loss_cv": column(_("Log loss, CV"), format="%.4f"),
-            "log_loss_cv_std": column(_("± SD"), format="%.4f"),
-            **{
-                f"{name}_test": column(str(title), format="%.4f")
-                for name, title in metrics.TITLES.items()
-            },
-            "log_loss_test": column(_("Log loss, test"), format="%.4f"),
-            "threshold": column(_("Threshold"), format="%.3f"),
-            "rows_fit": column(_("Rows fitted on"), format="localized"),
-            "seconds_fit": column(_("Seconds"), format="%.1f"),
+            "log_loss_cv": _("Log loss, CV"),
+            "log_loss_cv_std": _("± SD"),
+            **{f"{name}_test": str(title) for name, title in metrics.TITLES.items()},
+            "log_loss_test": _("Log loss, test"),
+            "threshold": _("Threshold"),
+            "rows_fit": _("Rows fitted on"),
+            "seconds_fit": _("Seconds"),
             "run": st.column_config.LinkColumn(_("Run"), display_text=p_("link", "open")),
         },
     )

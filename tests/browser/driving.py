@@ -96,6 +96,8 @@ def _grave(page, *rules: str) -> list[str]:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     # a part of the page that is drawn again while axe looks is pale for a moment
     page.add_style_tag(content='[data-stale="true"] { opacity: 1 !important; transition: none; }')
+    # behind a dialog the page cannot be scrolled, for which axe takes all of the dialog as cut off
+    page.add_style_tag(content="html { overflow: visible !important; }")
     options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
     violations = axe.Axe().run(page, options=options).response["violations"]
     return [

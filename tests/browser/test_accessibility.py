@@ -109,6 +109,19 @@ def test_a_full_page_in_the_dark_and_its_other_views_have_no_grave_fault(full, n
     assert faults == []
 
 
+def test_the_code_of_a_page_can_be_read_in_both_themes(full) -> None:
+    visit(full, "Monitor")
+    full.get_by_role("button", name="More").click()
+    full.get_by_role("button", name="Show code").click()
+    drawer = full.get_by_role("dialog")
+    drawer.get_by_test_id("stCode").first.wait_for()
+    settle(full)
+    faults = grave(full) + grave_in_the_dark(full)
+    full.keyboard.press("Escape")
+    drawer.wait_for(state="detached")
+    assert faults == []
+
+
 def test_a_table_can_be_searched_and_downloaded(full) -> None:
     visit(full, "Runs")
     table = full.get_by_test_id("stDataFrame").first

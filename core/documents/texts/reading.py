@@ -174,7 +174,7 @@ def figure(name: str, chart: alt.TopLevelMixin) -> Figure:
     drawn: Mapping[str, Any] = chart.to_dict()
     language = messages.current()
     if language != "en":
-        locale = {"number": messages.d3_locale(language)}
+        locale = messages.d3_locale(language)
         drawn = {**drawn, "config": {**drawn.get("config", {}), "locale": locale}}
     return Figure(name, "", drawn)
 

@@ -513,6 +513,11 @@ def test_the_depth_of_another_candidate_and_its_parts_can_be_seen(
     copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
     app = open_page(copied.settings, "train")
+    for curves in ("ranking", "training"):
+        app = app.segmented_control(key="curves").set_value(curves).run()
+        assert not app.exception
+        assert not app.error
+    app = app.segmented_control(key="train-results").set_value("one").run()
     assert app.selectbox(key="in-depth").options == ["Logistic regression"]
     for part, words in (
         ("threshold", "What does another threshold change?"),
@@ -523,10 +528,6 @@ def test_the_depth_of_another_candidate_and_its_parts_can_be_seen(
         assert not app.exception
         assert not app.error
         assert words in text_of(app)
-    for curves in ("ranking", "training"):
-        app = app.segmented_control(key="curves").set_value(curves).run()
-        assert not app.exception
-        assert not app.error
 
 
 def test_a_cancelled_training_shows_what_it_finished(
