@@ -163,7 +163,7 @@ def at_random(
             frame, test_size=test_share, random_state=seed, stratify=frame[target]
         )
     except ValueError as error:
-        raise _too_few(test_share) from error
+        raise _too_few(len(frame), test_share) from error
     return _with_both_labels(train, test, target, test_share)
 
 
@@ -355,16 +355,17 @@ def _with_both_labels(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     # a stratified draw may still round a rare label to zero
     if train[target].nunique() < 2 or test[target].nunique() < 2:
-        raise _too_few(test_share)
+        raise _too_few(len(train) + len(test), test_share)
     return train, test
 
 
-def _too_few(test_share: float) -> InputError:
+def _too_few(rows: int, test_share: float) -> InputError:
     return InputError(
         Message(
-            "A test share of {share:g} leaves a set without rows of both classes. Choose another "
-            "share or split.",
+            "A test share of {share:g} of {rows:,} rows leaves a set without rows of both classes. "
+            "Choose another share or split.",
             share=test_share,
+            rows=rows,
         )
     )
 

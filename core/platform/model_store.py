@@ -82,7 +82,9 @@ def require_version(settings: Settings, model: str, alias_or_version: str) -> Mo
             Message(
                 "{model} has no {version} yet. Train a model first.",
                 model=model,
-                version=ALIAS_LABELS.get(alias_or_version, alias_or_version),
+                version=ALIAS_LABELS.get(
+                    alias_or_version, Message("version {version}", version=alias_or_version)
+                ),
             )
         )
     return version

@@ -668,7 +668,9 @@ def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:
     if spec.sample is None:
         raise InputError(
             Message(
-                "The project '{name}' has no built-in sample. Choose another source.", name=name
+                "The project '{name}' has no {source}. Choose another source.",
+                name=name,
+                source=Message("built-in sample"),
             )
         )
     return _tables(_file(name, folder).with_name(spec.sample.tables))

@@ -240,7 +240,8 @@ def support_sentences(
     ...     print(sentence)
     None of the model's 2-point shots lies within 3 feet of this position: the prediction is
      extrapolated.
-    Beyond the three-point line the model has no rows: the map is extrapolated there.
+    100% of the court beyond the three-point line has none of the model's rows nearby: the map
+     is extrapolated there.
     """
     distance = np.hypot(cells["x"].to_numpy() - place[0], cells["y"].to_numpy() - place[1])
     nearest = int(distance.argmin())

@@ -73,7 +73,8 @@ def write_faulty_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path,
         "no rows": (as_csv(few.head(0), folder / "head.csv"), "no rows"),
         "missing column": (
             as_csv(renamed, folder / "long.csv"),
-            "Column 'lon' is missing. Is it 'long'? Column 'shot_made_flag' is missing. Is it "
+            "Column 'lon' is missing. Did you mean 'long'? Column "
+            "'shot_made_flag' is missing. Did you mean "
             "'made'?",
         ),
         "wrong type": (
@@ -95,7 +96,7 @@ def write_faulty_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path,
             as_csv(pd.concat([few, few.head(3)]), folder / "twice.csv"),
             "'shot_id' must not repeat",
         ),
-        "no such file": (folder / "nowhere.csv", "There is no file"),
+        "no such file": (folder / "nowhere.csv", "does not exist"),
     }
 
 
@@ -172,7 +173,7 @@ def test_an_alias_of_the_project_file_is_read_as_its_column_with_a_warning(
 ) -> None:
     renamed = few_shots.rename(columns={"lon": "lng"})
     result = acquire_file(settings, as_csv(renamed, tmp_path / "lng.csv"))
-    assert list(map(str, result.warnings)) == ["In 'lng.csv' the column 'lng' is read as 'lon'."]
+    assert list(map(str, result.warnings)) == ["Column 'lng' is read as 'lon'."]
     prepare.run(settings, prepare.Options())
     _, train_set, _ = storage.read_prepared(settings)
     assert "lon" in train_set
@@ -195,7 +196,7 @@ def test_files_of_different_shapes_or_identical_files_are_refused(
     message = refused(
         prepared_home, last_error, "acquire", lambda: acquire.run(prepared_home, options)
     )
-    assert "other columns than 'a.csv'" in message
+    assert "The columns of 'b.csv' differ from those of 'a.csv'" in message
     (folder / "b.csv").write_bytes((folder / "a.csv").read_bytes())
     message = refused(
         prepared_home, last_error, "acquire", lambda: acquire.run(prepared_home, options)
@@ -342,8 +343,12 @@ def test_a_test_share_out_of_bounds_is_refused(share: object) -> None:
     [
         ("prepare", lambda s: prepare.run(s, prepare.Options()), "No raw data yet"),
         ("train", lambda s: train.run(s, train.Options()), "No prepared data yet"),
-        ("serve", lambda s: serve.run(s, serve.Options()), "There is no champion"),
-        ("serve", lambda s: serve.run(s, serve.Options(target="7")), "There is no version 7"),
+        ("serve", lambda s: serve.run(s, serve.Options()), "kobe-shots has no champion yet"),
+        (
+            "serve",
+            lambda s: serve.run(s, serve.Options(target="7")),
+            "kobe-shots has no version 7 yet",
+        ),
         ("score", lambda s: score.run(s, score.Options()), "No model is served"),
         ("score", lambda s: score.run(s, score.Options(port=6001)), "served on port 6001"),
         ("monitor", lambda s: monitor.run(s, monitor.Options()), "Nothing was scored yet"),

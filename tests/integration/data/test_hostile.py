@@ -59,7 +59,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "csv bomb": (
         "bomb.zip",
         lambda rows: zipped({"data.csv": csv(rows) + b"0" * 60_000_000}),
-        "or more MB unpacked; the limit is 50.0 MB",
+        "MB unpacked; the limit is 50.0 MB",
     ),
     "csv bomb of one line": (
         "bomb.zip",
@@ -96,7 +96,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "open quote": (
         "quote.csv",
         lambda rows: csv(rows).replace(b"LAL", b'"LAL', 1),
-        "cannot be read as CSV",
+        "cannot be read",
     ),
     "2 GB claim of an upload": (
         "large.csv",
@@ -123,7 +123,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
         lambda rows: parquet(
             pa.Table.from_pandas(rows).append_column("more", pa.array([[1]] * len(rows)))
         ),
-        "has lists or structures in 'more'",
+        "has lists, structures or bytes in 'more'",
     ),
     "duplicate column names in CSV": (
         "twice.csv",
@@ -150,7 +150,11 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "text named parquet": ("text.parquet", csv, "does not hold what its ending says"),
     "parquet named CSV": ("renamed.csv", parquet, "does not hold what its ending says"),
     "text named zip": ("text.zip", csv, "is broken, or not a zip file"),
-    "binary named CSV": ("image.csv", lambda rows: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary data"),
+    "binary named CSV": (
+        "image.csv",
+        lambda rows: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        "is not a CSV or parquet file",
+    ),
     "another table": (
         "titanic.csv",
         lambda rows: csv(pd.DataFrame({"Name": ["a"], "Age": [1], "Survived": [0]})),

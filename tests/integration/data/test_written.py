@@ -45,6 +45,9 @@ def test_a_path_must_name_a_file_of_an_allowed_size(settings: Settings, tmp_path
     os.mkfifo(tmp_path / "pipe.csv")
     with (tmp_path / "sparse.csv").open("wb") as file:
         file.truncate(2_000_000_000)
-    for name, words in (("pipe.csv", "a pipe or a device"), ("sparse.csv", "holds 2,000.0 MB")):
+    for name, words in (
+        ("pipe.csv", "a pipe or a device"),
+        ("sparse.csv", "2,000.0 MB; the limit"),
+    ):
         with pytest.raises(InputError, match=words):
             acquire.run(settings, acquire.Options(source="file", path=tmp_path / name))

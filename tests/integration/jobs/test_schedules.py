@@ -259,10 +259,10 @@ def test_the_next_time_is_ahead_by_no_more_than_the_interval(
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"cron": "61 * * * *"}, "is not a valid time (61)"),
-        ({"cron": "* * * *"}, "is not a valid time (* * * *)"),
+        ({"cron": "61 * * * *"}, r"is not a valid time \(61\)"),
+        ({"cron": "* * * *"}, r"is not a valid time \(\* \* \* \*\)"),
         ({"cron": "0 0 31 2 *"}, "is not a valid time"),
-        ({"cron": "0 0 * * mon"}, "is not a valid time (mon)"),
+        ({"cron": "0 0 * * mon"}, r"is not a valid time \(mon\)"),
         ({"every_seconds": 59}, "greater than or equal to 60"),
         ({}, "either an interval or times"),
         ({"every_seconds": 60, "cron": "* * * * *"}, "either an interval or times"),

@@ -164,7 +164,7 @@ def test_the_first_version_is_champion_and_the_next_only_challenger(settings: Se
     assert model_store.require_version(settings, "m", "champion").version == "1"
     assert [version.version for version in model_store.versions(settings, "m")] == ["2", "1"]
     assert model_store.find_version(settings, "m", "9") is None
-    with pytest.raises(NotReadyError, match="There is no version 9 of m"):
+    with pytest.raises(NotReadyError, match="m has no version 9"):
         model_store.require_version(settings, "m", "9")
 
 
