@@ -31,7 +31,7 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
 
 
 FORBIDDEN_SENTENCE = Message(
-    "No permission to read and write {name}. Grant it, or use another account."
+    "{name} is read-only, or this account has no permission. Grant it, or use another account."
 )
 # kind of fault -> what happened to a file or a database, and what to do
 SENTENCES: dict[Kind, Message] = {
