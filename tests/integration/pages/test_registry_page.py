@@ -281,16 +281,16 @@ def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
     assert not app.dataframe[0].proto.column_order
     # the champion is chosen first; a person's text on its card is never an image
     assert app.selectbox(key="version").value == "2"
-    assert "Registered " not in text_of(app)
+    assert "| Registered |" not in text_of(app)
     app = app.button(key="open-card").click().run()
     text = text_of(app)
-    assert "now champion" in text
-    assert "override, by ann" in text
+    assert "| Alias | champion |" in text
+    assert "promoted against the rules, by ann" in text
     assert "![x](http" not in text
     app = app.selectbox(key="version").select("1").run()
     app = app.button(key="open-card").click().run()
     text = text_of(app)
-    assert "now previous" in text
+    assert "| Alias | previous |" in text
     assert f"{log_losses[3]:.4f}" in text
     # the choice survives other views, and an address can name a version
     assert view(view(app, "ledger"), "versions").selectbox(key="version").value == "1"
@@ -417,7 +417,9 @@ def test_a_threshold_is_tried_with_its_consequences_in_view(
     shown = app.table[0].value.set_index("Metric")
     for title, name in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
         assert shown.loc[title, "At 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
-        assert shown.loc[title, "At its own, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
+        assert (
+            shown.loc[title, "At its own threshold, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
+        )
         change = 100 * (by_threshold.loc[0.4, name] - by_threshold.loc[0.45, name])
         assert shown.loc[title, "Change"] == f"{change:+.1f} points"
     assert "3,000 rows of the test set, since its run kept no others" in text_of(app)
