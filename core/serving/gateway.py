@@ -87,7 +87,7 @@ BROKEN = Message(
 CUT_OFF = Message("The request was not complete. Send it again.")
 _AS_JSON = Message("Labels are sent by POST, as JSON: `Content-Type: {json}`.", json=JSON)
 UNREAD = Message(
-    "No rows can be read in the request. Send JSON, CSV or parquet in one of the "
+    "The request cannot be read: it has no rows. Send JSON, CSV or parquet in one of the "
     "forms that the Serve page shows."
 )
 REPLACED = CUT_OFF

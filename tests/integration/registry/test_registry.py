@@ -635,7 +635,7 @@ def test_the_facts_of_a_version_make_a_card(settings: Settings) -> None:
     text = model_card.card(facts)
     for part in (
         "# m, version 1",
-        "now challenger and champion",
+        "| Alias | challenger and champion |",
         "0.6000 to 0.6200",
         "near rows",
         f"`{version.about.model_sha256}`",
@@ -723,5 +723,5 @@ def test_figures_and_decisions_of_versions_are_found_with_one_query(settings: Se
     # a dry run decides nothing, and appears in no card
     facts = model_facts.card_facts(settings, model_store.require_version(settings, "m", "2"))
     assert [str(decision) for decision in facts["decisions"]] == [
-        f"promote, by ann: promote! (run {run_ids[1][:8]})"
+        f"promoted, by ann: promote! (run {run_ids[1][:8]})"
     ]
