@@ -143,7 +143,7 @@ def _providers() -> tuple[list[str], str]:
     missing = [f"auth.{key}" for key in SHARED if not auth.get(key)] if auth else ["auth"]
     missing += [
         f"auth.{key}.{part}" if key else f"auth.{part}"
-        for key, section in places.items()
+        for key, section in (places.items() if auth else ())
         for part in OF_A_PROVIDER
         if not section.get(part)
     ]

@@ -174,8 +174,8 @@ def test_the_runs_of_a_schedule_are_shown(
     jobs.submit(settings, "monitor", {"scheduled": "another"})
     text = text_of(drawer(open_page(settings, "monitor"), "schedule"))
     assert "at the times 0 6 \\* \\* 1 (cron, UTC), the newest scored rows." in text
-    assert "failed] :small[just now: Nothing was scored yet.]" in text
-    assert "waiting]" not in text
+    assert "failed] :small[less than a minute ago: Nothing was scored yet.]" in text
+    assert "queued]" not in text
 
 
 def test_an_invalid_time_is_refused_on_the_page(

@@ -88,11 +88,9 @@ def test_a_login_that_cannot_work_shows_what_to_configure(
     assert AUTH["client_secret"] not in shown
 
 
-def test_a_visitor_who_is_not_logged_in_sees_one_sentence_and_a_button(
-    visit: Callable[..., AppTest],
-) -> None:
+def test_a_visitor_who_is_not_logged_in_sees_one_button(visit: Callable[..., AppTest]) -> None:
     app = visit(AUTH)
-    assert texts(app) == "Courtside\nPlease log in to use this app."
+    assert texts(app) == "Courtside"
     assert [button.label for button in app.button] == ["Log in"]
 
 

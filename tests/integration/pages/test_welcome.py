@@ -137,7 +137,7 @@ def test_a_reset_asks_for_the_name_and_restarts_the_app(
     assert app.button(key="reset").disabled
     app.text_input(key="confirm-reset").set_value(settings.project).run()
     app = press(app, "Move everything into a backup")
-    assert "The app is restarting." in text_of(app)
+    assert "The app is restarting" in text_of(app)
     assert restarts == [settings.environment()]
     # as the app does when it starts
     name = backup.finish(settings)
