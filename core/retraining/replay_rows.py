@@ -37,6 +37,13 @@ def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataF
     which : {"development", "all"}
         The project's development rows, or all.
     """
+    if spec.time is None:
+        raise InputError(
+            Message(
+                "The project '{name}' names no column of time: its rows have no order to replay.",
+                name=spec.name,
+            )
+        )
     only = split.default_rows(spec) if which == "development" else {}
     rows = split.filter_rows(raw, spec, only, needed=[spec.target, spec.time]).frame
     # sorted by id before, which breaks ties in time
@@ -82,8 +89,8 @@ def rows_and_windows(
                 "{end}. Leave rows on both sides.",
                 first=first,
                 rows=len(rows),
-                begin=str(rows[spec.time].iloc[0]),
-                end=str(rows[spec.time].iloc[-1]),
+                begin=str(rows[str(spec.time)].iloc[0]),
+                end=str(rows[str(spec.time)].iloc[-1]),
             )
         )
     return rows, replay.cut(moments, first, names=names, **how)  # type: ignore[arg-type]

@@ -219,6 +219,8 @@ def choose(spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame) -> Choice:
     >>> [choose(spec, Aim(name), forecasts).threshold for name in ("project", "f1")]
     [0.5, 0.35]
     """
+    if aim.name == "project" and spec.threshold_by != "fixed":
+        aim = Aim(spec.threshold_by, spec.cost_false_positive, spec.cost_false_negative)
     if aim.name == "project":
         text = Message(
             "The project's own threshold, {threshold:g}, was used.", threshold=spec.threshold

@@ -15,6 +15,8 @@ from core.platform.project import ProjectSpec
 from core.platform.storage import Prepared
 from core.stats.metrics import Labels
 
+MOST_LEVELS = 1000
+
 
 @dataclass(frozen=True)
 class TrainingSets:
@@ -33,6 +35,20 @@ class TrainingSets:
         return self.test[spec.target].to_numpy(dtype=np.int64)
 
 
+def levels(sets: TrainingSets, spec: ProjectSpec) -> pd.DataFrame:
+    """Return the values of the text columns in the training set: `column`, `level`.
+
+    Columns of more than MOST_LEVELS values are left out: new rows always bring new ones.
+    """
+    parts = [pd.DataFrame({"column": [], "level": []}, dtype="object")]
+    for name in sets.prepared.inputs:
+        if spec.columns[name].type == "text":
+            values = sets.train[name].dropna().unique()
+            if len(values) <= MOST_LEVELS:
+                parts.append(pd.DataFrame({"column": name, "level": values}, dtype="object"))
+    return pd.concat(parts, ignore_index=True)
+
+
 def read(settings: Settings, spec: ProjectSpec) -> TrainingSets:
     """Read the prepared sets; refuse those of another project file.
 
@@ -49,7 +65,7 @@ def read(settings: Settings, spec: ProjectSpec) -> TrainingSets:
         raise NotReadyError(
             Message("The project file changed since these sets were made. Prepare again.")
         )
-    wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
+    wanted = schema.settled_columns(spec, [*prepared.inputs, spec.target])
     complete = list(wanted) if prepared.is_complete else [spec.target]
     types, engineered = spec.kinds_of(prepared.inputs), spec.formulas_of(prepared.features)
     features = []

@@ -117,7 +117,7 @@ def form(
         _("A row with a missing value"),
         list(MISSING),
         format_func=lambda way: str(MISSING[way]),
-        default=before.missing,
+        default=before.missing or spec.missing,
         required=True,
         key="missing",
         disabled=disabled,
@@ -129,11 +129,13 @@ def form(
             count=len(spec.columns),
         ),
     )
+    needs = {"time": spec.time, "group": spec.group}
+    offered = [name for name in SPLITS if needs.get(name, "random")]
     how = st.segmented_control(
         _("Split"),
-        [name for name in SPLITS if name != "group" or spec.group],
+        offered,
         format_func=lambda way: str(SPLITS[way]),
-        default=before.split,
+        default=before.split if before.split in offered else "random",
         required=True,
         key="split",
         disabled=disabled,
@@ -230,7 +232,7 @@ def choose_features(
         names = ", ".join(sets[title].features)
         st.caption(f"{project.words(sets[title].about)}  \n{names}")
         return sets[title].features
-    kept = (spec.target, spec.id)
+    kept = (spec.target, spec.id, spec.weights, *spec.derived)
     offered = [*(name for name in spec.columns if name not in kept), *spec.engineered]
     chosen = st.multiselect(
         _("Columns and computed features"),

@@ -447,6 +447,10 @@ def _aim(spec: ProjectSpec, aim: str | None) -> str:
         return _("the highest sum of the shares predicted correctly in each class.")
     if aim == "cost":
         return _("the lowest cost of errors, by the two costs below.")
+    if spec.threshold_by == "f1":
+        return _("the project's own choice, the highest F1.")
+    if spec.threshold_by == "cost":
+        return _("the project's own choice, the lowest cost of errors.")
     return _("the project's own threshold, {threshold:g}.", threshold=spec.threshold)
 
 

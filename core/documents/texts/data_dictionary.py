@@ -23,6 +23,7 @@ TYPES = {
     "text": Message("Text"),
     "integer": Message("Whole number"),
     "number": Message("Number"),
+    "boolean": Message("Yes or no"),
     "label": Message("Label"),
     "date": Message("Date"),
 }
@@ -153,7 +154,7 @@ def _range(column: Column) -> str:
         return f"{some}, … ({len(column.categories)})" if column.categories[4:] else some
     if column.pattern:
         return code(column.pattern)
-    if column.type == "label":
+    if column.type in ("label", "boolean"):
         return "0, 1"
     if column.type == "date":
         return _("A day, as year-month-day")
@@ -176,7 +177,8 @@ def _role(spec: ProjectSpec, name: str) -> str:
     roles = {
         spec.target: _("Target"),
         spec.id: _("Id"),
-        spec.time: _("Time of the row"),
+        **({spec.time: _("Time of the row")} if spec.time else {}),
+        **({spec.weights: _("Sampling weight")} if spec.weights else {}),
         spec.rows.column: _("Rows"),
     }
     if name in roles:

@@ -168,6 +168,7 @@ _WANTED = {
     "number": N_("must be a number"),
     "integer": N_("must be a whole number"),
     "label": N_("must be 0, 1 or empty"),
+    "boolean": N_("must be yes or no, true or false, 1 or 0, or empty"),
     "text": N_("must be text"),
     "date": N_("must be a date like 2000-10-31, or a date and time like 2000-10-31T19:30:00"),
 }

@@ -1,0 +1,88 @@
+"""Names in a project file: each must mean one thing, and be usable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.platform import own_columns
+from core.platform.messages import Message
+from core.platform.project_parts import FaultError
+
+if TYPE_CHECKING:
+    from core.platform.project import ProjectSpec
+
+
+def check(spec: ProjectSpec) -> None:
+    """Refuse names that mean two things, that are reserved, or that cannot be used.
+
+    Raises
+    ------
+    FaultError
+        With the key of the file that has the name.
+    """
+    names = [*spec.columns, *spec.engineered]
+    names += [alias for column in spec.columns.values() for alias in column.aliases]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FaultError(
+            Message("names with more than one meaning: {names}", names=list(twice)),
+            *place_of(spec, twice[0]),
+        )
+    derived = {spec.id, spec.rows.column} & {own_columns.ID, own_columns.PART}
+    if reserved := sorted({name for name in names if own_columns.is_own(name)} - derived):
+        raise FaultError(
+            Message(
+                "names that begin with {prefix} are reserved for Courtside: {names} (rename "
+                "the column, in the source too)",
+                prefix=own_columns.PREFIX,
+                names=list(reserved),
+            ),
+            *place_of(spec, reserved[0]),
+        )
+    if spec.id in ("prediction_id", "label", "labelled_at"):
+        raise FaultError(
+            Message(
+                "the id must not be called {id}: a label that is sent to /labels has a field "
+                "of that name",
+                id=spec.id,
+            ),
+            "id",
+        )
+    odd = sorted(name for name in names if not name.strip() or not name.isprintable())
+    if odd:
+        raise FaultError(
+            Message(
+                "names must not be empty or hold line ends or other control characters: "
+                "{names} (give the source's name as an alias)",
+                names=[repr(name) for name in odd],
+            ),
+            *place_of(spec, odd[0]),
+        )
+    titles = [spec.features_title, *(feature_set.title for feature_set in spec.feature_sets)]
+    if len(set(titles)) < len(titles):
+        raise FaultError(
+            Message("two sets of features have the same title: {titles}", titles=list(titles)),
+            "feature_sets",
+            0,
+        )
+    if unknown := [preset.features for preset in spec.presets if preset.features not in titles]:
+        place = [preset.features for preset in spec.presets].index(unknown[0])
+        raise FaultError(
+            Message("presets of unknown features: {names}", names=list(unknown)),
+            "presets",
+            place,
+            "features",
+        )
+    presets = [preset.title for preset in spec.presets]
+    if len(set(presets)) < len(presets):
+        raise FaultError(
+            Message("two presets have the same title: {titles}", titles=list(presets)), "presets", 0
+        )
+
+
+def place_of(spec: ProjectSpec, name: str) -> tuple[str, ...]:
+    """Return the key that gives a column or an engineered feature this name or alias."""
+    if name in spec.engineered and name not in spec.columns:
+        return ("engineered", name)
+    owners = (own for own, column in spec.columns.items() if name in column.aliases)
+    return ("columns", next(owners, name))
