@@ -56,7 +56,8 @@ class Plan:
     def _used_with(self, inputs: tuple[str, ...]) -> list[str]:
         # whoever has no day is neither earlier nor later
         by = {"time": self.spec.time, "group": self.spec.group}.get(self.split)
-        return sorted({self.spec.target, *inputs, *([by] if by else [])})
+        by_weight = (self.spec.weights,) if self.spec.weights else ()
+        return sorted({self.spec.target, *inputs, *by_weight, *([by] if by else [])})
 
 
 @dataclass(frozen=True)

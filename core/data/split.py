@@ -125,6 +125,14 @@ def filter_rows(
                 rows=len(labelled),
             )
         )
+    if spec.weights and not (complete[spec.weights] > 0).all():
+        raise InputError(
+            Message(
+                "A weight must be above 0: '{column}' is not, in {rows:,} rows.",
+                column=spec.weights,
+                rows=int((complete[spec.weights] <= 0).sum()),
+            )
+        )
     frame = complete.reset_index(drop=True).astype({spec.target: "int64"})
     labels = frame[spec.target].unique()
     if len(labels) < 2:

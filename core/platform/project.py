@@ -288,7 +288,9 @@ class ProjectSpec(Options):
     @property
     def slice_columns(self) -> tuple[str, ...]:
         """Columns by which errors are analysed, including the kind of row."""
-        return tuple(dict.fromkeys([*(self.error_slices or self.slices), self.rows.column]))
+        is_kind = self.rows.by not in ("random", "none")
+        kind = (self.rows.column,) if is_kind else ()
+        return tuple(dict.fromkeys([*(self.error_slices or self.slices), *kind]))
 
     def fault_of(self, features: Sequence[str]) -> Message | None:
         """Return why these cannot be a model's features; None if they can.

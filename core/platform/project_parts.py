@@ -246,6 +246,24 @@ class Rows(Options):
         """Whether Courtside derives the column."""
         return self.column == own_columns.PART
 
+    @property
+    def how(self) -> Message:
+        """How the current rows are chosen, in words."""
+        match self.by:
+            case "date":
+                return Message("current from {column} {start} on", column=self.of, start=self.start)
+            case "labels":
+                return Message("current are the rows without a label")
+            case "random":
+                return Message(
+                    "{share:.0%} of the rows, drawn at random, are current", share=self.share
+                )
+            case "file":
+                return Message("current are the rows of {file}", file=self.file)
+            case "none":
+                return Message("no row is current: the endpoint brings them")
+        return Message("by the column {column}", column=self.of or self.column)
+
 
 class Court(Options):
     """Columns of the shot chart, in tenths of a foot from the hoop, and its title."""

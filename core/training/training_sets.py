@@ -13,7 +13,7 @@ from core.platform.errors import NotReadyError
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.platform.storage import Prepared
-from core.stats.metrics import Labels
+from core.stats.metrics import Floats, Labels
 
 MOST_LEVELS = 1000
 
@@ -29,6 +29,12 @@ class TrainingSets:
     features_test: pd.DataFrame
     rows_train: pd.DataFrame
     rows_test: pd.DataFrame
+
+    def weights(self, spec: ProjectSpec) -> Floats | None:
+        """Return the sampling weights of the training set, None for a project without any."""
+        if spec.weights is None:
+            return None
+        return self.rows_train[spec.weights].to_numpy(dtype=np.float64)
 
     def labels(self, spec: ProjectSpec) -> Labels:
         """Return the labels of the test set."""

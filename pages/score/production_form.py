@@ -20,6 +20,14 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         st.info(_("No raw data yet. Acquire it first."))
         elements.step_link("acquire", _("Go to Acquire"))
         return
+    if spec.rows.by == "none":
+        st.info(
+            _(
+                "This project names no current rows: upload a file to score, or send rows to the "
+                "endpoint."
+            )
+        )
+        return
     if st.button(
         _("Score"),
         type="primary",
@@ -27,6 +35,12 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         key="score-production",
         disabled=serving_choice.is_scoring(settings),
         help=_(
+            "All current rows of the raw data, with and without label ({how}). Those with a label "
+            "show whether the model fits them.",
+            how=elements.plain(str(spec.rows.how)),
+        )
+        if spec.rows.is_derived
+        else _(
             "All rows of the raw data with `{column} = {value}`, with and without label. Those "
             "with a label show whether the model fits them.",
             column=spec.rows.column,

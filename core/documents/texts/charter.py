@@ -66,6 +66,12 @@ def _background(facts: Facts) -> list[Block]:
         ),
         Paragraph(
             _(
+                "The model learns from past rows. In operation it scores new ones, which may "
+                "differ from them. So a second question matters as much: does the model fit these "
+                "rows, and how would anybody notice that it does not?"
+            )
+            if spec.rows.is_derived
+            else _(
                 "The model learns from {development_name}. In operation it scores "
                 "{production_name}, which are rows of another kind. So a second "
                 "question matters as much: does the model fit these rows, and how "

@@ -126,7 +126,7 @@ def _source(facts: Facts, run: RunFacts) -> list[Block]:
                 ),
                 (_("Without a label"), number(metric(run, "labels_missing"))),
             ),
-            _("By the column `{column}`, from {run}.", column=spec.rows.column, run=link(run)),
+            _("{how!c}, from {run}.", how=spec.rows.how, run=link(run)),
         )
     )
     return blocks
