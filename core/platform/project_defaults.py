@@ -1,7 +1,11 @@
-"""What a project file may leave out: the columns that Courtside derives instead."""
+"""What a project file may leave out, and how names that models cannot take are written instead.
+
+LightGBM refuses the signs of JSON in names of features, and PyCaret drops them.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -32,8 +36,18 @@ _NEEDED = {
 }
 
 
+# signs that models refuse in a name, and what is written instead
+_SIGNS = str.maketrans({"[": "(", "]": ")", "{": "(", "}": ")", ",": ";", ":": ".", '"': "'"})
+# keys of the file that hold names, or lists of them
+_NAMING = ("target", "id", "time", "group", "weights", "features", "slices", "error_slices")
+_QUOTED = re.compile(r"`[^`]+`")
+
+
 def completed(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the contents of a project file with the columns that Courtside derives.
+
+    A column whose name has signs that models refuse is called without them, and its own name is
+    an alias.
 
     Raises
     ------
@@ -45,11 +59,13 @@ def completed(given: Mapping[str, Any]) -> dict[str, Any]:
     >>> whole = completed({"columns": {"x": {"type": "number"}}})
     >>> whole["id"], whole["rows"]["by"], sorted(whole["columns"])
     ('courtside_id', 'none', ['courtside_id', 'courtside_part', 'x'])
+    >>> list(completed({"columns": {"income [EUR]": {"type": "number"}}})["columns"].items())[0]
+    ('income (EUR)', {'type': 'number', 'aliases': ('income [EUR]',)})
     """
-    whole = dict(given)
-    columns = whole.get("columns")
-    if not isinstance(columns, Mapping):
-        return whole  # refused with its own sentence
+    if not isinstance(given.get("columns"), Mapping):
+        return dict(given)  # refused with its own sentence
+    whole = _with_plain_names(given)
+    columns = whole["columns"]
     derived: dict[str, Any] = {}
     if whole.setdefault("id", own_columns.ID) == own_columns.ID:
         derived[own_columns.ID] = _ID
@@ -60,6 +76,62 @@ def completed(given: Mapping[str, Any]) -> dict[str, Any]:
             derived[own_columns.PART] = _PART
     whole["columns"] = {**columns, **derived}
     return whole
+
+
+def _with_plain_names(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contents of the file with names that models can take."""
+    whole = dict(given)
+    if not any(
+        _plain(name) != name for key in ("columns", "engineered") for name in whole.get(key, ())
+    ):
+        return whole
+    whole["columns"] = {_plain(name): _aliased(name, of) for name, of in whole["columns"].items()}
+    for key in (*_NAMING, "allowed"):
+        if key in whole:
+            whole[key] = _renamed(whole[key])
+    if "engineered" in whole:
+        whole["engineered"] = {
+            _plain(name): _renamed(of) for name, of in whole["engineered"].items()
+        }
+    if "left_out" in whole:  # what is not read keeps its name
+        known = given["columns"]
+        whole["left_out"] = {
+            _plain(name) if name in known else name: of for name, of in whole["left_out"].items()
+        }
+    for key in ("feature_sets", "identities"):
+        if key in whole:
+            whole[key] = [_renamed(of) for of in whole[key]]
+    for key in ("rows", "court"):
+        if key in whole:
+            whole[key] = _renamed(whole[key])
+    return whole
+
+
+def _renamed(value: Any) -> Any:
+    """Return names in plain, alone, in a list, or in the fields of a part of the file."""
+    if isinstance(value, str):
+        return _plain(value)
+    if isinstance(value, list | tuple):
+        return [_renamed(part) for part in value]
+    if not isinstance(value, Mapping):
+        return value
+    fields = {**value}
+    for key in ("column", "x", "y", "features"):
+        if key in fields:
+            fields[key] = _renamed(fields[key])
+    if isinstance(fields.get("formula"), str):
+        fields["formula"] = _QUOTED.sub(lambda name: _plain(name[0]), fields["formula"])
+    return fields
+
+
+def _plain(name: str) -> str:
+    return name.translate(_SIGNS)
+
+
+def _aliased(name: str, column: Any) -> Any:
+    if _plain(name) == name or not isinstance(column, Mapping):
+        return column
+    return {**column, "aliases": (*column.get("aliases", ()), name)}
 
 
 def _derived(rows: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataF
     if reason := not_applicable(spec):
         raise InputError(reason)
     only = split.default_rows(spec) if which == "development" else {}
-    rows = split.filter_rows(raw, spec, only, needed=[spec.target, spec.time]).frame
+    rows = split.filter_rows(raw, spec, only, needed=[spec.target, str(spec.time)]).frame
     # sorted by id before, which breaks ties in time
     moments = replay.moments_of(rows[spec.time])
     order = np.argsort(moments, kind="stable")

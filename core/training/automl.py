@@ -97,8 +97,7 @@ class Trainer:
     deadline : float, optional
         Value of `time.monotonic` after which the next completed fold raises `OutOfTime`.
     weights : array of float, optional
-        Sampling weight of each row, for the fits of the models that take weights, and for the log
-        loss of the folds.
+        Sampling weight of each row, for the log loss of the folds.
     """
 
     def __init__(
@@ -140,19 +139,8 @@ class Trainer:
         return self._fitted(
             model,
             libraries,
-            lambda: self._experiment.create_model(
-                model, verbose=False, **self._by_weight(model), **(params or {})
-            ),
+            lambda: self._experiment.create_model(model, verbose=False, **(params or {})),
         )
-
-    def _by_weight(self, model: str) -> dict[str, Any]:
-        """Return PyCaret's argument for a fit by weight; nothing where the model takes none."""
-        from sklearn.utils.validation import has_fit_parameter
-
-        known = self._experiment._all_models_internal  # its public table has no classes
-        if self._weights is None or not has_fit_parameter(known[model].class_def, "sample_weight"):
-            return {}
-        return {"fit_kwargs": {"sample_weight": self._weights[self._experiment.X_train.index]}}
 
     def adopt(self, fitted: Fitted) -> None:
         """Add a candidate that another Trainer fitted on the same rows and folds."""
@@ -292,12 +280,7 @@ class Trainer:
         return float(log_loss(labels, probabilities, labels=[0, 1], sample_weight=weights))
 
 
-def refitted(
-    fitted: Fitted,
-    features: pd.DataFrame,
-    labels: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.float64] | None = None,
-) -> Classifier:
+def refitted(fitted: Fitted, features: pd.DataFrame, labels: npt.NDArray[np.int64]) -> Classifier:
     """Return the same pipeline refitted on other rows, as PyCaret's `finalize_model` does.
 
     That function itself would fit on the rows that the experiment was set up with.
@@ -308,21 +291,11 @@ def refitted(
         The columns that it was fitted on.
     labels : array of int, shape (n,)
         0 or 1.
-    weights : array of float, shape (n,), optional
-        Used if the classifier takes weights.
     """
     from sklearn.base import clone
-    from sklearn.pipeline import Pipeline
-    from sklearn.utils.validation import has_fit_parameter
 
-    estimator: Any = fitted.estimator
-    is_pipeline = isinstance(estimator, Pipeline)
-    last = estimator.named_steps[_CLASSIFY] if is_pipeline else estimator
-    given = {}
-    if weights is not None and has_fit_parameter(last, "sample_weight"):
-        given = {f"{_CLASSIFY}__sample_weight" if is_pipeline else "sample_weight": weights}
     with _wrap_fit_errors(fitted.id):
-        again: Classifier = clone(estimator).fit(features, labels, **given)
+        again: Classifier = clone(fitted.estimator).fit(features, labels)
         return again
 
 

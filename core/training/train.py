@@ -255,9 +255,6 @@ def _register(
             best.fitted,
             pd.concat([sets.features_train, sets.features_test], ignore_index=True),
             np.concatenate([sets.train[spec.target], sets.test[spec.target]]).astype(np.int64),
-            pd.concat([sets.rows_train, sets.rows_test])[spec.weights].to_numpy(float)
-            if spec.weights
-            else None,
         )
         rows = len(sets.train) + len(sets.test)
         model = model_record(
