@@ -103,7 +103,7 @@ def _ids(joined: pd.DataFrame, sizes: Sequence[int], spec: ProjectSpec) -> list[
 
 def _hashes(values: pd.Series[Any]) -> Hashes:
     """Return a hash of each value; a number has the same, whether others are missing or not."""
-    if pd.api.types.is_numeric_dtype(values):
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         plain: Any = values.to_numpy("float64", na_value=np.nan)
     else:
         codes, cells = pd.factorize(values.astype("object").map(str, na_action="ignore"))

@@ -25,6 +25,7 @@ from core.platform.project_parts import Download as Download
 from core.platform.project_parts import Identity as Identity
 from core.platform.project_parts import Preset as Preset
 from core.platform.project_parts import Rows as Rows
+from core.platform.rows import clean_cells
 
 FOLDER = Path(__file__).resolve().parents[1] / "projects"
 _IN_FOLDER = "project.toml"
@@ -163,6 +164,22 @@ class ProjectSpec(Options):
                 "rows",
                 "column",
             )
+        if self.rows.by == "date":
+            rule = self.columns[str(self.rows.of)].rule
+            if rule.type not in ("date", "integer", "number") or not clean_cells(
+                [self.rows.start], rule
+            ):
+                raise FaultError(
+                    Message(
+                        "current rows cannot begin at {start} of the column {column}, of type "
+                        "{type}",
+                        start=self.rows.start,
+                        column=self.rows.of,
+                        type=rule.type,
+                    ),
+                    "rows",
+                    "start",
+                )
         if self.weights and self.columns[self.weights].type not in ("integer", "number"):
             raise FaultError(
                 Message("the weights {column} must be numbers", column=self.weights), "weights"

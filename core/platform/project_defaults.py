@@ -60,7 +60,7 @@ def completed(given: Mapping[str, Any]) -> dict[str, Any]:
     >>> whole["id"], whole["rows"]["by"], sorted(whole["columns"])
     ('courtside_id', 'none', ['courtside_id', 'courtside_part', 'x'])
     >>> list(completed({"columns": {"income [EUR]": {"type": "number"}}})["columns"].items())[0]
-    ('income (EUR)', {'type': 'number', 'aliases': ('income [EUR]',)})
+    ('income (EUR)', {'about': 'income (EUR)', 'type': 'number', 'aliases': ('income [EUR]',)})
     """
     if not isinstance(given.get("columns"), Mapping):
         return dict(given)  # refused with its own sentence
@@ -74,7 +74,12 @@ def completed(given: Mapping[str, Any]) -> dict[str, Any]:
         whole["rows"] = rows = _derived(rows, columns)
         if rows.get("column") == own_columns.PART:
             derived[own_columns.PART] = _PART
-    whole["columns"] = {**columns, **derived}
+    # a column without a description is described by its name
+    described = {
+        name: {"about": name, **of} if isinstance(of, Mapping) else of
+        for name, of in columns.items()
+    }
+    whole["columns"] = {**described, **derived}
     return whole
 
 

@@ -236,7 +236,7 @@ class Rows(Options):
     of: str | None = None
     production_values: tuple[Value, ...] = ()
     development_values: tuple[Value, ...] = ()
-    start: float | str | None = None
+    start: int | float | str | None = None
     share: float = Field(0.3, gt=0, lt=1)
     seed: int = Field(0, ge=0, le=2**31 - 1)
     file: str | None = None

@@ -14,7 +14,7 @@ from core.data import data_charts, prepare, snapshots, split
 from core.jobs import jobs
 from core.platform import project, storage, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, n_, number
+from core.platform.messages import Message, _, n_, number, sentences
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
 from pages.data import chips
@@ -139,10 +139,14 @@ def form(
         required=True,
         key="split",
         disabled=disabled,
-        help=_(
-            "At random: the same share of each class in both sets. By time: the earlier "
-            "rows train. By group: no {group} has rows in both sets.",
-            group=spec.group or Message("group"),
+        help=str(
+            sentences(
+                Message("At random: the same share of each class in both sets."),
+                Message("By time: the earlier rows train.") if spec.time else "",
+                Message("By group: no {group} has rows in both sets.", group=spec.group)
+                if spec.group
+                else "",
+            )
         ),
     )
     test_from = None
@@ -240,7 +244,9 @@ def choose_features(
         key="features",
         disabled=disabled,
         default=[name for name in last if name in offered],
-        format_func=lambda name: f"{name} — {project.words(spec.about(name))}",
+        format_func=lambda name: (
+            name if spec.about(name) == name else f"{name} — {project.words(spec.about(name))}"
+        ),
     )
     after = [name for name in chosen if spec.recorded_after(name)]
     if after:

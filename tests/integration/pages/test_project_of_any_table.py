@@ -62,8 +62,11 @@ def test_every_page_opens(lived: Settings, open_page: Callable[..., AppTest], pa
 def test_what_needs_a_time_is_not_offered(
     lived: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    split = open_page(lived, "data?view=prepare").get("button_group")
-    assert all("By time" not in str(choice.proto) for choice in split)
+    shown = [
+        str(choice.proto) for choice in open_page(lived, "data?view=prepare").get("button_group")
+    ]
+    assert any("At random" in choice for choice in shown)
+    assert not any("By time" in choice for choice in shown)
     assert "names no column of time" in text_of(open_page(lived, "retrain?view=replay"))
 
 
