@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from core.platform import formulas, own_columns, project_defaults, project_names, toml_lines
+from core.platform import formulas, own_columns, project_checks, project_defaults, toml_lines
 from core.platform.config import Options, sentence
 from core.platform.errors import InputError, words_of
 from core.platform.messages import Message, Words, in_context
@@ -25,7 +25,6 @@ from core.platform.project_parts import Download as Download
 from core.platform.project_parts import Identity as Identity
 from core.platform.project_parts import Preset as Preset
 from core.platform.project_parts import Rows as Rows
-from core.platform.rows import clean_cells
 
 FOLDER = Path(__file__).resolve().parents[1] / "projects"
 _IN_FOLDER = "project.toml"
@@ -156,39 +155,7 @@ class ProjectSpec(Options):
                 self.target,
                 "type",
             )
-        if self.columns[self.rows.column].type != "text":
-            raise FaultError(
-                Message(
-                    "the column of [rows], {column}, must be of type text", column=self.rows.column
-                ),
-                "rows",
-                "column",
-            )
-        if self.rows.by == "date":
-            rule = self.columns[str(self.rows.of)].rule
-            if rule.type not in ("date", "integer", "number") or not clean_cells(
-                [self.rows.start], rule
-            ):
-                raise FaultError(
-                    Message(
-                        "current rows cannot begin at {start} of the column {column}, of type "
-                        "{type}",
-                        start=self.rows.start,
-                        column=self.rows.of,
-                        type=rule.type,
-                    ),
-                    "rows",
-                    "start",
-                )
-        if self.weights and self.columns[self.weights].type not in ("integer", "number"):
-            raise FaultError(
-                Message("the weights {column} must be numbers", column=self.weights), "weights"
-            )
-        if self.threshold_by == "cost" and not self.cost_false_positive + self.cost_false_negative:
-            raise FaultError(
-                Message("neither kind of error costs anything: give one of them a cost"),
-                "threshold_by",
-            )
+        project_checks.roles(self)
         places = [self.court.x, self.court.y] if self.court else []
         if any(self.columns[name].type not in ("integer", "number") for name in places):
             raise FaultError(
@@ -276,7 +243,7 @@ class ProjectSpec(Options):
 
     @model_validator(mode="after")
     def _a_name_means_one_thing(self) -> ProjectSpec:
-        project_names.check(self)
+        project_checks.names(self)
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Names in a project file: each must mean one thing, and be usable."""
+"""Checks of a project file beyond the types of its keys: names and the roles of columns."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from core.platform import own_columns
 from core.platform.messages import Message
 from core.platform.project_parts import FaultError
+from core.platform.rows import clean_cells
 
 if TYPE_CHECKING:
     from core.platform.project import ProjectSpec
 
 
-def check(spec: ProjectSpec) -> None:
+def names(spec: ProjectSpec) -> None:
     """Refuse names that mean two things, that are reserved, or that cannot be used.
 
     Raises
@@ -20,16 +21,16 @@ def check(spec: ProjectSpec) -> None:
     FaultError
         With the key of the file that has the name.
     """
-    names = [*spec.columns, *spec.engineered]
-    names += [alias for column in spec.columns.values() for alias in column.aliases]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    known = [*spec.columns, *spec.engineered]
+    known += [alias for column in spec.columns.values() for alias in column.aliases]
+    twice = sorted({name for name in known if known.count(name) > 1})
     if twice:
         raise FaultError(
             Message("names with more than one meaning: {names}", names=list(twice)),
             *place_of(spec, twice[0]),
         )
     derived = {spec.id, spec.rows.column} & {own_columns.ID, own_columns.PART}
-    if reserved := sorted({name for name in names if own_columns.is_own(name)} - derived):
+    if reserved := sorted({name for name in known if own_columns.is_own(name)} - derived):
         raise FaultError(
             Message(
                 "names that begin with {prefix} are reserved for Courtside: {names} (rename "
@@ -48,7 +49,7 @@ def check(spec: ProjectSpec) -> None:
             ),
             "id",
         )
-    odd = sorted(name for name in names if not name.strip() or not name.isprintable())
+    odd = sorted(name for name in known if not name.strip() or not name.isprintable())
     if odd:
         raise FaultError(
             Message(
@@ -77,6 +78,39 @@ def check(spec: ProjectSpec) -> None:
     if len(set(presets)) < len(presets):
         raise FaultError(
             Message("two presets have the same title: {titles}", titles=list(presets)), "presets", 0
+        )
+
+
+def roles(spec: ProjectSpec) -> None:
+    """Refuse columns that cannot have the role that the file gives them.
+
+    Raises
+    ------
+    FaultError
+        With the key of the file.
+    """
+    if spec.rows.by == "date":
+        rule = spec.columns[str(spec.rows.of)].rule
+        if rule.type not in ("date", "integer", "number") or not clean_cells(
+            [spec.rows.start], rule
+        ):
+            raise FaultError(
+                Message(
+                    "current rows cannot begin at {start} of the column {column}, of type {type}",
+                    start=spec.rows.start,
+                    column=spec.rows.of,
+                    type=rule.type,
+                ),
+                "rows",
+                "start",
+            )
+    if spec.weights and spec.columns[spec.weights].type not in ("integer", "number"):
+        raise FaultError(
+            Message("the weights {column} must be numbers", column=spec.weights), "weights"
+        )
+    if spec.threshold_by == "cost" and not spec.cost_false_positive + spec.cost_false_negative:
+        raise FaultError(
+            Message("neither kind of error costs anything: give one of them a cost"), "threshold_by"
         )
 
 
