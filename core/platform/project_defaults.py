@@ -146,7 +146,7 @@ def _derived(rows: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, A
         return dict(rows)
     for key in _NEEDED[by]:
         if key not in rows:
-            fault = Message("rows chosen by {way} need `{key}`", way=f"'{by}'", key=key)
+            fault = Message("rows chosen by '{way}' need `{key}`", way=by, key=key)
             raise FaultError(fault, "rows")
     name = rows.get("column")
     kind = _type(columns.get(str(name)))
