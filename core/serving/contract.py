@@ -98,7 +98,7 @@ def read(
     ([{'a': 1.0}, {'a': 2.5}], ['7', '8'])
     >>> read(b"a\n1\nx", "text/csv", ["a"], {"a": Rule()}, is_complete=True)
     Traceback (most recent call last):
-    core.serving.contract.RefusedError: Column 'a' must be a number: not so in 1 row ('x'), row 2.
+    core.serving.contract.RefusedError: Column 'a' must be a number: violated in 1 row ('x'), row 2.
     """
     kind, *parameters = [part.strip() for part in (content_type or "").split(";")]
     names = [part.partition("=") for part in parameters]

@@ -196,7 +196,7 @@ def waterfall(
     ...                       "contribution": [-0.1, 0.2]})
     >>> chart = waterfall(table, 0.4, 0.5)
     >>> chart.to_dict()["layer"][0]["encoding"]["y"]["sort"]
-    ['Mean of background  40.0%', '+20.0  y = a', '−10.0  x = 1', 'This row  50.0%']
+    ['Background mean  40.0%', '+20.0  y = a', '−10.0  x = 1', 'This row  50.0%']
     """
     import altair as alt
 

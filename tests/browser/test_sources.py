@@ -131,7 +131,7 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     faulty.iloc[0, faulty.columns.get_loc("period")] = "first"
     faulty.to_csv(faulty_file, index=False)
     upload(page, faulty_file)
-    refused(page, "'period' must be a whole number: not so in 1 row")
+    refused(page, "'period' must be a whole number: violated in 1 row")
     expect(page.get_by_text("the column 'lng' is taken as 'lon'").first).to_be_visible()
     with page.expect_download() as report:
         page.get_by_role("button", name="Validation report (CSV)").first.click()

@@ -120,7 +120,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "formula in a number": (
         "formula.csv",
         lambda rows: csv(with_cell(rows, "period", "=1+1")),
-        "'period' must be a whole number: not so in 1 row ('=1+1')",
+        "'period' must be a whole number: violated in 1 row ('=1+1')",
     ),
     "nested parquet": (
         "nested.parquet",
@@ -153,7 +153,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     ),
     "text named parquet": ("text.parquet", csv, "is not a parquet file, whatever its name says"),
     "parquet named CSV": ("renamed.csv", parquet, "is a parquet file. Rename it to .parquet"),
-    "text named zip": ("text.zip", csv, "is not a zip file, or a broken one"),
+    "text named zip": ("text.zip", csv, "is not a zip file, or is corrupt"),
     "binary named CSV": ("image.csv", lambda rows: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary data"),
     "another table": (
         "titanic.csv",
@@ -168,7 +168,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "numbers for days": (
         "days.parquet",
         lambda rows: parquet(rows.assign(game_date=20_001_031)),
-        "'game_date' must be a day like 2000-10-31",
+        "'game_date' must be a date like 2000-10-31",
     ),
     "bytes for texts": (
         "bytes.parquet",

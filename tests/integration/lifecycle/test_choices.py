@@ -347,9 +347,9 @@ def test_only_chosen_files_of_the_folder_are_read(
         ({"rows": {"wind": ("x",)}}, "no column wind to filter rows by"),
         ({"rows": {"period": ("99",)}}, "No row has period = '99' (found: 1, 2"),
         ({"split": "time", "test_from": "1900-01-01"}, "Choose a moment in between"),
-        ({"split": "time", "test_from": "2010-06-31"}, "'game_date' must be a day like"),
-        ({"split": "time", "test_from": "2010-06-XX"}, "'game_date' must be a day like"),
-        ({"split": "time", "test_from": "2010"}, "'game_date' must be a day like"),
+        ({"split": "time", "test_from": "2010-06-31"}, "'game_date' must be a date like"),
+        ({"split": "time", "test_from": "2010-06-XX"}, "'game_date' must be a date like"),
+        ({"split": "time", "test_from": "2010"}, "'game_date' must be a date like"),
     ],
 )
 def test_choices_that_cannot_be_met_are_refused(

@@ -66,6 +66,6 @@ def test_a_life_cycle_links_to_its_runs_and_the_filter_leaves_what_is_open(
     app = app.toggle(key="graded").set_value(True).run()
     assert numbers(app) == [line.number for line in lines if line.graded]
     points = app.dataframe[0].value.set_index("number")["points"]
-    assert "dimension stated" in points["6.8"]
+    assert "shape stated" in points["6.8"]
     app = page(open_page, lived.settings, line="6.8")
-    assert "A grader checks: dimension stated." in text_of(app)
+    assert "A grader checks: shape stated." in text_of(app)

@@ -124,10 +124,7 @@ def test_the_newest_explanation_is_shown_with_its_run_and_what_it_does_not_mean(
     assert len(charts(app)) == 3
     assert {home.general.run_id, home.version.run_id} <= linked(app)
     text = text_of(app)
-    for sentence in (
-        "20 rows of the test set of its own training",
-        "built-in sample, not real data",
-    ):
+    for sentence in ("20 rows of its own test set", "built-in sample, not real data"):
         assert sentence in text
     explained = helps_of(app)
     for sentence in (

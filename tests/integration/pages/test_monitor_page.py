@@ -227,11 +227,11 @@ def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page,
         assert tile in text
     # the details
     assert (
-        "at most **0.4%** of windows of this size raise an alert of performance or of a column. "
+        "at most **0.4%** of windows of this size raise an alert on performance or on a column. "
         "The limits are set for at most 1.0%." in text
     )
     assert "Labels: **0** received, 400 missing." in text
-    assert "about 1,400 labels are needed: 1,400 more" in text
+    assert "about 1,400 labels: 1,400 are still missing" in text
     assert "**Do it.**" in text
 
 

@@ -80,7 +80,7 @@ def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
     text = text_of(app)
     assert "**1 item was set aside**" in text
     assert "They held 3 rows." in text
-    assert "**12 predictions are missing in the log.**" in text
+    assert "**12 predictions are missing from the log.**" in text
     assert "**2 items were set aside**" in text_of(open_page(settings, "overview"))
     nonsense.speak(monkeypatch)
     foreign = text_of(open_page(settings, "monitor", view="alerts", lang="pt"))
@@ -99,7 +99,7 @@ def test_the_page_shows_counts_gaps_shadows_and_the_last_file(open_page, text_of
     assert "With label: 61 (25.4% of them)" in text
     assert "API 220" in text
     assert "Shadow answers: 20" in text
-    assert "**17 predictions are missing in the log.**" in text
+    assert "**17 predictions are missing from the log.**" in text
     assert "The newest 20 rows that version 1 answered and version 2" in text
     assert "Classes that differ: 80.0% (of 20 rows)" in text
     app = open_page(home, "score", view="labels")

@@ -168,7 +168,7 @@ def test_a_server_that_does_not_answer_is_never_called_ready(
     assert "not answering" in text
     assert not any(element.value == "answering" for element in app.markdown)
     (error,) = app.error
-    assert "it is ended and started again" in error.value
+    assert "It is restarted after" in error.value
     if problem == "noted":
         assert "has not answered for 2 minutes" in error.value
         assert server.servers(copied.settings)[0].state == "silent"
@@ -266,7 +266,7 @@ def test_a_key_is_shown_once_listed_by_its_name_and_revoked(
 ) -> None:
     settings: Settings = copied.settings
     app = open_page(settings, "serve")
-    assert "API keys: none, every program on this machine may call" in labels(app)
+    assert "API keys: none; any program on this machine may call" in labels(app)
     app.text_input[0].input("Ann's [nightly](http://x) job")
     press(app, "Create a key")
     assert not app.exception

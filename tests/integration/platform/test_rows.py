@@ -268,8 +268,8 @@ def test_one_row_has_one_answer_or_one_refusal_on_every_path(running_gateway, ta
 def test_a_missing_value_gets_one_refusal_where_none_may_be_missing(running_gateway):
     frame = pd.DataFrame([PLAIN, {**PLAIN, "x": "NA", "place": ""}])
     words = (
-        "Column 'x' must not be missing: 1 row is empty, row 2. "
-        "Column 'place' must not be missing: 1 row is empty, row 2."
+        "Column 'x' must not be missing: it is empty in 1 row, row 2. "
+        "Column 'place' must not be missing: it is empty in 1 row, row 2."
     )
     with pytest.raises(InputError) as caught:
         client.score("http://127.0.0.1:9", frame, KINDS, rules=RULES)
@@ -314,7 +314,7 @@ def test_an_integer_key_is_one_text_in_every_form(tmp_path, key):
 
 def test_an_invalid_key_is_refused_as_acquire_refuses_it(running_gateway):
     gateway, _, _ = running_gateway
-    words = "Column 'id' must be a whole number: not so in 1 row ('x'), row 1."
+    words = "Column 'id' must be a whole number: violated in 1 row ('x'), row 1."
     for _, body, kind in requests_of([{**PLAIN, "id": "x"}]):
         assert answered(gateway.url, body, kind) == words
 
@@ -373,7 +373,9 @@ def test_moments_that_no_timestamp_holds_are_refused_with_a_message(values, tmp_
     wanted = {"a": Column(type="date", about="a")}
     inspected = schema.inspect(tables.read(path, "a.parquet", wanted), wanted)
     (text,) = inspected.errors
-    assert str(text).startswith("Column 'a' must lie in the years 1678 to 2261: not so in 1 row (")
+    assert str(text).startswith(
+        "Column 'a' must lie in the years 1678 to 2261: violated in 1 row ("
+    )
 
 
 def test_booleans_of_a_file_are_the_same_texts_as_those_of_a_request(tmp_path):

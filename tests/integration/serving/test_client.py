@@ -241,15 +241,17 @@ def test_unusable_rows_are_not_sent(stub):
     with pytest.raises(InputError) as caught:
         client.score(stub.url, holes, INPUTS)
     assert str(caught.value) == (
-        "Column 'a' must not be missing: 1 row is empty, row 2. Column 'b' must be a number from "
-        "-1e+38 to 1e+38: not so in 1 row (inf), row 1. Column 'b' must not be missing: 1 row is "
-        "empty, row 2."
+        "Column 'a' must not be missing: it is empty in 1 row, row 2. Column 'b' must be a number "
+        "from -1e+38 to 1e+38: violated in 1 row (inf), row 1. Column 'b' must not be missing: it "
+        "is empty in 1 row, row 2."
     )
-    with pytest.raises(InputError, match="'a' must not be missing: 1 row is empty, row 2"):
+    with pytest.raises(InputError, match="'a' must not be missing: it is empty in 1 row, row 2"):
         client.score(stub.url, FRAME.assign(a=pd.array([1, None, 2], "Int64")), INPUTS)
     with pytest.raises(InputError, match="Missing columns: a, c"):
         client.score(stub.url, FRAME.drop(columns="a"), {**INPUTS, "c": "number"})
-    with pytest.raises(InputError, match=r"^Column 'a' must be a number: not so in 3 rows \('far'"):
+    with pytest.raises(
+        InputError, match=r"^Column 'a' must be a number: violated in 3 rows \('far'"
+    ):
         client.score(stub.url, FRAME.assign(a="far"), INPUTS)
     assert stub.received == []
 

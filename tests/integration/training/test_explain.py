@@ -352,7 +352,9 @@ def test_a_run_that_is_not_a_candidate_is_refused(home: Settings, of_texts: expl
     trained = tracking.last_run(home, "train")
     assert trained is not None
     for run_id in (trained.run_id, of_texts.run_id, 32 * "0"):
-        with pytest.raises(NotReadyError, match=f"{run_id[:8]} is not of a candidate"):
+        with pytest.raises(
+            NotReadyError, match=f"{run_id[:8]} does not belong to a training candidate"
+        ):
             explain.run(home, explain.Options(target=run_id))
 
 

@@ -132,8 +132,8 @@ def test_bombs_within_are_counted_together(unpack) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no zip at all", "is not a zip file, or a broken one"),
-        (zipped({"data.csv": TABLE})[:-10], "is not a zip file, or a broken one"),
+        (b"no zip at all", "is not a zip file, or is corrupt"),
+        (zipped({"data.csv": TABLE})[:-10], "is not a zip file, or is corrupt"),
         (zipped({"a.txt": b"x"}), "holds no .csv or .parquet file"),
         (zipped({f"{i}.csv": TABLE for i in range(300)}), "contains 300 files; the limit is 200"),
     ],

@@ -160,7 +160,8 @@ def test_a_monitoring_report_gives_verdict_checks_limits_and_actions() -> None:
     assert todo.items == (
         "Do not act on its labels.",
         "Look at the features.",
-        "Find out why `lat` changed: a change of recording, or other rows than before.",
+        "Find out why `lat` changed: is it recorded in another way, or are the rows of another "
+        "kind?",
     )
     history = section(document, "Reports so far")[0]
     assert isinstance(history, Table)
@@ -188,8 +189,8 @@ def test_without_labels_the_report_asks_for_them_and_gives_the_rest() -> None:
 @pytest.mark.parametrize(
     ("verdict", "begins"),
     [
-        ("does_not_fit", "**No. The model is not adherent to the 3-point shots.**"),
-        ("fits", "**Yes. The model is adherent to the 3-point shots.**"),
+        ("does_not_fit", "**No. The model does not fit the 3-point shots.**"),
+        ("fits", "**Yes. The model fits the 3-point shots.**"),
         ("watch", "**Yes, but watch it"),
         ("investigate", "**Not shown: investigate the 3-point shots first."),
         ("unknown", "**Not known yet for the 3-point shots: labels are missing.**"),
@@ -197,7 +198,7 @@ def test_without_labels_the_report_asks_for_them_and_gives_the_rest() -> None:
 )
 def test_the_answer_about_adherence_is_that_of_the_report(verdict: str, begins: str) -> None:
     facts = changed(complete_facts(), "monitor", tags={"courtside.verdict": verdict})
-    answer = section(answers.build(facts), "Is the model adherent to the production base, and why?")
+    answer = section(answers.build(facts), "Does the model fit the production data, and why?")
     assert isinstance(answer[0], Paragraph)
     assert answer[0].text.startswith(begins)
     same = [text for text in texts(answers.build(facts)) if "the same, for better reasons" in text]

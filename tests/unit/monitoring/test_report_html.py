@@ -163,7 +163,7 @@ def test_the_runs_the_counts_and_the_promise_are_in_it(page: str) -> None:
         "5,412 current, 5,000 labelled, 4,057 reference",
         "1,234",
         "yes",
-        "At most 0.60% of windows without a change raise an alert of performance or of a column; "
+        "At most 0.60% of windows without a change raise an alert on performance or on a column; "
         "the target is 1.00%.",
     ):
         assert part in text

@@ -116,7 +116,7 @@ def test_a_harmed_slice_is_named_the_worst_first() -> None:
     )
     many = gate.slices(harm(*((f"c{i}", i, 10, 0.01 * i, True) for i in range(1, 8))))
     assert "c7 = 7" in str(many.text)
-    assert "worse on 7 slices, most on c7" in str(many.text)
+    assert "worse on 7 slices, most of all on c7" in str(many.text)
 
 
 def test_no_harm_passes_and_no_slice_is_not_applicable() -> None:

@@ -47,7 +47,8 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
     for part in (
         "# m, version 4",
         "Registered 2023-11-14 22:13 UTC, now champion.",
-        "**Does it rain tomorrow?** for coast days: 1 is wet, 0 is dry.",
+        "It answers **Does it rain tomorrow?** with a probability for coast days: 1 is wet, "
+        "0 is dry.",
         "| Training rows | 16,000 |",
         "| Split | random |",
         f"`{'c' * 64}`",

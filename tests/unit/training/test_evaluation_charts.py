@@ -143,7 +143,7 @@ def test_the_area_under_the_pr_curve_as_drawn_is_the_average_precision():
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("pr_curve", "Base rate, by guessing: 50.0%"),
+        ("pr_curve", "Base rate (random guessing): 50.0%"),
         ("threshold_trade_off", "Chosen threshold: 0.450"),
     ],
 )
