@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field
 
-from core.data import archives, download, leakage, profile, snapshots
+from core.data import archives, derived_columns, download, leakage, profile, snapshots
 from core.data.records import AcquiredRun
 from core.platform import bounds, csv_dialect, project, schema, storage, tables, tracking
 from core.platform.config import Settings
@@ -114,11 +114,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         brought = _collect(settings, spec, options, Path(temporary), progress)
         files, left_out = _unpacked(settings, spec, options, brought, Path(temporary))
         _refuse_twins(files)
+        if spec.derived:  # from rows in the order in which the snapshot keeps its files
+            files.sort(key=lambda file: storage.sha256(file.path))
         progress.update(0.4, Message("Reading the files"))
         raw, notes, columns, dialects = _read(settings, spec, files, options)
         progress.update(0.5, Message("Checking {rows:,} rows", rows=len(raw)))
-        unread = [name for name in columns if name not in raw]
+        unread = [name for name in columns if name not in raw and name not in spec.left_out]
         inspected = schema.inspect_source(raw, spec, unread)
+        notes += derived_columns.findings(raw, [file.name for file in files], spec)
         findings = (*inspected.findings, *notes, *left_out)
         rows_raw, width = len(raw), len(columns)
         del raw  # a million rows should be in memory only once
@@ -174,7 +177,7 @@ def _record(
 ) -> Record:
     kinds = frame[spec.rows.column]
     labelled = frame[frame[spec.target].notna()]
-    others = labelled.drop(columns=spec.target)
+    others = labelled.drop(columns=[spec.target, *spec.derived])
     alone = {
         kind: leakage.alone(others[mask], labelled.loc[mask, spec.target])
         for kind, mask in profile.kinds(labelled, spec).items()
@@ -442,9 +445,10 @@ def _read(
             notes.append(Finding("warning", "alias", name, None, "", "", text))
         notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]
     frames = [
-        tables.read(file.path, file.name, spec.columns, file.given(options)) for file in files
+        tables.read(file.path, file.name, spec.source_columns, file.given(options))
+        for file in files
     ]
-    rows = snapshots.joined(frames, spec.columns)
+    rows = derived_columns.derive(frames, [file.name for file in files], spec)
     taken = schema.taken_aliases(heads[0].columns, spec.columns)
     names = [taken.get(name, name) for name in heads[0].columns]
     return rows, notes, names, [head.dialect for head in heads]

@@ -56,7 +56,8 @@ class Plan:
     def _used_with(self, inputs: tuple[str, ...]) -> list[str]:
         # whoever has no day is neither earlier nor later
         by = {"time": self.spec.time, "group": self.spec.group}.get(self.split)
-        return sorted({self.spec.target, *inputs, *([by] if by else [])})
+        by_weight = (self.spec.weights,) if self.spec.weights else ()
+        return sorted({self.spec.target, *inputs, *by_weight, *([by] if by else [])})
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,17 @@ def refuse(plan: Plan) -> None:
         raise InputError(
             Message("The project has no column {columns} to filter rows by.", columns=unknown)
         )
+    if plan.split == "time" and spec.time is None:
+        raise InputError(
+            Message(
+                "The project '{name}' names no column of time. Split at random or by group.",
+                name=spec.name,
+            )
+            if spec.group
+            else Message(
+                "The project '{name}' names no column of time. Split at random.", name=spec.name
+            )
+        )
     if plan.split == "group" and spec.group is None:
         raise InputError(
             Message(
@@ -105,7 +117,7 @@ def first_moment(plan: Plan) -> Any:
     """
     if plan.test_from is None:
         return None
-    time = plan.spec.time
+    time = str(plan.spec.time)
     typed = pd.DataFrame({time: [plan.test_from]})
     return schema.validate(typed, schema.chosen_columns(plan.spec, [time])).frame[time].iloc[0]
 
@@ -145,7 +157,7 @@ def divide(inputs: Inputs, plan: Plan, test_from: Any) -> Division:
         return Division(kept, train, test, earlier.keys)
     if plan.split == "time":
         train, test = split.by_time(
-            kept.frame, spec.target, spec.time, test_share=share, test_from=test_from
+            kept.frame, spec.target, str(spec.time), test_share=share, test_from=test_from
         )
     elif plan.split == "group":
         train, test = split.by_group(
@@ -174,7 +186,7 @@ def prepared_sets(divided: Division, plan: Plan) -> list[pd.DataFrame]:
         for frame in (divided.kept.frame, divided.train, divided.test)
     ]
     complete = [plan.spec.target] if plan.missing == "impute" else plan.columns
-    wanted = schema.chosen_columns(plan.spec, plan.columns)
+    wanted = schema.settled_columns(plan.spec, plan.columns)
     for frame in sets:
         schema.validate(frame, wanted, complete=complete)
     return sets

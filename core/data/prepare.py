@@ -27,10 +27,11 @@ class Options(config.Options):
     rows : dict of str to tuple of str, optional
         Wanted values per column, as text; the project's development rows by default, all rows
         if empty.
-    missing : {"drop", "drop_inputs", "impute"}
-        Drop rows with a missing value in any of the project's columns (except unused columns that
-        are entirely empty); drop rows with a missing value in a column that the features need; or
-        keep all for the model's own pipeline to impute.
+    missing : {"drop", "drop_inputs", "impute"}, optional
+        Drop rows with a missing value in any of the project's columns (except those that are left
+        out, and unused ones that are entirely empty); drop rows with a missing value in a column
+        that the features need; or keep all for the model's own pipeline to impute. The project's
+        own choice by default.
     split : {"random", "time", "group"}
         Stratified at random; earlier rows train and later rows test; whole groups on one side.
     test_share : float
@@ -46,7 +47,7 @@ class Options(config.Options):
 
     features: tuple[str, ...] | None = Field(None, min_length=1)
     rows: dict[str, tuple[str, ...]] | None = None
-    missing: Literal["drop", "drop_inputs", "impute"] = "drop"
+    missing: Literal["drop", "drop_inputs", "impute"] | None = None
     split: split_checks.Split = "random"
     test_share: float = Field(0.20, gt=0, lt=1)
     test_from: str | None = Field(None, min_length=1, max_length=40)
@@ -98,12 +99,13 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     # resolved, so that the run records what was done and not what was left open
     features = options.features or spec.features
     rows = split.default_rows(spec) if options.rows is None else options.rows
-    options = options.model_copy(update={"features": features, "rows": rows})
+    missing = options.missing or spec.missing
+    options = options.model_copy(update={"features": features, "rows": rows, "missing": missing})
     plan = Plan(
         spec=spec,
         features=features,
         rows=rows,
-        missing=options.missing,
+        missing=missing,
         split=options.split,
         test_share=options.test_share,
         test_from=options.test_from,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.data import derived_columns
 from core.platform import schema, storage, store_faults, tables
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, Given
@@ -140,10 +141,18 @@ class Archive:
         ]
         return joined(frames, columns)
 
+    def rows(self, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
+        """Return its rows with the project's columns, unconverted; raises as `paths` does."""
+        named = zip(self.paths(snapshot), snapshot.files, strict=True)
+        frames = [
+            tables.read(path, file.name, spec.source_columns, Given.of(file.dialect))
+            for path, file in named
+        ]
+        return derived_columns.derive(frames, [file.name for file in snapshot.files], spec)
+
     def validated(self, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
         """Return its rows as the project's file has them; raises as the function of that name."""
-        rows = self.read(snapshot, spec.columns)
-        return schema.validate_source(rows, spec).frame
+        return schema.validate_source(self.rows(snapshot, spec), spec).frame
 
 
 def describe(

@@ -74,7 +74,8 @@ def filter_rows(
     only : mapping of str to sequence of str, optional
         Wanted values per column, as text; the project's development rows by default.
     needed : sequence of str, optional
-        Required columns; by default all except unused columns that are entirely empty.
+        Required columns; by default all except those that are left out, and unused columns that
+        are entirely empty.
     used : sequence of str
         Columns that the model or the split uses.
 
@@ -100,7 +101,11 @@ def filter_rows(
     if labelled.empty:
         raise InputError(Message("No row has a label ('{target}').", target=spec.target))
     if needed is None:
-        needed = [str(name) for name in labelled if name in used or labelled[name].notna().any()]
+        needed = [
+            str(name)
+            for name in labelled
+            if name in used or (name not in spec.left_out and labelled[name].notna().any())
+        ]
     complete = labelled.dropna(subset=list(needed))
     if complete.empty:
         holes = labelled[list(needed)].isna().sum()
@@ -112,6 +117,14 @@ def filter_rows(
                 column=str(holes.idxmax()),
                 missing=int(holes.max()),
                 rows=len(labelled),
+            )
+        )
+    if spec.weights and not (complete[spec.weights] > 0).all():
+        raise InputError(
+            Message(
+                "A weight must be above 0: '{column}' is not, in {rows:,} rows.",
+                column=spec.weights,
+                rows=int((complete[spec.weights] <= 0).sum()),
             )
         )
     frame = complete.reset_index(drop=True).astype({spec.target: "int64"})
@@ -338,8 +351,8 @@ def _chosen_for_test(
     kinds = fresh[spec.rows.column].to_numpy()
     for kind in sorted(set(kinds)):
         mine = np.flatnonzero(kinds == kind)
-        moments = fresh[spec.time].iloc[mine]
-        if split == "time" and moments.nunique() > 1:
+        moments = fresh[spec.time].iloc[mine] if split == "time" else fresh[spec.id].iloc[:0]
+        if moments.nunique() > 1:
             counts = moments.value_counts().sort_index(ascending=False).cumsum()
             shares = (counts.iloc[:-1] / len(mine) - share).abs()
             chosen[mine] = (moments >= shares.idxmin()).to_numpy()

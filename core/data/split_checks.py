@@ -29,7 +29,7 @@ def judge(
     split: Split,
     target: str,
     positive: str,
-    time: str,
+    time: str | None,
     group: str | None,
     test_share: float | None,
 ) -> list[Check]:
@@ -66,7 +66,7 @@ def judge(
         balance(train[target], test[target], positive),
         _drift(drift),
         _groups(train, test, group, split),
-        _time(train[time], test[time], split),
+        _time(train, test, time, split),
     ]
 
 
@@ -204,8 +204,17 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
     return _check("groups_shared", title, float(shared), _NONE_SHARED, verdict, text, reference=0.0)
 
 
-def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
+def _time(train: pd.DataFrame, test: pd.DataFrame, time: str | None, split: Split) -> Check:
     title = Message("Overlap in time")
+    if time is None:
+        return _check(
+            "time_shared",
+            title,
+            None,
+            "",
+            "not_applicable",
+            Message("The project names no column of time."),
+        )
     if split != "time":
         return _check(
             "time_shared",
@@ -215,8 +224,8 @@ def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
             "not_applicable",
             Message("The rows were split {split}.", split=SPLITS[split]),
         )
-    last = train.max()
-    early = int((test <= last).sum())
+    last = train[time].max()
+    early = int((test[time] <= last).sum())
     verdict: Verdict = "alert" if early else "ok"
     return _check(
         "time_shared",
@@ -225,7 +234,9 @@ def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
         Message("alert from 1"),
         verdict,
         Message(
-            "Trained up to {last}, tested from {first} on.", last=str(last), first=str(test.min())
+            "Trained up to {last}, tested from {first} on.",
+            last=str(last),
+            first=str(test[time].min()),
         ),
         reference=0.0,
     )

@@ -19,6 +19,7 @@ from core.platform.errors import CourtsideError, NotReadyError
 from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
+from core.platform.rows import Rule
 from core.platform.runs import ModelVersion
 from core.platform.tracking import OpenRun
 from core.registry import version_files
@@ -121,7 +122,7 @@ class Sources:
         """Return the rows that a version was trained on, from the current raw data."""
         keys = self.run.table(version.trained_by, "train_keys")[self.spec.id]
         snapshot = self.archive.require_current()
-        raw = self.archive.read(snapshot, self.spec.columns)
+        raw = self.archive.rows(snapshot, self.spec)
         raw = raw[~raw[self.spec.id].duplicated()].set_index(self.spec.id)
         # the same keys in the sample and in real rows are other rows
         if snapshot.is_sample != version.is_sample or not keys.isin(raw.index).all():
@@ -138,7 +139,11 @@ class Sources:
         """Return what a version sees of rows; a value that cannot be read is missing."""
         from core.platform import served_model
 
-        kinds = self.spec.kinds_of(version.inputs)
+        kinds: dict[str, str | Rule] = {
+            # words that are read as numbers have a rule of their own
+            name: column.rule if (column := self.spec.columns[name]).type == "boolean" else kind
+            for name, kind in self.spec.kinds_of(version.inputs).items()
+        }
         inputs, _unused = served_model.settled(rows, kinds, is_complete=False)
         return served_model.with_features(inputs, version.features, version.formulas)
 

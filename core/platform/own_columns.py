@@ -30,6 +30,9 @@ IS_SAMPLE: Final = "courtside_is_sample"
 RUN_ID: Final = "courtside_run_id"
 REQUEST: Final = "courtside_request"
 POSITION: Final = "courtside_position"
+# of a project whose file names no id, and of one that does not choose its rows by a text column
+ID: Final = "courtside_id"
+PART: Final = "courtside_part"
 
 
 def is_own(name: str) -> bool:

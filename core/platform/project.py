@@ -7,235 +7,44 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from core.platform import formulas, own_columns, toml_lines
+from core.platform import formulas, own_columns, project_checks, project_defaults, toml_lines
 from core.platform.config import Options, sentence
 from core.platform.errors import InputError, words_of
 from core.platform.messages import Message, Words, in_context
-from core.platform.rows import Rule, label_word
+from core.platform.project_parts import Column as Column
+from core.platform.project_parts import Court, Engineered, FaultError, FeatureSet, Reason, Sample
+from core.platform.project_parts import Download as Download
+from core.platform.project_parts import Identity as Identity
+from core.platform.project_parts import Preset as Preset
+from core.platform.project_parts import Rows as Rows
 
 FOLDER = Path(__file__).resolve().parents[1] / "projects"
 _IN_FOLDER = "project.toml"
-
-
-class _FaultError(ValueError):
-    """A violated rule of the project file, and the key that violates it."""
-
-    def __init__(self, text: Words, *key: str | int) -> None:
-        super().__init__(text)
-        self.key = key
-
-
-class Column(Options):
-    """One column of a source: its type, allowed values and meaning.
-
-    Parameters
-    ----------
-    type : {"text", "integer", "number", "label", "date"}
-        `label` is 0, 1 or missing; `date` is a day, year-month-day, optionally with a time of day.
-    positive_values, negative_values : tuple
-        Values of a label that mean 1 and 0, if it is not written as 0 and 1. Case is ignored, and
-        so is whether 1 is a number or a text.
-    about : str
-        Its meaning, with the unit.
-    min, max : float, optional
-        Inclusive range of a number.
-    categories : tuple of str
-        Allowed values of a text; empty allows any.
-    pattern : str, optional
-        Regular expression that the whole text must match.
-    aliases : tuple of str
-        Other names of the column in sources.
-    recorded : {"before", "after"}
-        Whether the value is known before the predicted event, or only after it.
-    """
-
-    type: Literal["text", "integer", "number", "label", "date"]
-    about: str
-    min: float | None = None
-    max: float | None = None
-    categories: tuple[str, ...] = ()
-    pattern: str | None = None
-    aliases: tuple[str, ...] = ()
-    recorded: Literal["before", "after"] = "before"
-    positive_values: tuple[bool | int | float | str, ...] = ()
-    negative_values: tuple[bool | int | float | str, ...] = ()
-
-    @property
-    def is_text(self) -> bool:
-        """Whether a model treats it as categorical rather than as a number."""
-        return self.type in ("text", "date")
-
-    @property
-    def rule(self) -> Rule:
-        """Its rule in the row contract."""
-        return Rule(
-            self.type,
-            self.min,
-            self.max,
-            self.categories,
-            self.pattern,
-            tuple(label_word(value) for value in self.negative_values),
-            tuple(label_word(value) for value in self.positive_values),
-        )
-
-    @model_validator(mode="after")
-    def _rules_suit_the_type(self) -> Column:
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(
-                Message("min {min:g} is above max {max:g}", min=self.min, max=self.max)
-            )
-        if (self.min, self.max) != (None, None) and self.type not in ("integer", "number"):
-            raise ValueError(
-                Message("{keys} do not apply to type {type}", keys=["min", "max"], type=self.type)
-            )
-        if (self.categories or self.pattern) and self.type != "text":
-            raise ValueError(
-                Message(
-                    "{keys} do not apply to type {type}",
-                    keys=["categories", "pattern"],
-                    type=self.type,
-                )
-            )
-        if (self.positive_values or self.negative_values) and self.type != "label":
-            raise ValueError(
-                Message(
-                    "{keys} do not apply to type {type}",
-                    keys=["positive_values", "negative_values"],
-                    type=self.type,
-                )
-            )
-        if bool(self.positive_values) != bool(self.negative_values):
-            raise ValueError(Message("positive_values and negative_values must be given together"))
-        both = {label_word(word) for word in self.positive_values}
-        both &= {label_word(word) for word in self.negative_values}
-        if both:
-            raise ValueError(
-                Message(
-                    "{keys} must differ: {values}",
-                    keys=["positive_values", "negative_values"],
-                    values=sorted(both),
-                )
-            )
-        try:
-            re.compile(self.pattern or "")
-        except re.error as error:
-            raise ValueError(
-                Message(
-                    "the pattern {pattern} is invalid: {error}",
-                    pattern=self.pattern,
-                    error=str(error),
-                )
-            ) from error
-        return self
-
-
-class Formula(Options):
-    """An expression over columns, see `core.platform.formulas`."""
-
-    formula: str
-    about: str
-
-    @model_validator(mode="after")
-    def _is_a_formula(self) -> Formula:
-        formulas.columns_in(self.formula)
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that it reads."""
-        return formulas.columns_in(self.formula)
-
-
-class Engineered(Formula):
-    """A feature that the model's pipeline computes from raw columns."""
-
-    type: Literal["text", "number"] = "number"
-
-    @property
-    def is_text(self) -> bool:
-        """Whether a model treats it as categorical rather than as a number."""
-        return self.type == "text"
-
-
-class Identity(Formula):
-    """What a column must equal, up to `tolerance`; otherwise the source gets a warning."""
-
-    column: str
-    tolerance: float = Field(0.0, ge=0)
-
-
-class FeatureSet(Options):
-    """Features that can be chosen together on the Data page."""
-
-    title: str
-    about: str
-    features: tuple[str, ...] = Field(min_length=1)
-
-
-class Preset(Options):
-    """Options of Prepare and Train for a known result, applied with one click.
-
-    Parameters
-    ----------
-    features : str
-        Title of a feature set.
-    split, test_from
-        Options of Prepare.
-    candidates, params, blend
-        Options of Train.
-    """
-
-    title: str
-    about: str
-    features: str
-    split: Literal["random", "time", "group"] = "random"
-    test_from: str | None = None
-    candidates: tuple[str, ...] = Field(min_length=1)
-    params: dict[str, dict[str, int | float | bool | str]] = Field(default_factory=dict)
-    blend: bool = False
-
-
-class Download(Options):
-    """A file on the network, verified by its size in bytes and its SHA-256."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}\.(csv|parquet|zip)$")
-    url: str = Field(pattern=r"^https?://[^@\s]+$")
-    size: int = Field(gt=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class Rows(Options):
-    """Which rows are for training (development) and which for operation (production)."""
-
-    column: str
-    development: str
-    development_name: str
-    production: str
-    production_name: str
-
-
-class Court(Options):
-    """Columns of the shot chart, in tenths of a foot from the hoop, and its title."""
-
-    title: str
-    x: str
-    y: str
-
-
-class Sample(Options):
-    """The built-in sample: its description, and the file with its calibration tables."""
-
-    about: str
-    tables: str = Field(pattern=r"^[a-z0-9_]+\.json$")
+# Keys that change no prepared set: texts, and what is for training or the default of an option.
+_NO_RULES = (
+    "title",
+    "question",
+    "model",
+    "threshold",
+    "presets",
+    "error_slices",
+    "downloads",
+    "domain",
+    "threshold_by",
+    "cost_false_positive",
+    "cost_false_negative",
+    "missing",
+    "allowed",
+)
+_OF_ROWS = {"column", "development", "development_name", "production", "production_name"}
 
 
 class ProjectSpec(Options):
@@ -250,14 +59,29 @@ class ProjectSpec(Options):
     target : str
         Column of type `label`; `positive` and `negative` are the words for 1 and 0.
     id : str
-        Unique column; rows are sorted by it.
-    time : str
+        Unique column; rows are sorted by it. By default one that Courtside derives from the number
+        of the row and its values.
+    time : str, optional
         Column with the time of a row, for a split by time.
     group : str, optional
         Column that identifies related rows (a game, a customer); a split by group keeps them
         together.
+    weights : str, optional
+        Column of sampling weights, positive numbers; no feature.
     threshold : float
         Probability from which a row is labelled `positive`.
+    threshold_by : {"fixed", "f1", "cost"}
+        How Train chooses the threshold of a candidate, unless its options say otherwise:
+        `threshold` itself, the highest F1, or the lowest cost of errors.
+    cost_false_positive, cost_false_negative : float
+        Cost of either kind of error, for "cost".
+    missing : {"drop", "drop_inputs", "impute"}
+        Default of Prepare's option of that name.
+    left_out : dict of str to str
+        Columns of the source that are no features, and the code of the reason. Those that are not
+        in `columns` are not read.
+    allowed : tuple of str
+        Features that are used in spite of a finding that they may reveal the label.
     features : tuple of str
         The default features, columns or engineered; `features_title` is their title.
     feature_sets : tuple of FeatureSet
@@ -288,10 +112,17 @@ class ProjectSpec(Options):
     target: str
     positive: str
     negative: str
-    id: str
-    time: str
+    id: str = own_columns.ID
+    time: str | None = None
     group: str | None = None
-    threshold: float = Field(ge=0, le=1)
+    weights: str | None = None
+    threshold: float = Field(0.5, ge=0, le=1)
+    threshold_by: Literal["fixed", "f1", "cost"] = "fixed"
+    cost_false_positive: float = Field(1.0, ge=0, le=1e9)
+    cost_false_negative: float = Field(1.0, ge=0, le=1e9)
+    missing: Literal["drop", "drop_inputs", "impute"] = "drop"
+    left_out: dict[str, Reason] = Field(default_factory=dict)
+    allowed: tuple[str, ...] = ()
     features: tuple[str, ...] = Field(min_length=1)
     features_title: str = "Default"
     feature_sets: tuple[FeatureSet, ...] = ()
@@ -306,44 +137,46 @@ class ProjectSpec(Options):
     engineered: dict[str, Engineered] = Field(default_factory=dict)
     identities: tuple[Identity, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _derives_columns(cls, given: Any) -> Any:
+        return project_defaults.completed(given) if isinstance(given, Mapping) else given
+
     @model_validator(mode="after")
     def _named_columns_exist(self) -> ProjectSpec:
         missing = {name: key for key, name in self._named() if name not in self.columns}
         if missing:
             first = next(iter(missing.values()))
-            raise _FaultError(
+            raise FaultError(
                 Message("not in {table}: {names}", table="[columns]", names=list(missing)), *first
             )
         if self.columns[self.target].type != "label":
-            raise _FaultError(
+            raise FaultError(
                 Message("{column} must be of type {type}", column=self.target, type="label"),
                 "columns",
                 self.target,
                 "type",
             )
-        if self.columns[self.rows.column].type != "text":
-            raise _FaultError(
-                Message("{column} must be of type {type}", column=self.rows.column, type="text"),
-                "rows",
-                "column",
-            )
+        project_checks.roles(self)
         places = [self.court.x, self.court.y] if self.court else []
         if any(self.columns[name].type not in ("integer", "number") for name in places):
-            raise _FaultError(
+            raise FaultError(
                 Message("{column} must be of type {type}", column=places, type="number"), "court"
             )
         return self
 
     def _named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Yield each key of the file that names a column, and the name."""
-        yield from ((("target",), self.target), (("id",), self.id), (("time",), self.time))
-        yield ("rows", "column"), self.rows.column
+        yield from ((("target",), self.target), (("id",), self.id))
+        yield ("rows", "column"), self.rows.of or self.rows.column
         yield from ((("slices",), name) for name in self.slices)
         yield from ((("error_slices",), name) for name in self.error_slices)
-        if self.group:
-            yield ("group",), self.group
+        for name in ("time", "group", "weights"):
+            if column := getattr(self, name):
+                yield (name,), column
         if self.court:
             yield from ((("court", "x"), self.court.x), (("court", "y"), self.court.y))
+        yield from ((("allowed",), name) for name in self.allowed if name not in self.engineered)
         for place, identity in enumerate(self.identities):
             yield ("identities", place, "column"), identity.column
             for name in identity.columns:
@@ -374,16 +207,16 @@ class ProjectSpec(Options):
                     formula, kind, {name: column.type for name, column in self.columns.items()}
                 )
             except ValueError as error:
-                raise _FaultError(words_of(error), *key) from error
+                raise FaultError(words_of(error), *key) from error
         return self
 
     @model_validator(mode="after")
     def _nothing_is_its_own_opposite(self) -> ProjectSpec:
         for key, features in self._feature_lists():
             if fault := self.fault_of(features):
-                raise _FaultError(fault, *key)
+                raise FaultError(fault, *key)
         if self.rows.development == self.rows.production:
-            raise _FaultError(
+            raise FaultError(
                 Message(
                     "{keys} must differ: {values}",
                     keys=["development", "production"],
@@ -392,8 +225,11 @@ class ProjectSpec(Options):
                 "rows",
                 "production",
             )
+        if both := [name for name in self.features if name in self.left_out]:
+            fault = Message("left out, and a feature too: {names}", names=both)
+            raise FaultError(fault, "left_out", both[0])
         if self.positive == self.negative:
-            raise _FaultError(
+            raise FaultError(
                 Message(
                     "{keys} must differ: {values}",
                     keys=["positive", "negative"],
@@ -405,71 +241,8 @@ class ProjectSpec(Options):
 
     @model_validator(mode="after")
     def _a_name_means_one_thing(self) -> ProjectSpec:
-        names = [*self.columns, *self.engineered]
-        names += [alias for column in self.columns.values() for alias in column.aliases]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise _FaultError(
-                Message("used more than once: {names}", names=list(twice)),
-                *self._place_of(twice[0]),
-            )
-        if reserved := sorted(name for name in names if own_columns.is_own(name)):
-            raise _FaultError(
-                Message(
-                    "reserved for Courtside: {names} (rename the column, in the source too)",
-                    names=list(reserved),
-                ),
-                *self._place_of(reserved[0]),
-            )
-        if self.id in ("prediction_id", "label", "labelled_at"):
-            raise _FaultError(
-                Message(
-                    "reserved for Courtside: {names} (rename the column, in the source too)",
-                    names=self.id,
-                ),
-                "id",
-            )
-        # a run's metric is named after its column, and MLflow allows no other characters
-        odd = sorted(
-            name
-            for name in {*self.columns, *self.engineered}
-            if not re.fullmatch(r"[\w.\- /]+", name)
-        )
-        if odd:
-            raise _FaultError(
-                Message(
-                    "only letters, digits, spaces and _.-/ are allowed: {names} (give the source's "
-                    "name as an alias)",
-                    names=list(odd),
-                ),
-                *self._place_of(odd[0]),
-            )
-        titles = [self.features_title, *(feature_set.title for feature_set in self.feature_sets)]
-        if len(set(titles)) < len(titles):
-            raise _FaultError(
-                Message("used more than once: {names}", names=list(titles)), "feature_sets", 0
-            )
-        if unknown := [preset.features for preset in self.presets if preset.features not in titles]:
-            place = [preset.features for preset in self.presets].index(unknown[0])
-            raise _FaultError(
-                Message("not in {table}: {names}", table="[[feature_sets]]", names=list(unknown)),
-                "presets",
-                place,
-                "features",
-            )
-        presets = [preset.title for preset in self.presets]
-        if len(set(presets)) < len(presets):
-            raise _FaultError(
-                Message("used more than once: {names}", names=list(presets)), "presets", 0
-            )
+        project_checks.names(self)
         return self
-
-    def _place_of(self, name: str) -> tuple[str, ...]:
-        """Return the key that gives a column or an engineered feature this name or alias."""
-        if name in self.engineered and name not in self.columns:
-            return ("engineered", name)
-        owners = (own for own, column in self.columns.items() if name in column.aliases)
-        return ("columns", next(owners, name))
 
     @property
     def digest(self) -> str:
@@ -477,22 +250,29 @@ class ProjectSpec(Options):
 
         Training options and texts are excluded, as they change no prepared set.
         """
-        other = {
-            "title",
-            "question",
-            "model",
-            "threshold",
-            "presets",
-            "error_slices",
-            "downloads",
-            "domain",
-        }
+        other: dict[str, Any] = dict.fromkeys(_NO_RULES, True)
+        # what files of before did not have counts only where it is used
+        other |= {name: True for name in ("weights", "left_out") if not getattr(self, name)}
+        if not self.rows.is_derived:
+            other["rows"] = set(type(self.rows).model_fields) - _OF_ROWS
         return hashlib.sha256(self.model_dump_json(exclude=other).encode()).hexdigest()[:12]
+
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """The columns that are in no source, because Courtside derives them."""
+        return tuple(name for name in (own_columns.ID, own_columns.PART) if name in self.columns)
+
+    @property
+    def source_columns(self) -> dict[str, Column]:
+        """The columns that a source has."""
+        return {name: column for name, column in self.columns.items() if name not in self.derived}
 
     @property
     def slice_columns(self) -> tuple[str, ...]:
         """Columns by which errors are analysed, including the kind of row."""
-        return tuple(dict.fromkeys([*(self.error_slices or self.slices), self.rows.column]))
+        is_kind = self.rows.by not in ("random", "none")
+        kind = (self.rows.column,) if is_kind else ()
+        return tuple(dict.fromkeys([*(self.error_slices or self.slices), *kind]))
 
     def fault_of(self, features: Sequence[str]) -> Message | None:
         """Return why these cannot be a model's features; None if they can.
@@ -510,6 +290,10 @@ class ProjectSpec(Options):
             return Message("{column} must not be a feature", column=self.target)
         if self.id in needed:
             return Message("{column} must not be a feature", column=self.id)
+        if self.weights in needed:
+            return Message("{column} must not be a feature", column=self.weights)
+        if own_columns.PART in needed:
+            return Message("{column} must not be a feature", column=own_columns.PART)
         twice = sorted({name for name in features if list(features).count(name) > 1})
         return Message("used more than once: {names}", names=twice) if twice else None
 

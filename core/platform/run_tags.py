@@ -25,8 +25,8 @@ Value = TypeVar("Value")
 # serialization of fields that are not plain text
 Listed = Annotated[
     tuple[str, ...],
-    BeforeValidator(lambda value: [*filter(None, value.split(","))] if _is_text(value) else value),
-    PlainSerializer(",".join),
+    BeforeValidator(lambda value: _listed(value)),
+    PlainSerializer(lambda value: _joined(value)),
 ]
 AsJson = Annotated[
     Value,
@@ -44,6 +44,22 @@ Moment = Annotated[float, PlainSerializer("{:.3f}".format)]
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _listed(value: Any) -> Any:
+    """Return the items of a tag, or of several where one would be too long."""
+    if isinstance(value, Mapping):
+        value = "".join(text for _, text in sorted(value.items()))
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.startswith("[") else [*filter(None, value.split(","))]
+
+
+def _joined(items: tuple[str, ...]) -> str:
+    """Return items for a tag: with commas between them, as JSON where an item has one."""
+    if any("," in item or item.startswith("[") for item in items):
+        return json.dumps(items, ensure_ascii=False)
+    return ",".join(items)
 
 
 def _tag_of(words: Words) -> str:
@@ -65,6 +81,8 @@ class RunTags(BaseModel):
     {'courtside.columns': 'lat,lon', 'courtside.is_short': 'true'}
     >>> Trial.read({"courtside.fold": "3", "courtside.columns": "lat", "mlflow.user": "ann"})
     Trial(fold=3, columns=('lat',), is_short=False)
+    >>> Trial.read(Trial(columns=("a, b", "c")).write()).columns
+    ('a, b', 'c')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -111,6 +129,10 @@ class RunTags(BaseModel):
         for name, value in self.model_dump(exclude_unset=True).items():
             if isinstance(value, Mapping):
                 tags |= {f"{TAG}{name}.{key}": str(item) for key, item in value.items()}
+            elif isinstance(getattr(self, name), tuple) and len(value) > TAG_CHARACTERS:
+                for start in range(0, len(value), TAG_CHARACTERS):
+                    part = f"{TAG}{name}.{start // TAG_CHARACTERS:03d}"
+                    tags[part] = value[start : start + TAG_CHARACTERS]
             elif value is not None:
                 text = str(value)
                 tags[TAG + name] = text.lower() if isinstance(value, bool) else text

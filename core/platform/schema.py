@@ -272,7 +272,7 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
     validated = inspect(
         frame,
         spec.columns,
-        filled=[name for name in spec.columns if name != spec.target],
+        filled=[name for name in spec.source_columns if name != spec.target],
         unique=spec.id,
         identities=spec.identities,
         unread=unread,
@@ -318,6 +318,19 @@ def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]
             )
         )
     return {name: spec.columns[name] for name in names}
+
+
+def settled_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]:
+    """Return the project's columns as `chosen_columns` does, for rows that were validated before.
+
+    Their labels are 0 and 1, whatever words the source has for them.
+    """
+    return {
+        name: column.model_copy(update={"positive_values": (), "negative_values": ()})
+        if column.type == "label"
+        else column
+        for name, column in chosen_columns(spec, names).items()
+    }
 
 
 def aliases(columns: Mapping[str, Column]) -> dict[str, str]:
@@ -418,7 +431,7 @@ def _other_labels(
 ) -> tuple[Fault, ...]:
     """Return a single fault if the target has other values; otherwise `faults`, which are typos."""
     broken = next((fault.rows for fault in faults if fault.code == "type"), None)
-    if broken is None:
+    if broken is None or (column.positive_values and not column.negative_values):
         return faults
     raw = values.dropna().astype("object")
     if not raw.map(lambda value: isinstance(value, str | int | float | np.number)).all():

@@ -5,8 +5,11 @@ Nothing else uses the API of runs; registered models are in `model_store`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import posixpath
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,7 +145,7 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
     client.log_batch(
         run_id,
         metrics=[
-            Metric(name, float(value), now, 0)
+            Metric(_metric_name(name), float(value), now, 0)
             for name, value in record.metrics.items()
             if math.isfinite(value)
         ],
@@ -396,9 +399,24 @@ def _write_artifacts(place: Path, record: Record) -> None:
             (place / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
+def _metric_name(name: str) -> str:
+    """Return a name of a metric that MLflow takes; names of columns may hold any character.
+
+    Examples
+    --------
+    >>> _metric_name("psi_income"), _metric_name("psi_income (\u20ac)")
+    ('psi_income', 'psi_income ____c1577e')
+    """
+    plain = re.sub(r"[^\w.\- /]", "_", name)
+    if plain == name and posixpath.normpath(name) == name and not name.startswith((".", "/")):
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{plain.replace('/', '_')}_{digest}"
+
+
 def _param(value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ",".join(map(str, value))
+        return ",".join(map(str, value))[:6000]
     return str(value)[:6000]
 
 

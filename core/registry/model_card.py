@@ -90,6 +90,10 @@ class Facts:
         How the threshold was chosen, in sentences.
     copied_from : str
         The version that it copies with another threshold.
+    allowed : sequence of str
+        Features that are used in spite of a finding that they may reveal the label.
+    weights : str
+        Column of sampling weights.
     decisions : sequence of Message
         Decisions of the gate, or of a person, about it.
     example : mapping of str to value
@@ -118,7 +122,9 @@ class Facts:
     inputs: Mapping[str, str] = field(default_factory=dict)
     formulas: Mapping[str, str] = field(default_factory=dict)
     late: Sequence[str] = ()
+    allowed: Sequence[str] = ()
     is_complete: bool = True
+    weights: str = ""
     rows_name: Words = ""
     rows_train: int | None = None
     rows_test: int | None = None
@@ -218,6 +224,7 @@ def _data(known: Facts) -> str:
             for name, value in known.split.items()
         ),
         (_("Missing values are imputed"), _("no") if known.is_complete else _("yes")),
+        *([(_("Sampling weights"), _code(known.weights))] if known.weights else []),
     ]
     text = _table((_("Fact"), _("Value")), rows)
     if known.rows_served is not None:
@@ -240,7 +247,13 @@ def _features(known: Facts) -> str:
         )
         for name in known.features
     ]
-    return _table((_("Feature"), _("Computed as"), _("Known only after the event")), rows)
+    text = _table((_("Feature"), _("Computed as"), _("Known only after the event")), rows)
+    if known.allowed:
+        text += "\n\n" + _(
+            "Used by choice, although checks found that they may reveal the label: {features}.",
+            features=[_code(name) for name in known.allowed],
+        )
+    return text
 
 
 def _figures(known: Facts) -> str:

@@ -92,6 +92,7 @@ def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
         "digest": lineage.get("digest", ""),
         "sha256": about.model_sha256,
         "is_complete": version.is_complete,
+        "weights": spec.weights or "",
         "rows_name": about.rows_name,
         "rows_train": lineage.get("rows_train"),
         "rows_test": lineage.get("rows_test"),
@@ -117,6 +118,7 @@ def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
         facts["inputs"] = spec.kinds_of([name for name in version.inputs if name in spec.columns])
         facts["formulas"] = {name: how[0] for name, how in version.formulas.items()}
         known = {*spec.columns, *spec.engineered}
+        facts["allowed"] = [name for name in version.features if name in spec.allowed]
         facts["late"] = [
             name for name in version.features if name in known and spec.recorded_after(name)
         ]

@@ -29,6 +29,16 @@ def champions_features(settings: Settings, spec: ProjectSpec) -> tuple[str, ...]
     return spec.features if version is None else version.features
 
 
+def not_applicable(spec: ProjectSpec) -> Message | None:
+    """Return why a project's rows cannot be replayed; None if they can."""
+    if spec.time is not None:
+        return None
+    return Message(
+        "The project '{name}' names no column of time: its rows have no order to replay.",
+        name=spec.name,
+    )
+
+
 def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataFrame, Floats]:
     """Return the labelled rows in the order of time, and the time of each.
 
@@ -37,8 +47,10 @@ def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataF
     which : {"development", "all"}
         The project's development rows, or all.
     """
+    if reason := not_applicable(spec):
+        raise InputError(reason)
     only = split.default_rows(spec) if which == "development" else {}
-    rows = split.filter_rows(raw, spec, only, needed=[spec.target, spec.time]).frame
+    rows = split.filter_rows(raw, spec, only, needed=[spec.target, str(spec.time)]).frame
     # sorted by id before, which breaks ties in time
     moments = replay.moments_of(rows[spec.time])
     order = np.argsort(moments, kind="stable")
@@ -80,8 +92,8 @@ def rows_and_windows(
                 "{end}. Leave rows on both sides.",
                 first=first,
                 rows=len(rows),
-                begin=str(rows[spec.time].iloc[0]),
-                end=str(rows[spec.time].iloc[-1]),
+                begin=str(rows[str(spec.time)].iloc[0]),
+                end=str(rows[str(spec.time)].iloc[-1]),
             )
         )
     return rows, replay.cut(moments, first, names=names, **how)  # type: ignore[arg-type]

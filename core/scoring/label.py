@@ -226,16 +226,24 @@ def read_file(
     frame = tables.read(path, name, wanted, given).rename(columns=renamed)
     if LABEL not in frame:
         frame = frame.rename(columns={spec.target: LABEL})
-        if words := spec.columns[spec.target].rule.labels:
-            frame[LABEL] = frame[LABEL].map(
-                lambda label: words.get(label_word(label), label), na_action="ignore"
-            )
+        frame[LABEL] = _numbered(frame[LABEL], spec.columns[spec.target].rule)
     if frame.empty:
         raise InputError(Message("'{path}' has no rows.", path=name))
     labels_frame = frame[
         [column for column in (PREDICTION_ID, spec.id, LABEL, LABELLED_AT) if column in frame]
     ]
     return labels_frame, head.dialect.code if head.dialect else ""
+
+
+def _numbered(values: pd.Series[Any], rule: Rule) -> pd.Series[Any]:
+    """Return labels that are written in the project's words as 1 and 0; others as they are."""
+    words = rule.labels
+    if rule.positive and not rule.negative:
+        distinct = set(values.dropna().map(label_word))
+        if distinct <= {"0", "1"} and not distinct & words.keys():
+            return values
+        return read(values, rule).values
+    return values.map(lambda label: words.get(label_word(label), label), na_action="ignore")
 
 
 def fields(spec: ProjectSpec) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from core.data import snapshots
 from core.platform import schema, storage, tables, tracking
 from core.platform.config import Settings
-from core.platform.errors import InputError
+from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import Message, loads
 from core.platform.project import Column, ProjectSpec
 from core.platform.rows import Fault, key_text, read
@@ -104,6 +104,13 @@ def gather(
         snapshot = snapshots.require_current(settings)
         raw = snapshots.validated(settings, snapshot, spec)
         frame = raw[raw[spec.rows.column] == spec.rows.production].reset_index(drop=True)
+        if frame.empty and spec.rows.is_derived:
+            raise NotReadyError(
+                Message(
+                    "The raw data has no current rows. Acquire some, upload a file to score, or "
+                    "send rows to the endpoint."
+                )
+            )
         if frame.empty:
             raise InputError(
                 Message(
@@ -122,7 +129,11 @@ def gather(
         keys = pyarrow.array(texts, pyarrow.string())
         fault = next(iter(read(frame[spec.id], rule).faults), None)
     target = spec.target if spec.target in frame else None
-    wanted = {**columns, **(schema.chosen_columns(spec, (spec.target,)) if target else {})}
+    read_before = options.source == "production"
+    of_target = (schema.settled_columns if read_before else schema.chosen_columns)(
+        spec, (spec.target,) if target else ()
+    )
+    wanted = {**columns, **of_target}
     return Rows(
         wanted,
         {name: name for name in wanted},

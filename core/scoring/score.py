@@ -25,7 +25,15 @@ from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.storage import Upload
 from core.predictions_log import labels, predictions
-from core.scoring import addresses, backends, label_sums, output_parts, row_source, scorer
+from core.scoring import (
+    addresses,
+    backends,
+    label_sums,
+    new_levels,
+    output_parts,
+    row_source,
+    scorer,
+)
 from core.scoring.output_parts import Place
 from core.scoring.records import ScoringRun
 from core.scoring.row_source import Rows
@@ -310,7 +318,18 @@ class _Scoring:
             keeps_inputs=columns == "all",
             batch_rows=options.batch_rows or BATCH_ROWS[options.way],
             key_rule=self.spec.columns[self.spec.id].rule,
+            levels={name: of for name, of in self._levels().items() if name in rows.columns},
         )
+
+    def _levels(self) -> Mapping[str, frozenset[str]]:
+        """Return the values that the version's training rows had; empty if it did not keep any."""
+        if not any(self.spec.columns[name].type == "text" for name in self.version.inputs):
+            return {}
+        try:
+            kept = tracking.table(self.settings, self.version.trained_by, "levels")
+        except NotReadyError:  # trained before levels were kept
+            return {}
+        return new_levels.known(kept)
 
     def _begin(self, work: Work, rows: Rows) -> dict[int, Done]:
         """Return the finished parts; refuse to resume with another source or model."""
@@ -537,13 +556,19 @@ class _Scoring:
                     "latency_ms_median": float(np.median(total.latencies)),
                     "probability_mean": total.probability / total.rows,
                     "predicted_positive": total.positive,
+                    **({"rows_new_levels": total.new_rows} if total.new_rows else {}),
                     **figures,
                 },
                 tags=ScoringRun(csv_dialect=csv_dialect.listed(dialects)).write(),
                 figures=drawn,
-                tables=(
-                    {"rejected": label_sums.rejected_table(total.listed)} if total.rejected else {}
-                ),
+                tables={
+                    name: table
+                    for name, table in (
+                        ("rejected", label_sums.rejected_table(total.listed)),
+                        ("new_levels", new_levels.as_table(total.new_levels)),
+                    )
+                    if not table.empty
+                },
                 files=files,
                 datasets=sets,
             ),

@@ -28,7 +28,7 @@ from core.platform.project import Column
 from core.platform.rows import Rule
 from core.platform.runs import ModelVersion
 from core.registry import version_files
-from core.scoring import batches
+from core.scoring import batches, new_levels
 from core.scoring.batches import Batch, Part, Source
 from core.scoring.output_parts import Place
 
@@ -38,6 +38,8 @@ Ints = npt.NDArray[np.int64]
 LISTED = 10_000
 # batches waiting to be written
 AHEAD = 2
+# fields of `Done` that are added up
+SUMS = ("rows", "labelled", "skipped", "rejected", "probability", "positive", "new_rows")
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ class Work:
         Whether the result includes the inputs.
     key_rule : Rule, optional
         Permitted keys.
+    levels : mapping of str to frozenset of str
+        Values of text columns that the training rows had, to count new ones.
     """
 
     scoring: str
@@ -171,6 +175,7 @@ class Work:
     keeps_inputs: bool
     batch_rows: int
     key_rule: Rule | None = None
+    levels: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -189,6 +194,10 @@ class Done:
         Rows labelled 1.
     latencies : list of float
         Milliseconds of each request.
+    new_rows : int
+        Scored rows with a value of a text column that the training rows did not have.
+    new_levels : dict of str to (int, str)
+        These rows by column, and such a value.
     """
 
     number: int
@@ -200,6 +209,8 @@ class Done:
     probability: float = 0.0
     positive: int = 0
     latencies: list[float] = field(default_factory=list)
+    new_rows: int = 0
+    new_levels: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
 def score_part(
@@ -306,8 +317,9 @@ def total(done: Iterable[Done]) -> Done:
     """Return the combined result of several parts."""
     combined = Done(-1)
     for part in sorted(done, key=lambda part: part.number):
-        for name in ("rows", "labelled", "skipped", "rejected", "probability", "positive"):
+        for name in SUMS:
             setattr(combined, name, getattr(combined, name) + getattr(part, name))
+        combined.new_levels = new_levels.added(combined.new_levels, part.new_levels)
         combined.latencies += part.latencies
         combined.listed = [*combined.listed, *part.listed][:LISTED]
     return combined
@@ -372,6 +384,10 @@ def _prepared(work: Work, batch: Batch, done: Done) -> _Request:
     if not keeps.all():
         rows = clean[keeps]
         keys = None if keys is None else keys.filter(pyarrow.array(keeps))
+    if work.levels:
+        new_rows, counts = new_levels.count(rows, work.levels)
+        done.new_rows += new_rows
+        done.new_levels = new_levels.added(done.new_levels, counts)
     name = request_id(work.scoring, batch.first_row)
     return _Request(rows, keys, batch.first_row + np.flatnonzero(keeps), name, len(clean))
 

@@ -96,6 +96,8 @@ class Trainer:
         Called after every fold.
     deadline : float, optional
         Value of `time.monotonic` after which the next completed fold raises `OutOfTime`.
+    weights : array of float, optional
+        Sampling weight of each row, for the log loss of the folds.
     """
 
     def __init__(
@@ -109,7 +111,9 @@ class Trainer:
         preprocessor: Transformer | None = None,
         on_fold: Callable[[], None] | None = None,
         deadline: float | None = None,
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
+        self._weights = weights
         self._folds = folds
         self._preprocessor = preprocessor
         self._on_fold = on_fold
@@ -272,7 +276,8 @@ class Trainer:
             self._on_fold()
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise OutOfTime
-        return float(log_loss(labels, probabilities, labels=[0, 1]))
+        weights = None if self._weights is None else self._weights[labels.index]
+        return float(log_loss(labels, probabilities, labels=[0, 1], sample_weight=weights))
 
 
 def refitted(fitted: Fitted, features: pd.DataFrame, labels: npt.NDArray[np.int64]) -> Classifier:

@@ -14,7 +14,7 @@ from core.platform.messages import Message, Words, _, in_words
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from core.stats import comparison, figure_intervals, metrics, slices
+from core.stats import comparison, figure_intervals, metrics, slices, weighted_figures
 from core.stats import thresholds as choosing
 from core.stats.charts import models as model_charts
 from core.stats.metrics import Floats, Labels
@@ -117,8 +117,13 @@ def evaluate(
         The test set with all of the project's columns.
     """
     choice = choose(spec, aim, validated.forecasts)
-    on_test = metrics.classification(labels, probabilities, choice.threshold)
-    spans = figure_intervals.of(labels, probabilities, choice.threshold)
+    if spec.weights is None:
+        on_test = metrics.classification(labels, probabilities, choice.threshold)
+        spans = figure_intervals.of(labels, probabilities, choice.threshold)
+    else:
+        by_weight = (labels, probabilities, choice.threshold, rows[spec.weights].to_numpy(float))
+        on_test = weighted_figures.figures(*by_weight)
+        spans = weighted_figures.intervals(*by_weight)
     cv = validated.folds.drop(columns="fold")
     tables = _tables(spec, validated, choice.threshold, labels, probabilities, rows)
     name = in_words(kinds.title(validated.id), "en")
@@ -219,6 +224,8 @@ def choose(spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame) -> Choice:
     >>> [choose(spec, Aim(name), forecasts).threshold for name in ("project", "f1")]
     [0.5, 0.35]
     """
+    if aim.name == "project" and spec.threshold_by != "fixed":
+        aim = Aim(spec.threshold_by, spec.cost_false_positive, spec.cost_false_negative)
     if aim.name == "project":
         text = Message(
             "The project's own threshold, {threshold:g}, was used.", threshold=spec.threshold

@@ -71,6 +71,7 @@ def fit_all(
             [name for name, kind in seen_as.items() if kind == "text"],
             impute=not sets.prepared.is_complete,
         ),
+        weights=sets.weights(spec),
     )
     weights = {"class_weight": "balanced"} if options.balanced else {}
     wanted = {

@@ -59,8 +59,8 @@ class Options(config.Options):
         After this time no fold starts; the candidates finished by then are compared.
     aim : {"project", "f1", "balanced", "cost"}
         Criterion for each candidate's threshold, on its out-of-fold predictions: the project's
-        own threshold; the highest F1; the highest sensitivity + specificity; the lowest cost of
-        errors.
+        own (`threshold_by`, by default its fixed threshold); the highest F1; the highest
+        sensitivity + specificity; the lowest cost of errors.
     cost_false_positive, cost_false_negative : float
         Cost of either kind of error, in any unit; for "cost" only.
     refit : bool
@@ -173,6 +173,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             [candidate.evaluated for candidate in done], best.evaluated, sets.labels(spec)
         )
         curve = _learning_curve(options, best, sets, spec, progress)
+        levels = training_sets.levels(sets, spec)
         tracking.log(
             settings,
             run_id,
@@ -199,6 +200,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 tables={
                     **tables,
                     **({} if curve.empty else {"learning": curve}),
+                    **({} if levels.empty else {"levels": levels}),
                     "test_rows": sets.rows_test,
                     "train_keys": sets.rows_train[[spec.id]],
                     "left_out": pd.DataFrame(left_out.items(), columns=["model", "reason"]),

@@ -13,7 +13,9 @@ from core.platform.errors import NotReadyError
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.platform.storage import Prepared
-from core.stats.metrics import Labels
+from core.stats.metrics import Floats, Labels
+
+MOST_LEVELS = 1000
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,29 @@ class TrainingSets:
     rows_train: pd.DataFrame
     rows_test: pd.DataFrame
 
+    def weights(self, spec: ProjectSpec) -> Floats | None:
+        """Return the sampling weights of the training set, None for a project without any."""
+        if spec.weights is None:
+            return None
+        return self.rows_train[spec.weights].to_numpy(dtype=np.float64)
+
     def labels(self, spec: ProjectSpec) -> Labels:
         """Return the labels of the test set."""
         return self.test[spec.target].to_numpy(dtype=np.int64)
+
+
+def levels(sets: TrainingSets, spec: ProjectSpec) -> pd.DataFrame:
+    """Return the values of the text columns in the training set: `column`, `level`.
+
+    Columns of more than MOST_LEVELS values are left out: new rows always bring new ones.
+    """
+    parts = [pd.DataFrame({"column": [], "level": []}, dtype="object")]
+    for name in sets.prepared.inputs:
+        if spec.columns[name].type == "text":
+            values = sets.train[name].dropna().unique()
+            if len(values) <= MOST_LEVELS:
+                parts.append(pd.DataFrame({"column": name, "level": values}, dtype="object"))
+    return pd.concat(parts, ignore_index=True)
 
 
 def read(settings: Settings, spec: ProjectSpec) -> TrainingSets:
@@ -49,7 +71,7 @@ def read(settings: Settings, spec: ProjectSpec) -> TrainingSets:
         raise NotReadyError(
             Message("The project file changed since these sets were made. Prepare again.")
         )
-    wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
+    wanted = schema.settled_columns(spec, [*prepared.inputs, spec.target])
     complete = list(wanted) if prepared.is_complete else [spec.target]
     types, engineered = spec.kinds_of(prepared.inputs), spec.formulas_of(prepared.features)
     features = []

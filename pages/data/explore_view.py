@@ -25,6 +25,7 @@ TYPES = {
     "text": Message("text"),
     "integer": Message("integer"),
     "number": Message("number"),
+    "boolean": Message("yes or no"),
     "label": Message("Label"),
     "date": Message("Date"),
 }

@@ -109,7 +109,7 @@ def form(
         _("Rows with missing values"),
         list(MISSING),
         format_func=lambda way: str(MISSING[way]),
-        default=before.missing,
+        default=before.missing or spec.missing,
         required=True,
         key="missing",
         disabled=disabled,
@@ -118,11 +118,13 @@ def form(
             "without a label are always dropped."
         ),
     )
+    needs = {"time": spec.time, "group": spec.group}
+    offered = [name for name in split_checks.SPLITS if needs.get(name, "random")]
     how = st.segmented_control(
         _("Split"),
-        [name for name in split_checks.SPLITS if name != "group" or spec.group],
+        offered,
         format_func=lambda way: elements.capital(split_checks.SPLITS[way]),
-        default=before.split,
+        default=before.split if before.split in offered else "random",
         required=True,
         key="split",
         disabled=disabled,
@@ -215,7 +217,7 @@ def choose_features(
         names = ", ".join(sets[title].features)
         st.caption(f"{project.words(sets[title].about)}  \n{names}")
         return sets[title].features
-    kept = (spec.target, spec.id)
+    kept = (spec.target, spec.id, spec.weights, *spec.derived)
     offered = [*(name for name in spec.columns if name not in kept), *spec.engineered]
     chosen = st.multiselect(
         _("Columns and computed features"),
@@ -223,7 +225,9 @@ def choose_features(
         key="features",
         disabled=disabled,
         default=[name for name in last if name in offered],
-        format_func=lambda name: f"{name} — {project.words(spec.about(name))}",
+        format_func=lambda name: (
+            name if spec.about(name) == name else f"{name} — {project.words(spec.about(name))}"
+        ),
     )
     after = [name for name in chosen if spec.recorded_after(name)]
     if after:

@@ -14,7 +14,7 @@ from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, current, day, loads, n_, number
 from core.platform.project import ProjectSpec
-from core.retraining import replay, replay_charts, replay_store
+from core.retraining import replay, replay_charts, replay_rows, replay_store
 from core.retraining.injection import Injection
 from core.retraining.records import ReplayRun
 from core.retraining.simulation import titled
@@ -54,6 +54,9 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     for job in jobs.active(settings):
         if job.step == "replay":
             st.fragment(_live, run_every=POLL_SECONDS)(settings, job.job_id)
+    if reason := replay_rows.not_applicable(spec):
+        st.info(elements.plain(str(reason)))
+        return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
         elements.go_to("acquire")

@@ -20,13 +20,23 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         st.info(_("No raw data yet. Acquire it first."))
         elements.go_to("acquire")
         return
+    if spec.rows.by == "none":
+        st.info(
+            _(
+                "This project names no current rows: upload a file to score, or send rows to the "
+                "endpoint."
+            )
+        )
+        return
     if st.button(
         _("Score"),
         type="primary",
         icon=":material/target:",
         key="score-production",
         disabled=serving_choice.is_scoring(settings),
-        help=_(
+        help=_("All current rows of the raw data: {how}", how=elements.plain(str(spec.rows.how)))
+        if spec.rows.is_derived
+        else _(
             "All rows of the raw data with `{column} = {value}`",
             column=spec.rows.column,
             value=spec.rows.production,

@@ -17,7 +17,7 @@ from core.platform import model_store, project, storage, tracking
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import Message, Words, _, current, n_, number, sentences
+from core.platform.messages import Message, Words, _, current, listed, n_, number, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY, ROW_KEY
 from core.platform.project import ProjectSpec
 from core.scoring import score
@@ -34,6 +34,8 @@ PAGE_ROWS = 100
 TABLE_HEIGHT = 285
 # rows left out that are shown
 LISTED = 1000
+# most columns with new values to name
+MOST_NAMED = 3
 ORDERS = {
     "sent": Message("As sent"),
     "highest": Message("Highest first"),
@@ -56,6 +58,7 @@ def show(settings: Settings, spec: ProjectSpec, last: tracking.RunInfo) -> None:
         verdict(settings, run)
         details(spec, run)
     figures(settings, spec, run)
+    new_levels(settings, run)
     left_out(settings, run)
     name = score.output_name(run.params["source"], run.run_id, is_sample=run.is_sample)
     try:
@@ -218,6 +221,27 @@ def caution(
         facts, of_loss = of_loss[-1:], of_loss[:-1]
     if facts:
         st.caption(str(sentences(*facts)), help=str(sentences(*of_loss)) if of_loss else None)
+
+
+def new_levels(settings: Settings, run: tracking.RunInfo) -> None:
+    """State how many rows have values that the training rows did not have, and which columns."""
+    count = int(run.metrics.get("rows_new_levels", 0))
+    if not count:
+        return
+    with suppress(NotReadyError):
+        table = elements.table(settings, settings.mlflow_uri, run.run_id, "new_levels")
+        columns = [
+            _("{column} ({rows:,}, such as {value})", column=name, rows=rows, value=repr(value))
+            for name, rows, value in table.head(MOST_NAMED).itertuples(index=False)
+        ]
+        st.caption(
+            n_(
+                "{count:,} row has a value that the training rows did not have: {columns}.",
+                "{count:,} rows have values that the training rows did not have: {columns}.",
+                count,
+                columns=elements.plain(listed(columns)),
+            )
+        )
 
 
 def left_out(settings: Settings, run: tracking.RunInfo) -> None:

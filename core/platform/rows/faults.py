@@ -168,6 +168,7 @@ _WANTED = {
     "number": N_("must be a number"),
     "integer": N_("must be a whole number"),
     "label": N_("must be 0, 1 or empty"),
+    "boolean": N_("must be yes or no, true or false, 1 or 0, or empty"),
     "text": N_("must be text"),
     "date": N_("must be a date like 2000-10-31, or a date and time like 2000-10-31T19:30:00"),
 }
@@ -234,8 +235,8 @@ def _shape(fault: Fault, about: dict[str, Any]) -> Phrase:
 def _many_labels(fault: Fault, about: dict[str, Any]) -> Phrase:
     text = N_(
         "Column '{column}' has {labels:,} values: {values}. A binary classifier needs two. Choose "
-        "another target, leave the cells of rows without a label empty, or group the values in "
-        "the project file, with positive_values and negative_values of this column."
+        "another target, or say in the project file which values count as 1, with positive_values "
+        "of this column: all others then count as 0."
     )
     values = {"labels": fault.params["count"], "values": _quoted(fault.params["values"])}
     return Phrase(text, "", {"column": fault.column, **values})

@@ -14,7 +14,10 @@ from typing import Any, Literal
 # What a spreadsheet would execute: =..., @..., and +... or -... that is not a number.
 SPREADSHEET = re.compile(r"^\s*(?:[=@\t\r]|[+-](?!\s*$|[\d.,]+(?:[eE][+-]?\d+)?%?\s*$))", re.DOTALL)
 
-Type = Literal["text", "integer", "number", "label", "date"]
+Type = Literal["text", "integer", "number", "boolean", "label", "date"]
+# Spellings of a boolean, normalized by `label_word`; 2 is the no of questionnaires.
+YES = frozenset({"1", "true", "t", "yes", "y", "on", "sim", "s", "verdadeiro"})
+NO = frozenset({"0", "2", "false", "f", "no", "n", "off", "não", "nao", "falso"})
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,9 @@ class Rule:
 
     Parameters
     ----------
-    type : {"text", "integer", "number", "label", "date"}
-        `label` is 0 or 1. `date` is a day or an ISO 8601 date-time, kept as text that sorts by
-        time.
+    type : {"text", "integer", "number", "boolean", "label", "date"}
+        `boolean` is 1 or 0, in any of the spellings YES and NO; `label` is 0 or 1. `date` is a day
+        or an ISO 8601 date-time, kept as text that sorts by time.
     min, max : float or None
         Inclusive range of a number.
     categories : tuple of str
@@ -34,7 +37,7 @@ class Rule:
         Regular expression that the whole text must match.
     negative, positive : tuple of str
         Values of a label that mean 0 and 1, normalized by `label_word`, if it is not written as 0
-        and 1.
+        and 1; without negative ones, every other value means 0.
     """
 
     type: Type = "number"

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.rows.faults import EXACT_LIMIT, FIRST_YEAR, LARGEST, LAST_YEAR, Fault
-from core.platform.rows.rules import Rule, label_word, text_fault
+from core.platform.rows.rules import NO, YES, Rule, label_word, text_fault
 
 # Markers of a missing value in columns of numbers or days, as in pandas. In a text column only an
 # empty text is missing: NA may be a country.
@@ -47,6 +47,7 @@ MISSING_MARKS = frozenset(
     }
 )
 BOOLEANS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
+_BOOLEAN = {**dict.fromkeys(YES, 1.0), **dict.fromkeys(NO, 0.0)}
 KEY_CHARACTERS = 200
 EXAMPLES = 3
 _ENDLESS = np.iinfo(np.int64)
@@ -94,19 +95,19 @@ def read(values: pd.Series[Any], rule: Rule) -> Read:
         return _texts(values, rule)
     if rule.type == "date":
         return _dates(values)
-    if rule.positive:
-        return _labels(values, rule)
+    if rule.positive or rule.type == "boolean":
+        return _words(values, rule)
     return _numbers(values, rule)
 
 
 def clean_numbers(values: pd.Series[Any], rule: Rule) -> pd.Series[Any] | None:
     """Fast path: return numbers that are all valid, as in most batches; otherwise None."""
-    kinds = {"number": "if", "integer": "i", "label": "if"}.get(rule.type, "")
+    kinds = {"number": "if", "integer": "i", "label": "if", "boolean": "if"}.get(rule.type, "")
     if not isinstance(values.dtype, np.dtype) or values.dtype.kind not in kinds or rule.positive:
         return None
     settled = values if rule.type == "integer" else values.astype("float64", copy=False)
     array = settled.to_numpy()
-    if rule.type == "label":
+    if rule.type in ("label", "boolean"):
         return settled if ((array == 0) | (array == 1) | np.isnan(array)).all() else None
     if len(array):
         low, high = _ends(rule)
@@ -141,7 +142,7 @@ def clean_cells(values: Sequence[Any], rule: Rule) -> Sequence[Any] | None:
     low, high = _ends(rule)
     if not all(low <= number <= high for number in numbers):
         return None
-    if rule.type == "label" and not all(number in (0.0, 1.0) for number in numbers):
+    if rule.type in ("label", "boolean") and not all(number in (0.0, 1.0) for number in numbers):
         return None
     if rule.type == "integer" and not all(
         number.is_integer() and -EXACT_LIMIT < number < EXACT_LIMIT for number in numbers
@@ -246,18 +247,25 @@ def _numbers(values: pd.Series[Any], rule: Rule) -> Read:
     return Read(pd.Series(settled, index=values.index, name=values.name), faults)
 
 
-def _labels(values: pd.Series[Any], rule: Rule) -> Read:
-    words = rule.labels
-    cells = values.astype("object")
-    marks = MISSING_MARKS - words.keys()
-    empty = np.array(
-        [_text_of(cell) is None or (isinstance(cell, str) and cell in marks) for cell in cells],
-        dtype=bool,
-    )
-    labels = np.array([words.get(label_word(cell), math.nan) for cell in cells], dtype="float64")
-    broken = np.isnan(labels) & ~empty
-    settled = pd.Series(labels, index=values.index, name=values.name)
-    return Read(settled, _faults(values, rule, {"type": broken}))
+def _words(values: pd.Series[Any], rule: Rule) -> Read:
+    """Convert a label with words of its own, or a boolean, to 1 and 0."""
+    known = _BOOLEAN if rule.type == "boolean" else rule.labels
+    others = 0.0 if rule.positive and not rule.negative else math.nan
+    plain = values.astype("object")
+    # a parquet file can contain lists, which are not hashable
+    plain = plain.where(plain.map(lambda cell: isinstance(cell, Hashable)), _NO_TEXT)
+    codes, cells = pd.factorize(plain)
+    # one more place, for missing values
+    numbers, wrong = np.full(len(cells) + 1, math.nan), np.zeros(len(cells) + 1, dtype=bool)
+    for place, cell in enumerate(cells):
+        word = label_word(cell)
+        is_mark = isinstance(cell, str) and cell.strip(_BLANK) in MISSING_MARKS
+        if _text_of(cell) is None or (is_mark and word not in known):
+            continue
+        numbers[place] = known.get(word, math.nan if cell is _NO_TEXT else others)
+        wrong[place] = math.isnan(numbers[place])
+    settled = pd.Series(numbers[codes], index=values.index, name=values.name)
+    return Read(settled, _faults(values, rule, {"type": wrong[codes]}))
 
 
 def _as_numbers(

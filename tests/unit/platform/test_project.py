@@ -22,7 +22,11 @@ FEATURES = 'features = ["pressure", "humidity"]'
         (FEATURES, 'features = ["pressure", "rained"]', "rained must not be a feature"),
         (FEATURES, 'features = ["day"]', "day must not be a feature"),
         (FEATURES, 'features = ["pressure", "pressure"]', "used more than once: pressure"),
-        ('column = "place"', 'column = "humidity"', "humidity must be of type text"),
+        (
+            'column = "place"',
+            'by = "date"\ncolumn = "date"\nstart = "soon"',
+            "current rows cannot begin at soon",
+        ),
         ('production = "hills"', 'production = "coast"', "development and production must differ"),
         ('negative = "dry"', 'negative = "wet"', "positive and negative must differ: wet"),
         ("min = 900", "min = 1200", "columns.pressure: min 1200 is above max 1100"),

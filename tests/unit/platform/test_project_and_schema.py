@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from core.platform import config, project, schema, served_model
+from core.platform import config, project, rows, schema, served_model
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.project import Column
@@ -134,7 +134,7 @@ def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
             '[[downloads]]\nname = "../x.csv"\nurl = "http://x"\nsize = 1\n[rows]',
             "downloads.0.name",
         ),
-        ("[columns]", '[columns]\n"a:b" = { type = "text", about = "x" }', "only letters, digits"),
+        ("[columns]", '[columns]\n"a\\tb" = { type = "text", about = "x" }', "control characters"),
         ("[rows]", 'slices = ["wind"]\n[rows]', r"not in \[columns\]: wind"),
         ("[rows]", 'group = "wind"\n[rows]', r"not in \[columns\]: wind"),
         ("threshold = 0.3", "threshold = 3", "threshold"),
@@ -326,8 +326,45 @@ def test_errors_of_a_target_name_its_values(values: list[object], words: list[st
 def test_declared_labels_must_be_unambiguous() -> None:
     with pytest.raises(ValidationError, match="positive_values and negative_values must differ: y"):
         Column(type="label", about="x", positive_values=("Y",), negative_values=("y",))
-    with pytest.raises(ValidationError, match="must be given together"):
-        Column(type="label", about="x", positive_values=("Y",))
+    with pytest.raises(ValidationError, match="negative_values need positive_values"):
+        Column(type="label", about="x", negative_values=("N",))
+
+
+def test_positive_values_alone_are_one_class_against_the_rest() -> None:
+    rule = Column(type="label", positive_values=("Adelie", 3)).rule
+    values = pd.Series(["adelie ", "Gentoo", None, "NA", "3.0", 3, True])
+    read = rows.read(values, rule)
+    assert read.faults == ()
+    assert read.values.tolist()[:2] == [1.0, 0.0]
+    assert read.values.isna().tolist() == [False, False, True, True, False, False, False]
+    assert read.values.tolist()[4:] == [1.0, 1.0, 0.0]
+
+
+def test_a_boolean_is_read_in_every_spelling() -> None:
+    rule = Column(type="boolean").rule
+    yes = ["true", "T", "Yes", "y", "1", 1, 1.0, True, "on", "Sim", " s "]
+    no = ["FALSE", "f", "no", "N", "0", 0, 2, "2", False, "off", "Não", "nao"]
+    read = rows.read(pd.Series([*yes, *no, None, "NA", ""]), rule)
+    assert read.faults == ()
+    assert read.values.tolist()[:-3] == [1.0] * len(yes) + [0.0] * len(no)
+    assert read.values.isna().tolist()[-3:] == [True] * 3
+    # what was read once is read the same again
+    assert rows.read(read.values, rule).values.equals(read.values)
+    (fault,) = rows.read(pd.Series(["maybe", 3, [1]]), rule).faults
+    assert fault.rows.tolist() == [0, 1, 2]
+
+
+def test_labels_in_words_are_not_read_again(tmp_path: Path) -> None:
+    (tmp_path / "rain.toml").write_text(
+        SECOND.replace(
+            'rained = { type = "label"',
+            'rained = { type = "label", positive_values = [2], negative_values = [1]',
+        )
+    )
+    spec = project.load("rain", tmp_path)
+    first = schema.validate(pd.DataFrame({"rained": [1, 2]}), {"rained": spec.columns["rained"]})
+    again = schema.validate(first.frame, schema.settled_columns(spec, ["rained"]))
+    assert again.frame["rained"].tolist() == first.frame["rained"].tolist() == [0.0, 1.0]
 
 
 def test_a_formula_takes_a_name_with_spaces_between_backticks(tmp_path: Path) -> None:

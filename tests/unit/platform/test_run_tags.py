@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from core.data.records import AcquiredRun, PreparedRun
 from core.monitoring.records import ReportRun
-from core.platform.run_tags import RunTags
+from core.platform.run_tags import TAG_CHARACTERS, Listed, RunTags
 from core.platform.runs import ChampionMove, EveryRun, ModelVersion, VersionTags
 from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun, ReplayRun
@@ -97,3 +97,20 @@ def test_a_version_of_somebody_else_has_no_threshold_and_was_trained_by_its_own_
     version = ModelVersion("m", "1", "f", (), {}, 0.0)
     assert (version.about.threshold, version.trained_by) == (None, "f")
     assert not version.is_sample
+
+
+def test_a_list_of_any_names_and_of_any_length_is_read_as_written() -> None:
+    class Listing(RunTags):
+        columns: Listed = ()
+
+    for names in (
+        ("a", "b"),
+        ("a, b", "c"),
+        ("[a", "b]"),
+        ("é[1]",),
+        tuple(f"column {number}" for number in range(900)),
+        tuple(f"column, {number}" for number in range(900)),
+    ):
+        tags = Listing(columns=names).write()
+        assert all(len(text) <= TAG_CHARACTERS for text in tags.values())
+        assert Listing.read(tags).columns == names

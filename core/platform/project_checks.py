@@ -1,0 +1,115 @@
+"""Checks of a project file beyond the types of its keys: names and the roles of columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.platform import own_columns
+from core.platform.messages import Message
+from core.platform.project_parts import FaultError
+from core.platform.rows import clean_cells
+
+if TYPE_CHECKING:
+    from core.platform.project import ProjectSpec
+
+
+def names(spec: ProjectSpec) -> None:
+    """Refuse names that mean two things, that are reserved, or that cannot be used.
+
+    Raises
+    ------
+    FaultError
+        With the key of the file that has the name.
+    """
+    known = [*spec.columns, *spec.engineered]
+    known += [alias for column in spec.columns.values() for alias in column.aliases]
+    twice = sorted({name for name in known if known.count(name) > 1})
+    if twice:
+        raise FaultError(
+            Message("used more than once: {names}", names=list(twice)), *place_of(spec, twice[0])
+        )
+    derived = {spec.id, spec.rows.column} & {own_columns.ID, own_columns.PART}
+    if reserved := sorted({name for name in known if own_columns.is_own(name)} - derived):
+        raise FaultError(
+            Message(
+                "reserved for Courtside: {names} (rename the column, in the source too)",
+                names=list(reserved),
+            ),
+            *place_of(spec, reserved[0]),
+        )
+    if spec.id in ("prediction_id", "label", "labelled_at"):
+        raise FaultError(
+            Message(
+                "reserved for Courtside: {names} (rename the column, in the source too)",
+                names=spec.id,
+            ),
+            "id",
+        )
+    odd = sorted(name for name in known if not name.strip() or not name.isprintable())
+    if odd:
+        raise FaultError(
+            Message(
+                "names must not be empty or hold line ends or other control characters: "
+                "{names} (give the source's name as an alias)",
+                names=[repr(name) for name in odd],
+            ),
+            *place_of(spec, odd[0]),
+        )
+    titles = [spec.features_title, *(feature_set.title for feature_set in spec.feature_sets)]
+    if len(set(titles)) < len(titles):
+        raise FaultError(
+            Message("used more than once: {names}", names=list(titles)), "feature_sets", 0
+        )
+    if unknown := [preset.features for preset in spec.presets if preset.features not in titles]:
+        place = [preset.features for preset in spec.presets].index(unknown[0])
+        raise FaultError(
+            Message("not in {table}: {names}", table="[[feature_sets]]", names=list(unknown)),
+            "presets",
+            place,
+            "features",
+        )
+    presets = [preset.title for preset in spec.presets]
+    if len(set(presets)) < len(presets):
+        raise FaultError(Message("used more than once: {names}", names=list(presets)), "presets", 0)
+
+
+def roles(spec: ProjectSpec) -> None:
+    """Refuse columns that cannot have the role that the file gives them.
+
+    Raises
+    ------
+    FaultError
+        With the key of the file.
+    """
+    if spec.rows.by == "date":
+        rule = spec.columns[str(spec.rows.of)].rule
+        if rule.type not in ("date", "integer", "number") or not clean_cells(
+            [spec.rows.start], rule
+        ):
+            raise FaultError(
+                Message(
+                    "current rows cannot begin at {start} of the column {column}, of type {type}",
+                    start=spec.rows.start,
+                    column=spec.rows.of,
+                    type=rule.type,
+                ),
+                "rows",
+                "start",
+            )
+    if spec.weights and spec.columns[spec.weights].type not in ("integer", "number"):
+        raise FaultError(
+            Message("{column} must be of type {type}", column=spec.weights, type="number"),
+            "weights",
+        )
+    if spec.threshold_by == "cost" and not spec.cost_false_positive + spec.cost_false_negative:
+        raise FaultError(
+            Message("neither kind of error costs anything: give one of them a cost"), "threshold_by"
+        )
+
+
+def place_of(spec: ProjectSpec, name: str) -> tuple[str, ...]:
+    """Return the key that gives a column or an engineered feature this name or alias."""
+    if name in spec.engineered and name not in spec.columns:
+        return ("engineered", name)
+    owners = (own for own, column in spec.columns.items() if name in column.aliases)
+    return ("columns", next(owners, name))
