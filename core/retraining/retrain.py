@@ -250,7 +250,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     InputError
         When there are no new labels.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
 
     def waits() -> None:
         progress.update(0.0, Message("Waiting for another retraining to end"))
