@@ -33,8 +33,9 @@ def probability(settings: Settings, version: ModelVersion, row: Row) -> float:
         When a value is missing that the model needs.
     """
     # once for a version and a start of the app: scikit-learn's import takes seconds
+    key = (version.name, version.version, version.run_id)
     with st.spinner(_("Loading version {version}", version=version.version)):
-        loaded = _loaded(settings, settings.mlflow_uri, version.name, version.version)
+        loaded = _loaded(settings, settings.mlflow_uri, key)
     return float(loaded.predict(_frame(loaded, row))[0])
 
 
@@ -48,12 +49,13 @@ def court_cells(settings: Settings, version: ModelVersion, row: Row) -> pd.DataF
     """
     key = (version.name, version.version, version.run_id)
     with st.spinner(_("Loading version {version}", version=version.version)):
-        _loaded(settings, settings.mlflow_uri, version.name, version.version)
+        _loaded(settings, settings.mlflow_uri, key)
     return _cells(settings, settings.mlflow_uri, key, tuple(row.items()))
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _loaded(_settings: Settings, store: str, model: str, number: str) -> version_files.Loaded:
+def _loaded(_settings: Settings, store: str, key: tuple[str, str, str]) -> version_files.Loaded:
+    model, number, _run_id = key
     return version_files.load(_settings, model_store.require_version(_settings, model, number))
 
 
@@ -64,10 +66,9 @@ def _cells(
     key: tuple[str, str, str],
     row: tuple[tuple[str, row_field.Value], ...],
 ) -> pd.DataFrame:
-    model, number, run_id = key
-    loaded = _loaded(_settings, store, model, number)
-    known = elements.table(_settings, store, run_id, "test_predictions")
-    spec = project.load(_settings.project)
+    loaded = _loaded(_settings, store, key)
+    known = elements.table(_settings, store, key[2], "test_predictions")
+    spec = project.of(_settings)
     cells: pd.DataFrame = part(spec.name, "court_map").probability_map(
         loaded.predict, spec, _frame(loaded, dict(row)), known[list(loaded.inputs)]
     )
