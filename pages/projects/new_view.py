@@ -23,7 +23,7 @@ def from_file(settings: Settings) -> None:
     """Draw the import of a project file: it is checked first, then created."""
     st.subheader(_("From a project file"), anchor=False)
     uploaded = st.file_uploader(
-        _("Project file (.toml)"), type=["toml"], key="new-file", max_upload_size=LARGEST_MB
+        _("Project file"), type=["toml"], key="new-file", max_upload_size=LARGEST_MB
     )
     if uploaded is None:
         return

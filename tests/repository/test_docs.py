@@ -456,7 +456,6 @@ GONE = {
         "pages/shared/bilingual.py",
         ".ci/messages.py",
     },
-    "docs/guide/new-project.md": {"core/projects/parcels.toml"},
 }
 # a path or a dotted name, without those that have a part to be filled in
 PLACE = re.compile(r"(?<![\w./<-])((?:core|pages|tests|benchmarks|\.ci)[./][\w./]*\w)(?![\w*<]|/<)")

@@ -417,7 +417,9 @@ def test_a_threshold_is_tried_with_its_consequences_in_view(
     shown = app.table[0].value.set_index("Metric")
     for title, name in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
         assert shown.loc[title, "At 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
-        assert shown.loc[title, "At its own threshold, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
+        assert (
+            shown.loc[title, "At its own threshold, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
+        )
         change = 100 * (by_threshold.loc[0.4, name] - by_threshold.loc[0.45, name])
         assert shown.loc[title, "Change"] == f"{change:+.1f} points"
     assert "3,000 rows of the test set, since its run kept no others" in text_of(app)
