@@ -6,9 +6,10 @@ Streamlit imports this file once, to serve the app, and runs it for every visit,
 if __name__ == "__main__":
     import streamlit as st
 
-    from pages.shared import elements
+    from pages.shared import elements, project_choice
 
-    st.set_page_config(page_title="Courtside", page_icon="🏀", layout="wide")
+    title, icon = project_choice.page_title()
+    st.set_page_config(page_title=title, page_icon=icon, layout="wide")
 
     elements.navigation().run()
 else:

@@ -44,7 +44,7 @@ def load_project(settings: Settings) -> ProjectSpec:
     """
     from core.platform import project
 
-    return project.load(settings.project)
+    return project.of(settings)
 
 
 def run(

@@ -106,7 +106,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     DownloadError
         When a file cannot be downloaded.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     with (
         tracking.step_run(settings, "acquire", options, progress) as run_id,
         tempfile.TemporaryDirectory() as temporary,

@@ -95,7 +95,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         When the requested features or rows do not exist, no rows are left, or a set would lack
         one of the labels.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     # resolved, so that the run records what was done and not what was left open
     features = options.features or spec.features
     rows = split.default_rows(spec) if options.rows is None else options.rows

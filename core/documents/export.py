@@ -13,7 +13,7 @@ from core.documents import gather as documents
 from core.documents.dossier import Document, Facts, Figure
 from core.documents.texts import as_html, as_markdown, as_pdf
 from core.platform import pictures, project, storage
-from core.platform.config import Settings
+from core.platform.config import BUILT_IN, Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, _, day
 
@@ -49,7 +49,7 @@ def as_file(
                 formats=list(FORMATS),
             )
         )
-    link = partial(_link, app)
+    link = partial(_link, app, facts.spec.name)
     with documents.speaking(language):
         if kind == "md":
             return as_markdown.render(document, link=link).encode()
@@ -81,7 +81,7 @@ def bundle(
         For a language without a catalogue.
     """
     with documents.speaking(language):
-        return _bundle(tuple(filled), facts, partial(_link, app))
+        return _bundle(tuple(filled), facts, partial(_link, app, facts.spec.name))
 
 
 def _bundle(filled: tuple[Document, ...], facts: Facts, link: as_markdown.Link) -> bytes:
@@ -133,14 +133,15 @@ def newest(facts: Facts) -> datetime | None:
 
 
 def key(facts: Facts) -> tuple[str, ...]:
-    """Return a key of the state of the facts: the runs, versions and their aliases."""
+    """Return a key of the state of the facts: the project, runs, versions and their aliases."""
     runs = [run.run_id for run in (*facts.runs.values(), *facts.reports, *facts.decisions)]
     versions = [f"{version.version}:{','.join(version.aliases)}" for version in facts.versions]
-    return (*sorted(runs), *versions)
+    return (facts.spec.fingerprint, *sorted(runs), *versions)
 
 
-def _link(app: str, run_id: str) -> str:
-    return f"{app.rstrip('/')}/runs?run={run_id}"
+def _link(app: str, of_project: str, run_id: str) -> str:
+    address = f"{app.rstrip('/')}/runs?run={run_id}"
+    return address if of_project == BUILT_IN else f"{address}&project={of_project}"
 
 
 def _of(document: Document) -> list[Figure]:

@@ -81,11 +81,11 @@ def of(facts: Facts, language: str | None = None) -> tuple[Document, ...]:
 
 def stamp(settings: Settings) -> tuple[str, ...]:
     """Return a key of what `gather` reads, in a fraction of its time: other facts, another key."""
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     runs = tracking.runs(settings, limit=NEWEST_RUNS)
     versions = model_store.versions(settings, spec.model)
     return (
-        spec.name,
+        spec.fingerprint,
         *(f"{run.run_id}:{run.status}" for run in runs),
         *(f"{version.version}:{','.join(version.aliases)}" for version in versions),
         *inventory.states(settings),
@@ -94,7 +94,7 @@ def stamp(settings: Settings) -> tuple[str, ...]:
 
 def gather(settings: Settings) -> Facts:
     """Return the facts for the documents, as far as they exist."""
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     versions = model_store.versions(settings, spec.model)
     champion = next(
         (version for version in versions if model_store.CHAMPION in version.aliases), None

@@ -147,7 +147,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     InputError
         For unknown columns or invalid moments.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     outlets = Outlets(settings)
     with tracking.open_step(settings, "monitor", options, progress) as run:
         sources = Sources(settings, spec, run, Archive.of(settings))

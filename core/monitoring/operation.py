@@ -35,5 +35,5 @@ def close_left_alerts(settings: Settings) -> None:
     next report tries again.
     """
     with suppress(StoreError):
-        model = project.load(settings.project).model
+        model = project.of(settings).model
         alerts.close_left(settings, model, versions(settings, model))

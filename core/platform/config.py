@@ -16,6 +16,11 @@ from core.platform.messages import Message, sentences
 
 PREFIX = "COURTSIDE_"
 SQLITE = "sqlite:///"
+# the project that lives in the home itself; every other one has a home nested in it
+BUILT_IN = "kobe"
+PROJECTS = "projects"
+PROJECT_FILE = "project.toml"
+_PROJECT_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 CODE_ROOT = Path(__file__).resolve().parents[2]
 # else core is an installed library, next to other packages
 IN_CHECKOUT = all((CODE_ROOT / name).is_file() for name in ("app.py", "pyproject.toml"))
@@ -45,7 +50,9 @@ class Settings(Options):
     raw_dir : Path or None
         Folder with real files for acquire; without it the built-in sample is offered.
     project : str
-        Name of a file in core/projects, without `.toml`.
+        Name of a project of the home, or of a file in core/projects without `.toml`. One that has
+        its file at `<home>/projects/<name>/project.toml` gets that folder as its home, and keeps
+        the MLflow store of the outer one.
     tracking_uri : str or None
         MLflow store; None means `sqlite:///<home>/mlflow.db`.
     upload_limit_mb : int
@@ -93,7 +100,7 @@ class Settings(Options):
 
     home: Path = Field(default_factory=_usual_home)
     raw_dir: Path | None = None
-    project: str = Field("kobe", pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    project: str = Field(BUILT_IN, pattern=_PROJECT_NAME)
     tracking_uri: str | None = None
     upload_limit_mb: int = Field(200, ge=1, le=2000)
     # without a password: settings are recorded in every run
@@ -110,6 +117,23 @@ class Settings(Options):
     allowed_hosts: str | None = None
     allowed_emails: str | None = Field(None, repr=False)
     language: Literal["en", "pt"] = "en"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _enters_the_nested_home(cls, values: Any) -> Any:
+        name = values.get("project") if isinstance(values, dict) else None
+        if not isinstance(name, str) or not is_project_name(name):
+            return values
+        try:
+            given = Path(values.get("home") or _usual_home())
+        except TypeError:
+            return values  # the field's own check says what is wrong
+        home = given if _has_project(given, name) else given / PROJECTS / name
+        if not _has_project(home, name):
+            return values
+        home = home.resolve()
+        store = values.get("tracking_uri") or _store_in(home.parent.parent)
+        return {**values, "home": home, "tracking_uri": store}
 
     @field_validator("predictions_url")
     @classmethod
@@ -220,7 +244,54 @@ class Settings(Options):
     @property
     def mlflow_uri(self) -> str:
         """The MLflow store's address, absolute."""
-        return self.tracking_uri or f"sqlite:///{(self.home / 'mlflow.db').as_posix()}"
+        return self.tracking_uri or _store_in(self.home)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the home is that of one project within the home of the app."""
+        return _has_project(self.home, self.project)
+
+    @property
+    def outer_home(self) -> Path:
+        """The home of the app, around that of the project if it is nested."""
+        return self.home.parent.parent if self.is_nested else self.home
+
+    @property
+    def outer(self) -> Settings:
+        """The settings of the project that lives in the app's home itself.
+
+        Examples
+        --------
+        >>> Settings(home="/srv/courtside").outer.project
+        'kobe'
+        """
+        if not self.is_nested:
+            return self
+        home = self.outer_home
+        store = None if self.tracking_uri == _store_in(home) else self.tracking_uri
+        update = {"home": home, "project": BUILT_IN, "tracking_uri": store}
+        return self.model_copy(update=update)
+
+    def of_project(self, name: str) -> Settings:
+        """Return the settings of another project of the same app.
+
+        Raises
+        ------
+        InputError
+            If this cannot be the name of a project, or it has no home here.
+
+        Examples
+        --------
+        >>> Settings(home="/srv/courtside").of_project("../kobe")
+        Traceback (most recent call last):
+        core.platform.errors.InputError: There is no project '../kobe' in this home.
+        """
+        outer = self.outer
+        if name == outer.project:
+            return outer
+        if is_project_name(name) and _has_project(outer.home / PROJECTS / name, name):
+            return Settings(**{**outer.model_dump(), "project": name})
+        raise InputError(Message("There is no project '{name}' in this home.", name=name))
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that give a child process the same settings.
@@ -288,6 +359,27 @@ class Settings(Options):
             uri = SQLITE + Path(uri.removeprefix(SQLITE)).resolve().as_posix()
         update = {"home": settings.home.resolve(), "raw_dir": raw, "tracking_uri": uri}
         return settings.model_copy(update=update)
+
+
+def is_project_name(name: str) -> bool:
+    """Return whether this can be the name of a project, and so of a folder.
+
+    Examples
+    --------
+    >>> is_project_name("late_parcels"), is_project_name("../kobe")
+    (True, False)
+    """
+    return re.fullmatch(_PROJECT_NAME, name) is not None
+
+
+def _has_project(home: Path, name: str) -> bool:
+    """Return whether this is the nested home of a project."""
+    is_place = home.name == name and home.parent.name == PROJECTS
+    return is_place and (home / PROJECT_FILE).is_file()
+
+
+def _store_in(home: Path) -> str:
+    return f"{SQLITE}{(home / 'mlflow.db').as_posix()}"
 
 
 def sentence(error: ValidationError, prefix: str = "") -> Message:

@@ -84,7 +84,34 @@ def experiment_id(settings: Settings) -> str:
     StoreError
         If the store cannot be opened.
     """
-    return _experiment_id(settings.mlflow_uri, settings.project, settings.home)
+    # the lock is in the home of the app: its projects share the store
+    return _experiment_id(settings.mlflow_uri, settings.project, settings.home, settings.outer_home)
+
+
+@wrap_store_errors(only_store=True)
+def archive_experiment(settings: Settings, experiment: str, archived_as: str) -> None:
+    """Rename an experiment of an open store, and delete it as MLflow does.
+
+    Its runs stay in the store, and another project can take the name.
+    """
+    known = client_of(settings.mlflow_uri)
+    known.rename_experiment(experiment, archived_as)
+    known.delete_experiment(experiment)
+    _experiment_id.cache_clear()
+
+
+@wrap_store_errors(only_store=True)
+def restore_experiment(settings: Settings, experiment: str) -> bool:
+    """Undo `archive_experiment`, and return whether the store still had the experiment."""
+    known = client_of(settings.mlflow_uri)
+    kept = find(lambda: known.get_experiment(experiment))
+    if kept is None:
+        return False
+    if kept.lifecycle_stage == "deleted":
+        known.restore_experiment(experiment)
+    known.rename_experiment(experiment, settings.project)
+    _experiment_id.cache_clear()
+    return True
 
 
 def client(settings: Settings) -> Any:
@@ -128,9 +155,9 @@ def library(settings: Settings) -> Any:
 
 @lru_cache
 @wrap_store_errors()
-def _experiment_id(uri: str, project: str, home: Path) -> str:
-    library(Settings(home=home, tracking_uri=uri))
-    with _one_maker(home, uri):
+def _experiment_id(uri: str, project: str, home: Path, outer: Path) -> str:
+    library(Settings(home=outer, tracking_uri=uri))
+    with _one_maker(outer, uri):
         local = _sqlite_file(uri)
         if local is not None and not local.exists():
             _make_store(local)

@@ -99,6 +99,16 @@ def require_model(settings: Settings, model: str) -> None:
 
 
 @mlflow_client.wrap_store_errors(only_store=True)
+def rename_model(settings: Settings, model: str, name: str) -> bool:
+    """Give a registered model another name, and return whether there is such a model."""
+    client = mlflow_client.client_of(settings.mlflow_uri)
+    if mlflow_client.find(lambda: client.get_registered_model(model)) is None:
+        return False
+    client.rename_registered_model(model, name)
+    return True
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
 def add_version(
     settings: Settings, model: str, model_id: str, run_id: str, tags: Mapping[str, str]
 ) -> str:

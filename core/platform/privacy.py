@@ -17,7 +17,7 @@ from pathlib import Path
 from core.platform.config import CODE_ROOT, Settings
 
 MASK = 0o077
-FOLDERS = ("data", "state", "logs", "mlruns", "backups")
+FOLDERS = ("data", "state", "logs", "mlruns", "backups", "projects")
 DATABASE = "mlflow.db*"
 # comes with the code
 _TRACKED = (".gitkeep", ".gitignore", "README.md")

@@ -1,6 +1,7 @@
 """The project file: what is predicted, from which columns, on which rows.
 
-It is `projects/<name>.toml`, or `projects/<name>/project.toml` next to the project's own code.
+That of a project of one's own is `<home>/projects/<name>/project.toml`; a built-in one's is in
+core/projects, `<name>.toml`, or `<name>/project.toml` next to the project's own code.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from core.platform import formulas, own_columns, project_checks, project_defaults, toml_lines
-from core.platform.config import Options, sentence
+from core.platform.config import PROJECT_FILE, PROJECTS, Options, Settings, sentence
 from core.platform.errors import InputError, words_of
 from core.platform.messages import Message, Words, in_context
 from core.platform.project_parts import Column as Column
@@ -27,7 +28,6 @@ from core.platform.project_parts import Preset as Preset
 from core.platform.project_parts import Rows as Rows
 
 FOLDER = Path(__file__).resolve().parents[1] / "projects"
-_IN_FOLDER = "project.toml"
 # Keys that change no prepared set: texts, and what is for training or the default of an option.
 _NO_RULES = (
     "title",
@@ -268,6 +268,11 @@ class ProjectSpec(Options):
         return {name: column for name, column in self.columns.items() if name not in self.derived}
 
     @property
+    def fingerprint(self) -> str:
+        """SHA-256, 12 digits, of all that the file says, texts too; not of its layout."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
+    @property
     def slice_columns(self) -> tuple[str, ...]:
         """Columns by which errors are analysed, including the kind of row."""
         is_kind = self.rows.by not in ("random", "none")
@@ -376,6 +381,27 @@ def words(text: Words) -> Message:
     return text if isinstance(text, Message) else in_context("project", text)
 
 
+def of(settings: Settings) -> ProjectSpec:
+    """Return the project of these settings, from its nested home or from core/projects.
+
+    Raises
+    ------
+    InputError
+        If there is no such project, or its file is invalid.
+
+    Examples
+    --------
+    >>> of(Settings(home="/srv/courtside")).name
+    'kobe'
+    """
+    if not settings.is_nested:
+        return load(settings.project)
+    path = settings.home / PROJECT_FILE
+    status = path.stat()
+    # it can be edited while the app runs
+    return _kept(path, settings.project, status.st_mtime_ns, status.st_size)
+
+
 def load(name: str, folder: Path | None = None) -> ProjectSpec:
     """Load a project by name, from core/projects by default.
 
@@ -395,22 +421,77 @@ def load(name: str, folder: Path | None = None) -> ProjectSpec:
 
 def _file(name: str, folder: Path) -> Path:
     """Return the file of a project; `<name>.toml` takes precedence."""
-    for path in (folder / f"{name}.toml", folder / name / _IN_FOLDER):
+    for path in (folder / f"{name}.toml", folder / name / PROJECT_FILE):
         if path.is_file():
             return path
-    names = {path.stem for path in folder.glob("*.toml")}
-    names |= {path.parent.name for path in folder.glob(f"*/{_IN_FOLDER}")}
+    names = list(built_in(folder))
     raise InputError(
-        Message("'{name}' does not exist. Choose from: {names}.", name=name, names=sorted(names))
+        Message("'{name}' does not exist. Choose from: {names}.", name=name, names=names)
     )
+
+
+def built_in(folder: Path | None = None) -> tuple[str, ...]:
+    """Return the names of the projects that come with the code.
+
+    Examples
+    --------
+    >>> "kobe" in built_in()
+    True
+    """
+    folder = folder or FOLDER
+    names = {path.stem for path in folder.glob("*.toml")}
+    return tuple(sorted(names | {path.parent.name for path in folder.glob(f"*/{PROJECT_FILE}")}))
+
+
+def text_of(name: str) -> str:
+    """Return the file of a built-in project.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    return _file(name, FOLDER).read_text(encoding="utf-8")
 
 
 @lru_cache
 def _read(project: str, folder: Path) -> ProjectSpec:
     path = _file(project, folder)
-    name = path.relative_to(folder).as_posix()
+    return parse(path.read_bytes(), path.relative_to(folder).as_posix())
+
+
+@lru_cache(maxsize=64)
+def _kept(path: Path, project: str, changed: int, size: int) -> ProjectSpec:
+    name = f"{PROJECTS}/{project}/{PROJECT_FILE}"
+    spec = parse(path.read_bytes(), name)
+    if spec.name != project:
+        raise InputError(
+            Message(
+                "The project file {name} is of another project: its name is {project}.",
+                name=name,
+                project=spec.name,
+            )
+        )
+    return spec
+
+
+def parse(content: str | bytes, name: str = PROJECT_FILE) -> ProjectSpec:
+    """Return the project that a file describes.
+
+    Parameters
+    ----------
+    content : str or bytes
+        The file, UTF-8.
+    name : str
+        Its name in errors.
+
+    Raises
+    ------
+    InputError
+        If it is not TOML, or a rule is violated; with the line, where one is to blame.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
         return ProjectSpec(**tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise InputError(_unusable(name, f"{error}.")) from error
@@ -448,8 +529,8 @@ def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:
         If the project has no sample.
     """
     folder = folder or FOLDER
-    spec = load(name, folder)
-    if spec.sample is None:
+    spec = load(name, folder) if name in built_in(folder) else None
+    if spec is None or spec.sample is None:
         raise InputError(
             Message(
                 "The project '{name}' has no {source}. Choose another source.",

@@ -68,7 +68,7 @@ def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
     Collected from the runs that trained it, prepared its data and decided about it; runs that
     are gone are skipped.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     about = version.about
     fitted = tracking.run(settings, version.run_id)
     trained = tracking.run(settings, version.trained_by)

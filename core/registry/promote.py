@@ -160,7 +160,7 @@ def run(
     ServerError
         When the live endpoint cannot follow.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     author = _Author(decided_by or options.decided_by, reason or options.reason or "")
     with tracking.step_run(settings, "promote", options, progress) as run_id:
         champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)

@@ -248,7 +248,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     InputError
         When the requested rows, windows or drift do not exist.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     with tracking.step_run(settings, "replay", options, progress) as run_id:
         progress.update(0.01, Message("Reading the rows"))
         snapshot = snapshots.require_current(settings)

@@ -125,7 +125,7 @@ def outlook(settings: Settings, *, rows: str = "development") -> Outlook | None:
     InputError
         When no row can be replayed.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     snapshot = snapshots.current(settings)
     if snapshot is None:
         return None

@@ -251,7 +251,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     InputError
         When there are no new labels.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
 
     def waits() -> None:
         progress.update(0.0, Message("Waiting for another change of the champion"))

@@ -15,16 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.jobs import chains, jobs, local_cluster, supervision
-from core.platform import state, storage
-from core.platform.config import Settings
-from core.platform.errors import CourtsideError, JobError, StoreError
+from core.jobs import supervision
+from core.platform import projects, state, storage
+from core.platform.config import PROJECTS, Settings
+from core.platform.errors import InputError, JobError, StoreError
 from core.platform.messages import Message, Words
-from core.serving import endpoint, server, server_process
+from core.runtime import project_homes
+from core.runtime.project_homes import FOLDER
 
-FOLDER = "backups"
 # the app's files in a home, besides the numbered folders of data/
-OWN = ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlruns", "state", "logs")
+OWN = ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlruns", "state", "logs", PROJECTS)
 _NAME = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 _JOURNAL = "reset.json"
 # an open app beats every other second
@@ -77,13 +77,21 @@ def ask(settings: Settings, restore: str | None = None) -> str:
 
     Raises
     ------
+    InputError
+        For the settings of a project with a home nested in that of the app.
     JobError
-        While a job is queued or running.
+        While a job of any project is queued or running.
     StoreError
         If there is no such backup.
     """
-    chain = chains.current(settings)
-    if jobs.active(settings) or (chain is not None and chain.state == "running"):
+    if settings.is_nested:
+        raise InputError(
+            Message(
+                "A reset is of the whole home, with all its projects. A single project can be "
+                "deleted on the page Projects."
+            )
+        )
+    if any(project_homes.is_busy(each) for each in projects.homes(settings)):
         raise JobError(
             Message("A job is under way. Wait until it is done, or cancel it; then reset.")
         )
@@ -111,7 +119,8 @@ def finish(settings: Settings) -> str | None:
     if wanted is None:
         return None
     _stop_all(settings)
-    state.close(settings)
+    for each in projects.homes(settings):
+        state.close(each)
     place = settings.home / FOLDER / str(wanted["backup"])
     try:
         if not wanted.get("moved"):
@@ -141,7 +150,8 @@ def now(settings: Settings, restore: str | None = None) -> str:
     JobError
         While an app of this home is open, or a job is queued or running.
     """
-    if time.time() - supervision.last_beat(settings) < _SILENCE:
+    beats = [supervision.last_beat(each) for each in projects.homes(settings)]
+    if time.time() - max(beats) < _SILENCE:
         raise JobError(Message("The app is open. Reset on its Overview page, or close it first."))
     ask(settings, restore)
     name = finish(settings)
@@ -192,16 +202,8 @@ def _move(path: Path, target: Path) -> None:
 
 
 def _stop_all(settings: Settings) -> None:
-    for served in server.servers(settings):
-        try:
-            if served.is_live:
-                endpoint.stop(settings)
-            else:
-                server_process.stop(settings, served.port)
-        except CourtsideError:
-            continue  # it has ended since
-    local_cluster.stop(settings)
-    supervision.stop_supervisor(settings)
+    for each in projects.homes(settings):
+        project_homes.stop_all(each)
 
 
 def _names(base: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.platform import messages, privacy, steps, store_faults
+from core.platform import messages, privacy, projects, steps, store_faults
 from core.platform.config import PREFIX, Options, Settings, sentence
 from core.platform.errors import CourtsideError, InputError, StoreError, masked
 from core.platform.messages import Message
@@ -37,6 +37,7 @@ OTHERS = {
     "lifecycle": "all of it on one source: acquire, prepare, train, serve, score, monitor",
     "documents": "the documents of the project, as a zip or as a folder of Markdown",
     "status": "what stands: data, runs, champion, servers",
+    "projects": "the projects of the home: list, add from a file, delete, restore",
     "reset": "move everything the app wrote into a backup, or put one back",
 }
 
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())  # noqa: T201
         return DONE if arguments else USAGE
+    arguments = _command_first(arguments)
     name = arguments[0]
     if name not in STEPS and name not in OTHERS:
         print(f"There is no command {name!r}.\n\n{_overview()}", file=sys.stderr)  # noqa: T201
@@ -84,6 +86,24 @@ def main(arguments: Sequence[str]) -> int:
         answer["seconds"] = round(time.time() - began, 3)
     print(json.dumps(answer, default=str))  # noqa: T201
     return code
+
+
+def _command_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with those options behind the command that may stand before it.
+
+    Examples
+    --------
+    >>> _command_first(["--project", "rain", "status", "--quiet"])
+    ['status', '--quiet', '--project', 'rain']
+    """
+    words, before = list(arguments), []
+    while words[0].partition("=")[0] in ("--home", "--project"):
+        size = 1 if "=" in words[0] else 2
+        if len(words) <= size:
+            break
+        before += words[:size]
+        words = words[size:]
+    return [*words, *before]
 
 
 def _done(
@@ -167,6 +187,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
         epilog=CODES,
     )
     parser.add_argument("--home", type=Path, help="folder of what the app writes", default=None)
+    parser.add_argument("--project", help="name of a project of the home", default=None)
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     if name in STEPS:
         for option, field in _module(name).Options.model_fields.items():
@@ -181,6 +202,10 @@ def _parser(name: str) -> argparse.ArgumentParser:
         parser.add_argument("--out", type=Path, help="file of the zip", default=None)
         parser.add_argument("--snapshot", type=Path, help="folder of Markdown", default=None)
         parser.add_argument("--language", choices=("en", "pt"), default="en")
+    elif name == "projects":
+        from core.runtime import project_commands
+
+        project_commands.add_options(parser)
     elif name == "reset":
         parser.add_argument("--yes", action="store_true", help="needed, since it moves everything")
         parser.add_argument("--restore", help="name of a backup that is put back", default=None)
@@ -270,7 +295,9 @@ def _settings(given: argparse.Namespace) -> Settings:
         if not given.home.is_dir():
             raise InputError(Message("{path} does not exist.", path=given.home))
         environ[f"{PREFIX}HOME"] = str(given.home)
-    return Settings.load(environ)
+    if given.project is not None:
+        environ[f"{PREFIX}PROJECT"] = given.project
+    return projects.settle(Settings.load(environ))
 
 
 def _options(name: str, given: argparse.Namespace, settings: Settings) -> Options:
@@ -356,7 +383,8 @@ def _step(
     run = tracking.run(settings, progress.run_id) if progress.run_id else None
     if run is not None:
         answer |= {"run": run.name, "run_id": run.run_id, "metrics": dict(run.metrics)}
-        answer["links"] = {"run": f"{APP}/runs?run={run.run_id}"}
+        of_project = f"&project={settings.project}" if settings.is_nested else ""
+        answer["links"] = {"run": f"{APP}/runs?run={run.run_id}{of_project}"}
         if url := ServingRun.of(run).url:
             answer["links"]["endpoint"] = url
         report = ReportRun.of(run)
@@ -436,7 +464,7 @@ def _status(
     from core.monitoring.records import ReportRun
     from core.platform import model_store, project, storage, tracking
 
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
     snapshot, prepared = snapshots.current(settings), storage.current_prepared(settings)
     runs = {step: tracking.last_run(settings, step) for step in steps.RUN_NAMES}
@@ -477,11 +505,20 @@ def _reset(
     return {"backup": backup.now(settings, given.restore), "restored": given.restore}
 
 
+def _projects(
+    settings: Settings, given: argparse.Namespace, progress: PrintedProgress
+) -> dict[str, Any]:
+    from core.runtime import project_commands
+
+    return project_commands.run(settings, given)
+
+
 Command = Callable[[Settings, argparse.Namespace, PrintedProgress], dict[str, Any]]
 _COMMANDS: Mapping[str, Command] = {
     "new": _new,
     "lifecycle": _lifecycle,
     "documents": _documents,
     "status": _status,
+    "projects": _projects,
     "reset": _reset,
 }

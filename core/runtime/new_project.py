@@ -11,17 +11,15 @@ from typing import Any
 from core.data import guess_project, guess_roles, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_roles import Cut
-from core.platform import lifecycle, project
-from core.platform.config import Settings
+from core.platform import lifecycle, project, projects
+from core.platform.config import PROJECT_FILE, Settings, is_project_name
 from core.platform.csv_dialect import CODECS, POINTS, SIGNS, Given
 from core.platform.errors import InputError
 from core.platform.messages import Message
 
 # runs steps on a project: its settings, and each step's name with its options
 RunSteps = Callable[[Settings, Sequence[tuple[str, dict[str, Any]]]], dict[str, Any]]
-FOLDER, FILE = "projects", "project.toml"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ROLES = ("target", "positive", "id", "time", "group", "weights")
 
 
@@ -62,32 +60,20 @@ def run(settings: Settings, given: argparse.Namespace, run_steps: RunSteps) -> d
         If the table cannot be read, has no target, or the project is there already.
     """
     name = given.name or guess_project.name_of(given.table.name)
-    file = _free_file(settings, name)
+    _require_free(settings, name)
     dialect = Given(given.delimiter, given.decimal, given.encoding)
     guesses = _guesses(given, dialect)
     text = guesses.project_file(name, given.title or name)
     answer: dict[str, Any] = {"project": name, "guesses": guesses.as_json()}
     if given.dry_run:
         return {**answer, "project_file": text}
-    _write(file, text, name)
-    answer["file"] = str(file)
-    return (
-        {**answer, **_life_cycle(settings, given, guesses, name, run_steps)}
-        if given.yes
-        else answer
-    )
+    own = projects.create(settings, text)
+    answer["file"] = str(own.home / PROJECT_FILE)
+    return {**answer, **_life_cycle(own, given, guesses, run_steps)} if given.yes else answer
 
 
-def settings_of(settings: Settings, name: str) -> Settings:
-    """Return the settings of a project in the home: a nested home, and the home's MLflow store."""
-    home = settings.home / FOLDER / name
-    return settings.model_copy(
-        update={"home": home, "project": name, "tracking_uri": settings.mlflow_uri}
-    )
-
-
-def _free_file(settings: Settings, name: str) -> Path:
-    if not _NAME.fullmatch(name):
+def _require_free(settings: Settings, name: str) -> None:
+    if not is_project_name(name):
         raise InputError(
             Message(
                 "'{name}' cannot be a project's name. Give `--name`: lower-case letters, digits "
@@ -95,17 +81,10 @@ def _free_file(settings: Settings, name: str) -> Path:
                 name=name,
             )
         )
-    file = settings.home / FOLDER / name / FILE
-    shipped = project.FOLDER / name
-    if file.exists() or shipped.exists() or shipped.with_suffix(".toml").exists():
-        raise _taken(name)
-    return file
-
-
-def _taken(name: str) -> InputError:
-    return InputError(
-        Message("There is a project '{name}' already. Choose another `--name`.", name=name)
-    )
+    if name in {*projects.names(settings), *project.built_in()}:
+        raise InputError(
+            Message("There is a project '{name}' already. Choose another `--name`.", name=name)
+        )
 
 
 def _guesses(given: argparse.Namespace, dialect: Given) -> Guesses:
@@ -158,20 +137,10 @@ def _cut(text: str, guesses: Guesses) -> Cut:
     return Cut("random", share=share, seed=guess_roles.SEED)
 
 
-def _write(file: Path, text: str, name: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(text)
-    except FileExistsError as error:
-        raise _taken(name) from error
-
-
 def _life_cycle(
-    settings: Settings, given: argparse.Namespace, guesses: Guesses, name: str, run_steps: RunSteps
+    own: Settings, given: argparse.Namespace, guesses: Guesses, run_steps: RunSteps
 ) -> dict[str, Any]:
     """Run the steps on the table; without current rows up to the endpoint."""
-    own = settings_of(settings, name)
     acquire: dict[str, Any] = {"source": "file", "path": given.table.resolve()}
     stated: Mapping[str, Any] = {
         part: getattr(given, part)

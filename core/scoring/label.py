@@ -91,7 +91,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         When the log cannot be written; earlier blocks stay, and count as repeated when the file
         is imported again.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     with tracking.step_run(settings, "label", options, progress) as run_id:
         progress.update(0.05, Message("Reading the rows"))
         path, name = storage.uploaded(settings, options.upload), options.upload.name

@@ -197,7 +197,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     StoreError
         When the result or the log cannot be written. Finished parts of a `path` stay.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     with tracking.step_run(settings, "score", options, progress) as run_id:
         scoring, place = run_id, None
         if options.resume:

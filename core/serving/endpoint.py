@@ -218,7 +218,7 @@ class _Change:
         """Return the version as a server to start, with its registered files."""
         # the server runs the code among the version's files
         servable = version_files.servable(self.settings, self.version)
-        spec = project.load(self.settings.project)
+        spec = project.of(self.settings)
         return Server(
             port=0,
             pid=0,

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from core.platform import process
+from core.platform import process, projects
 from core.platform.config import Settings
 from core.platform.errors import without_secrets
 from core.serving import server
@@ -42,8 +42,12 @@ class Foreign:
 
 
 def listed(settings: Settings) -> list[Foreign]:
-    """Return model servers, and programs on our ports, that this app did not start."""
-    ours = [served.process for served in server.kept(settings)]
+    """Return model servers, and programs on our ports, that this app did not start.
+
+    Those of the home's other projects are ours too.
+    """
+    homes = projects.homes(settings)
+    ours = [served.process for home in homes for served in server.kept(home)]
     first, last = settings.serve_port, settings.serve_port + PORTS - 1
     foreign = []
     for listener in process.listeners():

@@ -58,7 +58,7 @@ def take(
             labels=len(given),
             most=MOST,
         )
-    columns = project.load(settings.project).columns
+    columns = project.of(settings).columns
     key_type = columns[key].type if key in columns else "text"
     reports, places, refused = [], [], []
     for index, entry in enumerate(given):

@@ -89,7 +89,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     ServerError
         When the server ends or does not answer in time; it is stopped then.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     with (
         tracking.step_run(settings, "serve", options, progress) as run_id,
         _turn(settings, options, progress),

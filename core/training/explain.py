@@ -143,7 +143,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     StoreError
         When the classifier's files have changed.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     with tracking.step_run(settings, "explain", options, progress) as run_id:
         version = find(settings, spec.model, options.target)
         progress.update(0.02, Message("Loading {model}", model=called(version)))

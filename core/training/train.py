@@ -138,7 +138,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     NotReadyError
         Before the first preparation.
     """
-    spec = project.load(settings.project)
+    spec = project.of(settings)
     with tracking.step_run(settings, "train", options, progress) as run_id:
         progress.update(0.02, Message("Reading the rows"))
         sets = training_sets.read(settings, spec)

@@ -13,7 +13,8 @@ settings, spec = elements.open_app()
 def menu() -> None:
     """Draw what is seldom needed."""
     code_snippets.button(settings, "lifecycle")
-    reset_form.button()
+    if not settings.is_nested:
+        reset_form.button()
 
 
 @st.fragment(run_every=2)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from core.platform import process
+from core.platform import process, projects
 from core.platform.config import Settings
 from core.platform.messages import _, day, number
 from core.runtime import backup
@@ -61,6 +61,8 @@ def _reset(settings: Settings) -> None:
             folder=backup.FOLDER,
         )
     )
+    if len(projects.names(settings)) > 1:
+        st.markdown(_("All projects of this home are moved along."))
     for left in backup.untouched(settings):
         st.markdown(_("It does not touch {left}.", left=left))
     name = st.text_input(

@@ -20,7 +20,7 @@ VIEWS = {"decision": Message("Decision"), "policy": Message("Policy"), "replay":
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def known(_settings: object, store: str, stamp: tuple[str, ...]) -> retrain.State:
+def known(_settings: object, home: str, stamp: tuple[str, ...]) -> retrain.State:
     """Return the basis of a decision; `stamp` is a cache key of everything that affects it."""
     return retrain.state(settings, spec)
 
@@ -35,7 +35,7 @@ def read(champion: model_store.ModelVersion, decided: list[tracking.RunInfo]) ->
         decided[0].status if decided else "",
         waiting.version if waiting else "",
     )
-    return known(settings, settings.mlflow_uri, stamp)
+    return known(settings, str(settings.home), stamp)
 
 
 def policy() -> Policy | None:

@@ -27,7 +27,7 @@ CHAMPIONS, DEFAULTS = "champion", "defaults"
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def outlook(_settings: Settings, snapshot: str, rows: str) -> replay_rows.Outlook | None:
+def outlook(_settings: Settings, home: str, snapshot: str, rows: str) -> replay_rows.Outlook | None:
     """Return what can be replayed of a snapshot, which is immutable."""
     return replay_rows.outlook(_settings, rows=rows)
 
@@ -48,7 +48,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
         )
         options: dict[str, Any] = {"rows": rows, **_model(spec)}
     with st.spinner(_("Reading the rows")):
-        prospect = outlook(settings, snapshot, rows)
+        prospect = outlook(settings, str(settings.home), snapshot, rows)
     if prospect is None:
         return {}, ""
     with st.container(horizontal=True, vertical_alignment="bottom"):

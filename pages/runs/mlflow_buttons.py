@@ -16,6 +16,8 @@ from pages.shared import elements
 def draw(settings: Settings, run: RunInfo | None = None) -> None:
     """Offer MLflow's own pages, at a run if there is one; they start once."""
     key = run.run_id if run else "all"
+    # once for all projects of the home: they share the store
+    settings = settings.outer
     base = mlflow_ui.running(settings)
     if base:
         url = mlflow_ui.run_url(base, run.experiment_id, run.run_id) if run else base

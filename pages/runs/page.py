@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.platform import tracking
 from core.platform.messages import Message, _
+from core.platform.runs import EveryRun
 from pages.runs import job_table, mlflow_buttons, run_details, run_table
 from pages.shared import code_snippets, elements
 
@@ -24,6 +25,9 @@ with elements.show_errors():
     elements.wait_for_store()
     asked = st.query_params.get("run")
     run = tracking.run(settings, asked) if asked else None
+    # an address can name a run of another project, which shares the store
+    if run is not None and EveryRun.of(run).project not in ("", settings.project):
+        run = None
     if asked:
         st.page_link("pages/runs/page.py", label=_("Runs"), icon=":material/arrow_back:")
     if asked and run is None:

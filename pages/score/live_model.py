@@ -78,7 +78,7 @@ def _cells(
 ) -> pd.DataFrame:
     store, run_id, _version = key
     known = elements.table(_settings, store, run_id, "test_predictions")
-    spec = project.load(_settings.project)
+    spec = project.of(_settings)
     cells: pd.DataFrame = part(spec.name, "court_map").probability_map(
         lambda rows: _answers(_served, rows),
         spec,

@@ -30,12 +30,21 @@ OTHERS = {
         "for line in part(settings.project, 'checklist').inspect(gather.gather(settings)):\n"
         "    print(line)",
     ),
+    "projects": (
+        "from core.platform import projects",
+        "for listed in projects.listed(settings):\n    print(listed.name, listed.title)",
+    ),
     "runs": (
         "from core.platform import tracking",
         "for run in tracking.runs(settings, limit=20):\n    print(run.name, run.run_id)",
     ),
 }
-SHELL = {"documents": "documents --out documents.zip", "runs": "status", "checklist": "status"}
+SHELL = {
+    "documents": "documents --out documents.zip",
+    "runs": "status",
+    "checklist": "status",
+    "projects": "projects",
+}
 # required options of a step
 USUAL: dict[str, dict[str, Any]] = {
     "label": {"upload": {"name": "labels.csv", "stored": "labels.csv"}}
@@ -134,6 +143,10 @@ def _alerts(settings: Settings) -> tuple[str, str]:
 
 def known(settings: Settings) -> dict[str, Any] | None:
     """Return the settings that differ from the defaults; None if one of them is a secret."""
+    if settings.is_nested:
+        # as a person writes them: the project's home is inside that of the app
+        update = {"home": settings.outer_home, "tracking_uri": settings.outer.tracking_uri}
+        settings = settings.model_copy(update=update)
     differing = settings.model_dump(mode="json", exclude_defaults=True)
     if any(name.endswith(_SECRET) for name in differing):
         return None

@@ -28,6 +28,17 @@ def keep() -> None:
     state[_LEFT], state[_HELD] = page, ("", ())
 
 
+def all_values() -> dict[str, dict[str, object]]:
+    """Return the saved values of all pages."""
+    values: dict[str, dict[str, object]] = st.session_state.get(_VALUES, {})
+    return values
+
+
+def put_back(values: dict[str, dict[str, object]]) -> None:
+    """Replace the saved values of all pages."""
+    st.session_state[_VALUES] = values
+
+
 def hold(page: str, *patterns: str) -> None:
     """Keep the widgets of these keys while other pages are visited; call it before they are drawn.
 

@@ -24,6 +24,7 @@ from core.platform import (
     mlflow_client,
     privacy,
     project,
+    projects,
     steps,
     storage,
     store_faults,
@@ -35,10 +36,10 @@ from core.platform.errors import CourtsideError, NotReadyError
 from core.platform.messages import NOTHING, Message, Words, _, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
-from core.runtime import backup
+from core.runtime import backup, project_homes
 from core.serving import server
 from core.stats.check import VERDICT_LABELS
-from pages.shared import browser, drafts, language, login, style
+from pages.shared import browser, drafts, language, login, project_choice, style
 
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
@@ -76,6 +77,8 @@ PAGES: dict[str, tuple[Words, str]] = {
     "documents": (Message("Documents"), "description"),
     "runs": (Message("Runs"), "history"),
 }
+# folder of a page that is linked beside the project, and not in the list of pages
+LINKED_PAGES: dict[str, tuple[Words, str]] = {"projects": (Message("Projects"), "folder_open")}
 # page that a group of the sidebar begins with -> its name
 GROUPS: dict[str, Words] = {
     "data": Message("Build"),
@@ -94,8 +97,9 @@ def navigation() -> Any:
                 icon=f":material/{icon}:",
                 url_path=name,
                 default=name == "overview",
+                visibility="visible" if name in PAGES else "hidden",
             )
-            for name, (title, icon) in PAGES.items()
+            for name, (title, icon) in (PAGES | LINKED_PAGES).items()
         ],
         # otherwise the last of many pages hide behind "View 4 more"
         expanded=True,
@@ -182,23 +186,53 @@ def go_to(step: str) -> None:
 def open_app() -> tuple[Settings, ProjectSpec]:
     """Return the settings and the project; the first call starts the worker and the store.
 
-    Invalid settings are reported on the page, which ends there.
+    Invalid settings are reported on the page, which ends there; so is an invalid project file.
     """
     browser.apply()
+    settings, spec = _visit()
+    if spec is None:
+        st.page_link(
+            project_choice.PAGE,
+            label=_("Go to the projects"),
+            icon=":material/arrow_forward:",
+            query_params={"view": "list"},
+        )
+        st.stop()
+    return settings, spec
+
+
+def open_projects() -> Settings:
+    """Return the settings of the visit, also if the file of its project cannot be used."""
+    browser.apply()
+    return _visit()[0]
+
+
+def _visit() -> tuple[Settings, ProjectSpec | None]:
+    drafts.keep()
+    spec: ProjectSpec | None = None
     try:
         # before anything is started or shown
         login.gate(Settings.load())
-        settings = _start()[0]
-        spec = project.load(settings.project)
+        settings = project_choice.of_visit(_start()[0])
+        _sweep(settings, str(settings.home))
     except CourtsideError as error:
         st.error(str(error))
         st.stop()
+    try:
+        spec = project.of(settings)
+    except CourtsideError as error:
+        st.error(plain(str(error)))
+        if not settings.is_nested:
+            st.stop()
     places = {name: place for place, name in enumerate(PAGES, 1)}
     style.apply({places[name]: str(group) for name, group in GROUPS.items()})
-    drafts.keep()
     with st.sidebar:
         language.choose()
-        st.caption(f"**{project.words(spec.title)}**  \n{project.words(spec.question)}")
+        is_named = project_choice.choose(settings)
+        if spec is not None:
+            title = "" if is_named else f"**{project.words(spec.title)}**  \n"
+            st.caption(f"{title}{project.words(spec.question)}")
+        project_choice.links(settings)
         _worker(settings)
     return settings, spec
 
@@ -208,14 +242,26 @@ def _start() -> tuple[Settings, threading.Thread]:
     # read once: MLflow writes its own variable into the environment later
     settings = Settings.load()
     privacy.set_umask()
-    backup.finish(settings)
-    privacy.tighten(settings)
-    leftovers.sweep(settings)
+    backup.finish(settings.outer)
+    settings = projects.settle(Settings.load())
+    privacy.tighten(settings.outer)
     supervision.keep_supervisor(settings)
+    project_homes.keep_workers(settings)
     # MLflow's import takes seconds; a page that needs the store waits for the rest
     opening = threading.Thread(target=_warm, args=(settings,), daemon=True)
     opening.start()
     return settings, opening
+
+
+def started_with() -> Settings:
+    """Return the settings that the app was started with."""
+    return _start()[0]
+
+
+@st.cache_resource(show_spinner=False)
+def _sweep(_settings: Settings, home: str) -> None:
+    """Remove leftovers of a project, once for a start of the app."""
+    leftovers.sweep(_settings)
 
 
 def _warm(settings: Settings) -> None:
@@ -274,7 +320,11 @@ def _worker(settings: Settings) -> None:
         st.caption(f":orange[:material/warning:] {words(state.problem)}")
     elif state.ready:
         st.caption(":green[:material/check_circle:] " + _("Worker ready"))
+    elif not state.alive and settings != _start()[0] and not project_homes.needs_worker(settings):
+        st.caption(f":gray[:material/bedtime:] {_('The worker starts with the first job')}")
     else:
+        if not state.alive:
+            supervision.keep_supervisor(settings)
         starting = _("{name} is starting (about {seconds} s)", name="Worker", seconds=15)
         st.caption(f":gray[:material/hourglass_top:] {starting}")
 
@@ -356,6 +406,8 @@ def submit(settings: Settings, step: str, options: type[config.Options], **value
         return False
     with show_errors():
         jobs.submit(settings, step, chosen.model_dump(mode="json"))
+        # that of a further project is started by its first job
+        supervision.keep_supervisor(settings)
         return True
     return False
 

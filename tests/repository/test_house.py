@@ -106,6 +106,6 @@ def test_files_stay_small_enough_to_read_in_one_sitting() -> None:
 
 
 def test_the_pages_are_those_of_the_navigation() -> None:
-    assert set(elements.PAGES) == {
+    assert {*elements.PAGES, *elements.LINKED_PAGES} == {
         path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.py")
     }

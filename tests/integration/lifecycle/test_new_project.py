@@ -47,13 +47,9 @@ def parcels(rows: int = 600) -> pd.DataFrame:
 
 
 @pytest.fixture
-def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectSpec:
-    """The guide's file, in the test's own folder of projects."""
-    folder = tmp_path / "projects"
-    folder.mkdir()
-    (folder / "parcels.toml").write_text(block("toml"), encoding="utf-8")
-    monkeypatch.setattr(project, "FOLDER", folder)
-    return project.load("parcels")
+def added() -> ProjectSpec:
+    """The guide's file."""
+    return project.parse(block("toml"))
 
 
 def test_the_rows_shown_match_the_file(added: ProjectSpec) -> None:
@@ -65,15 +61,16 @@ def test_the_rows_shown_match_the_file(added: ProjectSpec) -> None:
 
 
 def test_its_code_prepares_a_frame(
-    added: ProjectSpec, tmp_path: Path, store_template: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, store_template: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = parcels()
     rows.to_csv(tmp_path / "parcels.csv", index=False)
+    (tmp_path / "parcels.toml").write_text(block("toml"), encoding="utf-8")
     home = tmp_path / "parcels"
     home.mkdir()
     (home / "mlflow.db").write_bytes(store_template.read_bytes())
     code = block("python")
-    assert code.count("/tmp/parcels") == 2
+    assert code.count("/tmp/parcels") == 3
     exec(code.replace("/tmp/parcels", (tmp_path / "parcels").as_posix()), {})
 
     road = rows[(rows["way"] == "road") & rows["late"].notna()]
@@ -81,6 +78,7 @@ def test_its_code_prepares_a_frame(
     printed = capsys.readouterr().out.splitlines()[-1]
     assert printed == f"{len(road) - test} rows to train on, {test} to test on"
     settings = Settings(home=home, project="parcels")
+    assert settings.home == home / "projects" / "parcels"
     prepared = storage.current_prepared(settings)
     assert prepared is not None
     # the source's own name is mapped to the project's

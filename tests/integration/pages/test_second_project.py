@@ -97,13 +97,19 @@ def trained(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory)
 
 
 def all_of(app: AppTest, settings: Settings, text_of: Callable[[AppTest], str]) -> str:
-    """Return all that a page shows, including charts and choices, without the test's paths."""
+    """Return all that a page shows, including charts and choices.
+
+    Without the test's paths, and the names of other projects in the selection of one.
+    """
     shown = f"{app.main!r}\n{app.sidebar!r}\n{text_of(app)}"
     for table in (*app.dataframe, *app.table):
         shown += table.value.to_string()
     for chart in app.get("vega_lite_chart"):
         shown += str(chart.proto)
-    return shown.replace(str(settings.home), "")
+    others = (name for choice in app.sidebar.selectbox for name in choice.options)
+    for text in (str(settings.home), *(name for name in others if name != "Rain")):
+        shown = shown.replace(text, "")
+    return shown
 
 
 def test_its_rows_are_prepared_and_a_model_of_its_own_is_registered(trained: Settings) -> None:

@@ -1,0 +1,95 @@
+"""Edit a project file: checked before it is kept, an error with its line."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from core.platform import projects
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError
+from core.platform.messages import Message, _
+from core.runtime import project_homes
+from pages.shared import elements
+
+_OPEN, _SAVED = "editing", "edited"
+HEIGHT = 460
+# lines shown before and after a faulty one
+AROUND = 2
+
+
+def button(name: str) -> None:
+    """Draw the button that opens the editor for a project."""
+    st.button(
+        _("Edit"),
+        icon=":material/edit:",
+        key=f"edit-{name}",
+        on_click=st.session_state.__setitem__,
+        args=(_OPEN, name),
+    )
+
+
+def draw(settings: Settings) -> None:
+    """Draw the editor if it is open, or what the last change made outdated."""
+    if (outdated := st.session_state.pop(_SAVED, None)) is not None:
+        _say(outdated)
+    if name := st.session_state.get(_OPEN):
+        title = _("Project file of {project}", project=name)
+        own = settings.of_project(name)
+        st.dialog(title, width="large", on_dismiss=_close)(_form)(own)
+
+
+def _close() -> None:
+    st.session_state.pop(_OPEN, None)
+
+
+def _say(outdated: tuple[str, ...]) -> None:
+    if not outdated:
+        st.success(_("Saved. No result is outdated."), icon=":material/check_circle:")
+        return
+    names = [str(elements.STEPS[step][1]) for step in outdated]
+    st.warning(
+        _("Saved. Outdated now: {steps}. Run these steps again.", steps=names),
+        icon=":material/update:",
+    )
+
+
+def _form(own: Settings) -> None:
+    with elements.show_errors():
+        text = st.text_area(
+            _("Text of the file"),
+            projects.text_of(own),
+            height=HEIGHT,
+            key=f"edited-text-{own.project}",
+            label_visibility="collapsed",
+        )
+        try:
+            if st.button(_("Check and save"), icon=":material/save:", key="save", type="primary"):
+                st.session_state[_SAVED] = project_homes.edit(own, text)
+                _close()
+                st.rerun()
+        except CourtsideError as error:
+            st.error(elements.plain(str(error)), icon=":material/error:")
+            _excerpt(text, error)
+
+
+def _excerpt(text: str, error: CourtsideError) -> None:
+    """Show the lines around the faulty one, with their numbers."""
+    number = line_of(error)
+    if number is None:
+        return
+    lines = text.splitlines()
+    first = max(number - 1 - AROUND, 0)
+    shown = enumerate(lines[first : number + AROUND], first + 1)
+    st.code("\n".join(f"{'>' if at == number else ' '} {at:4d}  {line}" for at, line in shown))
+
+
+def line_of(error: CourtsideError) -> int | None:
+    """Return the line that an error of a project file names; None if it names none."""
+    facts = error.message.params if isinstance(error.message, Message) else {}
+    if isinstance(line := facts.get("line"), int):
+        return line
+    # the TOML reader says it in its text only: "... (at line 3, column 1)"
+    matched = re.search(r"\(at line (\d+), column", str(facts.get("error", "")))
+    return int(matched[1]) if matched else None
