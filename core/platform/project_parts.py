@@ -34,7 +34,7 @@ By = Literal["value", "date", "labels", "random", "file", "none"]
 class FaultError(ValueError):
     """A violated rule of the project file, and the key that violates it."""
 
-    def __init__(self, text: Message, *key: str | int) -> None:
+    def __init__(self, text: Words, *key: str | int) -> None:
         super().__init__(text)
         self.key = key
 
