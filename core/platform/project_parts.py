@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from core.platform import formulas, own_columns
 from core.platform.config import Options
-from core.platform.messages import Message, in_context
+from core.platform.messages import Message, Words, in_context
 from core.platform.rows import Rule, label_word
 
 Value = bool | int | float | str
