@@ -151,8 +151,8 @@ def inspect(
     >>> validated = inspect(pd.DataFrame({"lon": ["-118.2", "east", "3"], "x": 1}), wanted)
     >>> for finding in validated.findings:
     ...     print(finding.severity, finding.check, finding.rows, finding.text)
-    error type 1 Column 'lon' must be a number: not so in 1 row ('east'), row 2.
-    error range 1 Column 'lon' must lie in -119..-117: not so in 1 row (3), row 3.
+    error type 1 Column 'lon' must be a number: violated in 1 row ('east'), row 2.
+    error range 1 Column 'lon' must lie in -119..-117: violated in 1 row (3), row 3.
     warning extra_column None 1 column is not used: 'x'.
     """
     named, findings = _by_their_names(frame, columns, optional, unread)

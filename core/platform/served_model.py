@@ -72,7 +72,7 @@ def checked(
     >>> bad = pd.DataFrame({"a": [1.0, None], "b": [float("inf"), 1.0]})
     >>> checked(bad[["a"]], {"a": "number"})
     Traceback (most recent call last):
-    mlflow.exceptions.MlflowException: Column 'a' must not be missing: 1 row is empty, row 2.
+    mlflow.exceptions.MlflowException: Column 'a' must not be missing: it is empty in 1 row, row 2.
     """
     rows, faults = settled(frame, inputs, is_complete=is_complete)
     if faults:

@@ -87,7 +87,7 @@ def sentence(fault: Fault) -> str:
     Examples
     --------
     >>> sentence(Fault("range", "lat", np.array([4]), {"min": 32.0, "max": 35.0}, ("1e+30",)))
-    "Column 'lat' must lie in 32..35: not so in 1 row (1e+30), row 5."
+    "Column 'lat' must lie in 32..35: violated in 1 row (1e+30), row 5."
     >>> sentence(Fault("missing", "lat", np.array([0, 2])))
     "Column 'lat' must not be missing: 2 rows are empty, first row 1."
     """

@@ -197,7 +197,7 @@ def test_files_of_different_shapes_or_identical_files_are_refused(
     message = refused(
         prepared_home, last_error, "acquire", lambda: acquire.run(prepared_home, options)
     )
-    assert "other columns than 'a.csv'" in message
+    assert "differ from those of 'a.csv'" in message
     (folder / "b.csv").write_bytes((folder / "a.csv").read_bytes())
     message = refused(
         prepared_home, last_error, "acquire", lambda: acquire.run(prepared_home, options)

@@ -355,7 +355,7 @@ def test_a_dead_server_is_shown_and_can_be_dismissed(
     for gone in server.kept(copied.settings):
         server.keep(copied.settings, replace(gone, create_time=gone.create_time + 1e10))
     app = open_page(copied.settings, "serve")
-    assert "ended by itself" in app.error[0].value
+    assert "ended on its own" in app.error[0].value
     assert "No model is served now" in text_of(open_page(copied.settings, "score"))
     assert next_step(open_page(copied.settings, "overview")) == "Next: Serve"
     app.button(key=f"dismiss-{copied.port}").click().run()

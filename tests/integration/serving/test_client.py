@@ -249,7 +249,9 @@ def test_unusable_rows_are_not_sent(stub):
         client.score(stub.url, FRAME.assign(a=pd.array([1, None, 2], "Int64")), INPUTS)
     with pytest.raises(InputError, match="Missing columns: a, c"):
         client.score(stub.url, FRAME.drop(columns="a"), {**INPUTS, "c": "number"})
-    with pytest.raises(InputError, match=r"^Column 'a' must be a number: not so in 3 rows \('far'"):
+    with pytest.raises(
+        InputError, match=r"^Column 'a' must be a number: violated in 3 rows \('far'"
+    ):
         client.score(stub.url, FRAME.assign(a="far"), INPUTS)
     assert stub.received == []
 

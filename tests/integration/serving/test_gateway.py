@@ -158,8 +158,12 @@ BAD = [
 ]
 # What the bare server scores wrongly, with the words of the gateway's refusal.
 SCORED = [
-    (split([["1_000", 5]]), JSON, "'distance' must be a number: not so in 1 row ('1_000'), row 1"),
-    (split([["\uff13", 5]]), JSON, "'distance' must be a number: not so in 1 row"),
+    (
+        split([["1_000", 5]]),
+        JSON,
+        "'distance' must be a number: violated in 1 row ('1_000'), row 1",
+    ),
+    (split([["\uff13", 5]]), JSON, "'distance' must be a number: violated in 1 row"),
     # with the first column as an index, so that each value stands for another column
     (b"distance,minutes\n3,5,9\n4,5,9\n", CSV, "2 rows have another number of values, first row 1"),
     # by the first of two
@@ -181,16 +185,16 @@ NAMED = [
     (
         split([[float("inf"), 5]]),
         JSON,
-        "'distance' must be a number from -1e+38 to 1e+38: not so in 1 row (inf), row 1",
+        "'distance' must be a number from -1e+38 to 1e+38: violated in 1 row (inf), row 1",
     ),
     (
         split([[1e400, 5]]),
         JSON,
-        "'distance' must be a number from -1e+38 to 1e+38: not so in 1 row (inf), row 1",
+        "'distance' must be a number from -1e+38 to 1e+38: violated in 1 row (inf), row 1",
     ),
-    (split([["far", 5]]), JSON, "'distance' must be a number: not so in 1 row"),
-    (split([[[3], 5]]), JSON, "'distance' must be a number: not so in 1 row"),
-    (split([[{"a": 3}, 5]]), JSON, "'distance' must be a number: not so in 1 row"),
+    (split([["far", 5]]), JSON, "'distance' must be a number: violated in 1 row"),
+    (split([[[3], 5]]), JSON, "'distance' must be a number: violated in 1 row"),
+    (split([[{"a": 3}, 5]]), JSON, "'distance' must be a number: violated in 1 row"),
     (split([[3]], ["distance"]), JSON, "Missing columns: minutes"),
     (split([[3, 5]], ["Distance", "minutes"]), JSON, "Missing columns: distance"),
     (split([[3, 5, 7]], ["distance", "minutes", "distance"]), JSON, "Repeated columns: distance"),
@@ -207,7 +211,7 @@ NAMED = [
     (
         b"distance,minutes\n3,far\n",
         CSV,
-        "'minutes' must be a number: not so in 1 row ('far'), row 1",
+        "'minutes' must be a number: violated in 1 row ('far'), row 1",
     ),
     (
         parquet(distance=[3.0, None], minutes=[5.0, 6.0]),
@@ -217,7 +221,7 @@ NAMED = [
     (
         parquet(distance=["far"], minutes=[5.0]),
         PARQUET,
-        "'distance' must be a number: not so in 1 row",
+        "'distance' must be a number: violated in 1 row",
     ),
 ]
 

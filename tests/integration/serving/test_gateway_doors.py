@@ -63,7 +63,7 @@ def test_no_path_answers_to_a_foreign_host_or_origin(tmp_path, path, monkeypatch
         ("POST", path, {"Origin": "null", **JSON}, LABELS),
     )
     assert by_name[0] == by_page[0] == by_nobody[0] == 403
-    assert "is not called evil.example:5001" in json.loads(by_name[1])["message"]
+    assert "evil.example:5001 is not a name of this server" in json.loads(by_name[1])["message"]
     assert "Pages of https://evil.example may not use" in json.loads(by_page[1])["message"]
 
 
@@ -118,7 +118,7 @@ def test_which_requests_are_same_site(host, origin, code):
 
 @pytest.mark.parametrize("value", ["https://a.example", "a.example/x", "a b", ","])
 def test_a_list_of_names_holds_names(value):
-    with pytest.raises(InputError, match="names have commas between"):
+    with pytest.raises(InputError, match="names are separated by commas"):
         Settings.load({"COURTSIDE_ALLOWED_HOSTS": value})
 
 

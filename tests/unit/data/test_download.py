@@ -257,7 +257,7 @@ def test_a_redirect_into_a_private_network_is_not_followed(stub, fetch, address:
 )
 def test_only_web_addresses_are_followed(stub, fetch, address: str) -> None:
     stub.plan = [address]
-    with pytest.raises(DownloadError, match="not of the web"):
+    with pytest.raises(DownloadError, match="not a web address"):
         fetch()
 
 

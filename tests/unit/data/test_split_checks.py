@@ -141,7 +141,7 @@ def test_rows_with_missing_values_are_kept_where_the_model_imputes(shots: pd.Dat
     assert imputed.rows_missing == 0 < dropped.rows_missing
     assert imputed.rows_unlabelled == dropped.rows_unlabelled > 0
     assert len(imputed.frame) == len(dropped.frame) + dropped.rows_missing
-    with pytest.raises(InputError, match="'lat' lacks"):
+    with pytest.raises(InputError, match="column 'lat' is missing"):
         split.filter_rows(shots.assign(lat=None), SPEC, needed=["lat", SPEC.target])
 
 
@@ -151,7 +151,7 @@ def test_a_column_that_is_empty_in_every_row_drops_none_unless_it_is_used(
     empty = shots.assign(opponent=None)
     result = split.filter_rows(empty, SPEC, used=["lat", SPEC.target])
     assert len(result.frame) == len(split.filter_rows(shots, SPEC).frame)
-    with pytest.raises(InputError, match="'opponent' lacks"):
+    with pytest.raises(InputError, match="column 'opponent' is missing"):
         split.filter_rows(empty, SPEC, used=["opponent", SPEC.target])
 
 
@@ -159,7 +159,10 @@ def test_a_column_that_is_empty_in_every_row_drops_none_unless_it_is_used(
     ("call", "words"),
     [
         (lambda f: split.by_time(f, "y", "day", test_share=0.2, test_from="z"), "Choose a moment"),
-        (lambda f: split.by_time(f.assign(day="a"), "y", "day", test_share=0.2), "the same day"),
+        (
+            lambda f: split.by_time(f.assign(day="a"), "y", "day", test_share=0.2),
+            "the same value of day",
+        ),
         (
             lambda f: split.by_time(f, "y", "day", test_share=0.1, test_from="d"),
             "does not leave both labels in both sets",

@@ -157,8 +157,8 @@ def test_all_faults_of_a_frame_are_reported_at_once() -> None:
     columns = {"a": NUMBER, "b": NUMBER, "c": Column(type="integer", about="x")}
     with pytest.raises(InputError) as caught:
         schema.validate(frame, columns, unique="c")
-    assert "'a' must lie in 0..10: not so in 1 row (99)" in str(caught.value)
-    assert "'b' must be a number: not so in 1 row ('x')" in str(caught.value)
+    assert "'a' must lie in 0..10: violated in 1 row (99)" in str(caught.value)
+    assert "'b' must be a number: violated in 1 row ('x')" in str(caught.value)
     assert "'c' must not repeat a value: it does in 1 row" in str(caught.value)
 
 
@@ -172,7 +172,7 @@ def test_lists_in_a_column_are_reported() -> None:
     for value in ([1.5], {"x": 1}):
         with pytest.raises(InputError) as caught:
             schema.validate(pd.DataFrame({"a": [value, value]}), {"a": NUMBER})
-        assert f"'a' must be a number: not so in 2 rows ({value})" in str(caught.value)
+        assert f"'a' must be a number: violated in 2 rows ({value})" in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["number", "integer", "label"])
@@ -189,7 +189,7 @@ def test_lists_in_a_column_are_reported() -> None:
     ids=["time", "time with zone", "duration", "complex", "mixed complex", "date"],
 )
 def test_times_and_complex_values_are_no_numbers(values: object, kind: str) -> None:
-    with pytest.raises(InputError, match=r"Column 'a' must be .*: not so in [12] row"):
+    with pytest.raises(InputError, match=r"Column 'a' must be .*: violated in [12] row"):
         schema.validate(pd.DataFrame({"a": values}), {"a": Column(type=kind, about="x")})
 
 
@@ -312,7 +312,7 @@ def test_true_and_false_may_stand_for_either() -> None:
         ([0, 1, 2] * 50, ["has 3 values: '0', '1', '2'. A binary classifier needs two"]),
         ([*range(60)], ["has 60 values: ", " ...", "Choose another target"]),
         # a typing mistake is reported as one
-        ([0, 1] * 50 + ["O"], ["must be 0, 1 or empty: not so in 1 row ('O')"]),
+        ([0, 1] * 50 + ["O"], ["must be 0, 1 or empty: violated in 1 row ('O')"]),
     ],
     ids=["texts", "numbers", "classes", "numbered classes", "many", "slip"],
 )
@@ -326,7 +326,7 @@ def test_errors_of_a_target_name_its_values(values: list[object], words: list[st
 def test_declared_labels_must_be_unambiguous() -> None:
     with pytest.raises(ValidationError, match="both positive and negative: y"):
         Column(type="label", about="x", positive_values=("Y",), negative_values=("y",))
-    with pytest.raises(ValidationError, match="are given together"):
+    with pytest.raises(ValidationError, match="must be given together"):
         Column(type="label", about="x", positive_values=("Y",))
 
 
