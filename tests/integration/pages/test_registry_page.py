@@ -28,6 +28,7 @@ from core.platform.runs import EveryRun
 from core.registry import model_card, model_facts, promote, registry
 from core.serving import endpoint, server
 from core.stats import thresholds
+from pages.shared.statuses import GATE
 from tests.conftest import new_home
 
 SPEC = project.load("kobe")
