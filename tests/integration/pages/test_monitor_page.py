@@ -215,7 +215,7 @@ def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page,
     assert "Look at the raw data" in links(app)
     assert list(rows_of(app)) == ["**PSI: lat**"]
     row = rows_of(app)["**PSI: lat**"]
-    assert (row["Current, with 95% interval"], row["Limit"]) == ("2.4000", "alert above 0.2")
+    assert (row["Current, with 95% interval"], row["Limit"]) == ("2.4000", "alert: above 0.2")
     assert "red-badge" in row["Verdict"]
     text = text_of(app)
     for tile in (
@@ -258,7 +258,7 @@ def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of
     # F1 alone failed: the threshold, not the model
     assert primary.label == "Choose a threshold"
     assert list(rows_of(app)) == ["**F1 at the threshold**", "**PSI: lat**"]
-    assert rows_of(app)["**F1**"]["Limit"] == "alert below 0.25"
+    assert rows_of(app)["**F1 at the threshold**"]["Limit"] == "alert below 0.25"
     app = app.segmented_control(key="evidence").set_value("performance").run()
     skill, f1 = app.table[0].value.to_dict("records")
     assert f1["Check"].startswith("**F1 at the threshold**  \nNo row is right. Bring labels.")
