@@ -22,15 +22,8 @@ from pages.shared import elements
 VALUE, FILE = "value", "file"
 # values of a column by which rows can be told apart
 MOST_VALUES = 50
-THRESHOLDS = {
-    "fixed": Message("0.5"),
-    "f1": Message("the best F1"),
-    "cost": Message("the least cost"),
-}
-METRICS = {
-    "log_loss": Message("Candidates are compared by log loss first."),
-    "average_precision": Message("Candidates are compared by average precision first."),
-}
+THRESHOLDS = {"f1": Message("The best F1"), "cost": Message("The least cost")}
+RARE = Message("Read average precision first: it measures how well the rare class is ranked.")
 # role -> its label, and the kinds of column that it may be beside those proposed
 ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
     "id": (Message("Id"), ("identifier",)),
@@ -67,14 +60,14 @@ def roles(guesses: Guesses, draft: Draft) -> None:
 
 
 def threshold(guesses: Guesses, draft: Draft) -> None:
-    """Draw by what the threshold is chosen, and by what candidates are compared."""
+    """Draw by what the threshold is chosen, and what to read first."""
     _line(
         _("Threshold"),
         "threshold_by",
         guesses.threshold_by,
         draft,
-        named=lambda code: str(THRESHOLDS[code]),
-        note=METRICS.get(guesses.metric.value, ""),
+        named=lambda code: str(THRESHOLDS.get(code, number(0.5, ".1f"))),
+        note=RARE if guesses.metric.value == "average_precision" else "",
     )
     if guesses.threshold_by.value == "cost":
         with st.container(horizontal=True):

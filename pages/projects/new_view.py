@@ -41,7 +41,7 @@ def from_table(settings: Settings, table: Table) -> None:
     answer = table_source.read(table)
     if answer is None:
         return
-    base, first, stated = answer
+    base, first = answer
     chosen = draft.of(table.content)
     summary = st.container()
     guesses = confirmation.draw(base, chosen)
@@ -63,8 +63,10 @@ def from_table(settings: Settings, table: Table) -> None:
         )
         columns_table.leaks(guesses, chosen)
         columns_table.draw(guesses, chosen)
+    table_source.first_rows(first)
+    stated = table_source.csv_options(table)
     with summary:
-        table_source.describe(guesses, first)
+        table_source.describe(guesses)
     if chosen.way == confirmation.FILE and second is None:
         st.info(_("Choose the file of the current rows, or other current rows."))
         return

@@ -17,7 +17,7 @@ from core.platform.csv_dialect import DialectError, Given
 from core.platform.errors import InputError
 from core.platform.messages import Message, _, number
 from core.platform.storage import Upload
-from pages.shared import csv_format, elements, uploads
+from pages.shared import csv_format, elements, table_texts, uploads
 
 KEY = "new-table"
 SECOND = "new-second"
@@ -95,29 +95,29 @@ def _of_folder(folder: Path, label: str, key: str, *, other_than: str = "") -> T
     return Table(name, listed[name], f"{name}-{about.st_size}-{about.st_mtime_ns}")
 
 
-def read(table: Table) -> tuple[Guesses, pd.DataFrame, dict[str, Any]] | None:
-    """Return the guesses about a table, its first rows, and how its CSV is read.
+def read(table: Table) -> tuple[Guesses, pd.DataFrame] | None:
+    """Return the guesses about a table, and its first rows.
 
-    None while a question about its format is open.
+    None while a question about its format, which is drawn, is open.
 
     Raises
     ------
     InputError
         If it cannot be read.
     """
-    fault: DialectError | None = None
-    answer: tuple[Guesses, pd.DataFrame] | None = None
     try:
         with st.spinner(_("Reading the table")):
-            answer = guessed(table.path, table.name, table.content, csv_format.chosen(KEY))
+            return guessed(table.path, table.name, table.content, csv_format.chosen(KEY))
     except DialectError as error:
         if error.asks is None:
             raise
-        fault = error
-    stated = {}
-    if table.path.suffix.lower() != ".parquet":
-        stated = csv_format.ask(KEY, fault)
-    return None if answer is None else (*answer, stated)
+        csv_format.ask(KEY, error)
+        return None
+
+
+def csv_options(table: Table) -> dict[str, Any]:
+    """Draw how a CSV is read, and return what a person stated about it."""
+    return {} if table.path.suffix.lower() == ".parquet" else csv_format.ask(KEY, None)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -174,8 +174,8 @@ def require_unique(table: Table, guesses: Guesses) -> Guesses:
     return guesses.with_(id="")
 
 
-def describe(guesses: Guesses, first: pd.DataFrame) -> None:
-    """Draw what was read: name, size, labels, first rows."""
+def describe(guesses: Guesses) -> None:
+    """Draw what was read: name, size, labels."""
     unlabelled = guesses.sampled - guesses.labelled if guesses.target.value else 0
     parts = [
         f"**{elements.plain(guesses.file)}**",
@@ -189,5 +189,9 @@ def describe(guesses: Guesses, first: pd.DataFrame) -> None:
     st.markdown(" · ".join(parts))
     if guesses.sampled < guesses.rows:
         st.caption(_("The guesses rest on {rows:,} rows of it.", rows=guesses.sampled))
+
+
+def first_rows(first: pd.DataFrame) -> None:
+    """Draw the first rows, on request."""
     with st.expander(_("First rows")):
-        st.dataframe(first, hide_index=True)
+        st.dataframe(table_texts.localized(first), hide_index=True)
