@@ -46,13 +46,16 @@ def from_table(settings: Settings, table: Table) -> None:
     summary = st.container()
     guesses = confirmation.draw(base, chosen)
     second = None
+    # what a person presses comes before what is seldom changed, and follows from it
+    creation = st.container()
     if guesses.target.value:
-        with st.container(horizontal=True):
+        with creation, st.container(horizontal=True):
             with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
                 guesses, second = confirmation.current_rows(guesses, chosen, settings, table)
             with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
                 confirmation.threshold(guesses, chosen)
-        confirmation.roles(guesses, chosen)
+        with creation:
+            columns_table.leaks(guesses, chosen)
         st.subheader(
             _(
                 "{features:,} features, {left_out:,} left out",
@@ -61,17 +64,18 @@ def from_table(settings: Settings, table: Table) -> None:
             ),
             anchor=False,
         )
-        columns_table.leaks(guesses, chosen)
         columns_table.draw(guesses, chosen)
+        confirmation.roles(guesses, chosen)
     table_source.first_rows(first)
     stated = table_source.csv_options(table)
     with summary:
         table_source.describe(guesses)
-    if chosen.way == confirmation.FILE and second is None:
-        st.info(_("Choose the file of the current rows, or other current rows."))
-        return
-    files = (table,) if second is None else (table, second)
-    create_form.draw(settings, guesses, chosen, files, stated)
+    with creation:
+        if chosen.way == confirmation.FILE and second is None:
+            st.info(_("Choose the file of the current rows, or other current rows."))
+            return
+        files = (table,) if second is None else (table, second)
+        create_form.draw(settings, guesses, chosen, files, stated)
 
 
 def from_file(settings: Settings) -> None:
