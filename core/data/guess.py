@@ -332,7 +332,10 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     weights = _chosen(table, choices.weights, guess_roles.weights_of(table.columns, taken))
     taken |= {weights.value} if weights.value else set()
     group = _chosen(table, choices.group, guess_roles.group_of(table.columns, taken))
-    cut = guess_roles.rows_of(free, label, time.value)
+    # a time that a person chose is not free
+    able = {column.name for column in free} | {time.value}
+    timed = [column for column in table.columns if column.name in able]
+    cut = guess_roles.rows_of(timed, label, time.value)
     if choices.rows is not None:
         cut = Guess(choices.rows, CHOSEN, (cut.value, *cut.alternatives))
     # a column that only says which rows are current says nothing of new rows
