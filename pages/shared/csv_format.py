@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.platform import storage, tables
+from core.platform import csv_dialect, storage, tables
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, DialectError, Given
 from core.platform.errors import InputError
@@ -26,14 +26,12 @@ AS_DETECTED = Message("As detected")
 CHOICES: dict[str, tuple[Message, dict[str, Words]]] = {
     "delimiter": (
         Message("Delimiter"),
-        {
-            "comma": Message("Comma"),
-            "semicolon": Message("Semicolon"),
-            "tab": Message("Tab"),
-            "bar": Message("Vertical bar"),
-        },
+        {sign: csv_dialect.SHOWN[sign] for sign in ("comma", "semicolon", "tab", "bar")},
     ),
-    "decimal": (Message("Decimal sign"), {"point": Message("Point"), "comma": Message("Comma")}),
+    "decimal": (
+        Message("Decimal sign"),
+        {name: f"`{point}`" for name, point in csv_dialect.POINTS.items()},
+    ),
     "encoding": (Message("Encoding"), {"utf-8": "UTF-8", "windows-1252": "Windows-1252"}),
 }
 
