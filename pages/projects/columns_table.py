@@ -13,7 +13,13 @@ from core.platform.messages import Message, _
 from pages.projects.draft import Draft
 from pages.shared import elements
 
-TYPES = ("text", "number", "integer", "boolean", "date")
+TYPES = {
+    "text": Message("text"),
+    "number": Message("number"),
+    "integer": Message("integer"),
+    "boolean": Message("yes or no"),
+    "date": Message("date"),
+}
 # a row, and the most rows that are shown without scrolling
 ROW_HEIGHT, MOST_ROWS = 35, 14
 ALLOWED = Message("You allowed it.")
@@ -38,7 +44,7 @@ def _leak(column: str, text: str, label: str, draft: Draft, *, is_used: bool) ->
 
     with st.container(horizontal=True, vertical_alignment="center"):
         icon = ":orange[:material/warning:]" if is_used else ":material/info:"
-        st.markdown(f"{icon} {text}", width=720)
+        st.markdown(f"{icon} {text}", width="stretch")
         st.button(label, key=f"new-allow-{column}", on_click=press)
 
 
@@ -63,7 +69,11 @@ def draw(guesses: Guesses, draft: Draft) -> None:
             "use": config.CheckboxColumn(_("Feature"), width="small"),
             "column": config.TextColumn(_("Column"), width="medium"),
             "type": config.SelectboxColumn(
-                _("Type"), options=list(TYPES), required=True, width="small"
+                _("Type"),
+                options=list(TYPES),
+                format_func=lambda code: str(TYPES[code]),
+                required=True,
+                width="small",
             ),
             "about": config.TextColumn(_("Values, or why it is left out"), width="large"),
         },
