@@ -87,7 +87,10 @@ def current_rows(
 ) -> tuple[Guesses, Table | None]:
     """Draw which rows are current; return the guesses, and the second file if there is one."""
     cut = guesses.current.value
-    cuts = {_code(each): each for each in (cut, *guesses.current.alternatives) if each.by != "file"}
+    cuts: dict[str, Cut] = {}
+    for each in (cut, *guesses.current.alternatives):
+        if each.by != "file":
+            cuts.setdefault(_code(each), each)
     options = [*cuts, VALUE, FILE]
     now = draft.way or _code(cut)
     key = "new-rows"
