@@ -227,7 +227,7 @@ def test_choices_survive_a_visit_to_another_page(opened: AppTest) -> None:
         ("empty.csv", b"", "empty"),
         ("picture.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "is not a CSV or parquet file"),
         ("broken.parquet", b"PAR1 nothing", "broken.parquet"),
-        ("header.csv", b"a,b\n", "header.csv"),
+        ("header.csv", b"a,b\n", "The table has no rows"),
     ],
 )
 def test_a_bad_file_has_its_own_error(
