@@ -118,7 +118,7 @@ def make_rate_by(
             alt.Tooltip("rate:Q", title=rate_title, format=".1%"),
             alt.Tooltip("low:Q", title=_("95% lower bound"), format=".1%"),
             alt.Tooltip("high:Q", title=_("95% upper bound"), format=".1%"),
-            alt.Tooltip("rows:Q", title=_("Rows with a label"), format=","),
+            alt.Tooltip("rows:Q", title=_("With label"), format=","),
         ],
     )
     layers: list[alt.Chart] = []
@@ -134,7 +134,7 @@ def make_rate_by(
     points = base.mark_point(color=accent, filled=True, size=70, opacity=1)
     layers += [spread.encode(y=low, y2=alt.Y2("high:Q")), points.encode(y=rate)]
     return style.finish(
-        layers, title, _("{rate_title} by {name}", rate_title=rate_title, name=name)
+        layers, title, _("{vertical} by {horizontal}", vertical=rate_title, horizontal=name)
     )
 
 
@@ -231,7 +231,7 @@ def class_density(
         for word, name in ((positive, "positive"), (negative, "negative"))
     ]
     table = pd.concat(parts, ignore_index=True).sort_values(["set", "place"], kind="stable")
-    layers = density_charts.layers(table, axis_title, roles, of=_("the class"))
+    layers = density_charts.layers(table, axis_title, roles, of=_("each class"))
     about = _("Distribution of {axis_title} by label", axis_title=axis_title)
     if not is_small:
         return style.finish(layers, title, about)

@@ -505,7 +505,7 @@ def parse(content: str | bytes, name: str = PROJECT_FILE) -> ProjectSpec:
 
 
 def _unusable(place: str, fault: Words) -> Message:
-    return Message("The project file {name} cannot be used: {fault}", name=place, fault=fault)
+    return Message("{name} cannot be used: {reason}", name=place, reason=fault)
 
 
 def _fault(error: ValidationError) -> tuple[Message, tuple[str | int, ...]]:

@@ -176,7 +176,7 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
     --------
     >>> table = pd.DataFrame({"rows": [100, 200], "set": "train", "mean": [0.60, 0.62],
     ...                       "low": [0.58, 0.61], "high": [0.62, 0.63]})
-    >>> len(learning_curve(table, "Log loss (nats)").to_dict()["layer"])
+    >>> len(learning_curve(table, "Log loss").to_dict()["layer"])
     3
     """
     import altair as alt

@@ -33,7 +33,7 @@ COLUMN_KINDS: dict[str, tuple[Words, str]] = {
     "chi2": (Message("Cramér's V"), ".3f"),
     "missing": (Message("Missing"), ".1%"),
     "unseen": (Message("Unseen"), ".1%"),
-    "range": (Message("Out of range"), ".1%"),
+    "range": (Message("Values out of range"), ".1%"),
 }
 USUAL_LIMITS = Message("Usual limits: 0.1 and 0.2.")
 

@@ -158,7 +158,7 @@ def _list(runs: list[tracking.RunInfo]) -> None:
         hide_index=True,
         width="stretch",
         column_config={
-            "made": _("When (UTC)"),
+            "made": _("When"),
             "verdict": _("Verdict"),
             "window": _("Window"),
             "version": _("Version"),

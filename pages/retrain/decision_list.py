@@ -173,11 +173,11 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
         pd.DataFrame(
             {
                 _("Rows"): kinds["value"].map(elements.plain).to_list(),
-                _("Count"): kinds["rows"].map(number).to_list(),
+                _("Number"): kinds["rows"].map(number).to_list(),
                 titles[0]: _losses(kinds["log_loss_champion"]),
                 titles[1]: _losses(kinds["log_loss_challenger"]),
                 _("Difference"): [_difference(row) for row in kinds.itertuples()],
-                _("Harmed"): [_("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]],
+                _("worse"): [_("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]],
             }
         ),
         hide_index=True,

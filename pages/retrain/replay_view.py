@@ -42,7 +42,7 @@ HELD = (
     "every",
     "drift*",
 )
-CHARTS = {"log_loss": Message("Log loss"), "gain": Message("Gain over doing nothing")}
+CHARTS = {"log_loss": Message("Log loss"), "gain": Message("Gain")}
 POLL_SECONDS = 1.0
 
 
@@ -183,10 +183,10 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     shown = {
         _("Policy"): [str(titled(policy)) for policy in policies["policy"]],
         _("Log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
-        _("Gain over doing nothing"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
+        _("Gain"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
         _("Retrainings"): policies["retrainings"].map(number).to_list(),
-        _("Windows with an alarm"): policies["alarms"].map(number).to_list(),
-        _("Only the input in alert"): policies["input_alerts"].map(number).to_list(),
+        _("Alarms"): policies["alarms"].map(number).to_list(),
+        _("Input-only alerts"): policies["input_alerts"].map(number).to_list(),
     }
     if has_drift:
         shown |= {

@@ -155,7 +155,7 @@ def _figures(candidate: tracking.RunInfo) -> None:
             _("{metric}, test", metric=_("Metric")),
             _("Value"),
             _("95% interval"),
-            _("Compare with"),
+            _("Compared with"),
         ],
     )
     half = (len(shown) + 1) // 2
@@ -301,7 +301,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
                 "gap": _("Predicted minus observed"),
                 "low": _("95% lower bound"),
                 "high": _("95% upper bound"),
-                "log_loss": _("Log loss (nats)"),
+                "log_loss": _("Log loss"),
                 "skill": str(metrics.TITLES["skill"]),
                 "roc_auc": "ROC AUC",
                 "f1": "F1",

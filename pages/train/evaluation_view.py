@@ -88,10 +88,8 @@ def ended_early(settings: Settings) -> None:
         with st.container(horizontal=True):
             for candidate in reversed(done):
                 loss = candidate.metrics.get("log_loss_cv", float("nan"))
-                elements.run_link(
-                    candidate.run_id,
-                    f"{elements.words(candidate.name)}, {_('Log loss, CV')} {number(loss, '.4f')},",
-                )
+                titled = f"{elements.words(candidate.name)}, {_('Log loss, folds')}"
+                elements.run_link(candidate.run_id, f"{titled} {number(loss, '.4f')},")
 
 
 def _best_candidate(
@@ -228,7 +226,7 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             "best": st.column_config.TextColumn(_("Best"), width=60),
             "name": _("Candidate"),
             "view": _("Approach"),
-            "log_loss_cv": _("Log loss, CV"),
+            "log_loss_cv": _("Log loss, folds"),
             "log_loss_cv_std": _("± SD"),
             **{f"{name}_test": str(title) for name, title in metrics.TITLES.items()},
             "log_loss_test": _("Log loss, test"),
@@ -331,7 +329,7 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
         with left:
             st.markdown(_("**Does log loss vary between folds?**"))
             spread = table("folds").rename(columns={"log_loss": "value"})
-            elements.chart(model_charts.cv_spread(spread, _("Log loss (nats)")))
+            elements.chart(model_charts.cv_spread(spread, _("Log loss")))
         with right:
             _learning(settings, run)
 
@@ -345,7 +343,7 @@ def _learning(settings: Settings, run: tracking.RunInfo) -> None:
         st.caption(_("Not computed in this training. Train again."))
         return
     st.markdown(title, help=_("Mean and range of {folds} folds", folds=learning.FOLDS))
-    elements.chart(evaluation_charts.learning_curve(curve, _("Log loss (nats)")))
+    elements.chart(evaluation_charts.learning_curve(curve, _("Log loss")))
     st.caption(str(learning.sentence(curve)))
 
 

@@ -44,7 +44,7 @@ def test_a_project_file_that_contradicts_itself_is_refused(
     with pytest.raises(InputError) as caught:
         project.load("rain", tmp_path)
     message = str(caught.value)
-    match = re.fullmatch(r"The project file rain.toml:(\d+) cannot be used: .*", message)
+    match = re.fullmatch(r"rain.toml:(\d+) cannot be used: .*", message)
     assert match is not None, message
     # the line that was changed, or one of them
     changed = RAIN.replace(text, replacement).splitlines()
@@ -87,5 +87,5 @@ def test_a_project_with_code_of_its_own_has_its_file_in_a_folder(tmp_path: Path)
         project.load("hail", tmp_path)
     (tmp_path / "sun").mkdir()
     (tmp_path / "sun" / "project.toml").write_text("name =", encoding="utf-8")
-    with pytest.raises(InputError, match=r"The project file sun/project\.toml cannot be used"):
+    with pytest.raises(InputError, match=r"sun/project\.toml cannot be used"):
         project.load("sun", tmp_path)
