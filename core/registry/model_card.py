@@ -12,7 +12,7 @@ from typing import Any
 from core.data import split_checks
 from core.data.snapshots import SOURCE_LABELS
 from core.platform import model_store
-from core.platform.messages import Message, Words, _, day, listed, number
+from core.platform.messages import Message, Words, _, day, listed, number, span
 from core.registry.gate import KINDS
 from core.stats.metrics import TITLES
 
@@ -266,9 +266,7 @@ def _figures(known: Facts) -> str:
         (
             str(titles.get(name, name.replace("_", " ").capitalize())),
             number(value, ".4f"),
-            "–"
-            if low is None or high is None
-            else _("{low:.4f} to {high:.4f}", low=low, high=high),
+            "–" if low is None or high is None else span(low, high),
         )
         for name, value, low, high in ranked
     ]

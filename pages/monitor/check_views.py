@@ -8,7 +8,7 @@ import streamlit as st
 from core.monitoring import report_tables
 from core.platform import project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, sentences
+from core.platform.messages import Message, Words, _, sentences, span
 from core.platform.own_columns import PROBABILITY
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
@@ -100,7 +100,7 @@ def _name(title: object, others: int) -> str:
 
 
 def _between(low: float, high: float) -> str:
-    return "" if pd.isna(low) else f" ({_('{low:.4f} to {high:.4f}', low=low, high=high)})"
+    return "" if pd.isna(low) else f" ({span(low, high)})"
 
 
 def _limit(row: dict[str, object]) -> str:
@@ -269,7 +269,7 @@ def _title(title: object, text: object, todo: object, threshold: object) -> str:
 def _interval(low: float, high: float) -> str:
     if pd.isna(low):
         return ""
-    return elements.small(_("{low:.4f} to {high:.4f}", low=low, high=high))
+    return elements.small(span(low, high))
 
 
 def _joined(rows: pd.DataFrame) -> list[str]:

@@ -12,7 +12,7 @@ import streamlit as st
 from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import Message, Words, _, number, p_
+from core.platform.messages import Message, Words, _, number, p_, span
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from pages.shared import elements, table_texts
@@ -197,7 +197,7 @@ def _losses(values: pd.Series) -> list[str]:
 
 
 def _difference(row: Any) -> str:
-    interval = _("{low:+.4f} to {high:+.4f}", low=row.low, high=row.high)
+    interval = span(row.low, row.high, "+.4f")
     return f"{number(row.difference, '+.4f')}  \n:small[:gray[{interval}]]"
 
 

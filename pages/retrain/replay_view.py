@@ -12,7 +12,7 @@ from core.data import snapshots
 from core.jobs import jobs
 from core.platform import tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, current, day, loads, n_, number
+from core.platform.messages import Message, _, current, day, loads, n_, number, span
 from core.platform.project import ProjectSpec
 from core.retraining import replay, replay_charts, replay_rows, replay_store
 from core.retraining.injection import Injection
@@ -217,7 +217,7 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
 def _gain(row: Any) -> str:
     if not row.gain_low < row.gain_high:
         return _("the same model")
-    interval = _("{low:+.4f} to {high:+.4f}", low=row.gain_low, high=row.gain_high)
+    interval = span(row.gain_low, row.gain_high, "+.4f")
     return f"{number(row.gain, '+.4f')}  \n:small[:gray[{interval}]]"
 
 
