@@ -190,9 +190,7 @@ def missing_bars(
             tooltip=tooltip,
         )
     )
-    return style.finish(
-        [bars], title, _("Missing values by column"), height=style.height_of(len(table))
-    )
+    return style.finish([bars], title, height=style.height_of(len(table)))
 
 
 def class_density(
@@ -283,8 +281,7 @@ def slice_bars(
             ],
         )
     )
-    about = _("Distribution of {axis_title} by label", axis_title=axis_title)
-    return style.finish([bars], title, about)
+    return style.finish([bars], title)
 
 
 def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
@@ -345,8 +342,5 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         ),
     )
     return style.finish(
-        [cells, words],
-        title,
-        _("Correlation of each pair of columns"),
-        height=style.height_of(len(names), band=22, legend=True) + 60,
+        [cells, words], title, height=style.height_of(len(names), band=22, legend=True) + 60
     )

@@ -61,7 +61,7 @@ class Options(config.Options):
     ) -> dict[str, tuple[str, ...]] | None:
         empty = [column for column, values in (value or {}).items() if not values]
         if empty:
-            raise ValueError(Message("no value of {columns} is chosen", columns=empty))
+            raise ValueError(Message("no value is chosen"))
         return value
 
     @model_validator(mode="after")

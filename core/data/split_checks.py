@@ -131,7 +131,7 @@ def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check
         Message("Class balance, test minus train"),
         gap,
         Message(
-            "warning beyond {warning:g}, alert beyond {alert:g}",
+            "warning from {warning:g}, alert from {alert:g}",
             warning=BALANCE_WARNING,
             alert=BALANCE_ALERT,
         ),

@@ -224,7 +224,7 @@ def _data(known: Facts) -> str:
             for name, value in known.split.items()
         ),
         (_("Missing values are imputed"), _("no") if known.is_complete else _("yes")),
-        *([(_("Sampling weights"), _code(known.weights))] if known.weights else []),
+        *([(_("Sampling weight"), _code(known.weights))] if known.weights else []),
     ]
     text = _table((_("Fact"), _("Value")), rows)
     if known.rows_served is not None:
@@ -270,7 +270,7 @@ def _figures(known: Facts) -> str:
         )
         for name, value, low, high in ranked
     ]
-    text = _table((_("Metric on the test set"), _("Value"), _("95% interval")), rows)
+    text = _table((_("{metric}, test", metric=_("Metric")), _("Value"), _("95% interval")), rows)
     if known.copied_from:
         text += "\n\n" + _(
             "It is the classifier of version {copied_from} with another threshold: metrics at a "

@@ -113,7 +113,7 @@ def _best_candidate(
     elements.figures(
         [
             (
-                _("Log loss, test"),
+                _("{metric}, test", metric=_("Log loss")),
                 number(best["log_loss_test"], ".4f"),
                 _noted(best, "log_loss", _("base rate {base:.4f}", base=base)),
             ),
@@ -229,7 +229,7 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             "log_loss_cv": _("Log loss, folds"),
             "log_loss_cv_std": _("± SD"),
             **{f"{name}_test": str(title) for name, title in metrics.TITLES.items()},
-            "log_loss_test": _("Log loss, test"),
+            "log_loss_test": _("{metric}, test", metric=_("Log loss")),
             "threshold": _("Threshold"),
             "rows_fit": _("Rows fitted on"),
             "seconds_fit": _("Seconds"),

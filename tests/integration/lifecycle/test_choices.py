@@ -368,7 +368,7 @@ def test_choices_that_cannot_be_met_are_refused(
     ("options", "words"),
     [
         ({"test_from": "2010-01-01"}, "test_from is for a split by time"),
-        ({"rows": {"period": ()}}, "no value of period is chosen"),
+        ({"rows": {"period": ()}}, "no value is chosen"),
         ({"features": ()}, "at least 1 item"),
         ({"split": "coin"}, "'random', 'time' or 'group'"),
         ({"missing": "guess"}, "'drop', 'drop_inputs' or 'impute'"),
