@@ -120,7 +120,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
             Message("The built-in project cannot be deleted. Reset it on its Overview page.")
         )
     if confirmed != settings.project:
-        raise InputError(Message("Type {project} to confirm.", project=settings.project))
+        raise InputError(Message("Type {project} to confirm", project=settings.project))
     _require_rest(settings)
     stop_all(settings)
     state.close(settings)

@@ -187,14 +187,14 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
     base = alt.Chart(table).encode(
         x=alt.X(
             "rows:Q",
-            title=_("Rows trained on"),
+            title=_("Rows fitted on"),
             scale=alt.Scale(zero=False),
             axis=alt.Axis(format=",d", tickCount=6),
         ),
         color=alt.Color("set:N", title=_("Set"), scale=scale, legend=style.legend()),
         tooltip=[
             alt.Tooltip("set:N", title=_("Set")),
-            alt.Tooltip("rows:Q", title=_("Rows trained on"), format=","),
+            alt.Tooltip("rows:Q", title=_("Rows fitted on"), format=","),
             alt.Tooltip("mean:Q", title=_("{metric}, mean", metric=metric), format=".4f"),
             alt.Tooltip("low:Q", title=_("From"), format=".4f"),
             alt.Tooltip("high:Q", title=_("To"), format=".4f"),

@@ -254,12 +254,6 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
     """Draw the snapshots of raw data, of which any can be made current again."""
     listed = snapshots.listed(settings)
     with st.expander(elements.counted(_("Snapshots"), len(listed))):
-        st.caption(
-            _(
-                "Each acquisition is a snapshot, named by the SHA-256 of its bytes; the same bytes "
-                "are kept once."
-            )
-        )
         config = st.column_config
         every = st.toggle(_("All columns"), key="all-columns-snapshots")
         st.dataframe(

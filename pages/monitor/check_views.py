@@ -44,11 +44,7 @@ def show(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, checks: pd.DataFrame
 ) -> None:
     """Draw the checks that failed, or all of the chosen group."""
-    st.subheader(
-        _("Checks"),
-        anchor=False,
-        help=_("Each column is listed with its worst check. The limits allow for chance."),
-    )
+    st.subheader(_("Checks"), anchor=False)
     view = st.segmented_control(
         _("Checks"),
         list(VIEWS),

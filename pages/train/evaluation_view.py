@@ -96,11 +96,7 @@ def _best_candidate(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame
 ) -> None:
     best = table[table["model"] == run.params["best"]].iloc[0]
-    st.subheader(
-        f"{_('Best')}: {kinds.title(best['model'])}",
-        anchor=False,
-        help=_("By log loss in cross-validation; the test set decides nothing."),
-    )
+    st.subheader(f"{_('Best')}: {kinds.title(best['model'])}", anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         if text := _registered(settings, spec, run):
             st.markdown(text, width="content")

@@ -363,7 +363,6 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             min_value=0.0,
             value=1.0,
             key="cost-fp",
-            help=_("Used when the threshold is chosen by cost."),
             disabled=locked,
         )
         false_negative = middle.number_input(
