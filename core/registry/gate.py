@@ -370,7 +370,7 @@ def size(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
         lambda count: (
             Message("{value:.3g} MB", value=count / 1e6)
             if count < 1e8
-            else Message("{value:.3g} MB", value=count / 1e6)
+            else Message("{size:,.0f} MB", size=count / 1e6)
         ),
     )
 

@@ -184,7 +184,11 @@ def in_use(
     """Draw what is in use: its size, its checks, its details; return its run."""
     run = tracking.finished_run(settings, snapshot.run_id)
     labels = (
-        _("{count:,} without label", count=int(run.metrics["labels_missing"]))
+        _(
+            "{name}: {value}",
+            name=_("Without label"),
+            value=number(run.metrics["labels_missing"], ",.0f"),
+        )
         if run and "labels_missing" in run.metrics
         else ""
     )

@@ -11,7 +11,7 @@ from core.monitoring import monitor
 from core.platform import config
 from core.platform.config import Settings
 from core.platform.errors import InputError
-from core.platform.messages import Message, _
+from core.platform.messages import Message, _, number
 from pages.monitor.alert_list import moment
 from pages.shared import elements
 from pages.shared.statuses import COLOURS, STATUSES
@@ -106,7 +106,7 @@ def _remarks(scheduled: Scheduled) -> list[str]:
     remarks = [_("Off")]
     if scheduled.schedule.is_on:
         remarks = [_("Next report: {at}", at=moment(scheduled.next_at))]
-    remarks.append(_("Reports so far: {count:,}", count=scheduled.runs))
+    remarks.append(_("{name}: {value}", name=_("Reports so far"), value=number(scheduled.runs)))
     if scheduled.skipped:
         remarks.append(_("{count:,} skipped: the last was still running", count=scheduled.skipped))
     return remarks

@@ -92,8 +92,8 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     # only the reasons that there are
     assert prepared["rows_missing"] == 0
     assert (
-        f"{prepared['rows_other']:,.0f} outside the row filter, "
-        f"{prepared['rows_unlabelled']:,.0f} without label"
+        f"Outside the row filter: {prepared['rows_other']:,.0f}, "
+        f"Without label: {prepared['rows_unlabelled']:,.0f}"
     ) in [caption.value for caption in app.caption]
     snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
