@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -494,18 +495,26 @@ def parse(content: str | bytes, name: str = PROJECT_FILE) -> ProjectSpec:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
         return ProjectSpec(**tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(_unusable(name, f"{error}.")) from error
+        # before Python 3.14 the line is in the text alone
+        at = re.search(r"\(at line (\d+)", str(error))
+        raise InputError(_unusable(name, f"{error}.", int(at[1]) if at else None)) from error
     except UnicodeDecodeError as error:
         raise InputError(_unusable(name, f"{error}.")) from error
     except ValidationError as error:
         fault, key = _fault(error)
         line = toml_lines.line_of(toml_lines.lines(text), key)
-        place = name if line is None else f"{name}:{line}"
-        raise InputError(_unusable(place, fault)) from error
+        raise InputError(_unusable(name, fault, line)) from error
 
 
-def _unusable(place: str, fault: Words) -> Message:
-    return Message("{name} cannot be used: {reason}", name=place, reason=fault)
+def _unusable(name: str, fault: Words, line: int | None = None) -> Message:
+    if line is None:
+        return Message("{name} cannot be used: {reason}", name=name, reason=fault)
+    return Message(
+        "The project file {name} cannot be used in line {line}: {fault}",
+        name=name,
+        line=line,
+        fault=fault,
+    )
 
 
 def _fault(error: ValidationError) -> tuple[Message, tuple[str | int, ...]]:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from core.platform import formulas, own_columns
 from core.platform.config import Options
-from core.platform.messages import Message, in_context
+from core.platform.messages import Message, Words, in_context
 from core.platform.rows import Rule, label_word
 
 Value = bool | int | float | str
@@ -34,7 +34,7 @@ By = Literal["value", "date", "labels", "random", "file", "none"]
 class FaultError(ValueError):
     """A violated rule of the project file, and the key that violates it."""
 
-    def __init__(self, text: Message, *key: str | int) -> None:
+    def __init__(self, text: Words, *key: str | int) -> None:
         super().__init__(text)
         self.key = key
 

@@ -260,10 +260,10 @@ def _at(text: str, key: tuple[str, ...], fault: Message) -> InputError:
     line = toml_lines.line_of(toml_lines.lines(text), key) or 1
     return InputError(
         Message(
-            "The project file {name} cannot be used in line {line}: {fault}.",
+            "The project file {name} cannot be used in line {line}: {fault}",
             name=PROJECT_FILE,
             line=line,
-            fault=fault,
+            fault=Message("{reason}.", reason=fault),
         )
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import streamlit as st
 
 from core.platform import projects
@@ -87,9 +85,5 @@ def _excerpt(text: str, error: CourtsideError) -> None:
 
 def line_of(error: CourtsideError) -> int | None:
     """Return the line that an error of a project file names; None if it names none."""
-    facts = error.message.params if isinstance(error.message, Message) else {}
-    if isinstance(line := facts.get("line"), int):
-        return line
-    # the TOML reader says it in its text only: "... (at line 3, column 1)"
-    matched = re.search(r"\(at line (\d+), column", str(facts.get("error", "")))
-    return int(matched[1]) if matched else None
+    line = error.message.params.get("line") if isinstance(error.message, Message) else None
+    return line if isinstance(line, int) else None

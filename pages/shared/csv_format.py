@@ -28,7 +28,10 @@ CHOICES: dict[str, tuple[Message, dict[str, Words]]] = {
         Message("Delimiter"),
         {sign: csv_dialect.SHOWN[sign] for sign in ("comma", "semicolon", "tab", "bar")},
     ),
-    "decimal": (Message("Decimal sign"), dict(csv_dialect.SHOWN_POINTS)),
+    "decimal": (
+        Message("Decimal sign"),
+        {name: f"`{point}`" for name, point in csv_dialect.POINTS.items()},
+    ),
     "encoding": (Message("Encoding"), {"utf-8": "UTF-8", "windows-1252": "Windows-1252"}),
 }
 

@@ -44,7 +44,7 @@ def test_a_project_file_that_contradicts_itself_is_refused(
     with pytest.raises(InputError) as caught:
         project.load("rain", tmp_path)
     message = str(caught.value)
-    match = re.fullmatch(r"rain.toml:(\d+) cannot be used: .*", message)
+    match = re.fullmatch(r"The project file rain.toml cannot be used in line (\d+): .*", message)
     assert match is not None, message
     # the line that was changed, or one of them
     changed = RAIN.replace(text, replacement).splitlines()

@@ -139,7 +139,7 @@ def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
         ("[rows]", 'group = "wind"\n[rows]', r"not in \[columns\]: wind"),
         ("threshold = 0.3", "threshold = 3", "threshold"),
         ('name = "rain"', 'nane = "rain"', "rain.toml cannot be used"),
-        ('name = "rain"', "name = ", "rain.toml cannot be used: Invalid value (at line 2,"),
+        ('name = "rain"', "name = ", "rain.toml cannot be used in line 2: Invalid value"),
     ],
 )
 def test_an_invalid_project_file_is_reported(
