@@ -17,9 +17,9 @@ from pages.shared import elements
 from pages.shared.statuses import COLOURS, STATUSES
 
 UNITS = {
-    "minutes": (60, Message("minutes")),
-    "hours": (3600, Message("hours")),
-    "days": (86400, Message("days")),
+    "minutes": (60, Message("Minutes")),
+    "hours": (3600, Message("Hours")),
+    "days": (86400, Message("Days")),
 }
 KINDS = {"interval": Message("At regular intervals"), "cron": Message("At times of the day")}
 WINDOWS = {"scoring": Message("the newest scored rows"), "log": Message("Newest rows")}

@@ -18,7 +18,7 @@ VIEWS = {
     "results": Message("Results"),
     "explain": Message("Explain"),
 }
-ABOUT = Message("Fit candidates, compare them on the test set, register the best.")
+ABOUT = Message("Train candidates; the best is registered.")
 
 
 def menu() -> None:

@@ -144,7 +144,7 @@ def test_first_rows_are_read_without_counting_all(tmp_path: Path) -> None:
     names, first, _ = batches.peek(str(tmp_path / "b.csv"), 50)
     assert (names, len(first)) == (tuple(frame.columns), 50)
     assert first["id"].tolist() == frame["id"].head(50).astype(str).tolist()
-    with pytest.raises(InputError, match="There is no file"):
+    with pytest.raises(InputError, match="does not exist"):
         batches.peek(str(tmp_path / "c.csv"))
 
 
