@@ -116,7 +116,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         _refuse_twins(files)
         if spec.derived:  # from rows in the order in which the snapshot keeps its files
             files.sort(key=lambda file: storage.sha256(file.path))
-        progress.update(0.4, Message("Reading the files"))
+        progress.update(0.4, Message("Reading the rows"))
         raw, notes, columns, dialects = _read(settings, spec, files, options)
         progress.update(0.5, Message("Checking {rows:,} rows", rows=len(raw)))
         unread = [name for name in columns if name not in raw and name not in spec.left_out]
@@ -267,7 +267,7 @@ def _collect(
         ]
     if options.source == "download":
         return _downloaded(settings, spec, progress)
-    progress.update(0.1, Message("Reading the files"))
+    progress.update(0.1, Message("Reading the rows"))
     if options.source == "upload":
         if not options.uploads:
             raise InputError(Message("No file was uploaded. Choose one or several files."))

@@ -118,7 +118,7 @@ def make_rate_by(
             alt.Tooltip("rate:Q", title=rate_title, format=".1%"),
             alt.Tooltip("low:Q", title=_("95% lower bound"), format=".1%"),
             alt.Tooltip("high:Q", title=_("95% upper bound"), format=".1%"),
-            alt.Tooltip("rows:Q", title=_("Rows with a label"), format=","),
+            alt.Tooltip("rows:Q", title=_("With label"), format=","),
         ],
     )
     layers: list[alt.Chart] = []
@@ -134,7 +134,7 @@ def make_rate_by(
     points = base.mark_point(color=accent, filled=True, size=70, opacity=1)
     layers += [spread.encode(y=low, y2=alt.Y2("high:Q")), points.encode(y=rate)]
     return style.finish(
-        layers, title, _("{rate_title} by {name}", rate_title=rate_title, name=name)
+        layers, title, _("{vertical} by {horizontal}", vertical=rate_title, horizontal=name)
     )
 
 
@@ -190,9 +190,7 @@ def missing_bars(
             tooltip=tooltip,
         )
     )
-    return style.finish(
-        [bars], title, _("Missing values by column"), height=style.height_of(len(table))
-    )
+    return style.finish([bars], title, height=style.height_of(len(table)))
 
 
 def class_density(
@@ -231,7 +229,7 @@ def class_density(
         for word, name in ((positive, "positive"), (negative, "negative"))
     ]
     table = pd.concat(parts, ignore_index=True).sort_values(["set", "place"], kind="stable")
-    layers = density_charts.layers(table, axis_title, roles, of=_("the class"))
+    layers = density_charts.layers(table, axis_title, roles, of=_("each class"))
     about = _("Distribution of {axis_title} by label", axis_title=axis_title)
     if not is_small:
         return style.finish(layers, title, about)
@@ -283,8 +281,7 @@ def slice_bars(
             ],
         )
     )
-    about = _("Distribution of {axis_title} by label", axis_title=axis_title)
-    return style.finish([bars], title, about)
+    return style.finish([bars], title)
 
 
 def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
@@ -345,8 +342,5 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         ),
     )
     return style.finish(
-        [cells, words],
-        title,
-        _("Correlation of each pair of columns"),
-        height=style.height_of(len(names), band=22, legend=True) + 60,
+        [cells, words], title, height=style.height_of(len(names), band=22, legend=True) + 60
     )

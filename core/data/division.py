@@ -85,26 +85,12 @@ def refuse(plan: Plan) -> None:
         )
     if unknown := [name for name in plan.rows if name not in spec.columns]:
         raise InputError(
-            Message("The project has no column {columns} to filter rows by.", columns=unknown)
+            Message("The project does not have these columns: {columns}.", columns=unknown)
         )
     if plan.split == "time" and spec.time is None:
-        raise InputError(
-            Message(
-                "The project '{name}' names no column of time. Split at random or by group.",
-                name=spec.name,
-            )
-            if spec.group
-            else Message(
-                "The project '{name}' names no column of time. Split at random.", name=spec.name
-            )
-        )
+        raise InputError(Message("The project names no column of time. Split at random."))
     if plan.split == "group" and spec.group is None:
-        raise InputError(
-            Message(
-                "The project '{name}' names no column of groups. Split at random or by time.",
-                name=spec.name,
-            )
-        )
+        raise InputError(Message("The project names no column of groups. Split at random."))
 
 
 def first_moment(plan: Plan) -> Any:

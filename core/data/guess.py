@@ -261,7 +261,7 @@ class _Table:
         names = [column.name for column in self.columns]
         close = difflib.get_close_matches(name, names, n=3) or names[:10]
         raise InputError(
-            Message("There is no column '{name}'. Nearest: {names}.", name=name, names=close)
+            Message("'{name}' does not exist. Choose from: {names}.", name=name, names=close)
         )
 
 
@@ -417,10 +417,10 @@ def _value(column: Profile, values: Collection[str], wanted: str) -> str:
             return value
     raise InputError(
         Message(
-            "'{column}' has no value '{value}'. It has: {values}.",
+            "No row has {column} = {wanted}. Its values are: {present}.",
             column=column.name,
-            value=wanted,
-            values=list(values)[:SHOWN],
+            wanted=wanted,
+            present=list(values)[:SHOWN],
         )
     )
 

@@ -175,34 +175,19 @@ def _of_holes(
         "covered": round(covered, 4),
         "rows": rows,
     }
-    if filled and is_positive:
-        text = Message(
-            "'{column}' has values in {rows:,} rows only, and {share:.1%} of them are positive.",
-            column=name,
-            rows=rows,
-            share=share,
+    given: dict[str, Any] = {"column": name, "rows": rows, "share": share}
+    given["label"] = int(is_positive)
+    text = (
+        Message(
+            "'{column}' has values in {rows:,} rows only; {share:.1%} of them have label {label}.",
+            **given,
         )
-    elif filled:
-        text = Message(
-            "'{column}' has values in {rows:,} rows only, and {share:.1%} of them are negative.",
-            column=name,
-            rows=rows,
-            share=share,
+        if filled
+        else Message(
+            "'{column}' is missing in {rows:,} rows; {share:.1%} of them have label {label}.",
+            **given,
         )
-    elif is_positive:
-        text = Message(
-            "'{column}' is missing in {rows:,} rows, and {share:.1%} of them are positive.",
-            column=name,
-            rows=rows,
-            share=share,
-        )
-    else:
-        text = Message(
-            "'{column}' is missing in {rows:,} rows, and {share:.1%} of them are negative.",
-            column=name,
-            rows=rows,
-            share=share,
-        )
+    )
     return Leak(name, "holes", text, numbers)
 
 
@@ -231,24 +216,14 @@ def _one_class(column: Profile, codes: Ints, target: Floats) -> Leak | None:
         rows = int(counts[pure].sum())
         numbers = {"values": values, "rows": rows, "covered": round(covered, 4)}
         numbers["positive"] = is_positive
-        text = (
-            Message(
-                "'{column}' is {values} for positive rows only ({rows:,} rows, {covered:.0%} of "
-                "the class).",
-                column=column.name,
-                values=[f"'{value}'" for value in values],
-                rows=rows,
-                covered=covered,
-            )
-            if is_positive
-            else Message(
-                "'{column}' is {values} for negative rows only ({rows:,} rows, {covered:.0%} of "
-                "the class).",
-                column=column.name,
-                values=[f"'{value}'" for value in values],
-                rows=rows,
-                covered=covered,
-            )
+        text = Message(
+            "'{column}' is {values} only with label {label} ({rows:,} rows, {covered:.0%} of the "
+            "class).",
+            column=column.name,
+            values=[f"'{value}'" for value in values],
+            label=int(is_positive),
+            rows=rows,
+            covered=covered,
         )
         return Leak(column.name, "one_class", text, numbers)
     return None
@@ -287,22 +262,15 @@ def _named(name: str, auc: float) -> Leak | None:
     """Return the suspicion by a name of something known afterwards."""
     if auc < NAMED:
         return None
-    numbers = {"auc": round(auc, 4)}
-    if has(name, FORECASTS):
-        text = Message(
-            "'{column}' is named like a model's prediction (ROC AUC alone: {auc:.2f}).",
-            column=name,
-            auc=auc,
-        )
-        return Leak(name, "afterwards", text, numbers)
-    if has(name, AFTERWARDS) and not has(name, PLANNED):
-        text = Message(
-            "'{column}' is named like something known afterwards (ROC AUC alone: {auc:.2f}).",
-            column=name,
-            auc=auc,
-        )
-        return Leak(name, "afterwards", text, numbers)
-    return None
+    if not has(name, FORECASTS) and (not has(name, AFTERWARDS) or has(name, PLANNED)):
+        return None
+    text = Message(
+        "'{column}' is named like a prediction, or something known afterwards (ROC AUC alone: "
+        "{auc:.2f}).",
+        column=name,
+        auc=auc,
+    )
+    return Leak(name, "afterwards", text, {"auc": round(auc, 4)})
 
 
 def _pairs(columns: Sequence[Profile], label: Floats, alone: Mapping[str, float]) -> list[Leak]:

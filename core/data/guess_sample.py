@@ -119,7 +119,7 @@ def _parquet(path: Path, name: str, head: tables.Head, rows: int) -> Iterator[tu
                 seen += len(batch)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{name}' is a broken parquet file: {reason}", name=name, reason=str(error))
+            Message("'{name}' cannot be read: {reason}", name=name, reason=str(error))
         ) from error
 
 
@@ -210,7 +210,7 @@ def _texts(text: bytes, name: str, head: tables.Head, dialect: Dialect) -> Any:
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
-                Message("'{name}' cannot be read as CSV: {reason}", name=name, reason=reason)
+                Message("'{name}' cannot be read: {reason}", name=name, reason=reason)
             ) from error
         table = pyarrow.Table.from_pandas(frame.astype("object"), preserve_index=False)
     return pyarrow.table(

@@ -61,7 +61,7 @@ class Options(config.Options):
     ) -> dict[str, tuple[str, ...]] | None:
         empty = [column for column, values in (value or {}).items() if not values]
         if empty:
-            raise ValueError(Message("no value of {columns} is chosen", columns=empty))
+            raise ValueError(Message("no value is chosen"))
         return value
 
     @model_validator(mode="after")
@@ -117,7 +117,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     with tracking.open_step(settings, "prepare", options, progress) as run:
         division.refuse(plan)
         test_from = division.first_moment(plan)
-        progress.update(0.1, Message("Reading the raw rows"))
+        progress.update(0.1, Message("Reading the rows"))
         inputs = prepare_inputs.gather(archive, run, known, spec, options.continues)
         raw = inputs.raw
         progress.update(0.4, Message("Filtering and splitting {rows:,} rows", rows=len(raw)))

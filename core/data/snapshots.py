@@ -114,9 +114,7 @@ class Archive:
         """Return the snapshot that stands; raises as the function of that name does."""
         snapshot = self.current()
         if snapshot is None:
-            raise NotReadyError(
-                Message("No raw data yet. Acquire a source on the Data page first.")
-            )
+            raise NotReadyError(Message("No raw data yet. Acquire it first."))
         return snapshot
 
     def paths(self, snapshot: Snapshot) -> list[Path]:

@@ -90,7 +90,7 @@ def _share(rows_train: int, rows_test: int, wanted: float | None) -> Check:
     text = Message(
         "{test:,} of {rows:,} rows test the model.", test=rows_test, rows=rows_train + rows_test
     )
-    title = Message("Share of rows in the test set")
+    title = Message("Test share")
     if wanted is None:
         return _check("share", title, share, "", "ok", text)
     verdict: Verdict = "warning" if abs(share - wanted) > SHARE_WARNING else "ok"
@@ -131,7 +131,7 @@ def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check
         Message("Class balance, test minus train"),
         gap,
         Message(
-            "warning beyond {warning:g}, alert beyond {alert:g}",
+            "warning from {warning:g}, alert from {alert:g}",
             warning=BALANCE_WARNING,
             alert=BALANCE_ALERT,
         ),

@@ -44,9 +44,7 @@ def as_file(
     if kind not in FORMATS:
         raise InputError(
             Message(
-                "A document cannot be made as '{kind}'. Choose one of {formats}.",
-                kind=kind,
-                formats=list(FORMATS),
+                "'{name}' does not exist. Choose from: {names}.", name=kind, names=list(FORMATS)
             )
         )
     link = partial(_link, app, facts.spec.name)

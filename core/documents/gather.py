@@ -48,9 +48,9 @@ def speaking(language: str | None) -> Iterator[None]:
     if chosen not in messages.LANGUAGES:
         raise InputError(
             Message(
-                "'{language}' is not a language of this app: {languages}.",
-                language=chosen,
-                languages=list(messages.LANGUAGES),
+                "'{name}' does not exist. Choose from: {names}.",
+                name=chosen,
+                names=list(messages.LANGUAGES),
             )
         )
     with messages.speaking(chosen):

@@ -55,7 +55,7 @@ ELEMENTS = {
 _SVG = "http://www.w3.org/2000/svg"
 # fixed texts of a report, and the heads of its table of checks, with whether they are numbers
 TEXTS = {
-    "kind": Message("Monitoring report"),
+    "kind": Message("Monitoring Report"),
     "verdict": Message("Verdict"),
     "sample": Message("The rows are of the built-in sample: this says nothing about real rows."),
     "changed": Message("What changed"),
@@ -276,10 +276,10 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
         if name in of_rows
     ]
     facts = [
-        (_("Run of this report"), report.get("run_id"), True),
+        (_("Run"), report.get("run_id"), True),
         (_("Run that scored the rows"), report.get("scoring_run"), True),
         (_("Model"), _model(model), False),
-        (_("Run of the model"), model.get("run_id"), True),
+        (_("Run of the training"), model.get("run_id"), True),
         (_("Rows"), ", ".join(counts), False),
         (_("Source"), report.get("source"), False),
         (_("Window"), report.get("window"), False),

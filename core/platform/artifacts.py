@@ -101,36 +101,36 @@ EVERY_RUN = Artifact(
 
 # artifacts of several steps
 ALL_COLUMNS = Message("The same rows with all columns, to evaluate a model by other columns.")
-CALIBRATION = Message("The calibration curve: observed rate by predicted probability.")
+CALIBRATION = Message("The points of the curve.")
 CONFUSION = Message("The number of rows by label and predicted label.")
 CONTRIBUTIONS = Message("The contribution of each feature to a prediction.")
 DRIFT = Message("The drift of each column: PSI, KS, Jensen-Shannon distance and chi-squared.")
 FINDINGS = Message("Errors and oddities in the data: severity, column, rows and examples.")
 FOLDS = Message("The metrics of each fold, to see how much they vary.")
-GAIN = Message("The points of the cumulative gain curve.")
+GAIN = Message("The points of the curve.")
 LEAKAGE = Message("Columns that leak the label or identify rows, with the reason.")
-PRECISION_RECALL = Message("The points of the precision-recall curve.")
+PRECISION_RECALL = Message("The points of the curve.")
 REJECTED = Message("The rejected rows, with the reason.")
-ROC = Message("The points of the ROC curve.")
+ROC = Message("The points of the curve.")
 SLICES = Message("The metrics per slice, to find where the model is worse.")
 
 ACQUIRE = (
     Artifact(RAW, Message("The files of the source, unchanged and write-protected.")),
     Artifact(
         "data/01_raw/<snapshot>/snapshot.json",
-        Message("The origin of the raw data: each file with its size and SHA-256."),
+        Message("The files that were read, with size, origin and SHA-256."),
     ),
     Artifact(CURRENT, Message("The snapshot that later steps read.")),
     Artifact("run: tables/validation.parquet", FINDINGS),
     Artifact(
         "run: tables/files.parquet",
-        Message("The files that the run read, with SHA-256 and origin."),
+        Message("The files that were read, with size, origin and SHA-256."),
     ),
     Artifact(
         "run: tables/columns.parquet",
         Message("A profile of each column: type, missing values, range, and its ROC AUC alone."),
     ),
-    Artifact("run: tables/bins.parquet", Message("The distribution of each column by label.")),
+    Artifact("run: tables/bins.parquet", Message("The distribution of each column, to compare.")),
     Artifact(
         "run: tables/values.parquet",
         Message("The values of the row filters, with their numbers of rows."),
@@ -142,12 +142,12 @@ ACQUIRE = (
     Artifact("run: tables/leakage.parquet", LEAKAGE),
     Artifact(
         "run: tables/court_cells.parquet",
-        Message("Events and positive events per cell of the map."),
+        Message("The rows on the map, by position."),
         part="court",
     ),
     Artifact(
         "run: tables/court_points.parquet",
-        Message("A sample of events with position and label, for the map."),
+        Message("The rows on the map, by position."),
         part="court",
     ),
 )
@@ -178,8 +178,7 @@ PREPARE = (
     Artifact("run: tables/class_balance.parquet", Message("The number of rows by set and label.")),
     Artifact("run: figures/class_balance.svg", _chart("class_balance")),
     Artifact(
-        "run: tables/split_checks.parquet",
-        Message("Checks of the split: test share, class balance, drift, shared groups or dates."),
+        "run: tables/split_checks.parquet", Message("The checks with value, limits and verdict.")
     ),
     Artifact("run: tables/split_drift.parquet", DRIFT),
     Artifact("run: tables/leakage.parquet", LEAKAGE),
@@ -208,10 +207,7 @@ TRAIN = (
         "model: requirements.txt",
         Message("The pinned versions of the libraries that the model needs."),
     ),
-    Artifact(
-        "run: tables/comparison.parquet",
-        Message("The metrics of each candidate, in cross-validation and on the test set."),
-    ),
+    Artifact("run: tables/comparison.parquet", Message("The metrics of each model, to compare.")),
     Artifact("run: figures/comparison.svg", _chart("comparison")),
     Artifact(
         "run: tables/paired.parquet",
@@ -241,10 +237,7 @@ TRAIN = (
         "run: tables/train_keys.parquet",
         Message("The ids of the training rows, to keep them out of later evaluations."),
     ),
-    Artifact(
-        TEST_PREDICTIONS,
-        Message("Inputs, prediction and label of each test row: the source of all test metrics."),
-    ),
+    Artifact(TEST_PREDICTIONS, Message("Each row with its prediction and label.")),
     Artifact(
         "candidate: tables/validation.parquet",
         Message("The out-of-fold prediction of each training row, to choose the threshold."),
@@ -262,7 +255,7 @@ TRAIN = (
     Artifact("candidate: tables/gain.parquet", GAIN),
     Artifact(
         "candidate: tables/court.parquet",
-        Message("Predicted probability and observed rate per cell of the map."),
+        Message("The rows on the map, by position."),
         part="court",
     ),
     Artifact("candidate: figures/roc.svg", _chart("roc")),
@@ -277,18 +270,16 @@ PROMOTE = (
             "The alias of the version that is served and monitored; @previous is the one before."
         ),
     ),
-    Artifact(
-        "run: tables/rules.parquet", Message("The rules of the gate with value, limit and verdict.")
-    ),
+    Artifact("run: tables/rules.parquet", Message("The checks with value, limits and verdict.")),
     Artifact(
         "run: tables/comparison.parquet",
-        Message("The metrics of challenger and champion, with the interval of each difference."),
+        Message("The metrics of each model, to compare."),
         "both_scored",
     ),
     Artifact("run: tables/slices.parquet", SLICES, "both_scored"),
     Artifact(
         "run: tables/judged_rows.parquet",
-        Message("Both predictions and the label of each compared row."),
+        Message("Each row with its prediction and label."),
         "both_scored",
     ),
 )
@@ -307,7 +298,7 @@ EXPLAIN = (
     ),
     Artifact(
         "run: tables/shap_rows.parquet",
-        Message("Inputs, prediction and label of the explained rows."),
+        Message("Each row with its prediction and label."),
         "overall",
     ),
     Artifact("run: figures/importance.svg", _chart("importance"), "overall"),
@@ -317,12 +308,12 @@ EXPLAIN = (
     Artifact("run: figures/contributions.svg", _chart("contributions"), "row"),
     Artifact(
         "run: tables/along.parquet",
-        Message("The predicted probability of the row for other values of each input."),
+        Message("The predicted probability of the row with other inputs."),
         "around_row",
     ),
     Artifact(
         "run: tables/map.parquet",
-        Message("The predicted probability of the row at other positions."),
+        Message("The predicted probability of the row with other inputs."),
         "around_row",
     ),
     Artifact("run: figures/map.svg", _chart("map"), "around_row"),
@@ -338,20 +329,13 @@ SERVE = (
 )
 
 SCORE = (
-    Artifact(
-        SCORED,
-        Message(
-            "The table of results: inputs, probability, predicted label, and the label if known."
-        ),
-    ),
+    Artifact(SCORED, Message("Each row with its prediction and label.")),
     Artifact(
         LOG, Message("Every prediction with key, time and version, and its label once it arrives.")
     ),
     Artifact("run: files/<source>_<scoring>.parquet", _copy(SCORED), "table"),
     Artifact(
-        "run: figures/probability.svg",
-        Message("The chart of the predicted probabilities."),
-        "table",
+        "run: figures/probability.svg", Message("The chart of `{path}`.", path=SCORED), "table"
     ),
     Artifact("run: tables/validation.parquet", FINDINGS, "upload"),
     Artifact("run: tables/rejected.parquet", REJECTED, "rejected"),
@@ -365,15 +349,11 @@ MONITOR = (
     ),
     Artifact("run: documents/report.json", _copy(REPORT)),
     Artifact("run: files/monitoring_<run>.json", _copy(REPORT)),
-    Artifact(
-        "run: tables/checks.parquet",
-        Message("The checks of the report: value, reference, interval, limits and verdict."),
-    ),
+    Artifact("run: tables/checks.parquet", Message("The checks with value, limits and verdict.")),
     Artifact("run: tables/drift.parquet", DRIFT),
     Artifact("run: tables/slices.parquet", SLICES, "slices"),
     Artifact(
-        "run: tables/densities.parquet",
-        Message("The densities of each column and of the probability, reference and current."),
+        "run: tables/densities.parquet", Message("The distribution of each column, to compare.")
     ),
     Artifact("run: tables/reliability.parquet", CALIBRATION),
     Artifact("run: tables/confusion.parquet", CONFUSION),
@@ -405,10 +385,13 @@ RETRAIN = (
         "run: tables/windows.parquet",
         Message("The reports behind the decision: period, rows, labels and alerts."),
     ),
-    Artifact("run: tables/reasons.parquet", Message("The reasons for the decision.")),
+    Artifact(
+        "run: tables/reasons.parquet",
+        Message("The decision: reasons, what to do, and the reports used."),
+    ),
     Artifact(
         "run: tables/by_kind.parquet",
-        Message("The difference in log loss between new and old version, per kind of row."),
+        Message("The metrics per slice, to find where the model is worse."),
         "kinds",
     ),
 )

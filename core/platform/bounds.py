@@ -39,7 +39,7 @@ _CELLS = Message("{name}: {cells:,} values; the limit is {most:,}. Use fewer row
 _COLUMNS = Message("{name}: {columns:,} columns; the limit is {most:,}.")
 REQUEST, ALL_FILES = Message("Request"), Message("All files")
 FAULTS = {
-    "absent": Message("{path} does not exist."),
+    "absent": Message("'{name}' does not exist."),
     "not_regular": Message("'{name}' is not a file of rows but a folder, a pipe or a device."),
     "unreadable": Message("'{name}' cannot be read: {reason}"),
     "changed": Message("'{name}' was changed while it was read. Try again."),
@@ -190,7 +190,7 @@ def opened(path: Path | str, name: str | None = None) -> Iterator[IO[bytes]]:
             raise FileError("not_regular", name=shown)
         descriptor = os.open(path, flags)
     except FileNotFoundError as error:
-        raise FileError("absent", path=shown) from error
+        raise FileError("absent", name=shown) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileError("unreadable", name=shown, reason=f"{reason}.") from error

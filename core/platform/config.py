@@ -291,7 +291,7 @@ class Settings(Options):
             return outer
         if is_project_name(name) and _has_project(outer.home / PROJECTS / name, name):
             return Settings(**{**outer.model_dump(), "project": name})
-        raise InputError(Message("There is no project '{name}' in this home.", name=name))
+        raise InputError(Message("'{name}' does not exist.", name=name))
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that give a child process the same settings.

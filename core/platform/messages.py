@@ -183,6 +183,17 @@ def number(value: float, spec: str = ",") -> str:
     return _localized(format(value, spec), current())
 
 
+def span(low: float, high: float, spec: str = ".4f") -> str:
+    """Return an interval as the current language writes it.
+
+    Examples
+    --------
+    >>> span(0.52, 0.55)
+    '0.5200 to 0.5500'
+    """
+    return _("{low} to {high}", low=number(low, spec), high=number(high, spec))
+
+
 def day(value: date | datetime | str) -> str:
     """Return a day, or a moment to the minute, as the current language writes it.
 

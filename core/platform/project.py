@@ -508,7 +508,7 @@ def parse(content: str | bytes, name: str = PROJECT_FILE) -> ProjectSpec:
 
 def _unusable(name: str, fault: Words, line: int | None = None) -> Message:
     if line is None:
-        return Message("The project file {name} cannot be used: {fault}", name=name, fault=fault)
+        return Message("{name} cannot be used: {reason}", name=name, reason=fault)
     return Message(
         "The project file {name} cannot be used in line {line}: {fault}",
         name=name,

@@ -214,7 +214,7 @@ def settle(settings: Settings) -> Settings:
     if name not in project.built_in():
         known = sorted({*project.built_in(), *names(settings)} - {name})
         raise InputError(
-            Message("There is no project '{name}'. Known: {names}.", name=name, names=known)
+            Message("'{name}' does not exist. Choose from: {names}.", name=name, names=known)
         )
     if _is_used(settings.home):
         return settings
@@ -283,4 +283,4 @@ def _begin(settings: Settings, name: str, text: str) -> Settings:
 
 
 def _unusable(path: Path, error: OSError) -> Message:
-    return Message("{path} cannot be used: {reason}.", path=path, reason=error.strerror)
+    return Message("{name} cannot be used: {reason}", name=path, reason=error.strerror)

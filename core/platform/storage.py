@@ -331,7 +331,9 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.
     """
     standing, train, test = _read_files(settings, TRAIN_ROWS_FILE, TEST_ROWS_FILE)
     if standing.run_id != prepared.run_id:
-        raise NotReadyError(Message("The data was prepared again. Train again."))
+        raise NotReadyError(
+            Message("The prepared sets have changed since this training. Train again.")
+        )
     return train, test
 
 
@@ -341,7 +343,7 @@ def _read_files(settings: Settings, *names: str) -> tuple[Any, ...]:
     with _prepared_lock(settings):
         prepared = current_prepared(settings)
         if prepared is None or not all((place / name).is_file() for name in names):
-            raise NotReadyError(Message("No prepared data yet. Prepare it on the Data page first."))
+            raise NotReadyError(Message("No prepared data yet. Prepare the data first."))
         # hash the same bytes that are used
         contents = {name: (place / name).read_bytes() for name in names}
     for name, content in contents.items():

@@ -56,7 +56,7 @@ def list_sources(path: Path) -> list[Path]:
         If there is no such folder, or no such file in it.
     """
     if not path.is_dir():
-        raise InputError(Message("{path} does not exist.", path=path))
+        raise InputError(Message("'{name}' does not exist.", name=path))
     wanted = (*SUFFIXES, ".zip")
     sources = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in wanted)
     if not sources:
@@ -99,7 +99,7 @@ def read_head(
     with bounds.opened(path, name) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
-            raise InputError(Message("'{name}' is empty.", name=name))
+            raise InputError(Message("'{name}' has no rows.", name=name))
         bounds.check_bytes(name, size)
         is_parquet = file.read(4) == b"PAR1"
         file.seek(0)
@@ -161,7 +161,7 @@ def read(
     try:
         frame = _read_csv(path, name, head, texts, kept)
     except pd.errors.EmptyDataError as error:
-        raise InputError(Message("'{name}' is empty.", name=name)) from error
+        raise InputError(Message("'{name}' has no rows.", name=name)) from error
     except (pd.errors.ParserError, ValueError) as error:
         raise InputError(
             Message("'{name}' cannot be read: {reason}", name=name, reason=_fault_of_csv(error))

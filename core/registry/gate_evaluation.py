@@ -158,7 +158,9 @@ def _frozen(
     """Return the challenger's test rows that are new to both models and scorable by both."""
     empty = pd.DataFrame(columns=list(spec.columns))
     if version.is_sample != champion.is_sample:
-        problem = Message("Only one of the two was trained on the built-in sample.")
+        problem = Message(
+            "Only one of the two was trained on the built-in sample: they share no test rows."
+        )
         return _Rows(empty, problem=problem)
     try:
         rows = _kept(settings, version, "test_rows")

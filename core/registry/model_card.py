@@ -12,11 +12,11 @@ from typing import Any
 from core.data import split_checks
 from core.data.snapshots import SOURCE_LABELS
 from core.platform import model_store
-from core.platform.messages import Message, Words, _, day, listed, number
+from core.platform.messages import Message, Words, _, day, listed, number, span
 from core.registry.gate import KINDS
 from core.stats.metrics import TITLES
 
-ABSENT = Message("Not recorded.")
+ABSENT = Message("This was not recorded.")
 # metrics of a card that are in no comparison
 OTHER_TITLES = {
     "base_rate": Message("Base rate"),
@@ -27,14 +27,14 @@ OTHER_TITLES = {
     "brier_resolution": Message("Brier: resolution"),
     "brier_uncertainty": Message("Brier: uncertainty"),
     "calibration": Message("Predicted minus observed"),
-    "calibration_floor": Message("Calibration error by chance alone, 95% quantile"),
-    "calibration_floor_mean": Message("Calibration error by chance alone, mean"),
+    "calibration_floor": Message("Calibration error by chance, 95% limit"),
+    "calibration_floor_mean": Message("Calibration error by chance, mean"),
 }
 SPLIT = {
     "split": Message("Split"),
-    "test_share": Message("Share of rows in the test set"),
+    "test_share": Message("Test share"),
     "test_from": Message("Test set from"),
-    "seed": Message("Random seed"),
+    "seed": Message("Seed"),
 }
 
 
@@ -190,7 +190,7 @@ def _head(known: Facts) -> str:
                 (_("Registered"), f"{when} UTC"),
                 (_("Alias"), listed(aliases) or "–"),
                 (_("Classifier"), _plain(known.candidate) or str(ABSENT)),
-                (_("Run of the model"), _code(known.run_id)),
+                (_("Run"), _code(known.run_id)),
                 (_("Run of the training"), _code(known.train_run)),
                 (_("Code"), _code(known.commit)),
                 ("SHA-256 (skops)", _code(known.sha256)),
@@ -217,21 +217,21 @@ def _data(known: Facts) -> str:
         ("SHA-256", _code(known.digest)),
         (_("Run of the preparation"), _code(known.prepare_run)),
         (_("Rows"), _plain(known.rows_name) or str(ABSENT)),
-        (_("Training rows"), _count(known.rows_train)),
-        (_("Test rows"), _count(known.rows_test)),
+        (_("Training set"), _count(known.rows_train)),
+        (_("Test set"), _count(known.rows_test)),
         *(
             (_plain(SPLIT.get(name, name)), _plain(split_checks.SPLITS.get(value, value)))
             for name, value in known.split.items()
         ),
         (_("Missing values are imputed"), _("no") if known.is_complete else _("yes")),
-        *([(_("Sampling weights"), _code(known.weights))] if known.weights else []),
+        *([(_("Sampling weight"), _code(known.weights))] if known.weights else []),
     ]
     text = _table((_("Fact"), _("Value")), rows)
     if known.rows_served is not None:
         text += "\n\n" + _(
-            "The served classifier was refitted on all {count:,} labelled rows; the metrics below "
-            "are of the one fitted on the training rows alone.",
-            count=known.rows_served,
+            "Refitted for serving on all {rows:,} labelled rows; the metrics are of the "
+            "fit on the training rows.",
+            rows=known.rows_served,
         )
     return text
 
@@ -266,13 +266,11 @@ def _figures(known: Facts) -> str:
         (
             str(titles.get(name, name.replace("_", " ").capitalize())),
             number(value, ".4f"),
-            "–"
-            if low is None or high is None
-            else _("{low:.4f} to {high:.4f}", low=low, high=high),
+            "–" if low is None or high is None else span(low, high),
         )
         for name, value, low, high in ranked
     ]
-    text = _table((_("Metric on the test set"), _("Value"), _("95% interval")), rows)
+    text = _table((_("{metric}, test", metric=_("Metric")), _("Value"), _("95% interval")), rows)
     if known.copied_from:
         text += "\n\n" + _(
             "It is the classifier of version {copied_from} with another threshold: metrics at a "
@@ -308,16 +306,13 @@ def _limits(known: Facts) -> str:
     if known.rows_name:
         limits.append(
             _(
-                "It was trained on {rows_name} only: on other rows its probabilities are a guess.",
+                "It was trained on {rows_name} only. On other rows its probabilities are a guess.",
                 rows_name=_plain(known.rows_name),
             )
         )
     if known.split.get("split") == "random":
         limits.append(
-            _(
-                "Training and test set were split at random: the metrics hold for rows of the "
-                "same time, not for later ones."
-            )
+            _("A random split measures performance on rows of the same time, not on future rows.")
         )
     if known.late:
         limits.append(

@@ -38,7 +38,7 @@ DECISIONS = {
 }
 # who decided, where nobody is recorded
 NOBODY = DECISIONS[UNKNOWN]
-NO_PREVIOUS = Message("There is nothing to roll back to: no other version was the champion before.")
+NO_PREVIOUS = Message("There is nothing to roll back to: no other version was the champion.")
 TURN_SECONDS = 300.0
 # the most runs that MLflow returns for one query
 MOST_MOVES = 50_000

@@ -12,32 +12,24 @@ from core.platform.messages import Message, in_context
 Strategy = Literal["none", "reactive", "predictive", "calendar"]
 # name and description of each
 STRATEGIES: dict[str, tuple[Message, Message]] = {
-    "none": (
-        in_context("strategy", "None"),
-        Message("Reports and alerts are created; a person decides."),
-    ),
+    "none": (in_context("strategy", "None"), Message("Reports and alerts only; a person decides.")),
     "reactive": (
         Message("Reactive"),
         Message(
-            "Retrain when a check of performance or calibration was in alert in k of the "
-            "last n windows with enough labels. It needs no assumption, but acts only "
-            "after the harm."
+            "After performance was in alert in k of the last n windows with enough labels. It "
+            "assumes nothing, but acts only after the harm."
         ),
     ),
     "predictive": (
         Message("Predictive"),
         Message(
-            "Retrain when the trend of log loss, skill, ROC AUC or calibration error "
-            "will surely cross its alert limit within the horizon. It can act before the "
-            "harm, but only on gradual decay; alerts in k of n windows count too."
+            "Before the trend of a metric crosses its alert limit, or after k of n alerts. It can "
+            "act before the harm if the decay is gradual."
         ),
     ),
     "calendar": (
         Message("Calendar"),
-        Message(
-            "Retrain when a fixed time has passed since the last training, needed or "
-            "not. A schedule on Monitor starts it."
-        ),
+        Message("After a fixed time, needed or not. A schedule on Monitor starts it."),
     ),
 }
 

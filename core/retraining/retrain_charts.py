@@ -98,7 +98,7 @@ def trend(
     )
     layers += [
         alt.Chart(
-            pd.DataFrame({"value": [limit], "text": [style.labelled(_("Alert"), limit, ".4g")]})
+            pd.DataFrame({"value": [limit], "text": [style.labelled(_("alert"), limit, ".4g")]})
         )
         .mark_rule(color=style.PALETTE["alert"], strokeWidth=2)
         .encode(y=y, tooltip=alt.Tooltip("text:N"))

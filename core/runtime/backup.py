@@ -92,9 +92,7 @@ def ask(settings: Settings, restore: str | None = None) -> str:
             )
         )
     if any(project_homes.is_busy(each) for each in projects.homes(settings)):
-        raise JobError(
-            Message("A job is under way. Wait until it is done, or cancel it; then reset.")
-        )
+        raise JobError(Message("A job is under way. Wait until it is done, or cancel it."))
     known = {backup.name for backup in listed(settings)}
     if restore is not None and restore not in known:
         raise StoreError(Message("{name} does not exist. Reload the page.", name=restore))

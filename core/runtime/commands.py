@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     Examples
     --------
     >>> main(["status", "--home", "/nowhere/at/all"])
-    {"status": "refused", "command": "status", "error": "/nowhere/at/all does not exist."}
+    {"status": "refused", "command": "status", "error": "'/nowhere/at/all' does not exist."}
     1
     """
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -293,7 +293,7 @@ def _settings(given: argparse.Namespace) -> Settings:
     environ = dict(os.environ)
     if given.home is not None:
         if not given.home.is_dir():
-            raise InputError(Message("{path} does not exist.", path=given.home))
+            raise InputError(Message("'{name}' does not exist.", name=given.home))
         environ[f"{PREFIX}HOME"] = str(given.home)
     if given.project is not None:
         environ[f"{PREFIX}PROJECT"] = given.project

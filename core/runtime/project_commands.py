@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(
-            Message("{path} cannot be read: {reason}.", path=path, reason=error.strerror)
+            Message("'{name}' cannot be read: {reason}", name=path, reason=error.strerror)
         ) from error
     project.parse(content, path.name)
     return content.decode()

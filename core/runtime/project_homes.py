@@ -120,7 +120,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
             Message("The built-in project cannot be deleted. Reset it on its Overview page.")
         )
     if confirmed != settings.project:
-        raise InputError(Message("Type {project} to confirm.", project=settings.project))
+        raise InputError(Message("Type {project} to confirm", project=settings.project))
     _require_rest(settings)
     stop_all(settings)
     state.close(settings)
@@ -174,7 +174,7 @@ def restore(settings: Settings, backup: str) -> Settings:
     """
     path = settings.outer_home / FOLDER / backup
     if not _NAME.fullmatch(backup) or not path.is_file():
-        raise InputError(Message("There is no backup {backup}.", backup=backup))
+        raise InputError(Message("'{name}' does not exist.", name=backup))
     about = _about(path)
     name = about["project"]
     if name in projects.names(settings):
@@ -209,9 +209,7 @@ def restore(settings: Settings, backup: str) -> Settings:
 
 def _require_rest(settings: Settings) -> None:
     if is_busy(settings):
-        raise JobError(
-            Message("A job of this project is under way. Wait until it is done, or cancel it.")
-        )
+        raise JobError(Message("A job is under way. Wait until it is done, or cancel it."))
 
 
 def _model(settings: Settings) -> str | None:
@@ -304,9 +302,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:
-    return StoreError(
-        Message("The backup {backup} cannot be used: {reason}.", backup=path.name, reason=error)
-    )
+    return StoreError(Message("{name} cannot be used: {reason}", name=path.name, reason=error))
 
 
 def _deleted(path: Path) -> Deleted:

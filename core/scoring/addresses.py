@@ -113,7 +113,7 @@ def resolve(address: str) -> tuple[Any, str]:
         ) from error
     except Exception as error:
         raise InputError(
-            Message("'{path}' cannot be read: {reason}", path=address, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=address, reason=_reason(error))
         ) from error
     return fs, str(path_in)
 
@@ -127,11 +127,11 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
     """Return the files to read: the single file, or those of a folder by name."""
     if is_local(fs):
         if not os.path.lexists(path):
-            raise InputError(Message("There is no file or folder '{path}'.", path=shown))
+            raise InputError(Message("'{name}' does not exist.", name=shown))
         if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
             raise InputError(Message("This user cannot read '{path}'.", path=shown))
     elif not fs.exists(path):
-        raise InputError(Message("There is no file or folder '{path}'.", path=shown))
+        raise InputError(Message("'{name}' does not exist.", name=shown))
     if fs.isdir(path):
         every = sorted(fs.find(path))
         hidden = [file[len(path) :].split("/") for file in every]
@@ -142,11 +142,11 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
             and not any(name.startswith((".", "_")) for name in names)
         ]
         if not files:
-            raise InputError(Message("'{path}' is, or has, no .parquet or .csv file.", path=shown))
+            raise InputError(Message("'{name}' holds no CSV or parquet file.", name=shown))
     else:
         files = [path]
         if not path.lower().endswith((".parquet", ".csv")):
-            raise InputError(Message("'{path}' is, or has, no .parquet or .csv file.", path=shown))
+            raise InputError(Message("'{name}' holds no CSV or parquet file.", name=shown))
     for file in files if is_local(fs) else ():
         bounds.size_of(file)
     return files
@@ -182,7 +182,7 @@ def wrap_read_errors(shown: str) -> Iterator[None]:
         ) from error
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{path}' cannot be read: {reason}", path=shown, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=shown, reason=_reason(error))
         ) from error
 
 

@@ -163,7 +163,7 @@ def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING)
             parts += cut
             rows += sum(part.rows for part in cut)
     if not rows:
-        raise InputError(Message("'{path}' has no rows.", path=shown))
+        raise InputError(Message("'{name}' has no rows.", name=shown))
     return Source(shown, kind, columns or (), rows, tuple(files), digest, tuple(parts))
 
 
@@ -304,9 +304,10 @@ def _cut_parquet(
     if nested := [field.name for field in schema if kinds.is_nested(field.type)]:
         raise InputError(
             Message(
-                "'{file}' has lists or structures in '{column}'. Give each value its own column.",
-                file=file,
-                column=nested[0],
+                "'{name}' has lists, structures or bytes in {columns}. Give each value "
+                "its own column, as text.",
+                name=file,
+                columns=nested[0],
             )
         )
     names = [name for name in schema.names if not name.startswith("__index_level_")]

@@ -228,7 +228,7 @@ def read_file(
         frame = frame.rename(columns={spec.target: LABEL})
         frame[LABEL] = _numbered(frame[LABEL], spec.columns[spec.target].rule)
     if frame.empty:
-        raise InputError(Message("'{path}' has no rows.", path=name))
+        raise InputError(Message("'{name}' has no rows.", name=name))
     labels_frame = frame[
         [column for column in (PREDICTION_ID, spec.id, LABEL, LABELLED_AT) if column in frame]
     ]

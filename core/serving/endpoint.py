@@ -275,7 +275,7 @@ def _follow(change: _Change, port: int) -> Server:
     front = server.find(settings, port)
     if front is None or front.state == "stopped":
         raise NotReadyError(
-            Message("The endpoint on port {port} was stopped meanwhile.", port=port)
+            Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
         )
     if server.is_alive(front) and not _answers(change, front):
         process.kill(front.process)

@@ -247,11 +247,7 @@ class Gateway:
             return gateway_answers.error(413, error.message)
         except TimeoutError:
             late = gateway_answers.error(
-                408,
-                Message(
-                    "The request was not complete within {seconds:g} seconds. Send it again.",
-                    seconds=BODY_SECONDS,
-                ),
+                408, Message("The request was not complete. Send it again.")
             )
             late.force_close()
             return late

@@ -146,14 +146,14 @@ class Server:
     @property
     def name(self) -> Message:
         """Display name, e.g. `kobe-shots version 3 (champion)`."""
-        about = {"model": self.model, "version": self.version}
+        about = {"name": self.model, "version": self.version}
         if self.alias:
             return Message(
                 "{first}, {second}",
-                first=Message("{model} version {version}", **about),
+                first=Message("{name}, version {version}", **about),
                 second=self.alias,
             )
-        return Message("{model} version {version}", **about)
+        return Message("{name}, version {version}", **about)
 
     @property
     def process(self) -> process.Process:
@@ -263,7 +263,10 @@ def change(settings: Settings, server: Server, **values: Any) -> Server:
         other = standing is not None and not server.backend and standing.process != server.process
         if standing is None or standing.state == "stopped" or other:
             raise NotReadyError(
-                Message("The endpoint on port {port} was stopped meanwhile.", port=server.port)
+                Message(
+                    "There is no endpoint on port {port}. It may be stopped already.",
+                    port=server.port,
+                )
             )
         changed = replace(standing, **values)
         keep_within(settings, connection, changed)

@@ -130,7 +130,9 @@ def start(settings: Settings, described: Server) -> Server:
         port, front = described.port, described.front
         if front is not None and not _is_wanted(settings, front):
             raise NotReadyError(
-                Message("The endpoint on port {port} was stopped meanwhile.", port=front)
+                Message(
+                    "There is no endpoint on port {port}. It may be stopped already.", port=front
+                )
             )
         if not port:
             port = free_port(settings, BACKEND_OFFSET)

@@ -111,5 +111,5 @@ def _classifier(kind: str, params: dict[str, Any], seed: int) -> Any:
         case "dummy":
             return dummy.DummyClassifier(**{"strategy": "prior", **seeded})
     raise InputError(
-        Message("There is no candidate '{kind}'. Known: {kinds}.", kind=kind, kinds=list(KINDS))
+        Message("'{name}' does not exist. Choose from: {names}.", name=kind, names=list(KINDS))
     )

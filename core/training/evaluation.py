@@ -183,7 +183,7 @@ def compare(
     figures = {
         "comparison": model_charts.metric_bars(
             named(table[["model", "log_loss_test"]].rename(columns={"log_loss_test": "value"})),
-            _("Log loss (nats)"),
+            _("Log loss"),
             higher_is_better=False,
             baseline=metrics.base_rate_log_loss(base),
         ).to_dict()

@@ -176,7 +176,7 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
     --------
     >>> table = pd.DataFrame({"rows": [100, 200], "set": "train", "mean": [0.60, 0.62],
     ...                       "low": [0.58, 0.61], "high": [0.62, 0.63]})
-    >>> len(learning_curve(table, "Log loss (nats)").to_dict()["layer"])
+    >>> len(learning_curve(table, "Log loss").to_dict()["layer"])
     3
     """
     import altair as alt
@@ -187,14 +187,14 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
     base = alt.Chart(table).encode(
         x=alt.X(
             "rows:Q",
-            title=_("Rows trained on"),
+            title=_("Rows fitted on"),
             scale=alt.Scale(zero=False),
             axis=alt.Axis(format=",d", tickCount=6),
         ),
         color=alt.Color("set:N", title=_("Set"), scale=scale, legend=style.legend()),
         tooltip=[
             alt.Tooltip("set:N", title=_("Set")),
-            alt.Tooltip("rows:Q", title=_("Rows trained on"), format=","),
+            alt.Tooltip("rows:Q", title=_("Rows fitted on"), format=","),
             alt.Tooltip("mean:Q", title=_("{metric}, mean", metric=metric), format=".4f"),
             alt.Tooltip("low:Q", title=_("From"), format=".4f"),
             alt.Tooltip("high:Q", title=_("To"), format=".4f"),

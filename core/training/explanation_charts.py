@@ -407,7 +407,7 @@ def _partial_tooltip(name: str) -> list[alt.Tooltip]:
 
     return [
         alt.Tooltip("label:N", title=name),
-        alt.Tooltip("mean:Q", title=_("Mean probability"), format=".1%"),
+        alt.Tooltip("mean:Q", title=_("Mean predicted probability"), format=".1%"),
         alt.Tooltip("low:Q", title=_("From"), format=".1%"),
         alt.Tooltip("high:Q", title=_("To"), format=".1%"),
     ]

@@ -212,7 +212,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                         if curve.empty
                         else {
                             "learning": evaluation_charts.learning_curve(
-                                curve, _("Log loss (nats)")
+                                curve, _("Log loss")
                             ).to_dict()
                         }
                     ),
@@ -292,7 +292,7 @@ def _check_preset(spec: ProjectSpec, prepared: Prepared, options: Options) -> No
         return
     chosen = next((preset for preset in spec.presets if preset.title == options.preset), None)
     if chosen is None:
-        raise InputError(Message("The project has no preset '{preset}'.", preset=options.preset))
+        raise InputError(Message("'{name}' does not exist.", name=options.preset))
     wanted = (spec.features_called(chosen.features), chosen.split, chosen.test_from)
     prepared_as = (prepared.features, prepared.options["split"], prepared.options.get("test_from"))
     if wanted != prepared_as or not prepared.is_default_rows:

@@ -334,11 +334,11 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
     other, unlabelled = int(of["rows_other"]), int(of.get("rows_unlabelled", 0))
     missing = int(of["rows_missing"])
     reasons = [
-        text
-        for count, text in (
-            (other, Message("{count:,} outside the row filter", count=other)),
-            (unlabelled, Message("{count:,} without label", count=unlabelled)),
-            (missing, Message("{count:,} with a missing value", count=missing)),
+        _("{name}: {value}", name=name, value=number(count))
+        for count, name in (
+            (other, _("Outside the row filter")),
+            (unlabelled, _("Without label")),
+            (missing, _("With a missing value, dropped")),
         )
         if count
     ]

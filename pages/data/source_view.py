@@ -184,7 +184,11 @@ def in_use(
     """Draw what is in use: its size, its checks, its details; return its run."""
     run = tracking.finished_run(settings, snapshot.run_id)
     labels = (
-        _("{count:,} without label", count=int(run.metrics["labels_missing"]))
+        _(
+            "{name}: {value}",
+            name=_("Without label"),
+            value=number(run.metrics["labels_missing"], ",.0f"),
+        )
         if run and "labels_missing" in run.metrics
         else ""
     )
@@ -254,12 +258,6 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
     """Draw the snapshots of raw data, of which any can be made current again."""
     listed = snapshots.listed(settings)
     with st.expander(elements.counted(_("Snapshots"), len(listed))):
-        st.caption(
-            _(
-                "Each acquisition is a snapshot, named by the SHA-256 of its bytes; the same bytes "
-                "are kept once."
-            )
-        )
         config = st.column_config
         every = st.toggle(_("All columns"), key="all-columns-snapshots")
         st.dataframe(

@@ -10,7 +10,7 @@ from pages.shared import elements
 def draw() -> None:
     """Draw the stages with their outputs, and offer the picture as text."""
     st.vega_lite_chart(elements.localized(diagram.chart()), width="stretch", key="life-cycle")
-    with st.expander(_("Text")):
+    with st.expander(_("text")):
         st.caption("Mermaid:")
         st.code(diagram.mermaid(), language="mermaid")
         st.caption("Graphviz:")

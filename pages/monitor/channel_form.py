@@ -23,7 +23,6 @@ SAVED = "channels-saved"
 
 def section(settings: Settings) -> None:
     """Draw the channels, each with the state of its last message."""
-    st.caption(_("One message for each report that changes something."))
     try:
         kept = channels.load(settings)
     except StoreError as error:

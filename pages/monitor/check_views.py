@@ -8,7 +8,7 @@ import streamlit as st
 from core.monitoring import report_tables
 from core.platform import project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, sentences
+from core.platform.messages import Message, Words, _, sentences, span
 from core.platform.own_columns import PROBABILITY
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
@@ -33,7 +33,7 @@ COLUMN_KINDS: dict[str, tuple[Words, str]] = {
     "chi2": (Message("Cramér's V"), ".3f"),
     "missing": (Message("Missing"), ".1%"),
     "unseen": (Message("Unseen"), ".1%"),
-    "range": (Message("Out of range"), ".1%"),
+    "range": (Message("Values out of range"), ".1%"),
 }
 USUAL_LIMITS = Message("Usual limits: 0.1 and 0.2.")
 
@@ -44,11 +44,7 @@ def show(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, checks: pd.DataFrame
 ) -> None:
     """Draw the checks that failed, or all of the chosen group."""
-    st.subheader(
-        _("Checks"),
-        anchor=False,
-        help=_("Each column is listed with its worst check. The limits allow for chance."),
-    )
+    st.subheader(_("Checks"), anchor=False)
     view = st.segmented_control(
         _("Checks"),
         list(VIEWS),
@@ -100,7 +96,7 @@ def _name(title: object, others: int) -> str:
 
 
 def _between(low: float, high: float) -> str:
-    return "" if pd.isna(low) else f" ({_('{low:.4f} to {high:.4f}', low=low, high=high)})"
+    return "" if pd.isna(low) else f" ({span(low, high)})"
 
 
 def _limit(row: dict[str, object]) -> str:
@@ -269,7 +265,7 @@ def _title(title: object, text: object, todo: object, threshold: object) -> str:
 def _interval(low: float, high: float) -> str:
     if pd.isna(low):
         return ""
-    return elements.small(_("{low:.4f} to {high:.4f}", low=low, high=high))
+    return elements.small(span(low, high))
 
 
 def _joined(rows: pd.DataFrame) -> list[str]:

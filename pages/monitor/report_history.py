@@ -129,8 +129,6 @@ def _over_time(settings: Settings, listed: list[tracking.RunInfo]) -> None:
         *(run_id for run_id, _unused, _unused in runs),
     )
 
-    st.caption(_("With 95% intervals; each report has its own limits."))
-
 
 def _list(runs: list[tracking.RunInfo]) -> None:
     def counted(run: tracking.RunInfo, name: str) -> float | None:
@@ -158,7 +156,7 @@ def _list(runs: list[tracking.RunInfo]) -> None:
         hide_index=True,
         width="stretch",
         column_config={
-            "made": _("When (UTC)"),
+            "made": _("When"),
             "verdict": _("Verdict"),
             "window": _("Window"),
             "version": _("Version"),

@@ -11,15 +11,15 @@ from core.monitoring import monitor
 from core.platform import config
 from core.platform.config import Settings
 from core.platform.errors import InputError
-from core.platform.messages import Message, _
+from core.platform.messages import Message, _, number
 from pages.monitor.alert_list import moment
 from pages.shared import elements
 from pages.shared.statuses import COLOURS, STATUSES
 
 UNITS = {
-    "minutes": (60, Message("minutes")),
-    "hours": (3600, Message("hours")),
-    "days": (86400, Message("days")),
+    "minutes": (60, Message("Minutes")),
+    "hours": (3600, Message("Hours")),
+    "days": (86400, Message("Days")),
 }
 KINDS = {"interval": Message("At regular intervals"), "cron": Message("At times of the day")}
 WINDOWS = {"scoring": Message("the newest scored rows"), "log": Message("Newest rows")}
@@ -106,7 +106,7 @@ def _remarks(scheduled: Scheduled) -> list[str]:
     remarks = [_("Off")]
     if scheduled.schedule.is_on:
         remarks = [_("Next report: {at}", at=moment(scheduled.next_at))]
-    remarks.append(_("Reports so far: {count:,}", count=scheduled.runs))
+    remarks.append(_("{name}: {value}", name=_("Reports so far"), value=number(scheduled.runs)))
     if scheduled.skipped:
         remarks.append(_("{count:,} skipped: the last was still running", count=scheduled.skipped))
     return remarks

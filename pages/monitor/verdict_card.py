@@ -64,7 +64,7 @@ def first_sentence(text: Words | None) -> str:
 
 def _subject(run: tracking.RunInfo, report: ReportRun) -> str:
     parts = [
-        _("{model} version {version}", model=report.model, version=report.version),
+        _("{name}, version {version}", name=report.model, version=report.version),
         elements.words(report.window),
         elements.ago(run.started),
     ]

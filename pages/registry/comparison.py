@@ -8,7 +8,7 @@ import streamlit as st
 from core.platform import model_store, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import Message, _, number, sentences
+from core.platform.messages import Message, _, number, sentences, span
 from core.registry import model_facts, promote
 from core.stats import metrics
 from core.training import evaluation_charts
@@ -130,7 +130,7 @@ def compared(settings: Settings, first: str, other: str) -> None:
 
 
 def _between(low: float, high: float) -> str:
-    return _("{low:+.4f} to {high:+.4f}", low=low, high=high)
+    return span(low, high, "+.4f")
 
 
 def _why_not(rules: pd.DataFrame) -> str:

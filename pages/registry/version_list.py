@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.platform import model_store
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, p_
+from core.platform.messages import Message, Words, _, p_, span
 from core.platform.runs import ModelVersion
 from core.registry import model_card, model_facts, registry
 from core.training import candidates as kinds
@@ -192,7 +192,7 @@ def _row(version: ModelVersion, measured: Mapping[str, float]) -> dict[str, obje
 def interval(measured: Mapping[str, float], metric: str = "log_loss_test") -> str:
     """Return a metric's 95% interval as text; empty if it has none."""
     ends = [measured.get(f"{metric}_{end}") for end in ("low", "high")]
-    return "" if None in ends else _("{low:.4f} to {high:.4f}", low=ends[0], high=ends[1])
+    return "" if None in ends else span(ends[0], ends[1])
 
 
 def open_card(number: str) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import Message, Words, _, number, p_
+from core.platform.messages import Message, Words, _, number, p_, span
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from pages.shared import elements, table_texts
@@ -173,11 +173,11 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
         pd.DataFrame(
             {
                 _("Rows"): kinds["value"].map(elements.plain).to_list(),
-                _("Count"): kinds["rows"].map(number).to_list(),
+                _("Number"): kinds["rows"].map(number).to_list(),
                 titles[0]: _losses(kinds["log_loss_champion"]),
                 titles[1]: _losses(kinds["log_loss_challenger"]),
                 _("Difference"): [_difference(row) for row in kinds.itertuples()],
-                _("Harmed"): [_("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]],
+                _("worse"): [_("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]],
             }
         ),
         hide_index=True,
@@ -197,7 +197,7 @@ def _losses(values: pd.Series) -> list[str]:
 
 
 def _difference(row: Any) -> str:
-    interval = _("{low:+.4f} to {high:+.4f}", low=row.low, high=row.high)
+    interval = span(row.low, row.high, "+.4f")
     return f"{number(row.difference, '+.4f')}  \n:small[:gray[{interval}]]"
 
 

@@ -15,13 +15,6 @@ from core.retraining.policy_settings import STRATEGIES, Policy
 from pages.shared import elements
 
 SAVED = "policy-saved"
-# in a line; how each works is in the help
-SHORT = {
-    "none": Message("Reports and alerts only; a person decides."),
-    "reactive": Message("After performance was in alert in k of the last n windows."),
-    "predictive": Message("Before a trend crosses an alert limit, or after k of n alerts."),
-    "calendar": Message("After a fixed time, needed or not."),
-}
 PROMOTES = {
     "person": Message("waits for a person"),
     "itself": Message("becomes the champion if it passes the gate"),
@@ -35,8 +28,7 @@ def section(settings: Settings, policy: Policy) -> None:
         list(STRATEGIES),
         index=list(STRATEGIES).index(policy.strategy),
         format_func=lambda name: str(STRATEGIES[name][0]),
-        captions=[str(SHORT[name]) for name in STRATEGIES],
-        help="\n\n".join(f"**{name}**: {about}" for name, about in STRATEGIES.values()),
+        captions=[str(about) for _name, about in STRATEGIES.values()],
         key="strategy",
     )
     chosen: dict[str, Any] = policy.model_dump() | {"strategy": strategy}

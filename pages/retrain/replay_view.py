@@ -12,7 +12,7 @@ from core.data import snapshots
 from core.jobs import jobs
 from core.platform import tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, current, day, loads, n_, number
+from core.platform.messages import Message, _, current, day, loads, n_, number, span
 from core.platform.project import ProjectSpec
 from core.retraining import replay, replay_charts, replay_rows, replay_store
 from core.retraining.injection import Injection
@@ -42,7 +42,7 @@ HELD = (
     "every",
     "drift*",
 )
-CHARTS = {"log_loss": Message("Log loss"), "gain": Message("Gain over doing nothing")}
+CHARTS = {"log_loss": Message("Log loss"), "gain": Message("Gain")}
 POLL_SECONDS = 1.0
 
 
@@ -183,10 +183,10 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     shown = {
         _("Policy"): [str(titled(policy)) for policy in policies["policy"]],
         _("Log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
-        _("Gain over doing nothing"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
+        _("Gain"): ["–", *map(_gain, policies.iloc[1:].itertuples())],
         _("Retrainings"): policies["retrainings"].map(number).to_list(),
-        _("Windows with an alarm"): policies["alarms"].map(number).to_list(),
-        _("Only the input in alert"): policies["input_alerts"].map(number).to_list(),
+        _("Alarms"): policies["alarms"].map(number).to_list(),
+        _("Input-only alerts"): policies["input_alerts"].map(number).to_list(),
     }
     if has_drift:
         shown |= {
@@ -217,7 +217,7 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
 def _gain(row: Any) -> str:
     if not row.gain_low < row.gain_high:
         return _("the same model")
-    interval = _("{low:+.4f} to {high:+.4f}", low=row.gain_low, high=row.gain_high)
+    interval = span(row.gain_low, row.gain_high, "+.4f")
     return f"{number(row.gain, '+.4f')}  \n:small[:gray[{interval}]]"
 
 

@@ -20,7 +20,7 @@ def draw(settings: Settings) -> None:
     """Draw the newest jobs as a table."""
     newest = jobs.latest(settings, limit=LIMIT)
     if not newest:
-        st.info(_("Nothing has run yet."))
+        st.info(_("Nothing here yet."))
         return
     st.dataframe(
         table_texts.localized(

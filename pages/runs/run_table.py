@@ -86,5 +86,5 @@ def _frame(runs: list[RunInfo]) -> pd.DataFrame:
 
 
 def _nothing(step: str | None) -> None:
-    st.info(_("Nothing has run yet."))
+    st.info(_("Nothing here yet."))
     elements.go_to(step or "acquire")

@@ -269,7 +269,6 @@ def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
         required=True,
         key=f"way-{len(offered)}-{usual}",
         format_func=lambda name: str(WAYS[name]),
-        help=_("Without the network, many rows are faster; Dask is for the largest files."),
     )
     return str(way)
 

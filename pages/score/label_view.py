@@ -100,7 +100,6 @@ def whose_keys(spec: ProjectSpec, tallies: list[predictions.Tally]) -> str | Non
         default="real",
         required=True,
         key="whose-keys",
-        help=_("Labels of real rows never go to predictions of the built-in sample."),
     )
 
 

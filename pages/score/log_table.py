@@ -224,7 +224,7 @@ def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
                 format="percent",
             ),
             PREDICTED: _("Predicted class"),
-            LABEL: _("Actual class"),
+            LABEL: _("Actual"),
             VERSION: _("Version"),
             IS_SAMPLE: _("Data"),
             ALIAS: _("Alias"),

@@ -145,7 +145,7 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
             ),
         ),
         (
-            _("Mean probability"),
+            _("Mean predicted probability"),
             number(of["probability_mean"], ".1%"),
             "" if base_rate is None else _("observed {base:.1%}", base=base_rate),
         ),
@@ -350,7 +350,7 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
                 format="percent",
             ),
             PREDICTED: _("Predicted class"),
-            LABEL: _("Actual class"),
+            LABEL: _("Actual"),
             PREDICTION_ID: _("Prediction id"),
         },
     )

@@ -16,7 +16,7 @@ def ready(settings: Settings) -> list[server.Server]:
     found = elements.ready_servers(settings)
     elements.wait_for_store()
     if not found:
-        st.info(_("No model is served now. Start one first."))
+        st.info(_("No model is served. Start one on the Serve page first."))
         elements.go_to("serve")
     return found
 

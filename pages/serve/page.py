@@ -78,7 +78,7 @@ def aliases_now(served: server.Server) -> str:
     held = next((version.aliases for version in listed if version.version == served.version), ())
     if served.model != spec.model:
         return str(served.name)
-    return _("{model} version {version}", model=served.model, version=served.version) + (
+    return _("{name}, version {version}", name=served.model, version=served.version) + (
         f" ({aliases.listed(in_order(held))})" if held else ""
     )
 
@@ -89,7 +89,7 @@ def watch() -> None:
     running = server.servers(settings)
     live = next((served for served in running if served.is_live), None)
     if live is None:
-        st.info(_("No model is served now. Start one first."))
+        st.info(_("No model is served. Start one on the Serve page first."))
     else:
         server_list.live_card(settings, live, aliases_now(live))
     for served in sorted(running, key=lambda served: served.port):

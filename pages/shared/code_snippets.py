@@ -61,13 +61,13 @@ def button(settings: Settings, *steps: str) -> None:
         for all steps.
     """
     if st.button(
-        _("Show code"),
+        _("Code"),
         icon=":material/code:",
         key="show-code",
         type="tertiary",
         on_click=elements.close_menu,
     ):
-        st.dialog(_("Show code"), width="large", position="right")(_draw_all)(settings, *steps)
+        st.dialog(_("Code"), width="large", position="right")(_draw_all)(settings, *steps)
 
 
 @elements.show_errors()

@@ -33,7 +33,7 @@ from core.platform import (
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
-from core.platform.messages import NOTHING, Message, Words, _, n_, number
+from core.platform.messages import NOTHING, Message, Words, _, n_, number, span
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.runtime import backup, project_homes
@@ -636,7 +636,7 @@ def check_table(
     def between(value: float, low: float, high: float) -> str:
         if pd.isna(low):
             return value_text(value)
-        return value_text(value) + small(_("{low:.4f} to {high:.4f}", low=low, high=high))
+        return value_text(value) + small(span(low, high))
 
     def meaning(text: object, limit: object) -> str:
         limit = words(limit) if limits else ""

@@ -52,7 +52,7 @@ def of_visit(base: Settings) -> Settings:
     if asked is not None and asked not in known:
         # anybody can write an address: only what can be a name is shown
         name = asked if is_project_name(asked) else "…"
-        st.warning(_("There is no project '{name}' in this home.", name=name))
+        st.warning(_("'{name}' does not exist.", name=name))
     chosen = next((name for name in (asked, before) if name in known), base.project)
     if before not in (None, chosen):
         _leave(before, chosen)

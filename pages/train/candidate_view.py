@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.platform import project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, n_, number
+from core.platform.messages import Message, Words, _, n_, number, span
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.stats import metrics
@@ -155,7 +155,7 @@ def _figures(candidate: tracking.RunInfo) -> None:
             _("{metric}, test", metric=_("Metric")),
             _("Value"),
             _("95% interval"),
-            _("Compare with"),
+            _("Compared with"),
         ],
     )
     half = (len(shown) + 1) // 2
@@ -167,7 +167,7 @@ def _figures(candidate: tracking.RunInfo) -> None:
 
 def _interval(measured: dict[str, float], name: str) -> str:
     ends = [measured.get(f"{name}_test_{end}") for end in ("low", "high")]
-    return "–" if None in ends else _("{low:.4f} to {high:.4f}", low=ends[0], high=ends[1])
+    return "–" if None in ends else span(ends[0], ends[1])
 
 
 @st.fragment
@@ -301,7 +301,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
                 "gap": _("Predicted minus observed"),
                 "low": _("95% lower bound"),
                 "high": _("95% upper bound"),
-                "log_loss": _("Log loss (nats)"),
+                "log_loss": _("Log loss"),
                 "skill": str(metrics.TITLES["skill"]),
                 "roc_auc": "ROC AUC",
                 "f1": "F1",

@@ -88,21 +88,15 @@ def ended_early(settings: Settings) -> None:
         with st.container(horizontal=True):
             for candidate in reversed(done):
                 loss = candidate.metrics.get("log_loss_cv", float("nan"))
-                elements.run_link(
-                    candidate.run_id,
-                    f"{elements.words(candidate.name)}, {_('Log loss, CV')} {number(loss, '.4f')},",
-                )
+                titled = f"{elements.words(candidate.name)}, {_('Log loss, folds')}"
+                elements.run_link(candidate.run_id, f"{titled} {number(loss, '.4f')},")
 
 
 def _best_candidate(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame
 ) -> None:
     best = table[table["model"] == run.params["best"]].iloc[0]
-    st.subheader(
-        f"{_('Best')}: {kinds.title(best['model'])}",
-        anchor=False,
-        help=_("By log loss in cross-validation; the test set decides nothing."),
-    )
+    st.subheader(f"{_('Best')}: {kinds.title(best['model'])}", anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         if text := _registered(settings, spec, run):
             st.markdown(text, width="content")
@@ -115,7 +109,7 @@ def _best_candidate(
     elements.figures(
         [
             (
-                _("Log loss, test"),
+                _("{metric}, test", metric=_("Log loss")),
                 number(best["log_loss_test"], ".4f"),
                 _noted(best, "log_loss", _("base rate {base:.4f}", base=base)),
             ),
@@ -228,10 +222,10 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             "best": st.column_config.TextColumn(_("Best"), width=60),
             "name": _("Candidate"),
             "view": _("Approach"),
-            "log_loss_cv": _("Log loss, CV"),
+            "log_loss_cv": _("Log loss, folds"),
             "log_loss_cv_std": _("± SD"),
             **{f"{name}_test": str(title) for name, title in metrics.TITLES.items()},
-            "log_loss_test": _("Log loss, test"),
+            "log_loss_test": _("{metric}, test", metric=_("Log loss")),
             "threshold": _("Threshold"),
             "rows_fit": _("Rows fitted on"),
             "seconds_fit": _("Seconds"),
@@ -331,7 +325,7 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
         with left:
             st.markdown(_("**Does log loss vary between folds?**"))
             spread = table("folds").rename(columns={"log_loss": "value"})
-            elements.chart(model_charts.cv_spread(spread, _("Log loss (nats)")))
+            elements.chart(model_charts.cv_spread(spread, _("Log loss")))
         with right:
             _learning(settings, run)
 
@@ -345,7 +339,7 @@ def _learning(settings: Settings, run: tracking.RunInfo) -> None:
         st.caption(_("Not computed in this training. Train again."))
         return
     st.markdown(title, help=_("Mean and range of {folds} folds", folds=learning.FOLDS))
-    elements.chart(evaluation_charts.learning_curve(curve, _("Log loss (nats)")))
+    elements.chart(evaluation_charts.learning_curve(curve, _("Log loss")))
     st.caption(str(learning.sentence(curve)))
 
 

@@ -18,7 +18,7 @@ VIEWS = {
     "results": Message("Results"),
     "explain": Message("Explain"),
 }
-ABOUT = Message("Fit candidates, compare them on the test set, register the best.")
+ABOUT = Message("Train candidates; the best is registered.")
 
 
 def menu() -> None:
@@ -73,7 +73,7 @@ def candidates(
 ) -> None:
     has_raw = snapshots.current(settings) is not None
     if prepared is None:
-        st.info(_("There is no training set yet. Prepare the data first."))
+        st.info(_("No prepared data yet. Prepare the data first."))
         elements.go_to("prepare")
         if not has_raw or not spec.presets:
             return

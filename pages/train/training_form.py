@@ -122,7 +122,7 @@ def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
         for place, preset in enumerate(spec.presets):
             names = [str(kinds.title(name)) for name in preset.candidates]
             if preset.blend:
-                names.append(_("Blend the best three"))
+                names.append(_("Blend of the best"))
             count = len(spec.features_called(preset.features))
             card = st.container(
                 border=True,
@@ -309,8 +309,8 @@ def _tuning(*, locked: bool) -> dict[str, Any]:
             disabled=locked,
         )
         with st.container(horizontal=True):
-            blend = st.checkbox(_("Blend the best three"), key="blend", disabled=locked)
-            stack = st.checkbox(_("Stack the best three"), key="stack", disabled=locked)
+            blend = st.checkbox(_("Blend of the best"), key="blend", disabled=locked)
+            stack = st.checkbox(_("Stack of the best"), key="stack", disabled=locked)
             balanced = st.checkbox(
                 _("Balance the class weights"),
                 key="balanced",
@@ -363,7 +363,6 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             min_value=0.0,
             value=1.0,
             key="cost-fp",
-            help=_("Used when the threshold is chosen by cost."),
             disabled=locked,
         )
         false_negative = middle.number_input(

@@ -112,7 +112,7 @@ def test_a_full_page_in_the_dark_and_its_other_views_have_no_grave_fault(full, n
 def test_the_code_of_a_page_can_be_read_in_both_themes(full) -> None:
     visit(full, "Monitor")
     full.get_by_role("button", name="More").click()
-    full.get_by_role("button", name="Show code").click()
+    full.get_by_role("button", name="Code").click()
     drawer = full.get_by_role("dialog")
     drawer.get_by_test_id("stCode").first.wait_for()
     settle(full)

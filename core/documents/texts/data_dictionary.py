@@ -9,8 +9,8 @@ from core.platform import messages
 from core.platform.messages import Message
 
 TYPES = {
-    "text": Message("Text"),
-    "integer": Message("Whole number"),
+    "text": Message("text"),
+    "integer": Message("integer"),
     "number": Message("Number"),
     "label": Message("Label"),
     "date": Message("Date"),

@@ -193,6 +193,6 @@ def _drawn(run: RunFacts | None) -> list[Figure]:
         )
         drawn.append(figure("paired_differences", chart))
     if not curve.empty:
-        chart = evaluation_charts.learning_curve(curve, _("Log loss (nats)"))
+        chart = evaluation_charts.learning_curve(curve, _("Log loss"))
         drawn.append(figure("learning_curve", chart))
     return drawn

@@ -15,7 +15,7 @@ import pandas as pd
 from core.documents.dossier import Figure, RunFacts
 from core.platform import messages
 from core.platform.markdown_templates import escaped as plain
-from core.platform.messages import Message, _
+from core.platform.messages import Message, span
 from core.platform.run_tags import RunTags
 from core.stats.check import VERDICT_LABELS
 
@@ -151,7 +151,7 @@ def interval(low: float | None, high: float | None) -> str:
     """
     if low is None or high is None or low != low or high != high:
         return "–"
-    return _("{low:.4f} to {high:.4f}", low=low, high=high)
+    return span(low, high)
 
 
 def table_of(run: RunFacts | None, name: str) -> pd.DataFrame:

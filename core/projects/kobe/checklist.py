@@ -96,14 +96,14 @@ def _first() -> list[Line]:
         ),
         Line(
             "1.2",
-            _("A Project Charter for this project."),
+            _("Project Charter"),
             lambda facts: _document(charter.build(facts)),
             "documents",
             facts_lack,
         ),
         Line(
             "1.3",
-            _("A final report for this project."),
+            _("Exit Report"),
             lambda facts: _document(exit_report.build(facts)),
             "documents",
             facts_lack,
@@ -118,7 +118,7 @@ def _first() -> list[Line]:
         ),
         Line(
             "2.2",
-            _("A regression model, trained with PyCaret, as a run in MLflow."),
+            _("{model}, trained with PyCaret, as a run in MLflow.", model=kinds.title(REGRESSION)),
             lambda facts: _trained(facts, REGRESSION, "rows_fit"),
             "train",
             train_both,
@@ -126,7 +126,11 @@ def _first() -> list[Line]:
         ),
         Line(
             "2.3",
-            _("Log loss of the regression on the test set, in MLflow."),
+            _(
+                "{metrics} of {model} on the test set, in MLflow.",
+                metrics=_("Log loss"),
+                model=kinds.title(REGRESSION),
+            ),
             lambda facts: _trained(facts, REGRESSION, "log_loss_test"),
             "train",
             train_both,
@@ -134,7 +138,7 @@ def _first() -> list[Line]:
         ),
         Line(
             "2.4",
-            _("A classification model, trained with PyCaret, as a run in MLflow."),
+            _("{model}, trained with PyCaret, as a run in MLflow.", model=kinds.title(TREE)),
             lambda facts: _trained(facts, TREE, "rows_fit"),
             "train",
             train_both,
@@ -142,7 +146,11 @@ def _first() -> list[Line]:
         ),
         Line(
             "2.5",
-            _("Log loss and F1 of the classifier on the test set, in MLflow."),
+            _(
+                "{metrics} of {model} on the test set, in MLflow.",
+                metrics=[_("Log loss"), "F1"],
+                model=kinds.title(TREE),
+            ),
             lambda facts: _trained(facts, TREE, "log_loss_test", "f1_test"),
             "train",
             train_both,
@@ -164,7 +172,7 @@ def _first() -> list[Line]:
         ),
         Line(
             "5.1",
-            _("Every artifact that the project creates, with its purpose and composition."),
+            _("Everything that the project creates: its purpose and its contents."),
             _described,
             "documents",
             facts_lack,

@@ -424,16 +424,16 @@ def residual_chart(
     spacing = float(bins.attrs.get("size", RESIDUAL_SIZE)) if size is None else size
     tooltip = [
         alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
-        alt.Tooltip("shots:Q", title=_("Rows with a label"), format=","),
+        alt.Tooltip("shots:Q", title=_("With label"), format=","),
         alt.Tooltip("mean_probability:Q", title=_("Mean predicted probability"), format=".1%"),
         alt.Tooltip("made_rate:Q", title=_("Made"), format=".1%"),
-        alt.Tooltip("residual:Q", title=_("Predicted minus made"), format="+.1%"),
+        alt.Tooltip("residual:Q", title=_("Predicted minus observed"), format="+.1%"),
     ]
     colour = _diverging(
-        "residual:Q", _("Predicted minus made"), 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
+        "residual:Q", _("Predicted minus observed"), 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
     )
     layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
-    return on_the_court(layers, title or _("Predicted minus made"), title)
+    return on_the_court(layers, title or _("Predicted minus observed"), title)
 
 
 def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
@@ -492,7 +492,7 @@ def _bin_layers(
         return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
     tooltip += [
         alt.Tooltip("made:Q", title=_("Made"), format=","),
-        alt.Tooltip("labelled:Q", title=_("Rows with a label"), format=","),
+        alt.Tooltip("labelled:Q", title=_("With label"), format=","),
         alt.Tooltip("make_rate:Q", title=_("Make rate"), format=".1%"),
     ]
     low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)

@@ -38,7 +38,7 @@ def layers(
     """
     is_binned = bool((table["end"] > table["start"]).any())
     draw = _histogram if is_binned else _value_bars
-    y_title = _("Share of {of}", of=of) if of else _("Share of rows")
+    y_title = _("Share of {positive}", positive=of) if of else _("Share of rows")
     return draw(table, axis_title, roles, y_title)
 
 

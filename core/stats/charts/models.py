@@ -145,11 +145,9 @@ def confusion(
             axis=alt.Axis(labelAngle=0),
             scale=alt.Scale(paddingInner=0.01),
         ),
-        y=alt.Y(
-            "actual:N", title=_("Actual class"), sort=order, scale=alt.Scale(paddingInner=0.02)
-        ),
+        y=alt.Y("actual:N", title=_("Actual"), sort=order, scale=alt.Scale(paddingInner=0.02)),
         tooltip=[
-            alt.Tooltip("actual:N", title=_("Actual class")),
+            alt.Tooltip("actual:N", title=_("Actual")),
             alt.Tooltip("predicted:N", title=_("Predicted class")),
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             alt.Tooltip("share:Q", title=_("Share of the actual class"), format=".1%"),
@@ -197,7 +195,7 @@ def metric_bars(
     Examples
     --------
     >>> table = pd.DataFrame({"model": ["knn", "lr"], "value": [0.70, 0.68]})
-    >>> chart = metric_bars(table, "Log loss (nats)", higher_is_better=False)
+    >>> chart = metric_bars(table, "Log loss", higher_is_better=False)
     >>> chart.to_dict()["layer"][0]["encoding"]["y"]["sort"]
     ['lr  0.680', 'knn  0.700']
     """
@@ -252,7 +250,7 @@ def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -
     Examples
     --------
     >>> folds = pd.DataFrame({"model": "lr", "fold": [1, 2], "value": [0.68, 0.70]})
-    >>> len(cv_spread(folds, "Log loss (nats)").to_dict()["layer"])
+    >>> len(cv_spread(folds, "Log loss").to_dict()["layer"])
     3
     """
     import altair as alt

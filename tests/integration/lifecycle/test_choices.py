@@ -269,7 +269,7 @@ def test_a_project_file_that_changed_is_noticed(
     assert project.load("other").digest != SPEC.digest
     kobe.write_bytes((folder / "other.toml").read_bytes())
     project._read.cache_clear()
-    with pytest.raises(NotReadyError, match="project file changed since these sets were made"):
+    with pytest.raises(NotReadyError, match="project file changed since"):
         train.run(acquired, train.Options(candidates=("lr",), folds=2))
     monkeypatch.undo()
     project._read.cache_clear()
@@ -344,7 +344,7 @@ def test_only_chosen_files_of_the_folder_are_read(
         ({"features": ("shot_id",)}, "the id shot_id must not be a feature"),
         ({"features": ("wind",)}, "wind. Choose others"),
         ({"features": ("lat", "lat")}, "more than once: lat"),
-        ({"rows": {"wind": ("x",)}}, "no column wind to filter rows by"),
+        ({"rows": {"wind": ("x",)}}, "does not have these columns: wind"),
         ({"rows": {"period": ("99",)}}, "No row has period = '99' (found: 1, 2"),
         ({"split": "time", "test_from": "1900-01-01"}, "Choose a moment in between"),
         ({"split": "time", "test_from": "2010-06-31"}, "'game_date' must be a date like"),
@@ -368,7 +368,7 @@ def test_choices_that_cannot_be_met_are_refused(
     ("options", "words"),
     [
         ({"test_from": "2010-01-01"}, "test_from is for a split by time"),
-        ({"rows": {"period": ()}}, "no value of period is chosen"),
+        ({"rows": {"period": ()}}, "no value is chosen"),
         ({"features": ()}, "at least 1 item"),
         ({"split": "coin"}, "'random', 'time' or 'group'"),
         ({"missing": "guess"}, "'drop', 'drop_inputs' or 'impute'"),

@@ -403,7 +403,7 @@ def test_the_split_is_checked_and_the_sets_show_their_lineage(
         True
     ]
     assert "**Groups in both sets.** 1,402 of 1,557 values" in app.warning[0].value
-    assert "6,426 outside the row filter, 3,986 without label" in shown(app)
+    assert "Outside the row filter: 6,426, Without label: 3,986" in shown(app)
     lineage_rows = lineage.set_index("What")["Value"]
     prepared, raw = storage.current_prepared(lived.settings), snapshots.current(lived.settings)
     assert prepared is not None

@@ -27,7 +27,7 @@ def codes(app: AppTest) -> str:
         app = opened[0].click().run()
         assert not app.exception
         return "\n".join(str(block.value) for block in app.code)
-    (panel,) = [expander for expander in app.expander if expander.label == "Show code"]
+    (panel,) = [expander for expander in app.expander if expander.label == "Code"]
     return "\n".join(str(block.value) for block in panel.code)
 
 

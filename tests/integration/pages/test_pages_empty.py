@@ -18,13 +18,13 @@ NEXT = {
     "data?view=source": ("No raw data yet. Acquire it first.", None),
     "data?view=explore": ("No raw data yet. Acquire it first.", "Go to Acquire"),
     "data?view=prepare": ("No raw data yet. Acquire it first.", "Go to Acquire"),
-    "train": ("There is no training set yet. Prepare the data first.", "Go to Prepare"),
+    "train": ("No prepared data yet. Prepare the data first.", "Go to Prepare"),
     "registry": ("There is no model yet. Train one first.", "Go to Train"),
     "train?view=explain": ("There is no model yet. Train one first.", "Candidates"),
     "serve": ("There is no model yet. Train one first.", "Go to Train"),
-    "score": ("No model is served now. Start one first.", "Go to Serve"),
+    "score": ("No model is served. Start one on the Serve page first.", "Go to Serve"),
     "monitor": ("Monitor needs 100 rows or more.", "Go to Score"),
-    "runs": ("Nothing has run yet.", "Go to Acquire"),
+    "runs": ("Nothing here yet.", "Go to Acquire"),
 }
 CHARTS = ("vega_lite_chart", "arrow_vega_lite_chart")
 

@@ -92,8 +92,8 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     # only the reasons that there are
     assert prepared["rows_missing"] == 0
     assert (
-        f"{prepared['rows_other']:,.0f} outside the row filter, "
-        f"{prepared['rows_unlabelled']:,.0f} without label"
+        f"Outside the row filter: {prepared['rows_other']:,.0f}, "
+        f"Without label: {prepared['rows_unlabelled']:,.0f}"
     ) in [caption.value for caption in app.caption]
     snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
@@ -161,8 +161,10 @@ def test_score_shows_the_figures_beside_those_of_the_test_set_and_the_rows(
     model = tracking.run(lived.settings, version.run_id)
     assert model is not None
     assert shown["Rows scored"][0] == f"{recorded['rows_scored']:,.0f}"
-    assert shown["Mean probability"][0] == f"{recorded['probability_mean']:.1%}"
-    assert shown["Mean probability"][1] == f"observed {recorded['base_rate_production']:.1%}"
+    assert shown["Mean predicted probability"][0] == f"{recorded['probability_mean']:.1%}"
+    assert (
+        shown["Mean predicted probability"][1] == f"observed {recorded['base_rate_production']:.1%}"
+    )
     assert shown["Log loss"][0] == f"{recorded['log_loss_production']:.4f}"
     for label, name, digits in (
         ("F1", "f1", 3),

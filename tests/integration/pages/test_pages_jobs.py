@@ -549,4 +549,4 @@ def test_a_cancelled_training_shows_what_it_finished(
     assert not app.exception
     assert any("Finished candidates:" in info.value for info in app.info)
     labels = [link.label for link in app.get("page_link")]
-    assert any(label.startswith("Logistic regression, Log loss, CV 0.6771") for label in labels)
+    assert any(label.startswith("Logistic regression, Log loss, folds 0.6771") for label in labels)

@@ -93,7 +93,7 @@ def test_an_address_of_no_project_is_reported(
     home: Settings, rain: Settings, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(home, "overview", project="../snow")
-    assert [warning.value for warning in app.warning] == ["There is no project '…' in this home."]
+    assert [warning.value for warning in app.warning] == ["'…' does not exist."]
     assert "Does the shot go in?" in sidebar(app)
 
 

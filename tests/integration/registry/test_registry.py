@@ -652,7 +652,7 @@ def test_the_facts_of_a_foreign_version_are_few_but_present(settings: Settings) 
     facts = model_facts.card_facts(settings, model_store.require_version(settings, "m", "2"))
     text = model_card.card(facts)
     assert "built-in sample" in text
-    assert "## Call\n\nNot recorded." in text
+    assert "## Call\n\nThis was not recorded." in text
 
 
 def test_without_a_previous_version_there_is_nothing_to_go_back_to(settings: Settings) -> None:

@@ -110,7 +110,7 @@ def test_a_file_is_acquired_as_an_upload_is(settings: Settings, few_file: Path, 
     code, report = run(settings, "acquire", "--source", "upload", "--uploads", str(few_file))
     assert (code, report["metrics"]["rows_raw"]) == (0, 800)
     code, report = run(settings, "acquire", "--source", "upload", "--uploads", "/nowhere.csv")
-    assert (code, report["error"]) == (1, "/nowhere.csv does not exist.")
+    assert (code, report["error"]) == (1, "'/nowhere.csv' does not exist.")
 
 
 def test_status_and_documents(

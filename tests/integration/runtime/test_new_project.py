@@ -99,8 +99,8 @@ def test_a_person_states_what_is_known(table: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        (["--target", "evadiram"], "There is no column 'evadiram'"),
-        (["--positive", "talvez"], "'evadiu' has no value 'talvez'"),
+        (["--target", "evadiram"], "'evadiram' does not exist"),
+        (["--positive", "talvez"], "No row has evadiu = talvez"),
         (["--current", "tomorrow"], "`--current` is a day"),
         (["--name", "Meu projeto"], "cannot be a project's name"),
         (["--name", "kobe"], "There is a project 'kobe' already"),

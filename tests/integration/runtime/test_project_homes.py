@@ -172,7 +172,7 @@ def test_the_built_in_project_is_not_deleted(home: Settings) -> None:
 
 @pytest.mark.parametrize("name", ["../state.db", "rain.zip", "rain-20260101T000000Z.zip"])
 def test_only_a_listed_backup_is_restored(name: str, home: Settings) -> None:
-    with pytest.raises(InputError, match="There is no backup"):
+    with pytest.raises(InputError, match="does not exist"):
         project_homes.restore(home, name)
 
 
@@ -237,4 +237,4 @@ def test_the_commands_take_a_project(
     assert deleted.name in answer
     assert '"restored": "hail"' in said("projects", "--restore", deleted.name, *outer)
     assert commands.main(["status", "--project", "snow", "--quiet", *outer]) == 1
-    assert "There is no project 'snow'" in capsys.readouterr().out
+    assert "'snow' does not exist" in capsys.readouterr().out

@@ -67,7 +67,7 @@ SHAPE = {
         "Significance of the differences",
         "Final model",
         "Threshold",
-        "Where it errs",
+        "Where the model errs",
         "Limits",
     ],
 }
@@ -400,7 +400,7 @@ def test_documents_are_built_in_the_language_that_is_asked_for(complete: Facts) 
     assert gather.of(complete) == english
     with messages.speaking("pt"):
         assert gather.of(complete) == portuguese
-    with pytest.raises(InputError, match="'xx' is not a language of this app"):
+    with pytest.raises(InputError, match="'xx' does not exist"):
         gather.of(complete, "xx")
 
 

@@ -87,5 +87,5 @@ def test_a_project_with_code_of_its_own_has_its_file_in_a_folder(tmp_path: Path)
         project.load("hail", tmp_path)
     (tmp_path / "sun").mkdir()
     (tmp_path / "sun" / "project.toml").write_text("name =", encoding="utf-8")
-    with pytest.raises(InputError, match=r"The project file sun/project\.toml cannot be used"):
+    with pytest.raises(InputError, match=r"sun/project\.toml cannot be used"):
         project.load("sun", tmp_path)

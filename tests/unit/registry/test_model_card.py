@@ -50,7 +50,7 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
         "| Alias | champion |",
         "**Does it rain tomorrow?**",
         "1 is wet, 0 is dry.",
-        "| Training rows | 16,000 |",
+        "| Training set | 16,000 |",
         "| Split | at random |",
         f"`{'c' * 64}`",
         f"`{'d' * 64}`",
@@ -67,9 +67,9 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
         assert part in text
     assert "built-in" not in text
     assert "refitted" not in text
-    assert "Not recorded." not in text.replace(
-        "| Run of the preparation | Not recorded. |", ""
-    ).replace("| Code | Not recorded. |", "")
+    assert "This was not recorded." not in text.replace(
+        "| Run of the preparation | This was not recorded. |", ""
+    ).replace("| Code | This was not recorded. |", "")
 
 
 def test_the_call_survives_a_shell_and_the_server_accepts_it() -> None:
@@ -85,9 +85,9 @@ def test_the_call_survives_a_shell_and_the_server_accepts_it() -> None:
 
 def test_what_is_not_known_is_stated() -> None:
     text = model_card.card({"model": "m", "version": "1", "created": 0.0})
-    assert text.count("Not recorded.") >= 10
-    assert "## Slices\n\nNot recorded." in text
-    assert "## Call\n\nNot recorded." in text
+    assert text.count("This was not recorded.") >= 10
+    assert "## Slices\n\nThis was not recorded." in text
+    assert "## Call\n\nThis was not recorded." in text
     assert "## Decisions\n\nNone." in text
 
 
@@ -99,7 +99,7 @@ def test_no_flag_differs_from_not_evaluated(slices: list[str], words: str) -> No
 def test_what_was_evaluated_and_what_is_served_are_not_confused() -> None:
     text = model_card.card({**FACTS, "rows_served": 20_000})
     assert "refitted on all 20,000 labelled rows" in text
-    assert "the metrics below are of the one fitted on the training rows alone" in text
+    assert "the metrics are of the fit on the training rows" in text
 
 
 def test_a_copy_says_which_threshold_its_figures_had() -> None:

@@ -144,7 +144,7 @@ def test_first_rows_are_read_without_counting_all(tmp_path: Path) -> None:
     names, first, _ = batches.peek(str(tmp_path / "b.csv"), 50)
     assert (names, len(first)) == (tuple(frame.columns), 50)
     assert first["id"].tolist() == frame["id"].head(50).astype(str).tolist()
-    with pytest.raises(InputError, match="There is no file"):
+    with pytest.raises(InputError, match="does not exist"):
         batches.peek(str(tmp_path / "c.csv"))
 
 
@@ -159,8 +159,8 @@ def test_a_value_that_is_no_number_is_left_to_the_caller(tmp_path: Path) -> None
     ("address", "words"),
     [
         ("rows.parquet", "is not an absolute path"),
-        ("/nowhere/rows.parquet", "There is no file or folder"),
-        ("/dev/null", "no .parquet or .csv file"),
+        ("/nowhere/rows.parquet", "does not exist"),
+        ("/dev/null", "holds no CSV or parquet file"),
         ("s3://ann:pw@bucket/x", "Leave the password or key out"),
         ("s3://bucket/x?X-Amz-Signature=1", "Leave the password or key out"),
         ("gopher://x/y", "Addresses of 'gopher' are not supported"),

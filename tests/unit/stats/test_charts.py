@@ -80,9 +80,9 @@ def every_chart(title=None):
         ),
         "confusion": model_charts.confusion(cells, positive="made", negative="missed", title=title),
         "metric_bars": model_charts.metric_bars(
-            values, "Log loss (nats)", higher_is_better=False, baseline=0.692, title=title
+            values, "Log loss", higher_is_better=False, baseline=0.692, title=title
         ),
-        "cv_spread": model_charts.cv_spread(folds, "Log loss (nats)", title=title),
+        "cv_spread": model_charts.cv_spread(folds, "Log loss", title=title),
         "probability_density": drift_charts.probability_density(
             probabilities, threshold=0.5, title=title
         ),

@@ -55,7 +55,7 @@ def every_chart(title=None):
             thresholds.trade_off(labels, probability), 0.45, title=title
         ),
         "learning_curve": evaluation_charts.learning_curve(
-            learning.assign(low=0.58, high=0.62), "Log loss (nats)", title=title
+            learning.assign(low=0.58, high=0.62), "Log loss", title=title
         ),
         "slice_gaps": evaluation_charts.slice_gaps(
             slices.by_slice(frame, labels, shifted, ["season", "distance"], 0.5), title=title
