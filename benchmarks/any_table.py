@@ -84,6 +84,7 @@ class Skill:
 
     @property
     def holds(self) -> bool:
+        """Whether the model is at least as good as the baseline, within the interval."""
         return self.log_loss - self.log_loss_baseline <= self.margin
 
 
@@ -184,11 +185,11 @@ def measured(folder: Path, name: str, folds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as home:
         path = table(folder, name, Path(home))
         begin = start = time.perf_counter()
-        settings = None
+        settings = Settings(home=home)
         try:
-            for step, settings in chain(Settings(home=home), name, path, folds, facts):
+            for step, own in chain(settings, name, path, folds, facts):
                 facts["seconds"][step] = round(time.perf_counter() - start, 1)
-                facts["reached"] = step
+                facts["reached"], settings = step, own
                 start = time.perf_counter()
         except CourtsideError as error:
             facts["error"] = str(error.message)
@@ -196,18 +197,15 @@ def measured(folder: Path, name: str, folds: int) -> dict[str, Any]:
             facts["error"] = f"{type(error).__name__}: {error}"
             traceback.print_exc(file=sys.stderr)
         facts["seconds_all"] = round(time.perf_counter() - begin, 1)
-        if settings is not None:
+        if facts["reached"] in ("train", "score", "monitor"):
             facts |= _results(settings)
     gc.collect()
     return facts
 
 
 def _results(settings: Settings) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    training = tracking.last_run(settings, "train")
-    if training is not None:
-        best, skill = compared(settings)
-        facts |= {"best": best, **vars(skill), "holds": skill.holds}
+    best, skill = compared(settings)
+    facts: dict[str, Any] = {"best": best, **vars(skill), "holds": skill.holds}
     monitoring = tracking.last_run(settings, "monitor")
     if monitoring is not None:
         report = ReportRun.of(monitoring)
