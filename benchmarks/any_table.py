@@ -101,7 +101,7 @@ def table(folder: Path, name: str, own: Path) -> Path:
 
 
 def chain(
-    outer: Settings, name: str, path: Path, folds: int, seen: dict[str, Any]
+    outer: Settings, name: str, path: Path, training: dict[str, Any], seen: dict[str, Any]
 ) -> Iterator[tuple[str, Settings]]:
     """Run the life cycle of a table; yield each step when it is done."""
     _, target, positive = TARGETS[name]
@@ -113,7 +113,7 @@ def chain(
     for step, options in (
         ("acquire", {"source": "file", "path": path}),
         ("prepare", {}),
-        ("train", {"folds": folds, "learning_seconds": 0}),
+        ("train", {"learning_seconds": 0, **training}),
         ("score", {"source": "production", "way": "in_process"}),
         ("monitor", {}),
     ):
@@ -187,7 +187,7 @@ def measured(folder: Path, name: str, folds: int) -> dict[str, Any]:
         begin = start = time.perf_counter()
         settings = Settings(home=home)
         try:
-            for step, own in chain(settings, name, path, folds, facts):
+            for step, own in chain(settings, name, path, {"folds": folds}, facts):
                 facts["seconds"][step] = round(time.perf_counter() - start, 1)
                 facts["reached"], settings = step, own
                 start = time.perf_counter()
