@@ -274,7 +274,7 @@ def _worker(settings: Settings) -> None:
     elif state.ready:
         st.caption(":green[:material/check_circle:] " + _("Worker ready"))
     else:
-        starting = _("{name} is starting (about {seconds} s)", name="Worker", seconds=15)
+        starting = _("{name} is starting (about {seconds} s)", name=_("Worker"), seconds=15)
         st.caption(f":gray[:material/hourglass_top:] {starting}")
 
 
