@@ -272,7 +272,7 @@ def _home(settings: Settings) -> Path:
 
 def _folder(settings: Settings, run_id: str) -> Path:
     if not _RUN_ID.fullmatch(run_id):
-        raise InputError(Message("A replay is named by its run: 32 hexadecimal digits."))
+        raise InputError(Message("'{name}' does not exist.", name=run_id))
     return _home(settings) / run_id
 
 

@@ -129,7 +129,13 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
         if not os.path.lexists(path):
             raise InputError(Message("'{name}' does not exist.", name=shown))
         if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
-            raise InputError(Message("This user cannot read '{path}'.", path=shown))
+            raise InputError(
+                Message(
+                    "{name} is read-only, or this account has no "
+                    "permission. Grant it, or use another account.",
+                    name=shown,
+                )
+            )
     elif not fs.exists(path):
         raise InputError(Message("'{name}' does not exist.", name=shown))
     if fs.isdir(path):

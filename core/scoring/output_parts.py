@@ -219,7 +219,9 @@ def place(address: str, scoring: str) -> Place:
         if not os.access(parent, os.W_OK | os.X_OK):
             raise InputError(
                 Message(
-                    "This user cannot write to '{folder}'. Name another folder.", folder=str(parent)
+                    "{name} is read-only, or this account has no permission. Grant it, "
+                    "or use another account.",
+                    name=str(parent),
                 )
             )
     return Place(shown, beside(shown, scoring))
@@ -247,9 +249,9 @@ def wrap_write_errors(shown: str) -> Iterator[None]:
         if full:
             raise StoreError(
                 Message(
-                    "The result cannot be written to '{path}': no space is left on the disk. "
-                    "Make room, then continue this scoring.",
-                    path=shown,
+                    "The disk is full: {name} cannot be written. Make room, then try "
+                    "again. Earlier data can still be read.",
+                    name=shown,
                 )
             ) from error
         raise StoreError(

@@ -353,11 +353,6 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
             default="hexagons",
             required=True,
             key="court-draw",
-            help=_(
-                "Size: the number of rows. Colour: the share of {positive}, compared with the "
-                "average. Rows beyond the half court are not drawn.",
-                positive=positive,
-            ),
             format_func=lambda kind: str(DRAWN[kind]),
         )
         only = {}

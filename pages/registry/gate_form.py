@@ -52,12 +52,7 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
             icon=":material/gavel:",
             disabled=now.going,
         )
-        tried = st.button(
-            _("Dry run"),
-            icon=":material/science:",
-            disabled=now.going,
-            help=_("Decides, and moves nothing."),
-        )
+        tried = st.button(_("Dry run"), icon=":material/science:", disabled=now.going)
     rule = Message(
         "**Promote** makes version {version} the champion if it passes every rule.", version=chosen
     )

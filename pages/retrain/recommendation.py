@@ -132,7 +132,6 @@ def _decide(settings: Settings, *, is_main: bool, going: bool) -> None:
         icon=":material/gavel:",
         disabled=going,
         key="decide",
-        help=_("Applies the policy, as after a report."),
     ) and elements.submit(settings, "retrain", retrain.Options, trigger="person"):
         st.rerun()
 

@@ -193,9 +193,9 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             _("**How do the candidates compare?** Select a row to see it in depth."),
             width="stretch",
             help=_(
-                "CV, the cross-validation on the training set, chooses the best; the other "
-                "metrics are on the test set. Log loss in nats; lower log loss and Brier score "
-                "are better."
+                "The folds of the training set choose the best; the other metrics are on "
+                "the test set. Log loss in nats; lower log loss and Brier score are "
+                "better."
             ),
         )
         every = st.toggle(_("All columns"), key="all-columns", width="content")

@@ -257,7 +257,7 @@ def test_the_report_describes_the_champion_with_its_own_threshold(complete: Fact
         ),
     )
     text = text_of(model_report.build(facts), "Final model")
-    assert f"**{other.name}** was chosen" in text
+    assert f"Chosen: {other.name}, " in text
     assert "another threshold, 0.4" in text
     assert "another threshold" not in text_of(model_report.build(complete), "Final model")
 

@@ -162,5 +162,5 @@ def test_a_built_in_example_gets_a_nested_home_unless_its_data_is_in_the_outer_o
     assert (settled.home, project.of(settled).name) == (home.home / "projects" / "rain", "rain")
     assert projects.settle(home) == home
     assert projects.examples(home) == ()
-    with pytest.raises(InputError, match="Known: kobe and rain"):
+    with pytest.raises(InputError, match="Choose from: kobe and rain"):
         projects.settle(home.model_copy(update={"project": "hail"}))
