@@ -120,11 +120,11 @@ def _current(
     if rows.by == "file":
         of_file = [_is_file(name, rows) for name in names]
         return np.repeat(of_file, sizes)
-    if rows.by == "labels" and spec.target in frame:
-        values = read(frame[spec.target], spec.columns[spec.target].rule).values
-        return np.asarray(values.isna(), dtype=bool)
+    if rows.by == "labels":
+        return _unlabelled(frame, spec)
     if rows.by == "random" and spec.id in frame:
-        return _random(frame[spec.id], spec)
+        # a reference has labels: rows that differ from it by their label alone would look drifted
+        return _random(frame[spec.id], spec) & ~_unlabelled(frame, spec)
     if rows.by == "date" and rows.of in frame:
         return _from_start(frame[rows.of], spec)
     if rows.by == "value" and rows.of in frame:
@@ -141,6 +141,13 @@ def _random(ids: pd.Series[Any], spec: ProjectSpec) -> Bools:
     texts = np.array([key_text(value, kind) or "" for value in ids], dtype="object")
     hashes = pd.util.hash_array(texts, hash_key=f"{spec.rows.seed:016d}", categorize=False)
     return np.asarray(hashes / _WHOLE < spec.rows.share, dtype=bool)
+
+
+def _unlabelled(frame: pd.DataFrame, spec: ProjectSpec) -> Bools:
+    if spec.target not in frame:
+        return np.zeros(len(frame), dtype=bool)
+    values = read(frame[spec.target], spec.columns[spec.target].rule).values
+    return np.asarray(values.isna(), dtype=bool)
 
 
 def _from_start(values: pd.Series[Any], spec: ProjectSpec) -> npt.NDArray[Any]:

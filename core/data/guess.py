@@ -141,17 +141,32 @@ class Guesses:
         """Share of positives among labelled rows; NaN without labels."""
         return self.positives / self.labelled if self.labelled else float("nan")
 
-    def project_file(self, name: str, title: str) -> str:
+    @property
+    def question(self) -> str:
+        """What the model answers, for a person to put better."""
+        return f"{self.target.value} = {self.positive.value}?"
+
+    def project_file(
+        self, name: str, title: str, *, question: str = "", costs: tuple[float, float] | None = None
+    ) -> str:
         """Return the project file, in TOML; its words are in the current language.
+
+        Parameters
+        ----------
+        question : str
+            By default that of the guesses.
+        costs : (float, float), optional
+            Of a false positive and a false negative, where the threshold is chosen by cost.
 
         Raises
         ------
         InputError
             Without a target of two classes, or without a feature.
         """
-        return guess_project.text(self._facts(name, title))
+        facts = self._facts(name, title, question or self.question)
+        return guess_project.text(replace(facts, costs=costs))
 
-    def _facts(self, name: str, title: str) -> Facts:
+    def _facts(self, name: str, title: str, question: str) -> Facts:
         if not self.target.value or not 0 < self.positives < self.labelled:
             raise InputError(self.target.reason)
         if not self.features:
@@ -161,6 +176,7 @@ class Guesses:
         return Facts(
             name=name,
             title=title,
+            question=question,
             columns=self.columns,
             types={column: line.value for column, line in self.types.items()},
             target=self.target.value,
@@ -316,7 +332,10 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     weights = _chosen(table, choices.weights, guess_roles.weights_of(table.columns, taken))
     taken |= {weights.value} if weights.value else set()
     group = _chosen(table, choices.group, guess_roles.group_of(table.columns, taken))
-    cut = guess_roles.rows_of(free, label, time.value)
+    # a time that a person chose is not free
+    able = {column.name for column in free} | {time.value}
+    timed = [column for column in table.columns if column.name in able]
+    cut = guess_roles.rows_of(timed, label, time.value)
     if choices.rows is not None:
         cut = Guess(choices.rows, CHOSEN, (cut.value, *cut.alternatives))
     # a column that only says which rows are current says nothing of new rows

@@ -27,6 +27,7 @@ class Facts:
 
     name: str
     title: str
+    question: str
     columns: Sequence[Profile]
     types: Mapping[str, str]
     target: str
@@ -40,6 +41,7 @@ class Facts:
     features: Sequence[str]
     left_out: Mapping[str, str]
     allowed: Sequence[str]
+    costs: tuple[float, float] | None = None
 
 
 def type_of(column: Profile) -> str:
@@ -74,7 +76,7 @@ def text(facts: Facts) -> str:
     head: dict[str, Any] = {
         "name": facts.name,
         "title": facts.title,
-        "question": f"{facts.target} = {facts.positive}?",
+        "question": facts.question,
         "model": facts.name.replace("_", "-"),
         "target": facts.target,
         "positive": positive,
@@ -85,6 +87,7 @@ def text(facts: Facts) -> str:
     head |= {
         "threshold": 0.5,
         "threshold_by": facts.threshold_by,
+        **_costs(facts),
         "missing": "impute",
         "features": list(facts.features),
         "slices": _slices(facts),
@@ -101,6 +104,12 @@ def text(facts: Facts) -> str:
         columns[column.name] = about
     tables = {"rows": facts.cut.keys, "left_out": dict(facts.left_out), "columns": columns}
     return guess_toml.text({**head, **tables}) + "\n"
+
+
+def _costs(facts: Facts) -> dict[str, float]:
+    if facts.threshold_by != "cost" or facts.costs is None:
+        return {}
+    return dict(zip(("cost_false_positive", "cost_false_negative"), facts.costs, strict=True))
 
 
 def _words(facts: Facts, target: Profile) -> tuple[str, str]:

@@ -26,7 +26,7 @@ from core.data.guess_words import (
 )
 from core.platform.messages import Message
 
-By = Literal["value", "date", "labels", "random", "none"]
+By = Literal["value", "date", "labels", "random", "file", "none"]
 # the share of rows that are current, where a cut is guessed
 SHARE = 0.3
 SEED = 24
@@ -71,9 +71,10 @@ class Cut:
 
     Parameters
     ----------
-    by : {"value", "date", "labels", "random", "none"}
-        By a column's value, from a day on, rows without a label, a random share, or none.
-    column, production, development, start, share, seed
+    by : {"value", "date", "labels", "random", "file", "none"}
+        By a column's value, from a day on, rows without a label, a random share, those of a second
+        file, or none.
+    column, production, development, start, share, seed, file
         What the way needs; the rest is None.
 
     Examples
@@ -89,6 +90,7 @@ class Cut:
     start: str | None = None
     share: float | None = None
     seed: int | None = None
+    file: str | None = None
 
     @property
     def keys(self) -> dict[str, Any]:

@@ -41,7 +41,9 @@ _NUMERIC = frozenset("0123456789+-.,")
 _UNPACKED = 2_000_000_000
 
 
-def read_some(path: Path, *, rows: int = ROWS, given: Given = NOTHING) -> pd.DataFrame:
+def read_some(
+    path: Path, *, rows: int = ROWS, given: Given = NOTHING, name: str = ""
+) -> pd.DataFrame:
     """Return rows of a file, spread evenly over it, in its order.
 
     Parameters
@@ -52,6 +54,8 @@ def read_some(path: Path, *, rows: int = ROWS, given: Given = NOTHING) -> pd.Dat
         Maximum number of rows.
     given : Given
         Stated parts of a CSV file's dialect; the rest is detected.
+    name : str
+        The person's name for the file; by default that of the path.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def read_some(path: Path, *, rows: int = ROWS, given: Given = NOTHING) -> pd.Dat
     InputError
         When the file cannot be read, or a zip holds no table or several.
     """
-    name = path.name
+    name = name or path.name
     if path.suffix.lower() != ".zip":
         return _read(path, name, rows, given)
     with tempfile.TemporaryDirectory() as folder:

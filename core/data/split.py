@@ -30,7 +30,7 @@ class Filtered:
     rows_unlabelled : int
         Wanted rows without a label.
     rows_missing : int
-        Wanted rows with a label that lack another required value.
+        Wanted rows with a label that lack another required value, or whose weight is 0.
     """
 
     frame: pd.DataFrame
@@ -119,14 +119,19 @@ def filter_rows(
                 rows=len(labelled),
             )
         )
-    if spec.weights and not (complete[spec.weights] > 0).all():
-        raise InputError(
-            Message(
-                "A weight must be above 0: '{column}' is not, in {rows:,} rows.",
-                column=spec.weights,
-                rows=int((complete[spec.weights] <= 0).sum()),
+    if spec.weights:
+        weights = complete[spec.weights]
+        if (weights < 0).any() or not weights.any():
+            raise InputError(
+                Message(
+                    "Weights must be 0 or more, and some above 0: '{column}' is not, in {rows:,} "
+                    "rows.",
+                    column=spec.weights,
+                    rows=int((weights <= 0).sum()),
+                )
             )
-        )
+        # a row of weight 0 stands for no other
+        complete = complete[weights > 0]
     frame = complete.reset_index(drop=True).astype({spec.target: "int64"})
     labels = frame[spec.target].unique()
     if len(labels) < 2:

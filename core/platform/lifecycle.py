@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -170,3 +171,22 @@ def whole(data: Source = "sample") -> list[tuple[str, dict[str, Any]]]:
         ("score", {"source": "production"}),
         ("monitor", {}),
     ]
+
+
+def of_table(acquire: Mapping[str, Any], *, has_current: bool) -> list[tuple[str, dict[str, Any]]]:
+    """Return the steps of the life cycle of a table, with their options, in order.
+
+    Parameters
+    ----------
+    acquire : mapping
+        How the table is acquired.
+    has_current : bool
+        Whether it has current rows; without, the steps end with the served model.
+
+    Examples
+    --------
+    >>> [step for step, _ in of_table({"source": "upload"}, has_current=False)]
+    ['acquire', 'prepare', 'train', 'serve']
+    """
+    after = [part for part in whole()[1:] if has_current or part[0] not in ("score", "monitor")]
+    return [("acquire", dict(acquire)), *after]

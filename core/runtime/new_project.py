@@ -147,7 +147,5 @@ def _life_cycle(
         for part in ("delimiter", "decimal", "encoding")
         if getattr(given, part)
     }
-    steps = [("acquire", {**acquire, **stated}), *lifecycle.whole()[1:]]
-    if guesses.current.value.by == "none":
-        steps = [(step, values) for step, values in steps if step not in ("score", "monitor")]
-    return run_steps(own, steps)
+    has_current = guesses.current.value.by != "none"
+    return run_steps(own, lifecycle.of_table({**acquire, **stated}, has_current=has_current))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,6 +110,8 @@ KINDS: dict[str, Kind] = {
     ),
 }
 DEFAULT = ("lr", "dt", "knn", "lightgbm")
+# On more rows the default leaves out the one that compares each row with all others.
+QUADRATIC, QUADRATIC_ROWS = "knn", 50_000
 # combinations of candidates
 BLEND, STACK = "blend", "stack"
 DERIVED = {BLEND: Message("Blend of the best"), STACK: Message("Stack of the best")}
@@ -120,6 +123,19 @@ VARIANTS: dict[str, Words] = {
 }
 # how many of the best a blend or a stack combines
 MEMBERS = 3
+
+
+def wanted(candidates: Sequence[str], rows: int) -> tuple[str, ...]:
+    """Return the candidates to fit on so many rows; those that a person chose stay.
+
+    Examples
+    --------
+    >>> wanted(DEFAULT, 200_000), wanted(("knn",), 200_000)
+    (('lr', 'dt', 'lightgbm'), ('knn',))
+    """
+    if tuple(candidates) != DEFAULT or rows <= QUADRATIC_ROWS:
+        return tuple(candidates)
+    return tuple(name for name in candidates if name != QUADRATIC)
 
 
 def approach(model: str) -> str:

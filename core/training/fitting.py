@@ -22,7 +22,7 @@ from core.platform.run_record import ModelRecord, Progress, Record
 from core.training import automl, cluster, evaluation
 from core.training import candidates as kinds
 from core.training.evaluation import Aim, Evaluated, Validated
-from core.training.preprocessing import preprocessor
+from core.training.preprocessing import preprocessor, with_many_names
 from core.training.records import CandidateRun
 from core.training.training_sets import TrainingSets
 
@@ -59,6 +59,7 @@ def fit_all(
     aim = Aim(options.aim, options.cost_false_positive, options.cost_false_negative)
     end = None if options.budget_seconds is None else time.monotonic() + options.budget_seconds
     seen_as = spec.kinds_of(sets.prepared.features)
+    texts = [name for name, kind in seen_as.items() if kind == "text"]
     new_trainer = partial(
         automl.Trainer,
         sets.features_train.assign(**{spec.target: sets.train[spec.target]}),
@@ -68,18 +69,25 @@ def fit_all(
         fit_share=options.fit_share,
         preprocessor=preprocessor(
             [name for name, kind in seen_as.items() if kind == "number"],
-            [name for name, kind in seen_as.items() if kind == "text"],
+            texts,
             impute=not sets.prepared.is_complete,
+            many=with_many_names(sets.features_train, texts),
         ),
         weights=sets.weights(spec),
     )
     weights = {"class_weight": "balanced"} if options.balanced else {}
     wanted = {
         name: {**(weights if kinds.KINDS[name].weighs else {}), **options.params.get(name, {})}
-        for name in options.candidates
+        for name in kinds.wanted(options.candidates, len(sets.train))
     }
     done: list[Candidate] = []
-    left_out: dict[str, Words] = {}
+    too_many = Message(
+        "By default it is left out above {rows:,} rows: it compares each row with all others.",
+        rows=kinds.QUADRATIC_ROWS,
+    )
+    left_out: dict[str, Words] = {
+        name: too_many for name in options.candidates if name not in wanted
+    }
     no_time = Message("It did not finish within {seconds} s.", seconds=options.budget_seconds)
 
     @cache

@@ -16,7 +16,7 @@ from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
 from pages.overview.situation import Situation
-from pages.shared import elements
+from pages.shared import elements, project_choice
 
 NAMED = 5
 LIGHTS = {"fits": "green", "does_not_fit": "red", "no_skill": "red"}
@@ -47,7 +47,12 @@ def _first(settings: Settings, spec: ProjectSpec) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if spec.sample is not None:
             _whole(settings, "sample", Message("Run the whole life cycle on sample data"))
-            elements.step_link("acquire", Message("Use your own data"))
+            st.page_link(
+                project_choice.PAGE,
+                label=_("Use your own data"),
+                icon=":material/arrow_forward:",
+                query_params={"view": "new"},
+            )
         else:
             _go("acquire", _("Use your own data"))
         _alerts(settings)

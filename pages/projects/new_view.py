@@ -1,4 +1,4 @@
-"""A new project: from a project file, or one of the built-in examples."""
+"""A new project: from a table, a project file, or one of the built-in examples."""
 
 from __future__ import annotations
 
@@ -7,21 +7,79 @@ import streamlit as st
 from core.platform import project, projects
 from core.platform.config import Settings
 from core.platform.messages import _
-from pages.shared import elements, project_choice
+from pages.projects import columns_table, confirmation, create_form, draft, table_source
+from pages.projects.table_source import Table
+from pages.shared import drafts, elements, project_choice
 
 # a project file is written by hand
 LARGEST_MB = 1
 
 
 def draw(settings: Settings) -> None:
-    """Draw the ways to a new project."""
-    from_file(settings)
-    examples(settings)
+    """Draw the ways to a new project; a table that is chosen has the page for itself."""
+    drafts.hold(
+        create_form.PAGE,
+        draft.KEY,
+        "new-source",
+        "new-folder-table",
+        "new-folder-second",
+        f"csv-*-{table_source.KEY}",
+    )
+    table = None
+    with elements.show_errors():
+        table = table_source.ask(settings)
+        if table is not None:
+            from_table(settings, table)
+    if table is None:
+        examples(settings)
+        with st.expander(_("From a project file")):
+            from_file(settings)
+
+
+def from_table(settings: Settings, table: Table) -> None:
+    """Draw the confirmation of what is guessed about a table, and the buttons that create it."""
+    answer = table_source.read(table)
+    if answer is None:
+        return
+    base, first = answer
+    chosen = draft.of(table.content)
+    summary = st.container()
+    guesses = confirmation.draw(base, chosen)
+    second = None
+    # what a person presses comes before what is seldom changed, and follows from it
+    creation = st.container()
+    if guesses.target.value:
+        with creation, st.container(horizontal=True):
+            with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
+                guesses, second = confirmation.current_rows(guesses, chosen, settings, table)
+            with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
+                confirmation.threshold(guesses, chosen)
+        with creation:
+            columns_table.leaks(guesses, chosen)
+        st.subheader(
+            _(
+                "{features:,} features, {left_out:,} left out",
+                features=len(guesses.features),
+                left_out=len(guesses.left_out),
+            ),
+            anchor=False,
+        )
+        columns_table.draw(guesses, chosen)
+        confirmation.roles(guesses, chosen)
+    table_source.first_rows(first)
+    stated = table_source.csv_options(table)
+    with summary:
+        table_source.describe(guesses)
+    with creation:
+        if chosen.way == confirmation.FILE and second is None:
+            st.info(_("Choose the file of the current rows, or other current rows."))
+            return
+        files = (table,) if second is None else (table, second)
+        create_form.draw(settings, guesses, chosen, files, stated)
 
 
 def from_file(settings: Settings) -> None:
     """Draw the import of a project file: it is checked first, then created."""
-    st.subheader(_("From a project file"), anchor=False)
     uploaded = st.file_uploader(
         _("Project file"), type=["toml"], key="new-file", max_upload_size=LARGEST_MB
     )

@@ -56,3 +56,12 @@ def hold(page: str, *patterns: str) -> None:
         if is_new or key not in state:
             state[key] = value
     state[_HELD] = (page, patterns)
+
+
+def forget(page: str) -> None:
+    """Drop what is kept of a page, with its widgets' values."""
+    state = st.session_state
+    for key in state.get(_VALUES, {}).pop(page, {}):
+        state.pop(key, None)
+    if state.get(_HELD, ("", ()))[0] == page:
+        state[_HELD] = ("", ())

@@ -325,7 +325,7 @@ def _worker(settings: Settings) -> None:
     else:
         if not state.alive:
             supervision.keep_supervisor(settings)
-        starting = _("{name} is starting (about {seconds} s)", name="Worker", seconds=15)
+        starting = _("{name} is starting (about {seconds} s)", name=_("Worker"), seconds=15)
         st.caption(f":gray[:material/hourglass_top:] {starting}")
 
 

@@ -6,7 +6,8 @@ import ast
 import importlib
 import re
 import shlex
-from collections.abc import Iterator
+from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,6 +27,7 @@ from core.runtime import commands
 from core.serving import gateway_stats
 from core.stats import check, checks, estimation, performance
 from pages.shared import elements
+from tests import code_trees
 
 README = (CODE_ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = (CODE_ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -34,10 +36,6 @@ PAGES = sorted(
     key=lambda path: path.relative_to(CODE_ROOT).as_posix(),
 )
 TEXTS = {path.relative_to(CODE_ROOT).as_posix(): path.read_text("utf-8") for path in PAGES}
-SOURCES = [*(CODE_ROOT / "core").rglob("*.py"), *(CODE_ROOT / "pages").rglob("*.py")]
-TREES = {
-    path.relative_to(CODE_ROOT).as_posix(): ast.parse(path.read_text("utf-8")) for path in SOURCES
-}
 every_page = pytest.mark.parametrize("name", sorted(TEXTS))
 TRANSLATIONS = sorted(name for name in TEXTS if name.endswith(".pt-BR.md"))
 every_translation = pytest.mark.parametrize("name", TRANSLATIONS)
@@ -55,13 +53,21 @@ def named(heading: str) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", part(heading)))
 
 
-def calls(name: str, within: str = "core/") -> Iterator[ast.Call]:
+@cache
+def every_call() -> dict[str, list[tuple[str, ast.Call]]]:
+    """Return the calls in core and the pages by the function's last name, each with its file."""
+    by_name = defaultdict(list)
+    for path in code_trees.modules().values():
+        for node in code_trees.nodes(path):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+                name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                by_name[name].append((path.relative_to(CODE_ROOT).as_posix(), node))
+    return by_name
+
+
+def calls(name: str, within: str = "core/") -> list[ast.Call]:
     """Return the calls of a function in files below a folder."""
-    for path, tree in TREES.items():
-        if path.startswith(within):
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == name:
-                    yield node
+    return [call for path, call in every_call().get(name, ()) if path.startswith(within)]
 
 
 def first_texts(name: str, within: str) -> set[str]:
@@ -204,7 +210,7 @@ def test_every_check_is_documented() -> None:
     wanted |= set(re.findall(r'fault\.code == "(\w+)"', faults_source))
     wanted |= {
         node.elts[0].value
-        for node in ast.walk(TREES["core/data/leakage.py"])
+        for node in code_trees.nodes(CODE_ROOT / "core/data/leakage.py")
         if isinstance(node, ast.Tuple)
         and len(node.elts) == 2
         and isinstance(node.elts[0], ast.Constant)
@@ -238,7 +244,7 @@ def test_every_endpoint_and_header_is_documented() -> None:
     headers = {
         name
         for path in ("core/serving/gateway.py", "core/monitoring/deliver.py")
-        for node in ast.walk(TREES[path])
+        for node in code_trees.nodes(CODE_ROOT / path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         for name in re.findall(r"^X-[A-Za-z-]+$", node.value)
     }
@@ -461,10 +467,11 @@ GONE = {
 PLACE = re.compile(r"(?<![\w./<-])((?:core|pages|tests|benchmarks|\.ci)[./][\w./]*\w)(?![\w*<]|/<)")
 
 
+@cache
 def defined(path: Path) -> set[str]:
     """Return the names that a module defines, imports or offers."""
     names: set[str] = set()
-    for node in ast.parse(path.read_text("utf-8")).body:
+    for node in code_trees.nodes(path)[0].body:
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)
@@ -498,6 +505,15 @@ def test_modules_that_are_named_exist(name: str) -> None:
     assert {place for place in PLACE.findall(text) if not exists(place)} == GONE.get(name, set())
 
 
+@cache
+def written(path: str) -> set[str]:
+    """Return the expressions of a module as they are written."""
+    expressions = (
+        node for node in code_trees.nodes(CODE_ROOT / path) if isinstance(node, ast.expr)
+    )
+    return {ast.unparse(node).replace("'", '"') for node in expressions}
+
+
 def test_each_call_in_the_architecture_document_exists() -> None:
     lines = re.findall(
         r"^\| (\d+) \| \[(\S+)\]\(\.\./(\S+)\) \| (.+?) \| .+ \|$",
@@ -507,8 +523,6 @@ def test_each_call_in_the_architecture_document_exists() -> None:
     assert [int(number) for number, *_ in lines] == [*range(1, 11)] * 3
     for _, shown, path, names in lines:
         assert shown == path
-        tree = ast.parse((CODE_ROOT / path).read_text("utf-8"))
-        expressions = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.expr)}
-        expressions = {text.replace("'", '"') for text in expressions}
+        expressions = written(path)
         for name in re.findall(r"`([^`]+)`", names):
             assert name in expressions, f"{path} does not call {name}"

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 from core.platform import runs
 from core.platform.config import CODE_ROOT
 from core.platform.run_tags import RunTags
 from pages.shared import elements
+from tests import code_trees
 
 BANNED_NAMES = {"utils.py", "helpers.py", "manager.py"}
-
-
-def modules() -> dict[str, Path]:
-    paths = [
-        *(CODE_ROOT / "core").rglob("*.py"),
-        *(CODE_ROOT / "pages").rglob("*.py"),
-        CODE_ROOT / "app.py",
-    ]
-    return {
-        ".".join(path.relative_to(CODE_ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in paths
-    }
-
-
-MODULES = modules()
+MODULES = code_trees.modules()
 
 
 def test_only_its_own_package_knows_the_project() -> None:
@@ -36,17 +22,17 @@ def test_only_its_own_package_knows_the_project() -> None:
     for name, path in MODULES.items():
         if name.startswith("core.projects."):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        nodes = code_trees.nodes(path)
         docs = {
             id(node.body[0].value)
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
             and node.body
             and isinstance(node.body[0], ast.Expr)
         }
         texts = [
             node.value.lower()
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.Constant)
             and isinstance(node.value, str)
             and id(node) not in docs
@@ -78,7 +64,7 @@ def test_tags_are_read_and_written_by_their_records_alone() -> None:
     for name, path in MODULES.items():
         if name.startswith("core.platform.run"):
             continue
-        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        nodes = code_trees.nodes(path)
         docs = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
         raw = [node.lineno for node in nodes if is_raw_tag(node) and id(node) not in docs]
         assert not raw, f"{name}: {raw}"
@@ -100,7 +86,7 @@ def test_files_stay_small_enough_to_read_in_one_sitting() -> None:
     long = {
         name: count
         for name, path in MODULES.items()
-        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 750
+        if (count := len(code_trees.text(path).splitlines())) > 750
     }
     assert not long
 

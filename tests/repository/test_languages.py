@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import io
 import re
 
@@ -12,6 +11,7 @@ from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 
 from core.platform.config import CODE_ROOT
+from tests import code_trees
 
 PLACE = re.compile(r"\{(\w*)(![rsa])?(:[^{}]*(?:\{\w+\})?[^{}]*)?\}")
 MARKUP = re.compile(r":material/\w+:|:[a-z]+(?:-badge)?\[|\*\*|^#+ |`[^` ]+`")
@@ -20,10 +20,7 @@ MARKUP = re.compile(r":material/\w+:|:[a-z]+(?:-badge)?\[|\*\*|^#+ |`[^` ]+`")
 @pytest.fixture(scope="module")
 def extraction():
     """The script that extracts messages, as a module."""
-    spec = importlib.util.spec_from_file_location("catalogue", CODE_ROOT / ".ci" / "catalogue.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return code_trees.catalogue_script()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,7 @@ def pairs(entries: list[Message]) -> list[tuple[str, str]]:
 
 
 def test_the_catalogue_has_the_messages_of_the_source_all_translated(extraction, path) -> None:
-    catalogue = extraction.updated(path, "pt", extraction.extracted())
+    catalogue = extraction.updated(path, "pt", code_trees.extracted())
     assert len(catalogue) > 1000
     missing = [entry.id for entry in extraction.untranslated(catalogue)]
     assert missing == [], "run `python .ci/catalogue.py`, and translate what it adds"
@@ -86,7 +83,7 @@ def test_no_message_is_put_together(extraction) -> None:
     for name in extraction.SOURCES:
         place = CODE_ROOT / name
         for file in place.rglob("*.py") if place.is_dir() else [place]:
-            for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            for call in code_trees.nodes(file):
                 if is_call(call, functions):
                     assert not any(isinstance(part, ast.JoinedStr) for part in call.args), (
                         f"{file}:{call.lineno}"

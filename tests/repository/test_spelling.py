@@ -6,16 +6,16 @@ per line. Code, addresses, names of columns and of runs are no words.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from types import ModuleType
 
 import pytest
+from spellchecker import SpellChecker
 
 from core.platform import steps
 from core.platform.config import CODE_ROOT
+from tests import code_trees
 
 # texts that are on no page and in no catalogue, by their language
 DOCUMENTS = {"en": ("*.md", "docs/**/*.md"), "pt": ("*.pt-BR.md", "docs/**/*.pt-BR.md")}
@@ -38,10 +38,14 @@ def words(text: str) -> Iterator[str]:
             yield word.lower()
 
 
+@cache
+def dictionary(language: str) -> SpellChecker:
+    """Return what knows the words of a language, which takes a second to load."""
+    return SpellChecker(language=language, distance=1)
+
+
 def misspelt(texts: Iterable[str], language: str) -> dict[str, str]:
     """Return the words that neither the dictionary nor the project's list knows, each in a text."""
-    from spellchecker import SpellChecker
-
     listed = CODE_ROOT / "tests" / "repository" / f"words_{language}.txt"
     accepted = RUNS | (
         set(listed.read_text(encoding="utf-8").split()) if listed.exists() else set()
@@ -51,24 +55,14 @@ def misspelt(texts: Iterable[str], language: str) -> dict[str, str]:
         for word in words(text):
             if word not in accepted:
                 first_text.setdefault(word, " ".join(text.split())[:120])
-    unknown = SpellChecker(language=language, distance=1).unknown(first_text)
+    unknown = dictionary(language).unknown(first_text)
     return {word: first_text[word] for word in sorted(unknown)}
-
-
-@cache
-def extraction() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("catalogue", CODE_ROOT / ".ci" / "catalogue.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def app_texts(language: str) -> list[str]:
     """Return all texts of the app in a language."""
     if language == "en":
-        kept = [entry.id for entry in extraction().extracted() if entry.id]
+        kept = [entry.id for entry in code_trees.extracted() if entry.id]
     else:
         from babel.messages.pofile import read_po
 
@@ -107,12 +101,10 @@ def test_a_misspelling_is_found_and_other_tokens_are_ignored() -> None:
 
 
 def test_the_lists_hold_no_word_twice_and_none_that_the_dictionary_has() -> None:
-    from spellchecker import SpellChecker
-
     paths = list((CODE_ROOT / "tests" / "repository").glob("words_*.txt"))
     assert len(paths) == len(DOCUMENTS)
     for path in paths:
         listed = path.read_text(encoding="utf-8").split()
         assert listed == sorted(set(listed)), path.name
         language = path.stem.removeprefix("words_")
-        assert not SpellChecker(language=language, distance=1).known(listed), path.name
+        assert not dictionary(language).known(listed), path.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -21,16 +22,17 @@ from tests.conftest import copy_home
 SAME = re.compile(r"verdict|alerts|warnings|labels|decision|state|aliases|features|step|status")
 
 
-@pytest.fixture
-def foreign(prepared_few: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The home `scored_few`, made while the language was nonsense."""
-    nonsense.speak(monkeypatch)
-    settings = copy_home(prepared_few, tmp_path / "home")
-    with messages.speaking("pt"):
-        train.run(settings, train.Options(candidates=("lr",), folds=2))
-        score.run(settings, score.Options(way="in_process"))
-        monitor.run(settings, monitor.Options())
-    return settings
+@pytest.fixture(scope="module")
+def foreign(prepared_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The home `scored_few`, made while the language is nonsense; a test that changes it copies."""
+    settings = copy_home(prepared_few, tmp_path_factory.mktemp("foreign") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        nonsense.speak(patch)
+        with messages.speaking("pt"):
+            train.run(settings, train.Options(candidates=("lr",), folds=2))
+            score.run(settings, score.Options(way="in_process"))
+            monitor.run(settings, monitor.Options())
+        yield settings
 
 
 def facts(settings: Settings, step: str) -> dict[str, str]:
@@ -58,7 +60,8 @@ def test_a_decision_about_retraining_keeps_the_same_facts(
     foreign: Settings, scored_few: Settings, tmp_path: Path
 ) -> None:
     english = copy_home(scored_few, tmp_path / "english")
+    retrained = copy_home(foreign, tmp_path / "home")
     with messages.speaking("pt"):
-        retrain.run(foreign, retrain.Options())
+        retrain.run(retrained, retrain.Options())
     retrain.run(english, retrain.Options())
-    assert facts(foreign, "retrain") == facts(english, "retrain")
+    assert facts(retrained, "retrain") == facts(english, "retrain")

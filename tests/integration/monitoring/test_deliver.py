@@ -381,7 +381,7 @@ def test_a_mail_names_the_alerts_and_the_link(settings: Settings, post: Post) ->
     )
     assert mail["X-Courtside-Delivery"] == only(settings).delivery_id
     text = mail.get_content()
-    assert "- raised: F1 at the threshold: 0.125 (limits: at least 0.4), since 1970-01-01" in text
+    assert "- raised: F1 at the threshold: 0.125, at least 0.4, since 1970-01-01" in text
     assert "http://courtside.example/runs?run=run-1" in text
     assert [line for line in post.commands if line.upper().startswith("RCPT")] == [
         "rcpt TO:<ann@club.example>",

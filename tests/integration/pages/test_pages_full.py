@@ -216,7 +216,7 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     for title, name in (
         ("Skill over base rate", "skill"),
         ("ROC AUC", "roc_auc"),
-        ("F1 at the threshold", "f1"),
+        ("F1", "f1"),
         ("Log loss", "log_loss"),
     ):
         row = drawn[titles == title].iloc[0]

@@ -28,6 +28,7 @@ from core.platform.runs import EveryRun
 from core.registry import model_card, model_facts, promote, registry
 from core.serving import endpoint, server
 from core.stats import thresholds
+from pages.shared.statuses import GATE
 from tests.conftest import new_home
 
 SPEC = project.load("kobe")
@@ -363,7 +364,7 @@ def test_the_last_answer_is_shown_rule_by_rule(
     shown = app.table[-1].value
     assert shown["Rule"].tolist() == [str(loads(title)) for title in rules["title"]]
     assert [rule.split("[")[1].rstrip("]") for rule in shown["Verdict"]] == [
-        verdict.replace("not_applicable", "not applicable") for verdict in rules["verdict"]
+        str(GATE[verdict][0]) for verdict in rules["verdict"]
     ]
     assert shown["What it means"].tolist() == [
         str(loads(text)).replace("$", r"\$") for text in rules["text"]
@@ -415,13 +416,13 @@ def test_a_threshold_is_tried_with_its_consequences_in_view(
     by_threshold = table.set_index("threshold")
     shown = app.table[0].value.set_index("Metric")
     for title, name in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
-        assert shown.loc[title, "At 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
+        assert shown.loc[title, "Threshold 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
         assert (
             shown.loc[title, "At its own threshold, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
         )
         change = 100 * (by_threshold.loc[0.4, name] - by_threshold.loc[0.45, name])
-        assert shown.loc[title, "Change"] == f"{change:+.1f} points"
-    assert "3,000 rows of the test set, since its run kept no others" in text_of(app)
+        assert shown.loc[title, "Difference"] == f"{change:+.1f} points"
+    assert "chosen on the test set looks better there" in text_of(app)
     press(app, "Dry run")
     options = submitted(judged.settings)
     assert (options["threshold"], options["dry_run"]) == (0.4, True)

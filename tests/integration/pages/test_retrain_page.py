@@ -71,7 +71,7 @@ def test_before_a_champion_it_says_what_to_do_first(
 ) -> None:
     app = open_page(settings, "retrain")
     assert not app.exception
-    assert "There is no champion yet" in text_of(app)
+    assert "There is no model yet" in text_of(app)
 
 
 def primary(app: AppTest) -> list[str]:

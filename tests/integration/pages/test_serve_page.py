@@ -180,7 +180,7 @@ def test_a_log_that_is_down_is_reported(
     monkeypatch.setattr(gateway, "status", lambda *_, **__: status(log=log))
     (warning,) = open_page(copied.settings, "serve").warning
     assert "The disk is full." in warning.value
-    assert "1,200 rows are waiting in memory. 30 rows did not fit and are lost." in warning.value
+    assert "1,200 rows wait to be written. 30 rows did not fit and are lost." in warning.value
 
 
 def test_an_endpoint_that_was_given_up_shows_its_reason_and_can_be_restarted(
@@ -215,8 +215,8 @@ def test_a_challenger_beside_the_champion_can_become_its_shadow(
     assert not app.exception
     # the state of the live endpoint comes first; the other is a closed section
     assert app.subheader[0].value == "kobe-shots version 1 (champion, challenger)"
-    (section,) = [each for each in app.expander if "version 2 on port" in each.label]
-    assert section.label == f"kobe-shots version 2 on port {second.port}: answering"
+    (section,) = [each for each in app.expander if "version 2 · port" in each.label]
+    assert section.label == f"kobe-shots version 2 · port {second.port} · answering"
     assert not section.proto.expanded
     (toggle,) = app.toggle
     assert not toggle.value

@@ -488,3 +488,12 @@ def test_a_zip_holds_a_single_table(tmp_path: Path) -> None:
         guess_sample.read_some(tmp_path / "two.zip")
     with pytest.raises(InputError, match="not a CSV or parquet file"):
         guess_sample.read_some(tmp_path / "table.xlsx")
+
+
+def test_a_chosen_time_offers_a_cut_by_date() -> None:
+    days = pd.date_range("2024-01-01", periods=600).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"day": days, "x": range(600), "churn": ["no", "yes", "no"] * 200})
+    guesses = guess(frame).with_(time="day")
+    assert guesses.current.value.by == "date"
+    # a number has an order too, and no day to cut at
+    assert guess(frame).with_(time="x").time.value == "x"

@@ -7,6 +7,7 @@ import pytest
 
 from core.data import split
 from core.platform import project
+from core.platform.errors import InputError
 
 SPEC = project.load("kobe")
 
@@ -33,6 +34,19 @@ def test_a_row_that_misses_any_value_is_dropped(few_shots: pd.DataFrame) -> None
     result = split.filter_rows(few_shots, SPEC)
     assert len(result.frame) == rows_before - 1
     assert result.missing.set_index("column").loc["opponent", "missing"] == 1
+
+
+def test_a_row_of_weight_0_is_left_out_and_a_negative_weight_refused(
+    few_shots: pd.DataFrame,
+) -> None:
+    weighted = SPEC.model_copy(update={"weights": "shot_distance"})
+    all_rows = split.filter_rows(few_shots, SPEC).frame
+    kept = split.filter_rows(few_shots, weighted)
+    assert kept.rows_missing == (all_rows["shot_distance"] == 0).sum() > 0
+    assert len(kept.frame) == len(all_rows) - kept.rows_missing
+    for weights in (0, -1):
+        with pytest.raises(InputError, match="must be 0 or more"):
+            split.filter_rows(few_shots.assign(shot_distance=weights), weighted)
 
 
 def test_a_split_is_stratified_whole_and_the_same_for_a_seed(few_shots: pd.DataFrame) -> None:

@@ -77,25 +77,6 @@ def test_log_loss_brier_and_accuracy_are_means_over_all_labels_that_there_may_be
     assert {name: estimates[name] for name in mean} == pytest.approx(mean, abs=1e-12)
 
 
-def test_estimates_and_intervals_are_those_of_drawn_labels() -> None:
-    rng = np.random.default_rng(1)
-    rows = np.clip(rng.beta(3, 4, 1500), 0.01, 0.99)
-    expected, between = estimation.cbpe(rows, 0.5), estimation.intervals(rows, 0.5)
-    drawn = []
-    for _ in range(250):
-        p = rng.choice(rows, len(rows))
-        labels = (rng.uniform(size=len(p)) < p).astype(np.int64)
-        drawn.append(metrics.classification(labels, p, 0.5))
-    table = pd.DataFrame(drawn)
-    assert set(expected) == set(between) <= set(table)
-    for name, value in expected.items():
-        low, high = between[name]
-        assert table[name].mean() == pytest.approx(value, abs=0.15 * (high - low)), name
-        inside = ((table[name] >= low) & (table[name] <= high)).mean()
-        assert 0.91 < inside < 0.99, name
-        assert table[name].std() * 2 * 1.96 == pytest.approx(high - low, rel=0.15), name
-
-
 def test_no_row_above_the_threshold_and_sure_probabilities_stay_numbers() -> None:
     estimates = estimation.cbpe(np.array([0.1, 0.2, 0.3]), 0.5)
     assert (estimates["f1"], estimates["precision"], estimates["recall"]) == (0.0, 0.0, 0.0)

@@ -8,68 +8,11 @@ import pytest
 from scipy import stats
 
 from core.stats import metrics, slices
-
-
-def draw(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Return rows of two columns with twenty values each, labels, and their true probabilities."""
-    rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        {
-            "team": rng.choice([f"team {number:02}" for number in range(20)], rows),
-            "year": rng.choice([f"{number}" for number in range(1990, 2010)], rows),
-        }
-    )
-    truth = rng.beta(4, 4, rows)
-    return frame, (rng.uniform(size=rows) < truth).astype(np.int64), truth
-
-
-def noisy(truth: np.ndarray, spread: float, seed: int) -> np.ndarray:
-    odds = np.log(truth / (1 - truth))
-    odds = odds + np.random.default_rng(seed).normal(0, spread, len(truth))
-    return 1 / (1 + np.exp(-odds))
-
-
-def test_a_calibrated_model_is_rarely_accused_on_forty_slices() -> None:
-    accused, excluded = 0, 0
-    for seed in range(20):
-        frame, labels, truth = draw(4000, seed)
-        table = slices.by_slice(frame, labels, truth, ["team", "year"], 0.5, resamples=50)
-        assert len(table) == 40
-        accused += (table["finding"] != "ok").any()
-        excluded += ((table["low"] > 0) | (table["high"] < 0)).any()
-    # a few percent at most; of the intervals alone 1 of 20 with a binomial error of 1
-    assert accused <= 1
-    assert excluded <= 4
-
-
-@pytest.mark.long
-def test_a_calibrated_constant_is_not_reported_as_unskilled() -> None:
-    # the base rate fitted to the very rows always beats a constant, if by chance only
-    accused = 0
-    for seed in range(60):
-        frame, _, _ = draw(4000, seed)
-        labels = (np.random.default_rng(seed + 500).uniform(size=4000) < 0.3).astype(np.int64)
-        constant = np.full(4000, 0.3)
-        table = slices.by_slice(frame, labels, constant, ["team", "year"], 0.5, resamples=50)
-        assert (table["skill"] <= 1e-12).all()
-        accused += (table["finding"] != "ok").any()
-    assert accused <= 2
-
-
-@pytest.mark.long
-def test_rare_labels_are_no_bias() -> None:
-    accused = 0
-    for seed in range(60):
-        frame, _, _ = draw(2400, seed)
-        labels = (np.random.default_rng(seed + 900).uniform(size=2400) < 0.06).astype(np.int64)
-        forecast = np.full(2400, 0.06)
-        table = slices.by_slice(frame, labels, forecast, ["team", "year"], 0.5, resamples=50)
-        accused += ((table["low"] > 0) | (table["high"] < 0)).any()
-    assert accused <= 9
+from tests.populations import noisy, teams
 
 
 def test_wrong_slices_are_found_and_come_first() -> None:
-    frame, labels, truth = draw(20_000, 1)
+    frame, labels, truth = teams(20_000, 1)
     wrong = (frame["team"] == "team 07").to_numpy()
     unknown = (frame["team"] == "team 11").to_numpy()
     few = (frame["team"] == "team 03").to_numpy() & (np.arange(20_000) > 600)
@@ -101,7 +44,7 @@ def test_a_certain_but_small_gap_is_shown_without_a_finding() -> None:
 
 
 def test_figures_are_those_of_the_rows_of_the_slice() -> None:
-    frame, labels, truth = draw(2000, 5)
+    frame, labels, truth = teams(2000, 5)
     forecast = noisy(truth, 0.5, 6)
     table = slices.by_slice(frame, labels, forecast, ["year"], 0.45).set_index("value")
     for year, row in table.iterrows():
@@ -204,7 +147,7 @@ def test_without_rows_or_columns_there_are_no_slices() -> None:
 
 
 def test_a_challenger_that_is_worse_on_one_slice_is_found_there_alone() -> None:
-    frame, labels, truth = draw(8000, 8)
+    frame, labels, truth = teams(8000, 8)
     champion = noisy(truth, 0.4, 9)
     worse = (frame["team"] == "team 05").to_numpy()
     # better on the whole
@@ -225,20 +168,8 @@ def test_a_challenger_that_is_worse_on_one_slice_is_found_there_alone() -> None:
     assert not within["harmed"].any()
 
 
-@pytest.mark.parametrize("spread", [0.3, 2.0])
-def test_a_harmless_challenger_is_rarely_accused(spread: float) -> None:
-    accused = 0
-    for seed in range(40):
-        frame, labels, truth = draw(4000, seed)
-        sides = noisy(truth, spread, 1000 + seed), noisy(truth, spread, 2000 + seed)
-        table = slices.harm(frame, labels, *sides, ["team", "year"])
-        accused += table["harmed"].any()
-    # one side of 5%: 1 of 40 with a binomial error of 1
-    assert accused <= 4
-
-
 def test_a_champion_does_not_harm_itself() -> None:
-    frame, labels, truth = draw(2000, 11)
+    frame, labels, truth = teams(2000, 11)
     table = slices.harm(frame, labels, truth, truth, ["team"])
     assert not table["harmed"].any()
     assert (table[["difference", "low", "high"]] == 0).all(axis=None)
@@ -248,7 +179,7 @@ def test_a_champion_does_not_harm_itself() -> None:
 
 
 def test_the_same_seed_gives_the_same_table_and_the_rows_stay_as_they_were() -> None:
-    frame, labels, truth = draw(1500, 12)
+    frame, labels, truth = teams(1500, 12)
     before = frame.copy()
     first, second = (
         slices.by_slice(frame, labels, truth, ["team", "year"], 0.5, seed=3) for _ in range(2)

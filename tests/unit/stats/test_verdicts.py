@@ -14,7 +14,7 @@ from core.platform import messages
 from core.retraining import policy
 from core.retraining.policy import DAY, Policy
 from core.retraining.policy_evidence import Window
-from core.stats import checks, figure_intervals, metrics, performance, slices, verdicts
+from core.stats import checks, performance, slices, verdicts
 from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Conclusion, Limit, VerdictCode
 
 REFERENCE = {
@@ -69,23 +69,6 @@ def test_a_model_without_shown_skill_never_fits(
 def test_a_skill_without_an_interval_is_not_shown() -> None:
     check = Check("skill", "Skill", "performance", 0.02, 0.02, "", "ok", "")
     assert checks.conclude([check], *NAMES).code == "cannot_tell"
-
-
-def test_the_labels_needed_show_the_skill_in_four_of_five_samples() -> None:
-    rng = np.random.default_rng(4)
-
-    def interval(rows: int) -> tuple[float, float]:
-        p = np.clip(rng.normal(0.476, 0.1, rows), 0.01, 0.99)
-        labels = (rng.uniform(size=rows) < p).astype(np.int64)
-        return figure_intervals.of(labels, p, 0.5, resamples=2)["skill"]
-
-    # the skill of that forecast, of many rows
-    low, high = interval(400_000)
-    halves = [np.subtract(*interval(400)[::-1]) / 2 for _ in range(20)]
-    needed = verdicts.labels_needed(float(np.mean(halves)), 400, (low + high) / 2)
-    shown = sum(interval(needed)[0] > 0 for _ in range(200))
-    # 160 of 200 expected, with a binomial error of 5.7
-    assert 143 <= shown <= 178
 
 
 def test_cannot_tell_says_how_many_labels_are_missing() -> None:
@@ -202,18 +185,6 @@ def test_a_policy_does_not_call_unshown_skill_nothing_to_do(verdict: str, code: 
     )
     reactive = Policy(strategy="reactive", k=1, n=1)
     assert policy.decide(reactive, [window], trained_at=0, now=DAY).code == code
-
-
-def test_a_constant_forecast_never_shows_skill() -> None:
-    rng = np.random.default_rng(1)
-    for rate in (0.05, 0.5):
-        for _ in range(100):
-            labels = (rng.uniform(size=300) < rate).astype(np.int64)
-            if not 0 < labels.sum() < 300:
-                continue
-            low, _ = figure_intervals.of(labels, np.full(300, rate), 0.5, resamples=2)["skill"]
-            assert low <= 0
-            assert metrics.classification(labels, np.full(300, rate), 0.5)["skill"] <= 1e-12
 
 
 def every_conclusion() -> list[Conclusion]:

@@ -288,25 +288,6 @@ def test_importance_agrees_with_scikit_learn():
     np.testing.assert_allclose(ours["sd"], theirs.importances_std, rtol=0.5)
 
 
-def test_the_interval_of_importance_covers_what_other_rows_would_say():
-    rng = np.random.default_rng(6)
-
-    def draw(count):
-        p = rng.uniform(0.2, 0.8, count)
-        return pd.DataFrame({"p": p}), (rng.random(count) < p).astype(int)
-
-    # by integrals: E[-log] where label and feature are independent, minus where they are not
-    p = np.linspace(0.2, 0.8, 20001)
-    apart = -(0.5 * np.log(p) + 0.5 * np.log(1 - p)).mean()
-    truth = apart + (p * np.log(p) + (1 - p) * np.log(1 - p)).mean()
-    covered = 0
-    for _ in range(200):
-        frame, labels = draw(300)
-        row = importance(lambda rows: rows["p"].to_numpy(), frame, labels, repeats=10).iloc[0]
-        covered += row["low"] <= truth <= row["high"]
-    assert 0.88 <= covered / 200 <= 0.99
-
-
 def test_importance_handles_sure_mistakes_one_class_and_texts():
     frame = pd.DataFrame({"side": ["left", "right"] * 20, "x": [np.nan, 1.0] * 20})
     labels = np.ones(40, dtype=int)
@@ -385,22 +366,6 @@ def test_partial_dependence_over_some_rows_takes_the_values_of_all():
     assert table["value"].tolist() == partial_dependence(predict, frame, "a")["value"].tolist()
     np.testing.assert_allclose(table["mean"], table["value"] * some["b"].mean())
     pd.testing.assert_frame_equal(frame, copy)
-
-
-def test_rows_that_stand_for_all_give_nearly_the_same_partial_dependence():
-    frame = rows_of(MANY, 4000)
-
-    def predict(rows):
-        return 1 / (1 + np.exp(-4 * (rows[MANY[:4]].sum(axis=1) - 2))).to_numpy()
-
-    full = partial_dependence(predict, frame, "x0")["mean"]
-    even = explanation.background(frame, predict(frame), 300)
-    error = np.abs(partial_dependence(predict, frame, "x0", over=even)["mean"] - full).max()
-    drawn = [
-        np.abs(partial_dependence(predict, frame, "x0", over=some)["mean"] - full).max()
-        for some in (frame.sample(300, random_state=seed) for seed in range(20))
-    ]
-    assert error < np.mean(drawn)
 
 
 @pytest.mark.parametrize(("features", "orders", "most"), [(3, 9, 8), (6, 1, 64), (7, 2, 30)])

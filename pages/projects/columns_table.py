@@ -1,0 +1,119 @@
+"""The columns of a new project's table: what gives the target away, and which are features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.data.guess import Guesses
+from core.platform.messages import Message, _
+from pages.projects.draft import Draft
+from pages.shared import elements
+
+TYPES = {
+    "text": Message("text"),
+    "number": Message("number"),
+    "integer": Message("integer"),
+    "boolean": Message("yes or no"),
+    "date": Message("date"),
+}
+# a row, and the most rows that are shown without scrolling
+ROW_HEIGHT, MOST_ROWS = 35, 14
+ALLOWED = Message("You allowed it.")
+
+
+def leaks(guesses: Guesses, draft: Draft) -> None:
+    """Draw the columns that may give the target away, each with a button that allows it."""
+    for out in guesses.left_out.values():
+        if out.is_leak:
+            _leak(out.column, elements.plain(str(out.reason)), _("Allow"), draft, is_used=True)
+    for column in guesses.allowed:
+        text = _("'{column}' is a feature in spite of a finding.", column=column)
+        _leak(column, elements.plain(text), _("Leave out"), draft, is_used=False)
+
+
+def _leak(column: str, text: str, label: str, draft: Draft, *, is_used: bool) -> None:
+    def press() -> None:
+        if is_used:
+            draft.set_use(column, is_used=True)
+        else:
+            draft.withdraw(column)
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        icon = ":orange[:material/warning:]" if is_used else ":material/info:"
+        st.markdown(f"{icon} {text}", width="stretch")
+        st.button(label, key=f"new-allow-{column}", on_click=press)
+
+
+def draw(guesses: Guesses, draft: Draft) -> None:
+    """Draw a row for each column that has no other role."""
+    frame = rows(guesses)
+    key = f"new-columns-{draft.edits}"
+
+    def edited() -> None:
+        edits = st.session_state[key]["edited_rows"]
+        apply(draft, guesses, {str(frame["column"][int(at)]): row for at, row in edits.items()})
+
+    config = st.column_config
+    st.data_editor(
+        frame,
+        key=key,
+        hide_index=True,
+        height=(min(len(frame), MOST_ROWS) + 1) * ROW_HEIGHT + 3,
+        disabled=["column", "about"],
+        on_change=edited,
+        column_config={
+            "use": config.CheckboxColumn(_("Feature"), width="small"),
+            "column": config.TextColumn(_("Column"), width="medium"),
+            "type": config.SelectboxColumn(
+                _("Type"),
+                options=list(TYPES),
+                format_func=lambda code: str(TYPES[code]),
+                required=True,
+                width="small",
+            ),
+            "about": config.TextColumn(_("Values, or why it is left out"), width="large"),
+        },
+    )
+
+
+def rows(guesses: Guesses) -> pd.DataFrame:
+    """Return the table of columns: first those that are left out."""
+    taken = {guesses.target.value, guesses.id.value, guesses.time.value, guesses.weights.value}
+    taken |= {guesses.current.value.column} if guesses.current.value.by == "value" else set()
+    listed = []
+    for column in guesses.columns:
+        if column.name in taken:
+            continue
+        out = guesses.left_out.get(column.name)
+        line = guesses.types[column.name]
+        about = ALLOWED if column.name in guesses.allowed else line.reason
+        listed.append(
+            {
+                "use": out is None,
+                "column": column.name,
+                "type": line.value,
+                "about": str(about if out is None else out.reason),
+            }
+        )
+    frame = pd.DataFrame(listed, columns=["use", "column", "type", "about"])
+    return frame.sort_values("use", kind="stable", ignore_index=True)
+
+
+def apply(draft: Draft, guesses: Guesses, edits: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep what was changed in the table of columns."""
+    types = dict(draft.choices.get("types", {}))
+    for column, row in edits.items():
+        if "use" in row:
+            empty = guesses.left_out.get(column)
+            if not (row["use"] and empty is not None and empty.code == "empty"):
+                draft.set_use(column, is_used=row["use"])
+        if "type" in row:
+            line = guesses.types[column]
+            if row["type"] in (line.value, *line.alternatives):
+                types[column] = row["type"]
+    draft.choices["types"] = types
+    draft.edits += 1

@@ -1,0 +1,249 @@
+"""The confirmation of a table: each line a guess with its reason, and what else it may be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import streamlit as st
+
+from core.data.guess import Guesses
+from core.data.guess_columns import Profile
+from core.data.guess_roles import Cut, Guess
+from core.data.guess_target import classes
+from core.platform.messages import Message, Words, _, current, day, number
+from pages.projects import table_source
+from pages.projects.draft import Draft, confirmed
+from pages.projects.table_source import Table
+from pages.shared import elements
+
+VALUE, FILE = "value", "file"
+# values of a column by which rows can be told apart
+MOST_VALUES = 50
+THRESHOLDS = {"f1": Message("The best F1"), "cost": Message("The least cost")}
+RARE = Message("Read average precision first: it measures how well the rare class is ranked.")
+# role -> its label, and the kinds of column that it may be beside those proposed
+ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
+    "id": (Message("Id"), ("identifier",)),
+    "time": (Message("Time"), ("date", "timestamp", "integer")),
+    "group": (Message("Group"), ("identifier", "text", "category", "integer")),
+    "weights": (Message("Sampling weights"), ("number", "integer")),
+}
+DAY_FORMATS = {"en": "YYYY-MM-DD", "pt": "DD/MM/YYYY"}
+
+
+def draw(base: Guesses, draft: Draft) -> Guesses:
+    """Draw the lines of target and roles, and return the guesses after the choices."""
+    guesses = confirmed(base, draft)
+    if not guesses.target.value:
+        st.warning(str(guesses.target.reason), icon=":material/help:")
+    with st.container(horizontal=True):
+        _target(guesses, draft)
+        if guesses.target.value:
+            _line(_("Positive class"), "positive", guesses.positive, draft)
+    return guesses
+
+
+def roles(guesses: Guesses, draft: Draft) -> None:
+    """Draw the lines of id, time, group and weights."""
+    with st.container(horizontal=True):
+        for role, (label, kinds) in ROLES.items():
+            more = [
+                column.name
+                for column in guesses.columns
+                if column.kind in kinds and column.name != guesses.target.value
+            ]
+            line = getattr(guesses, role)
+            _line(str(label), role, line, draft, more=["", *more], nothing=_("none"))
+
+
+def threshold(guesses: Guesses, draft: Draft) -> None:
+    """Draw by what the threshold is chosen, and what to read first."""
+    _line(
+        _("Threshold"),
+        "threshold_by",
+        guesses.threshold_by,
+        draft,
+        named=lambda code: str(THRESHOLDS.get(code, number(0.5, ".1f"))),
+        note=RARE if guesses.metric.value == "average_precision" else "",
+    )
+    if guesses.threshold_by.value == "cost":
+        with st.container(horizontal=True):
+            for name, label in (
+                ("cost_false_positive", _("Cost of a false positive")),
+                ("cost_false_negative", _("Cost of a false negative")),
+            ):
+                key = f"new-{name}"
+                st.session_state[key] = draft.texts.get(name, 1.0)
+                st.number_input(
+                    label, 0.0, key=key, width=215, on_change=_typed, args=(draft, name)
+                )
+
+
+def current_rows(
+    guesses: Guesses, draft: Draft, settings: Any, table: Table
+) -> tuple[Guesses, Table | None]:
+    """Draw which rows are current; return the guesses, and the second file if there is one."""
+    cut = guesses.current.value
+    cuts: dict[str, Cut] = {}
+    for each in (cut, *guesses.current.alternatives):
+        if each.by != "file":
+            cuts.setdefault(_code(each), each)
+    options = [*cuts, VALUE, FILE]
+    now = draft.way or _code(cut)
+    key = "new-rows"
+    st.session_state[key] = now if now in options else _code(cut)
+
+    def chosen() -> None:
+        code = st.session_state[key]
+        draft.way = code if code in (VALUE, FILE) else ""
+        draft.choices.pop("rows", None)
+        if code in cuts:
+            draft.choose("rows", cuts[code])
+
+    def named(code: str) -> str:
+        if code == VALUE:
+            return _("Rows with a value of a column")
+        return _("Rows of a second file") if code == FILE else cut_words(cuts[code])
+
+    st.selectbox(_("Current rows"), options, format_func=named, key=key, on_change=chosen)
+    second = None
+    if draft.way == VALUE:
+        guesses = _by_value(guesses, draft)
+    elif draft.way == FILE:
+        guesses, second = _by_file(guesses, draft, settings, table)
+    else:
+        if cut.by == "date" and cut.start:
+            _start(guesses, draft, cut)
+        _reason(guesses.current.reason)
+    return guesses, second
+
+
+def cut_words(cut: Cut) -> str:
+    """Return which rows are current, in words."""
+    if cut.by == "value":
+        return _("{column} = {value}", column=cut.column, value=cut.production)
+    if cut.by == "date":
+        return _("Rows from {start} on", start=day(str(cut.start)))
+    if cut.by == "labels":
+        return _("Rows without a label")
+    if cut.by == "random":
+        return _("A random {share}", share=number(cut.share or 0.0, ".0%"))
+    return _("None yet: the endpoint brings them")
+
+
+def _target(guesses: Guesses, draft: Draft) -> None:
+    able = [column.name for column in guesses.columns if 2 <= len(classes(column)) <= MOST_VALUES]
+    _line(_("Target"), "target", guesses.target, draft, more=able)
+
+
+def _line(
+    label: str,
+    name: str,
+    line: Guess,
+    draft: Draft,
+    *,
+    more: Sequence[Any] = (),
+    named: Callable[[Any], str] = str,
+    nothing: str = "",
+    note: Words = "",
+) -> None:
+    """Draw a guess: what it is, what else it may be, and why, short."""
+    options = list(dict.fromkeys([line.value, *line.alternatives, *more]))
+    key = f"new-{name}"
+    # the choices are the truth: a guess that follows from another choice changes the widget
+    st.session_state[key] = line.value
+
+    def chosen() -> None:
+        draft.choose(name, st.session_state[key])
+
+    with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
+        st.selectbox(
+            label,
+            options,
+            key=key,
+            format_func=lambda value: named(value) if value != "" else nothing or "–",
+            on_change=chosen,
+        )
+        _reason(line.reason, note)
+
+
+def _reason(*reasons: Words) -> None:
+    st.caption(" ".join(elements.plain(str(reason)) for reason in reasons if reason))
+
+
+def _typed(draft: Draft, name: str) -> None:
+    draft.texts[name] = st.session_state[f"new-{name}"]
+
+
+def _code(cut: Cut) -> str:
+    # a day that was moved is still the same way
+    keys = {name: value for name, value in cut.keys.items() if name not in ("start", "seed")}
+    return json.dumps(keys, sort_keys=True, default=str)
+
+
+def _start(guesses: Guesses, draft: Draft, cut: Cut) -> None:
+    column = next(each for each in guesses.columns if each.name == cut.column)
+    key = "new-start"
+    st.session_state[key] = date.fromisoformat(str(cut.start)[:10])
+
+    def moved() -> None:
+        start = st.session_state[key]
+        if start is not None:
+            draft.choose("rows", Cut("date", column=cut.column, start=start.isoformat()))
+
+    bounds = [
+        date.fromisoformat(bound[:10]) if isinstance(bound, str) else None
+        for bound in (column.low, column.high)
+    ]
+    st.date_input(
+        _("From"),
+        min_value=bounds[0],
+        max_value=bounds[1],
+        key=key,
+        format=DAY_FORMATS[current()],
+        width=200,
+        on_change=moved,
+    )
+
+
+def _by_value(guesses: Guesses, draft: Draft) -> Guesses:
+    able: dict[str, Profile] = {
+        column.name: column
+        for column in guesses.columns
+        if column.name != guesses.target.value
+        and 2 <= column.distinct <= min(MOST_VALUES, len(column.values))
+    }
+    if not able:
+        st.caption(_("No column has few enough values."))
+        return guesses
+    with st.container(horizontal=True):
+        column = _kept(_("Column"), "cut-column", list(able), draft)
+        value = _kept(_("Value"), "cut-value", [text for text, _n in able[column].values], draft)
+    return guesses.with_(rows=guesses.by_value(column, value))
+
+
+def _kept(label: str, name: str, options: list[str], draft: Draft) -> str:
+    key = f"new-{name}"
+    chosen = draft.texts.get(name)
+    st.session_state[key] = chosen if chosen in options else options[0]
+    return str(
+        st.selectbox(label, options, key=key, width=215, on_change=_typed, args=(draft, name))
+    )
+
+
+def _by_file(
+    guesses: Guesses, draft: Draft, settings: Any, table: Table
+) -> tuple[Guesses, Table | None]:
+    second = None
+    with elements.show_errors():
+        chosen = table_source.ask_second(settings, table)
+        if chosen is not None:
+            table_source.require_fit(guesses, chosen)
+            second = chosen
+    if second is None:
+        return guesses, None
+    _reason(Message("Its rows are current, those of the first file are the reference."))
+    return guesses.with_(rows=Cut("file", file=second.name)), second
