@@ -134,7 +134,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     drawer.get_by_role("radio", name="At times of the day", exact=True).click()
     drawer.get_by_role("textbox", name=re.compile("^Minute, hour")).fill("0 * * * *")
     drawer.get_by_role("textbox", name="Name", exact=True).fill("Hourly")
-    drawer.locator(".st-key-save-schedule button").click()
+    drawer.get_by_role("button", name="Save").click()
     expect(
         page.get_by_text("at the times 0 * * * * (cron, UTC), the newest scored rows")
     ).to_be_visible()
@@ -142,7 +142,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     # the first report is automatic; the schedule is stopped before many more
     expect(drawer.get_by_role("link", name="Report").first).to_be_visible(timeout=PATIENCE_MS)
     drawer.get_by_test_id("stCheckbox").get_by_text("On", exact=True).first.click()
-    expect(drawer.get_by_text(re.compile("^Off · "))).to_be_visible()
+    expect(page.get_by_text(re.compile("^Off · Reports so far"))).to_be_visible()
     until(lambda: "raised" in receiver.events())
     page.keyboard.press("Escape")
     expect(main.get_by_role("radio", name=re.compile(r"Alerts \(\d+\)"))).to_be_visible(
