@@ -64,15 +64,17 @@ def preprocessor(
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
-    def ordinal(most: int | None) -> tuple[str, Any]:
-        # first, so that columns are called t_0, t_1: LightGBM refuses a name with a comma
+    def ordinal(most: int | None) -> list[tuple[str, Any]]:
+        # no text is empty; the encoders fail on rows that are all missing
+        name = SimpleImputer(strategy="constant", fill_value="")
+        # ordinal, so that columns are called t_0, t_1: LightGBM refuses a name with a comma
         encoder = OrdinalEncoder(
             handle_unknown="use_encoded_value",
             unknown_value=-1,
             min_frequency=RARE,
             max_categories=most,
         )
-        return "number", encoder
+        return [*([("impute", name)] if impute else []), ("number", encoder)]
 
     fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     scale = ("scale", StandardScaler())
@@ -80,8 +82,8 @@ def preprocessor(
     share = ("share", TargetEncoder(target_type="binary", smooth=SMOOTHING))
     parts = [
         ("numbers", [("impute", fill), scale] if impute else [scale], list(numbers)),
-        ("texts", [ordinal(MOST_NAMES), spread], [name for name in texts if name not in many]),
-        ("shares", [ordinal(None), share, scale], [name for name in texts if name in many]),
+        ("texts", [*ordinal(MOST_NAMES), spread], [name for name in texts if name not in many]),
+        ("shares", [*ordinal(None), share, scale], [name for name in texts if name in many]),
     ]
     columns = ColumnTransformer(
         [(name, Pipeline(steps), shown) for name, steps, shown in parts if shown],
