@@ -49,7 +49,7 @@ _SILENT = {
 NAMES = set(
     """
 AUC CSV Courtside Docker Excel GET HTML HTTP JSON KNN MLflow Markdown NBA PDF POST PSI PyCaret
-Prometheus PostgreSQL Python README ROC SHA SHAP SQLite Slack Streamlit Bryant Kobe URL UTC UTF
+Prometheus PostgreSQL Python README TLS ROC SHA SHAP SQLite Slack Streamlit Bryant Kobe URL UTC UTF
 LightGBM AdaBoost STARTTLS bytes champion challenger log parquet requests sigmoid skops webhook
 """.lower().split()
 )

@@ -168,7 +168,7 @@ def _since(now: Standing, moves: pd.DataFrame) -> None:
     st.caption(
         " · ".join(
             (
-                _("since {day}", day=said["when"]),
+                elements.capital(_("since {day}", day=said["when"])),
                 said["decision"],
                 f"{_('Decided by')} {said['person']}",
             )

@@ -24,7 +24,7 @@ MOVES = {
     "first_real": Message("first model on real data"),
     "promote": Message("promoted"),
     "override": Message("promoted against the rules"),
-    "rollback": Message("Roll back"),
+    "rollback": registry.DECISIONS["rollback"],
 }
 Figures = Mapping[str, Mapping[str, float]]
 # columns of the table, unless all are wanted

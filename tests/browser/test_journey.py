@@ -25,7 +25,7 @@ def journey(page) -> dict[str, str]:
     expect(page.get_by_text("No raw data yet")).to_be_visible()
     press(page, "Acquire")
     shown["rows"] = figure(page, "Rows")
-    expect(page.get_by_text("Validated: no errors, no warnings")).to_be_visible()
+    expect(page.get_by_text("Validated: no errors, 0 warnings")).to_be_visible()
     keep(page, "2-data-source")
     view(page, "Explore")
     expect(page.get_by_test_id("stVegaLiteChart").last).to_be_visible()
@@ -39,11 +39,11 @@ def journey(page) -> dict[str, str]:
     keep(page, "3-prepare")
 
     go(page, "Train")
-    expect(page.get_by_text("Nothing is trained yet")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("There is no model yet")).to_be_visible(timeout=PATIENCE_MS)
     press(page, "Train")
     best = page.get_by_role("heading", name=re.compile("^Best: "))
     shown["best"] = best.inner_text(timeout=PATIENCE_MS).splitlines()[0].removeprefix("Best: ")
-    shown["log_loss"] = figure(page, "Log loss, test set")
+    shown["log_loss"] = figure(page, "Log loss, test")
     keep(page, "4-train")
 
     go(page, "Serve")
@@ -80,7 +80,7 @@ def journey(page) -> dict[str, str]:
 
     go(page, "Serve")
     press(page, "Stop")
-    expect(page.get_by_text("No server is running")).to_be_visible()
+    expect(page.get_by_text("No model is served now")).to_be_visible()
     return shown
 
 

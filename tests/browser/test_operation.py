@@ -119,14 +119,14 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     for label in ("Windows in alert", "of the last windows"):
         main.get_by_role("spinbutton", name=label).fill("1")
         main.get_by_role("spinbutton", name=label).press("Enter")
-    press(page, "Save the policy")
-    expect(page.get_by_text("It applies from the next report on.")).to_be_visible()
+    press(page, "Save")
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     assert policy_store.load(scored) == Policy(strategy="reactive", k=1, n=1, promotes="person")
 
     go(page, "Monitor")
     drawer = open_drawer(page, "Channels")
     drawer.get_by_role("textbox", name="Address", exact=True).fill(receiver.url)
-    drawer.get_by_role("button", name="Save the webhook").click()
+    drawer.locator(".st-key-save-webhook button").click()
     expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     page.keyboard.press("Escape")
     drawer = open_drawer(page, "Schedule")
@@ -134,7 +134,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     drawer.get_by_role("radio", name="At times of the day", exact=True).click()
     drawer.get_by_role("textbox", name=re.compile("^Minute, hour")).fill("0 * * * *")
     drawer.get_by_role("textbox", name="Name", exact=True).fill("Hourly")
-    drawer.get_by_role("button", name="Save the schedule").click()
+    drawer.get_by_role("button", name="Save").click()
     expect(
         page.get_by_text("at the times 0 * * * * (cron, UTC), the newest scored rows")
     ).to_be_visible()
@@ -142,7 +142,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     # the first report is automatic; the schedule is stopped before many more
     expect(drawer.get_by_role("link", name="Report").first).to_be_visible(timeout=PATIENCE_MS)
     drawer.get_by_test_id("stCheckbox").get_by_text("On", exact=True).first.click()
-    expect(page.get_by_text("Off: no automatic report")).to_be_visible()
+    expect(page.get_by_text(re.compile("^Off · Reports so far"))).to_be_visible()
     until(lambda: "raised" in receiver.events())
     page.keyboard.press("Escape")
     expect(main.get_by_role("radio", name=re.compile(r"Alerts \(\d+\)"))).to_be_visible(
@@ -153,11 +153,11 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
 
     main.get_by_role("radio", name=re.compile("^Alerts")).click()
     keep(page, "operation-alerts")
-    main.get_by_role("button", name=re.compile(r"Acknowledge \d+ alerts")).click()
-    page.get_by_role("textbox", name="Your name").fill("Ann")
+    main.get_by_role("button", name=re.compile(r"Acknowledge \(\d+\)")).click()
+    page.get_by_role("textbox", name="Name").fill("Ann")
     page.get_by_role("textbox", name="Note").fill(NOTE)
     page.get_by_role("button", name="Acknowledge", exact=True).click()
-    expect(page.get_by_text("Acknowledged: it stays quiet until it clears.")).to_be_visible()
+    expect(page.get_by_text("Acknowledged: quiet until it clears.")).to_be_visible()
     assert {(item.person, item.note) for item in alerts.open_alerts(scored)} == {("Ann", NOTE)}
     keep(page, "operation-acknowledged")
 
@@ -168,7 +168,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     assert decided.count("retrain") == 1
     go(page, "Retrain")
     expect(page.get_by_text(re.compile("^Champion: version 1"))).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_text("passed the gate", exact=True)).to_be_visible()
+    expect(page.get_by_text("Gate: passed", exact=True)).to_be_visible()
     keep(page, "operation-retrain")
     press(page, "Promote version 2")
     champion = page.get_by_text(re.compile("^Champion: version 2"))

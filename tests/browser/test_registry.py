@@ -77,15 +77,15 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     go(page, "Registry")
     expect(page.get_by_role("heading", name="Champion: version 1")).to_be_visible()
     expect(page.get_by_role("heading", name="Challenger: version 2")).to_be_visible()
-    expect(page.get_by_text("answers on port")).to_be_visible()
+    expect(page.get_by_text("answering, port")).to_be_visible()
     open_view(page, "Versions")
     # the box before the first line, which is the newest version
     table = page.get_by_test_id("stDataFrame").first
     table.click(position={"x": 18, "y": 52})
     drawer = page.get_by_role("dialog")
-    expect(drawer.get_by_text("Model card of version 2")).to_be_visible()
+    expect(drawer.get_by_text("Model card: version 2")).to_be_visible()
     with page.expect_download() as card:
-        drawer.get_by_role("button", name="Model card (Markdown)").click()
+        drawer.get_by_role("button", name="Markdown").click()
     assert card.value.suggested_filename == "kobe-shots-version-2.md"
     text = Path(card.value.path()).read_text(encoding="utf-8")
     assert text.startswith("# kobe-shots, version 2\n")
@@ -94,7 +94,7 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     expect(drawer).to_have_count(0)
 
     open_view(page, "Compare")
-    expect(page.get_by_text("Version 2 was not compared with version 1 yet.")).to_be_visible()
+    expect(page.get_by_text("Not compared yet.")).to_be_visible()
     page.get_by_test_id("stMain").get_by_role("button", name=re.compile("Compare$")).last.click()
     notice = page.get_by_text("Compared on 3,000 rows")
     expect(notice).to_be_visible(timeout=PATIENCE_MS)
@@ -104,7 +104,7 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     open_view(page, "Decide")
     section(page, "Roll back")
     expect(page.get_by_text("There is nothing to roll back to")).to_be_visible()
-    section(page, "Options of the decision")
+    section(page, "More")
     page.get_by_test_id("stMain").get_by_text("Promote with another threshold").click()
     expect(page.get_by_test_id("stSlider")).to_be_visible()
     keep(page, "registry-threshold")
@@ -121,27 +121,29 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     keep(page, "registry-held")
     section(page, "Promote against the rules")
     page.get_by_role("textbox", name=re.compile("Reason")).fill("too short")
-    press(page, "Promote version 2 anyway")
-    expect(page.get_by_text("needs a written reason of 10 characters")).to_be_visible()
+    press(page, "Promote version 2")
+    expect(page.get_by_text("write a reason first")).to_be_visible()
     page.get_by_role("textbox", name=re.compile("Reason")).fill("The coach wants it today.")
-    press(page, "Promote version 2 anyway")
+    press(page, "Promote version 2")
     champion = page.get_by_role("heading", name=re.compile("Champion: version"))
     expect(champion).to_have_text("Champion: version 2", timeout=PATIENCE_MS)
-    expect(page.get_by_text("answers on port")).to_be_visible()
-    expect(page.get_by_text("Replaced version 1")).to_be_visible()
-    section(page, "Last decision of the gate")
+    expect(page.get_by_text("answering, port")).to_be_visible()
+    expect(page.get_by_text("Promoted against the rules")).to_be_visible()
+    section(page, "Decision")
     expect(page.get_by_text("decides: The coach wants it today.")).to_be_visible()
     keep(page, "registry-promoted")
 
-    back = page.get_by_role("button", name="Roll back to version 1")
+    back = page.get_by_role("button", name="Roll back", exact=True)
     if not back.is_visible():  # the section may have stayed open
         section(page, "Roll back")
-    press(page, "Roll back to version 1")
-    expect(page.get_by_text("Waiting for version 1 to answer")).to_be_visible(timeout=PATIENCE_MS)
+    press(page, "Roll back")
+    expect(page.get_by_text("Waiting for version 1 on the live endpoint")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
     keep(page, "registry-rolling-back")
     expect(champion).to_have_text("Champion: version 1", timeout=PATIENCE_MS)
-    expect(page.get_by_text("answers on port")).to_be_visible()
-    expect(page.get_by_text("Replaced version 2")).to_be_visible()
+    expect(page.get_by_text("answering, port")).to_be_visible()
+    expect(page.get_by_text("· Rollback ·")).to_be_visible()
     caller.stopping.set()
     caller.join()
     assert caller.failed == []
@@ -165,4 +167,4 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
 
     go(page, "Serve")
     press(page, "Stop")
-    expect(page.get_by_text("No server is running.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("No model is served now.")).to_be_visible(timeout=PATIENCE_MS)

@@ -49,7 +49,7 @@ def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -
     press(page, "Score")
     why = page.get_by_text("What drives this prediction?")
     why.click(timeout=PATIENCE_MS)
-    reasons = page.get_by_text("What moves it away from the mean prediction?")
+    reasons = page.get_by_text("What moves this row away from the mean prediction?")
     expect(reasons).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("the prediction is extrapolated").first).to_be_visible()
     keep(page, "score-court")

@@ -30,7 +30,7 @@ def choose(page, source: str) -> None:
 
 
 def upload(page, *paths: Path) -> None:
-    choose(page, "Upload files")
+    choose(page, "Uploaded files")
     # while the page is redrawn, a chosen file is lost with the old field
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
     chooser = page.get_by_test_id("stFileUploader")
@@ -56,7 +56,7 @@ def acquired(page) -> tuple[str, str]:
 def digest(page) -> str:
     """Return the digest of the raw data in use, from its details, which are folded."""
     details = page.get_by_test_id("stExpander").filter(has_text="Details").first
-    row = details.locator("tr").filter(has_text=re.compile("^Digest"))
+    row = details.locator("tr").filter(has_text=re.compile("^Snapshot"))
     return (row.locator("td").last.text_content(timeout=PATIENCE_MS) or "").strip()
 
 
@@ -96,11 +96,11 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     choose(page, "Download")
     expect(page.get_by_text("https://github.com/tciodaro/eng_ml").first).to_be_visible()
     assert acquired(page) == ("30,697", "75df905efe29")
-    expect(page.get_by_text("Validated: no errors, no warnings")).to_be_visible()
+    expect(page.get_by_text("Validated: no errors, 0 warnings")).to_be_visible()
     expect(page.get_by_text("Snapshots (1)")).to_be_visible()
 
     # the same bytes by other ways are the same snapshot
-    choose(page, "Folder on this machine")
+    choose(page, "Folder")
     assert acquired(page) == ("30,697", "75df905efe29")
     paths = sorted(Path(RAW).glob("*.parquet"))
     upload(page, *paths)
@@ -134,7 +134,7 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     refused(page, "'period' must be a whole number: violated in 1 row")
     expect(page.get_by_text("the column 'lng' is taken as 'lon'").first).to_be_visible()
     with page.expect_download() as report:
-        page.get_by_role("button", name="Validation report (CSV)").first.click()
+        page.get_by_role("button", name="Finding (CSV)").first.click()
     assert "period,1,'first'" in Path(report.value.path()).read_text().replace('"', "")
     assert digest(page) == "75df905efe29"
     keep(page, "acquire-refused")
