@@ -65,7 +65,7 @@ def write_faulty_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path,
     renamed = few.rename(columns={"lon": "long", "shot_made_flag": "made"})
     return {
         "file type": (folder / "shots.xlsx", "is not a CSV or parquet file"),
-        "empty file": (folder / "empty.csv", "is empty"),
+        "empty file": (folder / "empty.csv", "has no rows"),
         "not parquet": (folder / "text.parquet", "does not hold what its ending says"),
         "broken parquet": (folder / "broken.parquet", "cannot be read: "),
         "not UTF-8": (folder / "latin.csv", "is not UTF-8"),

@@ -108,7 +108,7 @@ def test_a_number_with_another_decimal_sign_is_not_a_number(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "is empty"),
+        (b"", "has no rows"),
         (b"name,x\n\xc3\xa9,1\n\xe9,1\n", "is not UTF-8 text"),
         (b"name,x\n" + b"a,1\n" * 400_000 + b"\x81,1\n", "is not UTF-8 text"),
         (b"name,x\na,1\n\xc3", "is not UTF-8 text"),
@@ -222,7 +222,7 @@ def test_previewing_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "is empty"),
+        (b"", "has no rows"),
         (b"x,y\n1,2\n", "does not hold what its ending says"),
         (b"PAR1" + b"\0" * 40, "cannot be read: "),
         (b"PAR1" + b"\xff" * 4000 + b"PAR1", "cannot be read: "),

@@ -61,7 +61,7 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
         "- place = north|west: log loss 0.7 on 90 rows",
         "From a probability of 0.3 on, a row is labelled wet.",
         "The highest F1 is 0.612",
-        "split at random",
+        "A random split measures",
         "- promote, by ann: Better.",
     ):
         assert part in text
@@ -98,7 +98,7 @@ def test_no_flag_differs_from_not_evaluated(slices: list[str], words: str) -> No
 
 def test_what_was_evaluated_and_what_is_served_are_not_confused() -> None:
     text = model_card.card({**FACTS, "rows_served": 20_000})
-    assert "refitted on all 20,000 labelled rows" in text
+    assert "Refitted for serving on all 20,000 labelled rows" in text
     assert "the metrics are of the fit on the training rows" in text
 
 
@@ -117,7 +117,7 @@ def test_warnings_appear_where_they_apply() -> None:
     assert "It needs month, recorded only after the event: it cannot predict in advance." in text
     assert "| `month` | `date.str.slice(5, 7)` | yes |" in text
     assert "| Missing values are imputed | yes |" in text
-    assert "split at random" not in text
+    assert "A random split" not in text
 
 
 def test_a_fact_that_no_card_has_is_a_mistake() -> None:

@@ -211,7 +211,7 @@ def test_a_broken_parquet_and_a_mixed_folder_are_reported(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="Keep one kind"):
         batches.inspect(str(tmp_path))
     pd.DataFrame({"a": [[1], [2]]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="lists or structures"):
+    with pytest.raises(InputError, match="lists, structures or bytes"):
         batches.inspect(str(tmp_path / "a.parquet"))
 
 
