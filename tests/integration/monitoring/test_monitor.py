@@ -73,6 +73,32 @@ def production(scored: Scored) -> tracking.RunInfo:
     return scored.report()
 
 
+def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
+    prepared_sample: Settings, tmp_path: Path
+) -> None:
+    whole = champion_that_scored(prepared_sample, tmp_path)
+    production = whole.report()
+    tags, checks = production.tags, whole.checks(production)
+    assert tags["courtside.verdict"] == "does_not_fit"
+    text = str(ReportRun.of(production).verdict_text)
+    assert "Lower log loss is not an improvement" in text
+    assert "where the model was never tested" in text
+    assert checks.loc["f1", ["value", "verdict"]].tolist() == [0.0, "alert"]
+    assert checks.loc["log_loss", "verdict"] == "not_applicable"
+    assert checks.loc["log_loss", "value"] < checks.loc["log_loss", "reference"]
+    assert checks.loc["domain_auc", "value"] > 0.99
+    assert checks.loc["outside_support", "verdict"] == "alert"
+    for code in ("estimated_log_loss", "estimated_roc_auc", "estimated_f1"):
+        assert checks.loc[code, "verdict"] == "not_applicable"
+        assert "never tested" in str(checks.loc[code, "text"])
+    assert checks.loc["disagreement", "verdict"] != "not_applicable"
+    groups = checks["group"].drop_duplicates().tolist()
+    assert groups == ["performance", "output", "support", "input"]
+    alarmed = checks[checks["verdict"].isin(["alert", "warning"])]
+    assert alarmed["todo"].map(str).all()
+    assert alarmed["text"].map(str).all()
+
+
 def test_a_report_records_all_that_pages_and_policies_read(
     scored: Scored, production: tracking.RunInfo
 ) -> None:
