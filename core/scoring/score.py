@@ -585,6 +585,13 @@ def _server(settings: Settings, options: Options) -> server.Server | None:
     if not ready:
         if options.way != "endpoint" and options.port is None:
             return None
+        if options.port is not None:
+            raise NotReadyError(
+                Message(
+                    "No model is served on port {port}. Start one on the Serve page first.",
+                    port=options.port,
+                )
+            )
         raise NotReadyError(Message("No model is served. Start one on the Serve page first."))
     # public endpoints first
     return max(ready, key=lambda serving: (serving.is_live, serving.started))

@@ -89,7 +89,7 @@ def watch() -> None:
     running = server.servers(settings)
     live = next((served for served in running if served.is_live), None)
     if live is None:
-        st.info(_("No model is served. Start one on the Serve page first."))
+        st.info(_("No model is served."))
     else:
         server_list.live_card(settings, live, aliases_now(live))
     for served in sorted(running, key=lambda served: served.port):

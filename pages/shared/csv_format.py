@@ -26,12 +26,9 @@ AS_DETECTED = Message("As detected")
 CHOICES: dict[str, tuple[Message, dict[str, Words]]] = {
     "delimiter": (
         Message("Delimiter"),
-        {sign: csv_dialect.SHOWN[sign] for sign in ("comma", "semicolon", "tab", "bar")},
+        {name: csv_dialect.SHOWN[name].strip("`") for name in csv_dialect.SIGNS},
     ),
-    "decimal": (
-        Message("Decimal sign"),
-        {name: f"`{point}`" for name, point in csv_dialect.POINTS.items()},
-    ),
+    "decimal": (Message("Decimal sign"), dict(csv_dialect.POINTS)),
     "encoding": (Message("Encoding"), {"utf-8": "UTF-8", "windows-1252": "Windows-1252"}),
 }
 

@@ -80,7 +80,7 @@ def journey(page) -> dict[str, str]:
 
     go(page, "Serve")
     press(page, "Stop")
-    expect(page.get_by_text("No model is served now")).to_be_visible()
+    expect(page.get_by_text("No model is served")).to_be_visible()
     return shown
 
 

@@ -167,4 +167,4 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
 
     go(page, "Serve")
     press(page, "Stop")
-    expect(page.get_by_text("No model is served now.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("No model is served.")).to_be_visible(timeout=PATIENCE_MS)

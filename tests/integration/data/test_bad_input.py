@@ -351,7 +351,7 @@ def test_a_test_share_out_of_bounds_is_refused(share: object) -> None:
         ),
         ("score", lambda s: score.run(s, score.Options()), "No model is served"),
         ("score", lambda s: score.run(s, score.Options(port=6001)), "served on port 6001"),
-        ("monitor", lambda s: monitor.run(s, monitor.Options()), "Nothing was scored yet"),
+        ("monitor", lambda s: monitor.run(s, monitor.Options()), "Nothing scored yet"),
     ],
 )
 def test_a_step_before_its_turn_says_what_comes_first(

@@ -56,7 +56,7 @@ def test_a_page_shows_figures_their_run_and_that_they_come_from_the_sample(
     app = open_page(lived.settings, page)
     assert not app.exception
     text = text_of(app)
-    for fault in (" yet.", "nan", "None", "No model is served now"):
+    for fault in (" yet.", "nan", "None", "No model is served"):
         assert fault not in text
     assert len(app.get("vega_lite_chart")) >= CHARTS.get(page, 0)
     run = lived.run(STEP_OF[page])
@@ -356,11 +356,11 @@ def test_a_dead_server_is_shown_and_can_be_dismissed(
         server.keep(copied.settings, replace(gone, create_time=gone.create_time + 1e10))
     app = open_page(copied.settings, "serve")
     assert "ended on its own" in app.error[0].value
-    assert "No model is served now" in text_of(open_page(copied.settings, "score"))
+    assert "No model is served" in text_of(open_page(copied.settings, "score"))
     assert next_step(open_page(copied.settings, "overview")) == "Next: Serve"
     app.button(key=f"dismiss-{copied.port}").click().run()
     assert not app.exception
-    assert "No model is served now" in text_of(app)
+    assert "No model is served" in text_of(app)
     assert not server.servers(copied.settings)
     # the process that now has this id is another one, and is left alone
     assert [served.state for served in server.servers(lived.settings)] == ["ready"]
