@@ -202,7 +202,7 @@ def _events(events: list[Event]) -> None:
     st.table(
         pd.DataFrame(
             {
-                _("When"): [day(datetime.fromtimestamp(event.at, UTC)) for event in events],
+                _("When (UTC)"): [day(datetime.fromtimestamp(event.at, UTC)) for event in events],
                 _("What"): [_badge(event.kind) for event in events],
                 _("Check"): [_named(event) for event in events],
                 _("Value"): [number(event.value) for event in events],

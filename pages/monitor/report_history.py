@@ -156,7 +156,7 @@ def _list(runs: list[tracking.RunInfo]) -> None:
         hide_index=True,
         width="stretch",
         column_config={
-            "made": _("When"),
+            "made": _("When (UTC)"),
             "verdict": _("Verdict"),
             "window": _("Window"),
             "version": _("Version"),
