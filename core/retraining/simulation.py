@@ -225,7 +225,7 @@ def moments_of(values: pd.Series[Any]) -> Floats:
 
 
 def coded(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
-    """Return the features with texts encoded as numbers, in alphabetical order.
+    """Return the features with texts encoded as numbers from 1, in alphabetical order.
 
     Otherwise every fit would process each text of each row again, which takes longer than the fit
     itself. A model that one-hot encodes texts gets the same columns from their numbers.
@@ -233,12 +233,13 @@ def coded(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
     Examples
     --------
     >>> coded(pd.DataFrame({"t": ["b", "a", None]}), ["t"])["t"].tolist()
-    [1.0, 0.0, nan]
+    [2.0, 1.0, nan]
     """
     numeric = features.copy()
     for name in texts:
         codes = pd.factorize(features[name], sort=True)[0]
-        numeric[name] = np.where(codes < 0, np.nan, codes)
+        # 0 is what imputation makes of a missing one
+        numeric[name] = np.where(codes < 0, np.nan, codes + 1)
     return numeric
 
 

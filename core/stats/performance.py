@@ -432,7 +432,7 @@ def _of_base_rate(
             **rates,
         )
     change = Message(
-        "{metric}: lower is no improvement, as the base rate changed from {before:.1%} to "
+        "{metric}: a lower value is no improvement: the base rate changed from {before:.1%} to "
         "{rate:.1%}.",
         metric=NAMES[code],
         **rates,

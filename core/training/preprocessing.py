@@ -65,8 +65,8 @@ def preprocessor(
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
     def ordinal(most: int | None) -> list[tuple[str, Any]]:
-        # no text is empty; the encoders fail on rows that are all missing
-        name = SimpleImputer(strategy="constant", fill_value="")
+        # a name of its own, or 0 among codes; the encoders fail on rows that are all missing
+        name = SimpleImputer(strategy="constant")
         # ordinal, so that columns are called t_0, t_1: LightGBM refuses a name with a comma
         encoder = OrdinalEncoder(
             handle_unknown="use_encoded_value",

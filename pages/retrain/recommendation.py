@@ -52,7 +52,8 @@ def draw(
         decision = retrain.decide(settings, by, state)
         colour, icon = mark(decision, state, by)
         st.markdown(f"#### :{colour}[:material/{icon}:] {decision.title}")
-        st.markdown(elements.plain(str(decision.reasons[0])))
+        for reason in decision.reasons[:1]:
+            st.markdown(elements.plain(str(reason)))
         st.markdown(_("**To do:** {todo}", todo=decision.todo))
         _waiting(state, decided)
         _actions(settings, decision, state, by, decided, going=going)

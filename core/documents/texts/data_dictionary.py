@@ -11,6 +11,7 @@ from core.platform.messages import Message
 TYPES = {
     "text": Message("text"),
     "integer": Message("integer"),
+    "boolean": Message("yes or no"),
     "number": Message("Number"),
     "label": Message("Label"),
     "date": Message("Date"),

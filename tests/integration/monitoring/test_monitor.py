@@ -81,7 +81,7 @@ def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
     tags, checks = production.tags, whole.checks(production)
     assert tags["courtside.verdict"] == "does_not_fit"
     text = str(ReportRun.of(production).verdict_text)
-    assert "Lower log loss is not an improvement" in text
+    assert "Log loss: a lower value is no improvement: the base rate changed" in text
     assert "where the model was never tested" in text
     assert checks.loc["f1", ["value", "verdict"]].tolist() == [0.0, "alert"]
     assert checks.loc["log_loss", "verdict"] == "not_applicable"
@@ -233,7 +233,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object], word
 
 
 def test_unknown_columns_and_moments_are_refused(scored: Scored) -> None:
-    with pytest.raises(InputError, match="no column colour"):
+    with pytest.raises(InputError, match="does not have these columns: colour"):
         scored.report(window="log", where={"colour": ("red",)})
     with pytest.raises(InputError, match="'tomorrow' is not a date"):
         scored.report(window="log", since="tomorrow")

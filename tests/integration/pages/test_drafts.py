@@ -102,11 +102,11 @@ def test_a_chosen_file_survives_and_can_be_removed(
 ) -> None:
     app = open_page(lived.settings, "score", view="labels")
     app.file_uploader(key="labels").set_value(("l.csv", b"shot_id,label\n1,1\n", "text/csv")).run()
-    assert "`l.csv`: commas" in text_of(app)
+    assert "`l.csv`: separator `,`" in text_of(app)
     app.switch_page("pages/runs/page.py").run()
     go_back(app, "score", "labels")
     assert "**l.csv**" in text_of(app)
-    assert "`l.csv`: commas" in text_of(app)
+    assert "`l.csv`: separator `,`" in text_of(app)
     app = press(app, "Remove")
     assert "l.csv" not in text_of(app)
     app.switch_page("pages/runs/page.py").run()

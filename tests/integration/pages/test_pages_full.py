@@ -76,7 +76,7 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     shown |= metrics_of(app)
     acquired, prepared = lived.run("acquire").metrics, lived.run("prepare").metrics
     assert shown["Rows"][0] == f"{acquired['rows_raw']:,.0f}"
-    assert shown["Rows"][1].startswith(f"{acquired['labels_missing']:,.0f} ")
+    assert shown["Rows"][1] == f"Without label: {acquired['labels_missing']:,.0f}"
     assert shown["Columns"][0] == f"{acquired['columns_raw']:.0f}"
     assert (
         shown["Filtered"][0]
@@ -142,7 +142,7 @@ def test_serve_shows_the_server_its_model_and_how_to_call_it(
     app = open_page(lived.settings, "serve")
     text = text_of(app)
     version = model_store.require_version(lived.settings, SPEC.model, "champion")
-    assert app.subheader[0].value == f"{SPEC.model} version 1 (champion, challenger)"
+    assert app.subheader[0].value == f"{SPEC.model}, version 1 (champion, challenger)"
     assert f"live endpoint · port {lived.port} · `http://127.0.0.1:{lived.port}`" in text
     assert "answering" in text
     assert version.run_id in linked_runs(app)

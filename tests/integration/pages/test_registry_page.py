@@ -487,7 +487,7 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     done = promote.run(judged.settings, promote.Options(**options))
     assert done.champion == "1"
     app = open_page(judged.settings, "registry")
-    sentence = f"Roll back · Decided by {promote.user()}"
+    sentence = f"Rollback · Decided by {promote.user()}"
     assert sentence in text_of(app)
     ledger = view(app, "ledger").dataframe[0].value
     assert ledger["run"][0] == f"/runs?run={done.run_id}"

@@ -27,6 +27,7 @@ VIEWS = (
     *(f"retrain?view={view}" for view in ("decision", "policy", "replay")),
     *(f"documents?document={name}" for name in ("data_report", "lifecycle", "checklist")),
     *(f"runs?view={view}" for view in ("runs", "jobs")),
+    *(f"projects?view={view}" for view in ("list", "new")),
 )
 DRAWERS = ("new", "schedule", "rules", "channels")
 

@@ -451,7 +451,7 @@ def test_a_move_that_fails_halfway_changes_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(MlflowClient, "set_registered_model_alias", failing)
-        with pytest.raises(StoreError, match=r"disk is full: mlflow\.db cannot be w") as caught:
+        with pytest.raises(StoreError, match=r"disk is full: .*mlflow\.db cannot be w") as caught:
             move(settings, versions[2], champion)
         assert "INSERT" not in str(caught.value.message)
     # the champion's alias is the last to move, and there was one at each moment

@@ -194,7 +194,7 @@ def test_options_that_make_no_sense_are_refused(options: dict, words: str) -> No
 def test_a_preset_refuses_the_sets_of_another(home: Settings) -> None:
     with pytest.raises(NotReadyError, match="are not those of 'Best of six, in time'"):
         train.run(home, train.Options(preset="Best of six, in time"))
-    with pytest.raises(InputError, match="no preset 'Magic'"):
+    with pytest.raises(InputError, match="'Magic' does not exist"):
         train.run(home, train.Options(preset="Magic"))
 
 

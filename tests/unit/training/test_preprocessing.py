@@ -32,10 +32,10 @@ def test_a_missing_text_is_a_name_of_its_own_and_a_new_one_is_none() -> None:
     train = pd.DataFrame({"t": np.array(["a", "b", np.nan], dtype=object).repeat(RARE)})
     rows = pd.DataFrame({"t": ["b", np.nan, "new"]}, dtype=object)
     columns = encoded(train, np.arange(3 * RARE) % 2, rows)
-    assert columns.to_numpy().tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 0]]
+    assert columns.to_numpy().tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
     # all missing, as in a request of one row
     alone = encoded(train, np.arange(3 * RARE) % 2, rows.iloc[[1]])
-    assert alone.to_numpy().tolist() == [[1, 0, 0]]
+    assert alone.to_numpy().tolist() == [[0, 0, 1]]
 
 
 def test_rare_names_share_a_column() -> None:
