@@ -121,8 +121,8 @@ def test_one_button_leads_to_the_verdict(page) -> None:
 def test_a_full_page_has_no_grave_fault_and_fits_a_narrow_window(
     window, app: str, name: str
 ) -> None:
-    if not window.url.startswith(app):
-        window.goto(app)
+    # a narrow window has folded the sidebar
+    window.goto(app)
     visit(window, name)
     assert grave(window) == []
     window.set_viewport_size({"width": 800, "height": 1000})
