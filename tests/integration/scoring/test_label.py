@@ -125,5 +125,5 @@ def test_a_file_that_cannot_be_used_is_refused(
 
 def test_a_broken_file_is_refused(home: Settings, tmp_path: Path) -> None:
     staged = storage.stage_upload(home, "labels.parquet", b"PAR1 and then nothing")
-    with pytest.raises(InputError, match="'labels.parquet' cannot be read"):
+    with pytest.raises(InputError, match=r"'labels\.parquet' cannot be read"):
         label.run(home, label.Options(upload=staged))
