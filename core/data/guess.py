@@ -291,7 +291,7 @@ def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
     ('churn', 'yes', 'customer_id', ('age', 'city'))
     >>> guess(table, target="chrun")
     Traceback (most recent call last):
-    core.platform.errors.InputError: There is no column 'chrun'. Nearest: churn.
+    core.platform.errors.InputError: 'chrun' does not exist. Choose from: churn.
     """
     columns = [name for name in frame.columns if not own_columns.is_own(str(name))]
     if not len(frame) or not columns:

@@ -284,7 +284,7 @@ class Settings(Options):
         --------
         >>> Settings(home="/srv/courtside").of_project("../kobe")
         Traceback (most recent call last):
-        core.platform.errors.InputError: There is no project '../kobe' in this home.
+        core.platform.errors.InputError: '../kobe' does not exist.
         """
         outer = self.outer
         if name == outer.project:
