@@ -23,8 +23,8 @@ def check(body: bytes) -> None:
     --------
     >>> check(b'{"inputs": {"a": [' + b"1," * 2_000_000 + b"1]}}")
     Traceback (most recent call last):
-    core.platform.bounds.FileError: The request holds 2,000,003 values; the limit is \
-1,000,000. Send fewer rows at a time.
+    core.platform.bounds.FileError: Request: 2,000,003 values; the limit is 1,000,000. Use fewer \
+rows or columns.
     """
     if body.startswith(b"PAR1"):
         _check_parquet(body)
