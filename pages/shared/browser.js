@@ -75,15 +75,21 @@
   }
 
   /* Streamlit folds the sidebar below 768 px: beside an open one, a page needs some more. Once it is
-     folded, who opens it wants it open. */
+     folded, who opens it wants it open; and it opens again with the window. */
   if (state.width) return;
   state.width = matchMedia(`(max-width: ${narrow}px)`);
   const fold = () => {
-    if (!state.width.matches) return true;
+    const opener = document.querySelector('[data-testid="stExpandSidebarButton"]');
+    if (!state.width.matches) {
+      if (state.isFolded) opener?.click();
+      state.isFolded = false;
+      return true;
+    }
     const button = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
     button?.click();
+    state.isFolded = Boolean(button);
     // it may be folded from the visit before
-    return Boolean(button ?? document.querySelector('[data-testid="stExpandSidebarButton"]'));
+    return Boolean(button ?? opener);
   };
   state.width.addEventListener("change", fold);
   if (fold()) return;
