@@ -14,6 +14,7 @@ from babel.messages.pofile import read_po
 from google.protobuf.message import Message as Proto
 from streamlit.testing.v1 import AppTest
 
+from core.documents.texts import diagram
 from core.platform import messages, steps
 
 _LETTERS = str.maketrans(
@@ -91,6 +92,8 @@ def speak(patch: pytest.MonkeyPatch) -> None:
         "_catalogue",
         lambda language: _Nonsense() if language == "pt" else known(language),
     )
+    # a drawing kept from before would not be nonsense, and one kept now would stay so
+    patch.setattr(diagram, "_drawn", diagram._drawn.__wrapped__)
 
 
 def vocabulary() -> set[str]:
