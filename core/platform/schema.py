@@ -459,7 +459,10 @@ def _of_labels(labels: pd.Series[Any], spec: ProjectSpec) -> list[Finding]:
             label=words_of_project(name),
         )
     else:
-        text = Message("No row has a label ('{target}').", target=spec.target)
+        text = Message(
+            "No row has a label ('{target}'): a model cannot be trained on these rows alone.",
+            target=spec.target,
+        )
     return [_whole("labels", spec.target, text, "warning")]
 
 

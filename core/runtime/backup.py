@@ -92,7 +92,9 @@ def ask(settings: Settings, restore: str | None = None) -> str:
             )
         )
     if any(project_homes.is_busy(each) for each in projects.homes(settings)):
-        raise JobError(Message("A job is under way. Wait until it is done, or cancel it."))
+        raise JobError(
+            Message("A job is under way. Wait until it is done, or cancel it; then try again.")
+        )
     known = {backup.name for backup in listed(settings)}
     if restore is not None and restore not in known:
         raise StoreError(Message("{name} does not exist. Reload the page.", name=restore))
@@ -132,7 +134,8 @@ def finish(settings: Settings) -> str | None:
     except OSError as error:
         raise StoreError(
             Message(
-                "The reset could not be finished: {reason} ({file}). Start the app again.",
+                "The reset could not be finished: {reason} ({file}). Correct that and "
+                "start the app again: the reset continues.",
                 reason=error.strerror,
                 file=str(error.filename),
             )

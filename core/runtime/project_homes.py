@@ -209,7 +209,9 @@ def restore(settings: Settings, backup: str) -> Settings:
 
 def _require_rest(settings: Settings) -> None:
     if is_busy(settings):
-        raise JobError(Message("A job is under way. Wait until it is done, or cancel it."))
+        raise JobError(
+            Message("A job is under way. Wait until it is done, or cancel it; then try again.")
+        )
 
 
 def _model(settings: Settings) -> str | None:

@@ -75,7 +75,7 @@ def draw(guesses: Guesses, draft: Draft) -> None:
                 required=True,
                 width="small",
             ),
-            "about": config.TextColumn(_("Values, or why it is left out"), width="large"),
+            "about": config.TextColumn(_("Values, or why the column is left out"), width="large"),
         },
     )
 

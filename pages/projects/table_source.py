@@ -169,7 +169,11 @@ def require_unique(table: Table, guesses: Guesses) -> Guesses:
         return guesses
     if guesses.choices.id:
         raise InputError(
-            Message("'{column}' has repeated or missing values: it is no id.", column=column)
+            Message(
+                "'{column}' has repeated or missing values, so it cannot be the id. "
+                "Choose another column.",
+                column=column,
+            )
         )
     return guesses.with_(id="")
 
