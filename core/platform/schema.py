@@ -469,8 +469,8 @@ def _of_labels(labels: pd.Series[Any], spec: ProjectSpec) -> list[Finding]:
 def _empty(name: str, empty: Bools, raw: pd.DataFrame, unique: str | None) -> list[Finding]:
     def tell(rows: int, _: str) -> Message:
         return plural(
-            "{count:,} row has no '{column}'. Prepare drops or imputes it.",
-            "{count:,} rows have no '{column}'. Prepare drops or imputes them.",
+            "{count:,} row has no '{column}'. Prepare drops the row, or imputes the value.",
+            "{count:,} rows have no '{column}'. Prepare drops the rows, or imputes the values.",
             rows,
             column=name,
         )

@@ -87,8 +87,8 @@ def ask(settings: Settings, restore: str | None = None) -> str:
     if settings.is_nested:
         raise InputError(
             Message(
-                "A reset is of the whole home, with all its projects. A single project can be "
-                "deleted on the page Projects."
+                "A reset covers the whole home, with all its projects. Delete a single "
+                "project on the Projects page."
             )
         )
     if any(project_homes.is_busy(each) for each in projects.homes(settings)):

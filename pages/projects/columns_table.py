@@ -31,7 +31,7 @@ def leaks(guesses: Guesses, draft: Draft) -> None:
         if out.is_leak:
             _leak(out.column, elements.plain(str(out.reason)), _("Allow"), draft, is_used=True)
     for column in guesses.allowed:
-        text = _("'{column}' is a feature in spite of a finding.", column=column)
+        text = _("'{column}' is used as a feature despite a warning.", column=column)
         _leak(column, elements.plain(text), _("Leave out"), draft, is_used=False)
 
 

@@ -192,7 +192,7 @@ def describe(guesses: Guesses) -> None:
         parts.append(_("{share} without label", share=number(unlabelled / guesses.sampled, ".1%")))
     st.markdown(" · ".join(parts))
     if guesses.sampled < guesses.rows:
-        st.caption(_("The guesses rest on {rows:,} rows of it.", rows=guesses.sampled))
+        st.caption(_("The guesses are based on {rows:,} of its rows.", rows=guesses.sampled))
 
 
 def first_rows(first: pd.DataFrame) -> None:

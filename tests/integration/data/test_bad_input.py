@@ -153,8 +153,8 @@ def test_missing_values_and_labels_of_one_kind_give_warnings(
     )
     result = acquire_file(settings, as_csv(holes, tmp_path / "holes.csv"))
     assert list(map(str, result.warnings)) == [
-        "3 rows have no 'lat'. Prepare drops or imputes them.",
-        "1 row has no 'opponent'. Prepare drops or imputes it.",
+        "3 rows have no 'lat'. Prepare drops the rows, or imputes the values.",
+        "1 row has no 'opponent'. Prepare drops the row, or imputes the value.",
     ]
     table = tracking.table(settings, result.run_id, "validation")
     assert table["rows"].tolist() == [3, 1]

@@ -157,7 +157,7 @@ def assert_fails(address: str, error: type[CourtsideError], seconds: float, word
     ["http://h:1", "h:8786", "tcp://h", "tcp://h:0", "tcp://h:65536", "tcp://ann:s3cret@h:1"],
 )
 def test_an_invalid_address_is_refused_without_showing_a_password(value: str) -> None:
-    with pytest.raises(InputError, match=r"COURTSIDE_DASK: .* tcp://host:port and tls://") as caught:
+    with pytest.raises(InputError, match=r"COURTSIDE_DASK: .* tcp://host:port or tls://") as caught:
         Settings.load({"COURTSIDE_DASK": value})
     assert "s3cret" not in str(caught.value)
 
