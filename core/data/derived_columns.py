@@ -67,10 +67,12 @@ def findings(frame: pd.DataFrame, names: Sequence[str], spec: ProjectSpec) -> li
     rows = spec.rows
     if not rows.is_derived or rows.by == "none" or (frame[PART] == CURRENT).any():
         return []
-    text = Message("No row is current, by [rows] of the project file. All rows are the reference.")
+    text = Message(
+        "According to [rows] in the project file, no row is current. All rows are the reference."
+    )
     if rows.by == "file" and not any(_is_file(name, rows) for name in names):
         text = Message(
-            "No file is called '{name}', whose rows would be current. All rows are the reference.",
+            "There is no file '{name}' with the current rows. All rows are the reference.",
             name=rows.file,
         )
     return [Finding("warning", "no_current_rows", PART, None, "", "", text)]

@@ -88,9 +88,19 @@ def refuse(plan: Plan) -> None:
             Message("The project does not have these columns: {columns}.", columns=unknown)
         )
     if plan.split == "time" and spec.time is None:
-        raise InputError(Message("The project names no column of time. Split at random."))
+        raise InputError(
+            Message(
+                "The project names no column of time. Name one in the "
+                "project file, or choose another split."
+            )
+        )
     if plan.split == "group" and spec.group is None:
-        raise InputError(Message("The project names no column of groups. Split at random."))
+        raise InputError(
+            Message(
+                "The project names no column of groups. Name one in the "
+                "project file, or choose another split."
+            )
+        )
 
 
 def first_moment(plan: Plan) -> Any:

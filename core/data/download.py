@@ -29,7 +29,7 @@ _BUSY = (408, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
 _EARLY = "it ended too early"
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_LATER = Message("Press Acquire again later, or bring the file as an upload.")
+_LATER = Message("Press Acquire again later, or upload the file.")
 
 
 def fetch(
@@ -239,8 +239,8 @@ def _wrong_size(url: str, item: Download, size: int) -> Message:
 
 def _other_file(url: str, item: Download, actual: str, expected: str) -> Message:
     return Message(
-        "{host} sent another file than the project names as {name} ({actual}, not {expected}). "
-        "Nothing was changed. Bring it as an upload.",
+        "{host} sent a different {name} than the project expects ({actual}, not "
+        "{expected}). Nothing was changed. Upload the file instead.",
         host=_host(url),
         name=item.name,
         actual=actual,

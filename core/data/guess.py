@@ -21,7 +21,7 @@ from core.data.guess_project import Facts
 from core.data.guess_roles import Cut, Guess
 from core.platform import own_columns
 from core.platform.errors import InputError
-from core.platform.messages import Message, current, in_words
+from core.platform.messages import Message, _, current, in_words
 from core.platform.rows import label_word
 
 # values of a column that are shown
@@ -133,7 +133,7 @@ class Guesses:
             For a column or a value that is not there.
         """
         profile = self._table.column(column)
-        values = [known for known, _ in profile.values]
+        values = [known for known, _rows in profile.values]
         return Cut("value", column=column, production=_value(profile, values, value))
 
     @property
@@ -143,8 +143,8 @@ class Guesses:
 
     @property
     def question(self) -> str:
-        """What the model answers, for a person to put better."""
-        return f"{self.target.value} = {self.positive.value}?"
+        """What the model answers, for a person to put better; in the current language."""
+        return _("Is {target} {value}?", target=self.target.value, value=self.positive.value)
 
     def project_file(
         self, name: str, title: str, *, question: str = "", costs: tuple[float, float] | None = None
@@ -295,7 +295,7 @@ def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
     """
     columns = [name for name in frame.columns if not own_columns.is_own(str(name))]
     if not len(frame) or not columns:
-        raise InputError(Message("The table has no rows. Choose another one."))
+        raise InputError(Message("The table has no rows. Choose another table."))
     unique = frame.attrs.get("unique")
     is_whole = frame.attrs.get("rows", len(frame)) == len(frame)
     profiles = tuple(
@@ -388,7 +388,7 @@ def _target(table: _Table, choices: Choices) -> tuple[Guess, Guess, Floats]:
         target = Guess(ranked[0].column, ranked[0].reason, tuple(r.column for r in ranked[1:]))
     else:
         nothing = Message(
-            "No column has two values, or a few. Name the target, or add a column that is 1 or 0."
+            "No column has only two or a few values. Choose the target, or add a column of 1 and 0."
         )
         return Guess("", nothing), Guess("", nothing), np.empty(0)
     column = table.column(target.value)
@@ -396,8 +396,8 @@ def _target(table: _Table, choices: Choices) -> tuple[Guess, Guess, Floats]:
     if column.distinct > MOST_CATEGORIES or len(values) < 2:
         raise InputError(
             Message(
-                "'{column}' has {values:,} values, so it cannot be the target. Choose a column of "
-                "two or a few values, or add a column that is 1 or 0.",
+                "'{column}' has {values:,} values, so it cannot be the target. Choose a "
+                "column with two or a few values, or add a column of 1 and 0.",
                 column=column.name,
                 values=column.distinct,
             )
@@ -431,7 +431,11 @@ def _id(table: _Table, choice: str | None, guessed: Guess) -> Guess:
         column = table.column(choice)
         if column.missing or column.distinct < column.rows:
             raise InputError(
-                Message("'{column}' has repeated or missing values: it is no id.", column=choice)
+                Message(
+                    "'{column}' has repeated or missing values, so it cannot be the "
+                    "id. Choose another column.",
+                    column=choice,
+                )
             )
     return _chosen(table, choice, guessed)
 
@@ -441,7 +445,8 @@ def _time(table: _Table, choice: str | None, guessed: Guess) -> Guess:
     if choice and table.column(choice).numbers is None:
         raise InputError(
             Message(
-                "'{column}' has no dates written year-month-day, and no numbers: it is no time.",
+                "'{column}' has neither numbers nor dates written year-month-day, so it "
+                "cannot be the time. Choose another column.",
                 column=choice,
             )
         )

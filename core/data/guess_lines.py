@@ -46,7 +46,7 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
         ),
         Guess(
             "average_precision",
-            Message("Positives are rare: it measures how well they are ranked first."),
+            Message("Positives are rare: it measures how well they are ranked at the top."),
             ("log_loss", "roc_auc"),
         ),
     )

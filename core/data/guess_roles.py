@@ -119,8 +119,8 @@ def id_of(columns: Sequence[Profile], unique: Collection[str], taken: Collection
         return Guess(
             "",
             Message(
-                "No column is unique in every row. The row number and a digest of its values serve "
-                "as the id."
+                "No column is unique in every row. The row's number and a digest of its "
+                "values serve as the id."
             ),
         )
     best = able[0]
@@ -138,7 +138,10 @@ def time_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
     able = [column for column in dates if not column.missing and column.distinct > 1]
     if not able:
         reason = (
-            Message("Dates have missing values: {columns}.", columns=[each.name for each in dates])
+            Message(
+                "Date columns with missing values: {columns}.",
+                columns=[each.name for each in dates],
+            )
             if dates
             else Message("No column has dates written year-month-day.")
         )
@@ -272,7 +275,8 @@ def rows_of(columns: Sequence[Profile], label: Floats, time: str) -> Guess:
     at_random = (
         RANDOM,
         Message(
-            "Nothing marks current rows, so a random {share:.0%} serve as a self-check.",
+            "Nothing marks current rows, so a random {share:.0%} of the rows serve as a "
+            "self-check.",
             share=SHARE,
         ),
     )

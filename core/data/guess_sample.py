@@ -78,8 +78,8 @@ def read_some(
         if len(members) > 1:
             raise InputError(
                 Message(
-                    "'{name}' holds {files:,} tables: {members}. Bring the one that the project is "
-                    "about.",
+                    "'{name}' holds {files:,} tables: {members}. Choose the one that the "
+                    "project is about, as a file of its own.",
                     name=name,
                     files=len(members),
                     members=[f"'{member}'" for member, _ in members[:5]],

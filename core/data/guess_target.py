@@ -95,7 +95,7 @@ def rank(columns: Sequence[Profile]) -> list[Ranked]:
                 reasons.append(Message("its values are outcomes"))
         if shapes[column.name] == "text" and len(texts) == 1:
             score += 1
-            reasons.append(Message("it is the only text of two values"))
+            reasons.append(Message("it is the only text column with two values"))
         if has(column.name, DESCRIPTIONS) and not has(column.name, TARGETS):
             score -= 2
         if has(column.name, FORECASTS) and not has(column.name, TARGETS):
@@ -128,7 +128,7 @@ def _because(name: str, count: int, reasons: Sequence[Message]) -> Message:
     if not reasons:
         return Message("'{column}' has {count} values.", column=name, count=count)
     return Message(
-        "'{column}' has {count} values: {reasons}.", column=name, count=count, reasons=list(reasons)
+        "'{column}' has {count} values; {reasons}.", column=name, count=count, reasons=list(reasons)
     )
 
 
@@ -184,8 +184,7 @@ def _against_the_rest(counts: Mapping[str, int]) -> tuple[str, Message]:
     values, total = list(counts), sum(counts.values())
     asked = [value for value in values if plain(value) in POSITIVES]
     reason = Message(
-        "There are {count} values; a model predicts a single one against the rest.",
-        count=len(values),
+        "There are {count} values; the model predicts one against the rest.", count=len(values)
     )
     if asked:
         return asked[0], reason

@@ -99,7 +99,12 @@ def filter_rows(
             )
     labelled = chosen[chosen[spec.target].notna()]
     if labelled.empty:
-        raise InputError(Message("No row has a label ('{target}').", target=spec.target))
+        raise InputError(
+            Message(
+                "No row has a label ('{target}'): a model cannot be trained on these rows alone.",
+                target=spec.target,
+            )
+        )
     if needed is None:
         needed = [
             str(name)
@@ -124,8 +129,9 @@ def filter_rows(
         if (weights < 0).any() or not weights.any():
             raise InputError(
                 Message(
-                    "Weights must be 0 or more, and some above 0: '{column}' is not, in {rows:,} "
-                    "rows.",
+                    "'{column}' cannot be the sampling weight: weights must not be "
+                    "negative, and not all 0 (rows with 0 or less: {rows:,}). Correct "
+                    "them, or name another column.",
                     column=spec.weights,
                     rows=int((weights <= 0).sum()),
                 )
@@ -274,8 +280,8 @@ def by_group(
     except ValueError as error:
         raise InputError(
             Message(
-                "A test share of {share:g} cannot be taken from {values:,} values of {group}. "
-                "Choose another share, or split at random.",
+                "A test share of {share:g} cannot be taken from {values:,} values of "
+                "{group}. Choose another share or split.",
                 share=test_share,
                 values=frame[group].nunique(),
                 group=group,
@@ -380,8 +386,8 @@ def _with_both_labels(
 def _too_few(rows: int, test_share: float) -> InputError:
     return InputError(
         Message(
-            "A test share of {share:g} of {rows:,} rows leaves a set without rows of both classes. "
-            "Choose another share or split.",
+            "A test share of {share:g} of {rows:,} rows leaves a set with only one class. "
+            "Choose another share or split, or acquire more rows.",
             share=test_share,
             rows=rows,
         )

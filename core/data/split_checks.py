@@ -187,7 +187,7 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             _NONE_SHARED,
             "ok",
             Message(
-                "The {groups:,} values of {group} are all in one set.",
+                "Each of the {groups:,} values of {group} is in only one set.",
                 groups=all_of_them,
                 group=group,
             ),

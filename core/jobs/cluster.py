@@ -98,8 +98,9 @@ def loss_reported(address: str, instead: Words) -> Iterator[None]:
     except (OSError, CancelledError) as error:
         raise JobError(
             Message(
-                "The Dask cluster at {address} was lost ({error_type}). Finished work is kept in "
-                "its runs. Look into its logs (often memory) and start it again, {instead}",
+                "The Dask cluster at {address} was lost ({error_type}). Finished work is "
+                "kept in its runs. See its logs (often it ran out of memory) and start it "
+                "again, {instead}",
                 address=address,
                 error_type=type(error).__name__,
                 instead=instead,

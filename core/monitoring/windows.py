@@ -298,7 +298,7 @@ def _moment(seconds: float) -> str:
 
 def _scoring(settings: Settings, run_id: str | None) -> Scoring:
     if run_id is not None and not predictions.scorings(settings, run_id=run_id):
-        raise NotReadyError(Message("Nothing scored yet. Score rows first."))
+        raise NotReadyError(Message("There are no predictions yet. Score rows first."))
     large = predictions.scorings(settings, run_id=run_id, min_rows=MIN_ROWS, limit=1)
     if large:
         return large[0]
@@ -312,7 +312,7 @@ def _scoring(settings: Settings, run_id: str | None) -> Scoring:
                 least=MIN_ROWS,
             )
         )
-    raise NotReadyError(Message("Nothing scored yet. Score rows first."))
+    raise NotReadyError(Message("There are no predictions yet. Score rows first."))
 
 
 def seconds(text: str, name: str) -> float:

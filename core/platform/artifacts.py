@@ -102,7 +102,7 @@ EVERY_RUN = Artifact(
 # artifacts of several steps
 ALL_COLUMNS = Message("The same rows with all columns, to evaluate a model by other columns.")
 CALIBRATION = Message("The points of the curve.")
-CONFUSION = Message("The number of rows by label and predicted label.")
+CONFUSION = Message("The number of rows by label and predicted class.")
 CONTRIBUTIONS = Message("The contribution of each feature to a prediction.")
 DRIFT = Message("The drift of each column: PSI, KS, Jensen-Shannon distance and chi-squared.")
 FINDINGS = Message("Errors and oddities in the data: severity, column, rows and examples.")

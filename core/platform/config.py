@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from core.platform.errors import InputError, words_of
-from core.platform.messages import Message, sentences
+from core.platform.messages import Message, listed, sentences
 
 PREFIX = "COURTSIDE_"
 SQLITE = "sqlite:///"
@@ -143,10 +143,13 @@ class Settings(Options):
             raise ValueError(
                 Message(
                     "write it like {examples}",
-                    examples=[
-                        "postgresql+psycopg://name:password@host/database",
-                        "sqlite:////absolute/path.db",
-                    ],
+                    examples=listed(
+                        [
+                            "postgresql+psycopg://name:password@host/database",
+                            "sqlite:////absolute/path.db",
+                        ],
+                        "or",
+                    ),
                 )
             )
         return value
@@ -157,7 +160,10 @@ class Settings(Options):
         address = re.fullmatch(r"(?:tcp|tls)://[^@\s/]+:(\d{1,5})", value or "")
         if value is not None and not (address and 1 <= int(address[1]) <= 65535):
             raise ValueError(
-                Message("write it like {examples}", examples=["tcp://host:port", "tls://host:port"])
+                Message(
+                    "write it like {examples}",
+                    examples=listed(["tcp://host:port", "tls://host:port"], "or"),
+                )
             )
         return value
 

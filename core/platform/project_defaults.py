@@ -23,7 +23,7 @@ _ID = {
 _PART = {
     "type": "text",
     "categories": (REFERENCE, CURRENT),
-    "about": in_context("project", "for what the row is: the reference, or operation").msgid,
+    "about": in_context("project", "what the row is for: reference or operation").msgid,
 }
 # the keys of [rows] that each way needs
 _NEEDED = {

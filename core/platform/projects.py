@@ -139,7 +139,7 @@ def add_example(settings: Settings, name: str) -> Settings:
     """
     if name not in examples(settings):
         raise InputError(
-            Message("There is no further built-in project '{name}' to add.", name=name)
+            Message("There is no built-in project '{name}' that can be added.", name=name)
         )
     return _begin(settings, name, project.text_of(name))
 
@@ -234,8 +234,8 @@ def _check(settings: Settings, text: str, spec: ProjectSpec) -> None:
             text,
             ("name",),
             Message(
-                "the name {name} must begin with a small letter and have at most 40 small "
-                "letters, digits and _",
+                "the name {name} must begin with a lower-case letter and have at most 40 "
+                "lower-case letters, digits and _",
                 name=spec.name,
             ),
         )

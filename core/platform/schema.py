@@ -459,15 +459,18 @@ def _of_labels(labels: pd.Series[Any], spec: ProjectSpec) -> list[Finding]:
             label=words_of_project(name),
         )
     else:
-        text = Message("No row has a label ('{target}').", target=spec.target)
+        text = Message(
+            "No row has a label ('{target}'): a model cannot be trained on these rows alone.",
+            target=spec.target,
+        )
     return [_whole("labels", spec.target, text, "warning")]
 
 
 def _empty(name: str, empty: Bools, raw: pd.DataFrame, unique: str | None) -> list[Finding]:
     def tell(rows: int, _: str) -> Message:
         return plural(
-            "{count:,} row has no '{column}'. Prepare drops or imputes it.",
-            "{count:,} rows have no '{column}'. Prepare drops or imputes them.",
+            "{count:,} row has no '{column}'. Prepare drops the row, or imputes the value.",
+            "{count:,} rows have no '{column}'. Prepare drops the rows, or imputes the values.",
             rows,
             column=name,
         )

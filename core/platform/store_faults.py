@@ -31,7 +31,8 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
 
 
 FORBIDDEN_SENTENCE = Message(
-    "{name} is read-only, or this account has no permission. Grant it, or use another account."
+    "{name} cannot be used: it or its folder is read-only, or this account has no "
+    "permission. Allow reading and writing, or use another account."
 )
 # kind of fault -> what happened to a file or a database, and what to do
 SENTENCES: dict[Kind, Message] = {

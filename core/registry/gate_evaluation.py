@@ -159,7 +159,7 @@ def _frozen(
     empty = pd.DataFrame(columns=list(spec.columns))
     if version.is_sample != champion.is_sample:
         problem = Message(
-            "Only one of the two was trained on the built-in sample: they share no test rows."
+            "Only one of the two was trained on the built-in sample, so they share no test rows."
         )
         return _Rows(empty, problem=problem)
     try:

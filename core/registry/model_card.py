@@ -342,7 +342,7 @@ def _call(known: Facts) -> str:
         inputs,
         f"```bash\ncurl -s {known.url}/invocations \\\n"
         f"  -H 'Content-Type: application/json' \\\n  -d '{body}'\n```",
-        _("An entry per row: `{answer}`", answer=answer),
+        _("One entry per row: `{answer}`", answer=answer),
     ]
     return "\n\n".join(parts)
 

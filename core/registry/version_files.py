@@ -103,8 +103,8 @@ class Loaded:
             if empty := features.columns[features.isna().any()].tolist():
                 raise InputError(
                     Message(
-                        "No value for {columns}, and this model imputes none. Fill in what is "
-                        "missing.",
+                        "No value for {columns}, and this model imputes no values. Fill in "
+                        "what is missing.",
                         columns=empty,
                     )
                 )
@@ -188,8 +188,8 @@ def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
     if run is None or run.parent is None or run.step != "train":
         raise NotReadyError(
             Message(
-                "The run {run} has no model: it is no candidate of a training, or did not "
-                "finish. Choose another one.",
+                "The run {run} has no model: it is not a candidate of a training, or did "
+                "not finish. Choose another run.",
                 run=run_id[:8],
             )
         )
@@ -197,8 +197,8 @@ def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
     if logged is None:
         raise NotReadyError(
             Message(
-                "The run {run} has no model: it is no candidate of a training, or did not "
-                "finish. Choose another one.",
+                "The run {run} has no model: it is not a candidate of a training, or did "
+                "not finish. Choose another run.",
                 run=run_id[:8],
             )
         )

@@ -58,8 +58,8 @@ class Injection(config.Options):
         if not fits:
             raise ValueError(
                 Message(
-                    "a shift is up to 20 standard deviations, a scale a factor from 0 other than "
-                    "1, a share above 0 and up to 1"
+                    "a shift is -20 to 20 standard deviations but not 0, a scale is a "
+                    "factor of 0 to 100 but not 1, a share is above 0 and at most 1"
                 )
             )
         seconds(self.begin)

@@ -272,7 +272,9 @@ def _home(settings: Settings) -> Path:
 
 def _folder(settings: Settings, run_id: str) -> Path:
     if not _RUN_ID.fullmatch(run_id):
-        raise InputError(Message("'{name}' does not exist.", name=run_id))
+        raise InputError(
+            Message("'{name}' is not the id of a replay: 32 hexadecimal digits.", name=run_id)
+        )
     return _home(settings) / run_id
 
 

@@ -87,12 +87,14 @@ def ask(settings: Settings, restore: str | None = None) -> str:
     if settings.is_nested:
         raise InputError(
             Message(
-                "A reset is of the whole home, with all its projects. A single project can be "
-                "deleted on the page Projects."
+                "A reset covers the whole home, with all its projects. Delete a single "
+                "project on the Projects page."
             )
         )
     if any(project_homes.is_busy(each) for each in projects.homes(settings)):
-        raise JobError(Message("A job is under way. Wait until it is done, or cancel it."))
+        raise JobError(
+            Message("A job is under way. Wait until it is done, or cancel it; then try again.")
+        )
     known = {backup.name for backup in listed(settings)}
     if restore is not None and restore not in known:
         raise StoreError(Message("{name} does not exist. Reload the page.", name=restore))
@@ -132,7 +134,8 @@ def finish(settings: Settings) -> str | None:
     except OSError as error:
         raise StoreError(
             Message(
-                "The reset could not be finished: {reason} ({file}). Start the app again.",
+                "The reset could not be finished: {reason} ({file}). Correct that and "
+                "start the app again: the reset continues.",
                 reason=error.strerror,
                 file=str(error.filename),
             )

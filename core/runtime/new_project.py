@@ -97,7 +97,11 @@ def _guesses(given: argparse.Namespace, dialect: Given) -> Guesses:
     if id_ and is_sampled and not guess_sample.is_unique(given.table, id_, dialect):
         if given.id:
             raise InputError(
-                Message("'{column}' has repeated or missing values: it is no id.", column=id_)
+                Message(
+                    "'{column}' has repeated or missing values, so it cannot be the "
+                    "id. Choose another column.",
+                    column=id_,
+                )
             )
         guesses = guesses.with_(id="")
     return guesses.with_(rows=_cut(given.current, guesses)) if given.current else guesses

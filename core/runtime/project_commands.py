@@ -39,7 +39,7 @@ def run(settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
     elif given.delete is not None:
         if not given.yes:
             raise InputError(
-                Message("It stops the project's servers and deletes it; add `--yes` if it may.")
+                Message("This stops the project's servers and deletes it. Add `--yes` to confirm.")
             )
         done["backup"] = project_homes.delete(settings.of_project(given.delete), given.delete).name
     elif given.restore is not None:

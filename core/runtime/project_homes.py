@@ -146,7 +146,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
             raise
         raise StoreError(
             Message(
-                "The project {project} could not be deleted: {reason}. It is as it was.",
+                "The project {project} could not be deleted: {reason}. Nothing was changed.",
                 project=settings.project,
                 reason=error.strerror,
             )
@@ -184,7 +184,10 @@ def restore(settings: Settings, backup: str) -> Settings:
     models = {each.spec.model for each in projects.listed(settings) if each.spec}
     if about["model"] in models:
         raise InputError(
-            Message("The model {model} belongs to another project now.", model=about["model"])
+            Message(
+                "The model {model} now belongs to another project. Delete that project first.",
+                model=about["model"],
+            )
         )
     folder = settings.outer_home / PROJECTS
     place = folder / f".{name}.{uuid.uuid4().hex[:8]}"
@@ -209,7 +212,9 @@ def restore(settings: Settings, backup: str) -> Settings:
 
 def _require_rest(settings: Settings) -> None:
     if is_busy(settings):
-        raise JobError(Message("A job is under way. Wait until it is done, or cancel it."))
+        raise JobError(
+            Message("A job is under way. Wait until it is done, or cancel it; then try again.")
+        )
 
 
 def _model(settings: Settings) -> str | None:

@@ -131,8 +131,8 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
         if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
             raise InputError(
                 Message(
-                    "{name} is read-only, or this account has no "
-                    "permission. Grant it, or use another account.",
+                    "'{name}' cannot be read by this account. Grant permission, or use another "
+                    "account.",
                     name=shown,
                 )
             )

@@ -62,11 +62,11 @@ def score_all(
                 if isinstance(error, CourtsideError):
                     raise error
                 if error is not None:
-                    reason = " ".join(str(error).split())[:300]
+                    reason = " ".join(str(error).split())[:300].rstrip(".")
                     raise JobError(
                         Message(
-                            "A part cannot be scored on a Dask worker: {reason} Finished parts "
-                            "are kept. Repair that, then continue this scoring.",
+                            "A part cannot be scored on a Dask worker: {reason}. Finished "
+                            "parts are kept. Correct that, then continue this scoring.",
                             reason=reason,
                         )
                     ) from error

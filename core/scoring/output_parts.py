@@ -219,9 +219,9 @@ def place(address: str, scoring: str) -> Place:
         if not os.access(parent, os.W_OK | os.X_OK):
             raise InputError(
                 Message(
-                    "{name} is read-only, or this account has no permission. Grant it, "
-                    "or use another account.",
-                    name=str(parent),
+                    "The folder '{path}' cannot be written by this account. Grant permission, or "
+                    "name another folder.",
+                    path=str(parent),
                 )
             )
     return Place(shown, beside(shown, scoring))
@@ -249,15 +249,15 @@ def wrap_write_errors(shown: str) -> Iterator[None]:
         if full:
             raise StoreError(
                 Message(
-                    "The disk is full: {name} cannot be written. Make room, then try "
-                    "again. Earlier data can still be read.",
-                    name=shown,
+                    "The disk is full: '{path}' cannot be written. Finished parts are kept. Make "
+                    "room, then continue this scoring.",
+                    path=shown,
                 )
             ) from error
         raise StoreError(
             Message(
-                "The result cannot be written to '{path}': {reason}. Repair that, then "
-                "continue this scoring.",
+                "The result cannot be written to '{path}': {reason}. Finished parts are "
+                "kept. Correct that, then continue this scoring.",
                 path=shown,
                 reason=" ".join(str(error).split())[:200].rstrip("."),
             )

@@ -134,7 +134,7 @@ def _beyond(verdict: Verdict, low: float | None, high: float | None) -> Message:
 def find_out_why(columns: Words | list[str]) -> Message:
     """Return what to do about columns that changed."""
     return Message(
-        "Find out why {columns} changed: in how it is recorded, or from a new kind of row.",
+        "Find out why {columns} changed: recorded in another way, or a new kind of row.",
         columns=columns,
     )
 

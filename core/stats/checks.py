@@ -44,7 +44,7 @@ REASONS: dict[str, tuple[Message, Words]] = {
     ),
     "current_empty": (
         Message("No current row has a value here."),
-        Message("Find out why: at the source, or in reading it."),
+        Message("Find out why: in the source, or in how it is read."),
     ),
     "no_limit": (Message("Nearly every value is distinct: new values mean nothing."), ""),
     "failed": (

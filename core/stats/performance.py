@@ -432,8 +432,8 @@ def _of_base_rate(
             **rates,
         )
     change = Message(
-        "{metric}: a lower value is no improvement: the base rate changed from {before:.1%} to "
-        "{rate:.1%}.",
+        "{metric} is lower, but that is not an improvement: the base rate changed from "
+        "{before:.1%} to {rate:.1%}.",
         metric=NAMES[code],
         **rates,
     )

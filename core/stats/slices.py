@@ -364,8 +364,8 @@ def _judge(figures: dict[str, Any], surely: float, at_most: float) -> tuple[str,
     }
     points: dict[str, Any] = {"gap": 100 * figures["gap"], "least": 100 * surely, **shares}
     off = Message(
-        "Predicted {gap:+.1f} points off, at least {least:.1f} (95%): {predicted:.1%} predicted, "
-        "{observed:.1%} observed.",
+        "Predictions are off by {gap:+.1f} points, at least {least:.1f} (95%): "
+        "{predicted:.1%} predicted, {observed:.1%} observed.",
         **points,
     )
     if surely > BIAS:

@@ -265,7 +265,8 @@ def _as_frame(
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
             Message(
-                "No value for {columns}, and this model imputes none. Fill in what is missing.",
+                "No value for {columns}, and this model imputes no values. Fill in what is "
+                "missing.",
                 columns=empty,
             )
         )

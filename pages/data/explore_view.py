@@ -313,7 +313,7 @@ def _correlation(table: pd.DataFrame) -> None:
         return
     st.markdown(
         _("**Which columns carry the same information?**"),
-        help=_("Pearson's correlation, -1 to 1; values below 0.1 are not written."),
+        help=_("Pearson's correlation, -1 to 1; values below 0.1 are not shown."),
     )
     elements.chart(data_charts.correlation_map(table))
 

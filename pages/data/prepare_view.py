@@ -56,7 +56,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     if prepared is not None and (
         prepared.digest != snapshot.digest or prepared.rules != spec.digest
     ):
-        st.warning(_("The raw data or the project file changed since. Prepare again."))
+        st.warning(_("The raw data or the project file has changed since. Prepare again."))
     left, right = elements.side_by_side()
     with left:
         st.subheader(_("Prepare"), anchor=False)
@@ -387,7 +387,7 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
         balance = table("class_balance")
         balance = balance.assign(label=balance["label"].replace(words))
         elements.chart(data_charts.class_balance(balance, positive=positive, negative=negative))
-        elements.question(_("Which raw columns miss values?"))
+        elements.question(_("Which raw columns have missing values?"))
         missing = table("missing")
         if missing["missing"].any():
             elements.chart(

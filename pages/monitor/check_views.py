@@ -198,7 +198,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
     """Show the model's predictions, and whether the rows are within its support."""
     if checks.empty:
-        st.caption(_("Not in this report. Make a new one."))
+        st.caption(_("Not in this report. Create a new one."))
     else:
         check_table(checks)
     store = settings.mlflow_uri

@@ -88,7 +88,7 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
             )
     checks = report_view.checks_of(settings, settings.mlflow_uri, shown.run_id)
     if checks is None:
-        st.error(_("Not in this report. Make a new one."))
+        st.error(_("Not in this report. Create a new one."))
         return
     verdict_card.show(settings, shown, checks)
     check_views.show(settings, spec, shown, checks)

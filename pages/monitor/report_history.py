@@ -186,7 +186,7 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
         report_view.checks_of(settings, settings.mlflow_uri, run_id) for run_id in (before, now)
     ]
     if sides[0] is None or sides[1] is None:
-        st.error(_("Not in this report. Make a new one."))
+        st.error(_("Not in this report. Create a new one."))
         return
     table = report_tables.changes(sides[0], sides[1])
     changed = table[table["is_changed"]]

@@ -89,7 +89,7 @@ def _promise(settings: Settings, run: tracking.RunInfo) -> str:
     measured = measured or {}
     rate = measured.get("rate", run.metrics.get("false_alarms"))
     if rate is None:
-        return _("Not in this report. Make a new one.")
+        return _("Not in this report. Create a new one.")
     return _(
         "False alarms: without any change, at most **{rate:.1%}** of windows of this size "
         "raise an alert.",

@@ -62,7 +62,7 @@ def _reset(settings: Settings) -> None:
         )
     )
     if len(projects.names(settings)) > 1:
-        st.markdown(_("All projects of this home are moved along."))
+        st.markdown(_("All projects of this home are moved too."))
     for left in backup.untouched(settings):
         st.markdown(_("It does not touch {left}.", left=left))
     name = st.text_input(

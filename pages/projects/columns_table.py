@@ -31,7 +31,7 @@ def leaks(guesses: Guesses, draft: Draft) -> None:
         if out.is_leak:
             _leak(out.column, elements.plain(str(out.reason)), _("Allow"), draft, is_used=True)
     for column in guesses.allowed:
-        text = _("'{column}' is a feature in spite of a finding.", column=column)
+        text = _("'{column}' is used as a feature despite a warning.", column=column)
         _leak(column, elements.plain(text), _("Leave out"), draft, is_used=False)
 
 
@@ -75,7 +75,7 @@ def draw(guesses: Guesses, draft: Draft) -> None:
                 required=True,
                 width="small",
             ),
-            "about": config.TextColumn(_("Values, or why it is left out"), width="large"),
+            "about": config.TextColumn(_("Values, or why the column is left out"), width="large"),
         },
     )
 

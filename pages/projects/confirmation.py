@@ -131,7 +131,7 @@ def cut_words(cut: Cut) -> str:
         return _("Rows without a label")
     if cut.by == "random":
         return _("A random {share}", share=number(cut.share or 0.0, ".0%"))
-    return _("None yet: the endpoint brings them")
+    return _("None yet: they will come from the endpoint")
 
 
 def _target(guesses: Guesses, draft: Draft) -> None:

@@ -169,7 +169,11 @@ def require_unique(table: Table, guesses: Guesses) -> Guesses:
         return guesses
     if guesses.choices.id:
         raise InputError(
-            Message("'{column}' has repeated or missing values: it is no id.", column=column)
+            Message(
+                "'{column}' has repeated or missing values, so it cannot be the id. "
+                "Choose another column.",
+                column=column,
+            )
         )
     return guesses.with_(id="")
 
@@ -188,7 +192,7 @@ def describe(guesses: Guesses) -> None:
         parts.append(_("{share} without label", share=number(unlabelled / guesses.sampled, ".1%")))
     st.markdown(" · ".join(parts))
     if guesses.sampled < guesses.rows:
-        st.caption(_("The guesses rest on {rows:,} rows of it.", rows=guesses.sampled))
+        st.caption(_("The guesses are based on {rows:,} of its rows.", rows=guesses.sampled))
 
 
 def first_rows(first: pd.DataFrame) -> None:

@@ -56,7 +56,7 @@ def draw(now: Standing) -> None:
     kinds = {version.is_sample for version in listed if version.version in (first, other)}
     if len(kinds) > 1:
         st.warning(
-            _("Only one of the two was trained on the built-in sample: they share no test rows.")
+            _("Only one of the two was trained on the built-in sample, so they share no test rows.")
         )
     if pressed:
         elements.submit(

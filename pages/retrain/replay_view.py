@@ -174,7 +174,8 @@ def _charts(windows: pd.DataFrame, baseline: str, begin: float | None) -> None:
     else:
         drawn = replay_charts.log_loss(windows, drift_begin=begin)
     place.markdown(
-        f"**{CHARTS[shown]}**", help=_("By all labels, also those that came too late to act on.")
+        f"**{CHARTS[shown]}**",
+        help=_("Based on all labels, including those that arrived too late to act on."),
     )
     elements.chart(drawn)
 

@@ -33,7 +33,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     set_aside_list.draw(settings, "predictions", "labels")
     gaps(settings)
     if not tallies:
-        st.info(_("Nothing scored yet. Score rows first."))
+        st.info(_("There are no predictions yet. Score rows first."))
         elements.go_to("serve")
         return
     figures(settings, spec, tallies)

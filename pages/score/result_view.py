@@ -208,7 +208,7 @@ def caution(
     if known is not None and loss < known and base_rate < test.get("base_rate_test", 0.0):
         of_loss.append(
             Message(
-                "A log loss below that of the test set ({test:.4f}) is no improvement: "
+                "A log loss below that of the test set ({test:.4f}) is not an improvement: "
                 "{positive} is rarer here ({base_rate:.1%} against {base_rate_test:.1%}). "
                 "Skill allows for that.",
                 test=known,

@@ -14,7 +14,7 @@ from pages.score import file_form, production_form, result_view, scorings, servi
 from pages.shared import elements, uploads
 
 SOURCES = ("production", "upload", "path")
-NO_SCORING = Message("Nothing scored yet. Score rows first.")
+NO_SCORING = Message("There are no predictions yet. Score rows first.")
 
 
 def draw(settings: Settings, spec: ProjectSpec) -> None:

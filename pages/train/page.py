@@ -63,7 +63,7 @@ def state(prepared: storage.Prepared | None, last: tracking.RunInfo | None, comi
     if prepared is None or last is None:
         return
     if prepared.rules != spec.digest:
-        st.warning(_("The raw data or the project file changed since. Prepare again."))
+        st.warning(_("The raw data or the project file has changed since. Prepare again."))
     elif last.params.get("prepared_by") != prepared.run_id and not coming:
         st.warning(_("The prepared sets have changed since this training. Train again."))
 

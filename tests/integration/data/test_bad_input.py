@@ -153,8 +153,8 @@ def test_missing_values_and_labels_of_one_kind_give_warnings(
     )
     result = acquire_file(settings, as_csv(holes, tmp_path / "holes.csv"))
     assert list(map(str, result.warnings)) == [
-        "3 rows have no 'lat'. Prepare drops or imputes them.",
-        "1 row has no 'opponent'. Prepare drops or imputes it.",
+        "3 rows have no 'lat'. Prepare drops the rows, or imputes the values.",
+        "1 row has no 'opponent'. Prepare drops the row, or imputes the value.",
     ]
     table = tracking.table(settings, result.run_id, "validation")
     assert table["rows"].tolist() == [3, 1]
@@ -165,7 +165,9 @@ def test_missing_values_and_labels_of_one_kind_give_warnings(
     ]
     unlabelled = few_shots.assign(shot_made_flag=None)
     result = acquire_file(settings, as_csv(unlabelled, tmp_path / "none.csv"))
-    assert list(map(str, result.warnings)) == ["No row has a label ('shot_made_flag')."]
+    assert list(map(str, result.warnings)) == [
+        "No row has a label ('shot_made_flag'): a model cannot be trained on these rows alone."
+    ]
 
 
 def test_an_alias_of_the_project_file_is_read_as_its_column_with_a_warning(
@@ -321,7 +323,7 @@ def test_a_test_share_that_leaves_no_rows_is_refused(
 
 def test_a_label_too_rare_for_the_test_set_is_refused() -> None:
     frame = pd.DataFrame({"x": range(1000), "y": [1] * 8 + [0] * 992})
-    with pytest.raises(InputError, match="leaves a set without rows of both classes"):
+    with pytest.raises(InputError, match="leaves a set with only one class"):
         split.at_random(frame, "y", test_share=0.02, seed=42)
 
 
@@ -351,7 +353,7 @@ def test_a_test_share_out_of_bounds_is_refused(share: object) -> None:
         ),
         ("score", lambda s: score.run(s, score.Options()), "No model is served"),
         ("score", lambda s: score.run(s, score.Options(port=6001)), "served on port 6001"),
-        ("monitor", lambda s: monitor.run(s, monitor.Options()), "Nothing scored yet"),
+        ("monitor", lambda s: monitor.run(s, monitor.Options()), "There are no predictions yet"),
     ],
 )
 def test_a_step_before_its_turn_says_what_comes_first(

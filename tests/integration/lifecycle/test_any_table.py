@@ -97,7 +97,7 @@ def test_rows_without_any_that_are_current(settings: Settings, tmp_path: Path) -
     through(settings, loans(), tmp_path)
     with pytest.raises(NotReadyError, match="no current rows"):
         score.run(settings, score.Options(source="production", way="in_process"))
-    with pytest.raises(NotReadyError, match="Nothing scored yet"):
+    with pytest.raises(NotReadyError, match="There are no predictions yet"):
         monitor.run(settings, monitor.Options())
 
 

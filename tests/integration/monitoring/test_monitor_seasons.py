@@ -56,12 +56,12 @@ def test_the_production_rows_leave_the_support_and_the_model_does_not_fit(of_all
     assert loss["value"] == pytest.approx(0.629, abs=0.001)
     assert loss["reference"] == pytest.approx(0.678, abs=0.001)
     assert loss["verdict"] == "not_applicable"
-    assert str(loss["text"]).startswith("Lower log loss is not an improvement")
+    assert str(loss["text"]).startswith("Log loss is lower, but that is not an improvement")
     assert "Always predicting the base rate gives 0.6337" in str(loss["text"])
     assert checks.loc["psi.shot_distance", "value"] == pytest.approx(8.0, abs=0.1)
     assert "never tested" in str(checks.loc["estimated_log_loss", "text"])
-    skill = f"{checks.loc['skill', 'value']:.2%} below the base rate's"
-    for words in ("F1", "Lower log loss", skill, "never tested", "shot_distance"):
+    skill = f"{-checks.loc['skill', 'value']:+.2%}; before, "
+    for words in ("F1", "Log loss is lower", skill, "never tested", "shot_distance"):
         assert words in str(ReportRun.of(run).verdict_text)
     assert str(ReportRun.of(run).verdict_todo).startswith("Don't use its predicted classes")
     assert run.metrics["false_alarms"] <= run.metrics["false_alarms_target"]

@@ -389,7 +389,7 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     for page in ("data?view=prepare", "train"):
         app = open_page(copied.settings, page)
         assert not app.exception
-        assert any("project file changed since" in warning.value for warning in app.warning)
+        assert any("project file has changed since" in warning.value for warning in app.warning)
 
 
 def test_the_split_is_checked_and_the_sets_show_their_lineage(

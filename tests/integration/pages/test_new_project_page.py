@@ -108,7 +108,7 @@ def test_another_target_brings_other_guesses(opened: AppTest) -> None:
     # what gave the other target away is a feature like others
     assert "new-allow-exit_code" not in {button.key for button in app.button}
     app = choose(app, "positive", "pro")
-    assert app.text_input(key="new-question").value == "plan = pro?"
+    assert app.text_input(key="new-question").value == "Is plan pro?"
     assert chosen(choose(app, "target", "churn"), "positive") == ["yes"]
 
 

@@ -62,7 +62,7 @@ def home(module_settings: Settings) -> Settings:
 def test_an_empty_log_says_what_to_do(open_page, text_of, settings: Settings) -> None:
     app = open_page(settings, "score", view="log")
     assert not app.exception
-    assert "Nothing scored yet." in text_of(app)
+    assert "There are no predictions yet." in text_of(app)
     app = open_page(settings, "score", view="labels")
     assert not app.exception
     assert app.button(key="take").label == "Import labels"

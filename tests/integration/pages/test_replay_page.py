@@ -123,7 +123,7 @@ def test_conflicting_choices_are_refused(
     app.selectbox(key="drift").set_value("shift").run()
     app.number_input(key="drift_size_shift").set_value(0.0).run()
     press(app, "Replay")
-    assert "a shift is up to 20 standard deviations" in app.error[0].value
+    assert "a shift is -20 to 20 standard deviations" in app.error[0].value
     assert jobs.active(home.settings) == []
 
 

@@ -134,7 +134,7 @@ def test_its_rows_are_prepared_and_a_model_of_its_own_is_registered(trained: Set
 
 
 def test_its_monitoring_is_refused_while_nothing_was_scored(trained: Settings) -> None:
-    with pytest.raises(NotReadyError, match="Nothing scored yet"):
+    with pytest.raises(NotReadyError, match="There are no predictions yet"):
         monitor.run(trained, monitor.Options())
 
 

@@ -231,7 +231,7 @@ def test_the_commands_take_a_project(
     file.write_text(RAIN.replace('"rain"', '"hail"'), encoding="utf-8")
     assert '"added": "hail"' in said("projects", "--add", str(file), *outer)
     assert commands.main(["projects", "--delete", "hail", "--quiet", *outer]) == 1
-    assert "add `--yes`" in capsys.readouterr().out
+    assert "Add `--yes` to confirm" in capsys.readouterr().out
     answer = said("projects", "--delete", "hail", "--yes", *outer)
     (deleted,) = project_homes.deleted(home)
     assert deleted.name in answer

@@ -182,7 +182,7 @@ def test_the_target_is_chosen_by_name_and_place(table: pd.DataFrame) -> None:
     assert guess(table.rename(columns={"churn": "xyz"})).target.value == "xyz"
     guesses = guess(table)
     assert guesses.target.alternatives[0] == "gender"
-    assert str(guesses.target.reason).startswith("'churn' has 2 values: ")
+    assert str(guesses.target.reason).startswith("'churn' has 2 values; ")
 
 
 def test_of_three_classes_a_chosen_one_is_predicted_against_the_rest(table: pd.DataFrame) -> None:
@@ -216,7 +216,7 @@ def test_a_target_that_cannot_be_one_is_refused(table: pd.DataFrame) -> None:
         guess(table, target="churn", positive="maybe")
     nothing = guess(table[["age"]])
     assert nothing.target.value == ""
-    with pytest.raises(InputError, match="No column has two values"):
+    with pytest.raises(InputError, match="No column has only two or a few values"):
         nothing.project_file("x", "X")
     with pytest.raises(InputError, match="has no rows"):
         guess(table.head(0))

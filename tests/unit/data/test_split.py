@@ -45,7 +45,7 @@ def test_a_row_of_weight_0_is_left_out_and_a_negative_weight_refused(
     assert kept.rows_missing == (all_rows["shot_distance"] == 0).sum() > 0
     assert len(kept.frame) == len(all_rows) - kept.rows_missing
     for weights in (0, -1):
-        with pytest.raises(InputError, match="must be 0 or more"):
+        with pytest.raises(InputError, match="must not be negative, and not all 0"):
             split.filter_rows(few_shots.assign(shot_distance=weights), weighted)
 
 

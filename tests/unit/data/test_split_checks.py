@@ -163,7 +163,7 @@ def test_a_column_that_is_empty_in_every_row_drops_none_unless_it_is_used(
         ),
         (
             lambda f: split.by_time(f, "y", "day", test_share=0.1, test_from="d"),
-            "leaves a set without rows of both classes",
+            "leaves a set with only one class",
         ),
         (lambda f: split.by_group(f, "y", "game", test_share=0.2, seed=1), "1 values of game"),
     ],

@@ -93,12 +93,12 @@ def test_a_gradual_drift_grows_evenly_and_then_stays(moments: np.ndarray) -> Non
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "shift", "size": 0}, "a shift is up to 20"),
-        ({"kind": "shift", "size": 21}, "a shift is up to 20"),
-        ({"kind": "scale", "size": -1}, "a shift is up to 20"),
-        ({"kind": "scale", "size": 1}, "a shift is up to 20"),
-        ({"kind": "label_flip", "size": 1.5}, "a shift is up to 20"),
-        ({"kind": "missing_feature", "size": 0}, "a shift is up to 20"),
+        ({"kind": "shift", "size": 0}, "a shift is -20 to 20"),
+        ({"kind": "shift", "size": 21}, "a shift is -20 to 20"),
+        ({"kind": "scale", "size": -1}, "a shift is -20 to 20"),
+        ({"kind": "scale", "size": 1}, "a shift is -20 to 20"),
+        ({"kind": "label_flip", "size": 1.5}, "a shift is -20 to 20"),
+        ({"kind": "missing_feature", "size": 0}, "a shift is -20 to 20"),
         ({"kind": "missing_feature", "size": 1, "column": None}, "name the column that drifts"),
         ({"kind": "shift", "size": float("nan")}, "finite number"),
         ({"kind": "shift", "size": 1, "begin": "soon"}, "is not a day"),

@@ -219,7 +219,7 @@ def test_a_lower_log_loss_is_no_good_news_where_only_the_base_rate_fell() -> Non
     results = checks.performance(REFERENCE, figures, 5000, None, limits)
     loss = next(check for check in results if check.code == "log_loss")
     assert loss.verdict == "not_applicable"
-    assert str(loss.text).startswith("Log loss: a lower value is no improvement")
+    assert str(loss.text).startswith("Log loss is lower, but that is not an improvement")
     assert str(loss.text).endswith("Always predicting the base rate gives 0.6342.")
     outside = checks.Check(
         "outside_support", "", "support", 0.6, 0.01, "", "alert", "60% of the rows lie elsewhere."
@@ -228,7 +228,7 @@ def test_a_lower_log_loss_is_no_good_news_where_only_the_base_rate_fell() -> Non
     assert verdict.code == "does_not_fit"
     text = str(verdict.text)
     assert "F1" in text
-    assert "Log loss: a lower value is no improvement" in text
+    assert "Log loss is lower, but that is not an improvement" in text
     assert "60% of the rows lie elsewhere." in text
 
 
