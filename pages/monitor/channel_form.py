@@ -58,12 +58,12 @@ def section(settings: Settings) -> None:
     sent(settings)
 
 
-@st.fragment(run_every=2)
-@elements.show_errors()
 def _badge(state: str) -> str:
     return elements.badge(deliver.STATE_LABELS[state], COLOURS[state])
 
 
+@st.fragment(run_every=2)
+@elements.show_errors()
 def _state(settings: Settings, name: Name, saved: Channels) -> None:
     mark = (
         elements.badge(_("On"), "green") if name in saved.on else elements.badge(_("Off"), "gray")
