@@ -174,7 +174,13 @@ def _follow(
         except ValueError as error:  # invalid brackets or port; requests parses it as well
             raise DownloadError(_not_followed(url)) from error
         url = target
-    raise DownloadError(_not_followed(url))
+    raise DownloadError(
+        Message(
+            "{host} redirects more than {redirects} times. Nothing was changed.",
+            host=_host(url),
+            redirects=REDIRECTS,
+        )
+    )
 
 
 def _refuse_private(url: str) -> None:

@@ -194,7 +194,7 @@ def history(settings: Settings) -> None:
     events = alerts.history(settings, limit=100)
     earlier = [event for event in events if event.alert_id not in standing_ids]
     if earlier:
-        with st.expander(_("History"), icon=":material/history:"):
+        with st.expander(_("Earlier alerts"), icon=":material/history:"):
             _events(earlier)
 
 

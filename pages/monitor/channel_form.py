@@ -58,12 +58,12 @@ def section(settings: Settings) -> None:
     sent(settings)
 
 
-@st.fragment(run_every=2)
-@elements.show_errors()
 def _badge(state: str) -> str:
     return elements.badge(deliver.STATE_LABELS[state], COLOURS[state])
 
 
+@st.fragment(run_every=2)
+@elements.show_errors()
 def _state(settings: Settings, name: Name, saved: Channels) -> None:
     mark = (
         elements.badge(_("On"), "green") if name in saved.on else elements.badge(_("Off"), "gray")
@@ -94,7 +94,7 @@ def _webhook(settings: Settings, saved: Channels) -> None:
         "COURTSIDE_WEBHOOK_SECRET",
         _("Messages are not signed: anyone who knows the address can forge them."),
     )
-    if st.button(_("Save"), key="save-webhook"):
+    if st.button(f"{_('Save')}: {NAMES['webhook']}", key="save-webhook"):
         _keep(
             settings,
             lambda: saved.model_copy(
@@ -147,7 +147,7 @@ def _mail(settings: Settings, saved: Channels) -> None:
         "COURTSIDE_SMTP_PASSWORD",
         _("Only a server without a password can be used."),
     )
-    if st.button(_("Save"), key="save-mail"):
+    if st.button(f"{_('Save')}: {NAMES['mail']}", key="save-mail"):
         people = tuple(address.strip() for address in to.split(",") if address.strip())
         _keep(
             settings,

@@ -52,11 +52,7 @@ def draw(now: Standing) -> None:
     if due is not None:
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.subheader(
-                    f"{_('Decision')}: {_('version {version}', version=due.version)}",
-                    anchor=False,
-                    width="content",
-                )
+                st.subheader(_decision(due.version), anchor=False, width="content")
                 if last is not None and is_about_due:
                     decisions.badge(last)
                 else:
@@ -73,9 +69,13 @@ def draw(now: Standing) -> None:
     with st.expander(_("Roll back")):
         gate_form.rollback(now, moves)
     if last is not None and not is_about_due:
-        with st.expander(_("Decision")):
+        with st.expander(_decision(last.version)):
             decisions.badge(last)
             decisions.detail(now.settings, runs[0])
+
+
+def _decision(version: str) -> str:
+    return f"{_('Decision')}: {_('version {version}', version=version)}"
 
 
 def _due(now: Standing) -> ModelVersion | None:
@@ -90,7 +90,6 @@ def _champion(now: Standing, moves: pd.DataFrame) -> None:
     champion = now.champion
     if champion is None:
         st.subheader(_missing(model_store.CHAMPION), anchor=False)
-
         return
     title = _title(model_store.CHAMPION, champion)
     is_served = now.live is not None and now.live.version == champion.version

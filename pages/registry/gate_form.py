@@ -154,7 +154,11 @@ def rollback(now: Standing, moves: pd.DataFrame) -> None:
     moves_live = live is not None and live.version != previous.version
     st.markdown(str(sentences(back, _follows(now) if moves_live else "")))
     note = st.text_input(_("Note"), max_chars=2000, key="rollback-note")
-    if st.button(_("Roll back"), icon=":material/undo:", disabled=now.going):
+    if st.button(
+        _("Roll back to version {version}", version=previous.version),
+        icon=":material/undo:",
+        disabled=now.going,
+    ):
         elements.submit(
             now.settings,
             "promote",

@@ -177,7 +177,9 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
                 titles[0]: _losses(kinds["log_loss_champion"]),
                 titles[1]: _losses(kinds["log_loss_challenger"]),
                 _("Difference"): [_difference(row) for row in kinds.itertuples()],
-                _("worse"): [_("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]],
+                elements.capital(_("worse")): [
+                    _("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]
+                ],
             }
         ),
         hide_index=True,

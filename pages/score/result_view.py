@@ -384,7 +384,9 @@ def _labels(spec: ProjectSpec) -> dict[int, str]:
 
 def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarray:
     """Draw the filters, and return the positions of the matching rows, in the selected order."""
-    low, high = st.slider(_("Probability"), 0, 100, (0, 100), key=f"between-{run_id}")
+    low, high = st.slider(
+        _("Probability"), 0, 100, (0, 100), format="%d%%", key=f"between-{run_id}"
+    )
     called = st.pills(
         _("Predicted"), [1, 0], format_func=_labels(spec).__getitem__, key=f"called-{run_id}"
     )

@@ -95,3 +95,16 @@ def test_the_pages_are_those_of_the_navigation() -> None:
     assert {*elements.PAGES, *elements.LINKED_PAGES} == {
         path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.py")
     }
+
+
+def test_what_refreshes_itself_draws_and_returns_nothing() -> None:
+    """A fragment of a value would be drawn again by the clock, and what shows it would not."""
+    of_values = [
+        f"{name}.{node.name}"
+        for name, path in MODULES.items()
+        for node in code_trees.nodes(path)
+        if isinstance(node, ast.FunctionDef)
+        and any("st.fragment" in ast.unparse(each) for each in node.decorator_list)
+        and (node.returns is None or ast.unparse(node.returns) != "None")
+    ]
+    assert of_values == []

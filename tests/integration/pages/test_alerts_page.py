@@ -139,7 +139,7 @@ def test_one_alert_is_dismissed(
     app = button(app, "Dismiss")
     assert [alert.code for alert in alerts.open_alerts(settings)] == ["verdict"]
     # its history is among the earlier ones
-    assert any(expander.label == "History" for expander in app.expander)
+    assert any(expander.label == "Earlier alerts" for expander in app.expander)
     assert ":gray-badge[closed]" in app.table[-1].value["What"].tolist()
 
 
