@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +24,10 @@ from core.data.guess_words import (
     plain,
     tokens,
 )
+from core.platform import own_columns
 from core.platform.messages import Message
+from core.platform.project_parts import By
 
-By = Literal["value", "date", "labels", "random", "file", "none"]
 # the share of rows that are current, where a cut is guessed
 SHARE = 0.3
 SEED = 24
@@ -37,8 +38,6 @@ LEAST_UNLABELLED = 0.05
 MOST_UNLABELLED = 0.6
 # fewer labelled rows than this before or after a date cut are too few to compare
 FEWEST = 100
-# a field of labels that are sent to the endpoint
-_TAKEN = ("prediction_id", "label", "labelled_at")
 # values of a column that says for what each row is
 _CURRENT = (
     "prod",
@@ -109,7 +108,7 @@ def id_of(columns: Sequence[Profile], unique: Collection[str], taken: Collection
         for column in columns
         if column.name in unique
         and column.name not in taken
-        and column.name not in _TAKEN
+        and column.name not in own_columns.LABEL_FIELDS
         and column.kind == "identifier"
         and not column.missing
     ]
