@@ -231,11 +231,9 @@ def _one_class(column: Profile, codes: Ints, target: Floats) -> Leak | None:
 
 def _texts(column: Profile) -> list[str]:
     """Return the value of each code."""
-    counts = np.bincount(column.codes)
-    order = np.argsort(-counts[1:], kind="stable") + 1
-    texts = [""] * len(counts)
-    for place, (value, _) in zip(order, column.values, strict=False):
-        texts[int(place)] = value
+    texts = [""] * (int(column.codes.max(initial=0)) + 1)
+    for code, (value, _) in zip(column.value_codes, column.values, strict=True):
+        texts[code] = value
     return texts
 
 
