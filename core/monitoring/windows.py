@@ -212,7 +212,7 @@ def with_columns(
     if snapshot is None or snapshot.is_sample != is_sample or ROW_KEY not in rows:
         return rows.assign(**{name: pd.Series(dtype="object") for name in wanted}), len(rows)
     needed = {name: spec.columns[name] for name in dict.fromkeys([spec.id, *wanted])}
-    raw = archive.rows(snapshot, spec)
+    raw = archive.rows(snapshot, spec, needed)
     missing = [name for name in wanted if name not in raw]
     raw = raw.assign(**dict.fromkeys(missing))
     keys = [key_text(value, spec.columns[spec.id].type) for value in raw[spec.id]]
