@@ -31,8 +31,6 @@ _BATCH = 50_000
 # bytes at a time of a CSV file, and places of a large one from which rows are taken
 _BLOCK = 4 << 20
 _PIECES = 50
-# for the header of a text that is UTF-8 by now
-PLAIN_TEXT = {delimiter: Dialect(delimiter) for delimiter in csv_dialect.SIGNS}
 # columns whose values are compared over the whole file, at most
 _MOST_KEYS = 4
 _CODE = r"^\s*-?0[0-9]"
@@ -181,7 +179,8 @@ def _texts(text: bytes, name: str, head: tables.Head, dialect: Dialect) -> Any:
     if dialect.codec != csv_dialect.CODECS["utf-8"]:
         text = text.decode(dialect.codec).encode()
     text = text.replace(b"\r", b"\n") if dialect.old_mac else text
-    columns = csv_dialect.header(text[: csv_dialect.SAMPLE_BYTES], PLAIN_TEXT[dialect.delimiter])
+    # the text is UTF-8 by now
+    columns = csv_dialect.header(text[: csv_dialect.SAMPLE_BYTES], Dialect(dialect.delimiter))
     places = [place for place, column in enumerate(columns) if column.strip()]
     try:
         table = pyarrow.csv.read_csv(
