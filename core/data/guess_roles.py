@@ -101,13 +101,12 @@ RANDOM = Cut("random", share=SHARE, seed=SEED)
 NO_ROWS = Cut("none")
 
 
-def id_of(columns: Sequence[Profile], unique: Collection[str], taken: Collection[str]) -> Guess:
+def id_of(columns: Sequence[Profile], unique: Collection[str]) -> Guess:
     """Guess the id: a column without a repeated value, or none, which is always possible."""
     able = [
         column
         for column in columns
         if column.name in unique
-        and column.name not in taken
         and column.name not in own_columns.LABEL_FIELDS
         and column.kind == "identifier"
         and not column.missing
@@ -127,13 +126,9 @@ def id_of(columns: Sequence[Profile], unique: Collection[str], taken: Collection
     return Guess(best.name, reason, (*others[1:], ""))
 
 
-def time_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
+def time_of(columns: Sequence[Profile]) -> Guess:
     """Guess the time of a row: a date without holes, by its name if there are several."""
-    dates = [
-        column
-        for column in columns
-        if column.kind in ("date", "timestamp") and column.name not in taken
-    ]
+    dates = [column for column in columns if column.kind in ("date", "timestamp")]
     able = [column for column in dates if not column.missing and column.distinct > 1]
     if not able:
         reason = (
@@ -158,13 +153,12 @@ def time_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
     return Guess(best.name, reason, (*(column.name for column in able[1:]), ""))
 
 
-def group_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
+def group_of(columns: Sequence[Profile]) -> Guess:
     """Guess the column that identifies related rows: named as a key, with repeated values."""
     able = [
         column
         for column in columns
-        if column.name not in taken
-        and column.kind in ("integer", "text", "category")
+        if column.kind in ("integer", "text", "category")
         and names_a_key(column.name)
         and 10 <= column.distinct <= IDENTICAL * column.known
         and column.missing < column.rows / 2
@@ -182,12 +176,12 @@ def group_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
     return Guess(best.name, reason, (*(column.name for column in able[1:]), ""))
 
 
-def weights_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
+def weights_of(columns: Sequence[Profile]) -> Guess:
     """Guess sampling weights: positive numbers by their name, and uneven if that is vague."""
     able: list[Profile] = []
     vague: list[Profile] = []
     for column in columns:
-        if column.name in taken or column.kind not in ("number", "integer") or column.missing:
+        if column.kind not in ("number", "integer") or column.missing:
             continue
         numbers = column.numbers
         if numbers is None or float(numbers.min()) < 0:
