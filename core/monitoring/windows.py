@@ -328,24 +328,17 @@ def seconds(text: str, name: str) -> float:
     >>> seconds("2026-01-01", "since"), seconds("1970-01-01T01:00:00+01:00", "since")
     (1767225600.0, 0.0)
     """
+    fault = Message(
+        "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
+        name=name,
+        text=text,
+    )
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(
-            Message(
-                "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
-                name=name,
-                text=text,
-            )
-        ) from error
+        raise InputError(fault) from error
     aware: Any = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     stamp = float(aware.timestamp())
     if not 0 <= stamp < _YEAR_9999:
-        raise InputError(
-            Message(
-                "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
-                name=name,
-                text=text,
-            )
-        )
+        raise InputError(fault)
     return stamp
