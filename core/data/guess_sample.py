@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from core.data import archives
+from core.data.guess import Guesses
 from core.data.guess_words import names_a_key
 from core.platform import bounds, csv_dialect, tables
 from core.platform.csv_dialect import NOTHING, Dialect, Given
@@ -303,6 +304,24 @@ def _keys(frame: pd.DataFrame) -> list[str]:
         and frame[column].nunique() == len(frame)
     ]
     return sorted(keys, key=lambda column: not names_a_key(column))[:_MOST_KEYS]
+
+
+def with_proved_id(guesses: Guesses, path: Path, given: Given = NOTHING) -> Guesses:
+    """Return the guesses without an id that repeats in the rows that were not read for them.
+
+    Raises
+    ------
+    InputError
+        If a person chose that id, or the file cannot be read.
+    """
+    column = guesses.id.value
+    if not column or guesses.sampled == guesses.rows or is_unique(path, column, given):
+        return guesses
+    if guesses.choices.id:
+        raise InputError(
+            Message("'{column}' has repeated or missing values: it is no id.", column=column)
+        )
+    return guesses.with_(id="")
 
 
 def is_unique(path: Path, column: str, given: Given = NOTHING) -> bool:

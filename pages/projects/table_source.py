@@ -159,19 +159,7 @@ def require_unique(table: Table, guesses: Guesses) -> Guesses:
     InputError
         If a person chose that id.
     """
-    column = guesses.id.value
-    given = csv_format.chosen(KEY)
-    if (
-        not column
-        or guesses.sampled == guesses.rows
-        or guess_sample.is_unique(table.path, column, given)
-    ):
-        return guesses
-    if guesses.choices.id:
-        raise InputError(
-            Message("'{column}' has repeated or missing values: it is no id.", column=column)
-        )
-    return guesses.with_(id="")
+    return guess_sample.with_proved_id(guesses, table.path, csv_format.chosen(KEY))
 
 
 def describe(guesses: Guesses) -> None:
