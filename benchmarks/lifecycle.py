@@ -47,7 +47,7 @@ def bare_pycaret(settings: Settings) -> float:
     from core.training import automl
 
     _, train, _ = storage.read_prepared(settings)
-    target = project.load(settings.project).target
+    target = project.of(settings).target
     start = time.perf_counter()
     trainer = automl.Trainer(train, target, folds=10, seed=42, fit_share=1.0)
     for name in TRAIN["candidates"]:

@@ -40,7 +40,7 @@ def fitting(
 ) -> dict[str, list[float]]:
     """Return the seconds of fits alone, nothing recorded."""
     _, rows, _ = storage.read_prepared(settings)
-    target = project.load(settings.project).target
+    target = project.of(settings).target
     new_trainer = partial(automl.Trainer, rows, target, folds=10, seed=42, fit_share=1.0)
 
     def serial() -> None:

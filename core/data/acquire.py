@@ -113,9 +113,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     ):
         brought = _collect(settings, spec, options, Path(temporary), progress)
         files, left_out = _unpacked(settings, spec, options, brought, Path(temporary))
-        _refuse_twins(files)
+        digests = _digests(files)
         if spec.derived:  # from rows in the order in which the snapshot keeps its files
-            files.sort(key=lambda file: storage.sha256(file.path))
+            files.sort(key=lambda file: digests[file.path])
         progress.update(0.4, Message("Reading the rows"))
         raw, notes, columns, dialects = _read(settings, spec, files, options)
         progress.update(0.5, Message("Checking {rows:,} rows", rows=len(raw)))
@@ -389,8 +389,9 @@ def _fits(file: _File, spec: ProjectSpec, options: Options) -> bool:
     return len(named & set(spec.columns)) > len(spec.columns) / 2
 
 
-def _refuse_twins(files: Sequence[_File]) -> None:
-    seen: dict[str, str] = {}
+def _digests(files: Sequence[_File]) -> dict[Path, str]:
+    """Return the SHA-256 of each file; the same file twice is refused."""
+    seen: dict[str, _File] = {}
     for file in files:
         digest = storage.sha256(file.path)
         if digest in seen:
@@ -398,10 +399,11 @@ def _refuse_twins(files: Sequence[_File]) -> None:
                 Message(
                     "'{name}' is the same file as '{other}'. Bring it once.",
                     name=file.name,
-                    other=seen[digest],
+                    other=seen[digest].name,
                 )
             )
-        seen[digest] = file.name
+        seen[digest] = file
+    return {file.path: digest for digest, file in seen.items()}
 
 
 def _read(

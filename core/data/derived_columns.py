@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from core.platform import schema
 from core.platform.messages import Message
 from core.platform.own_columns import ID, PART
-from core.platform.project import ProjectSpec, Rows
+from core.platform.project import Column, ProjectSpec, Rows
 from core.platform.project_parts import CURRENT, REFERENCE
 from core.platform.rows import key_text, label_word, read
 from core.platform.schema import Finding
@@ -48,18 +48,35 @@ def derive(frames: Sequence[pd.DataFrame], names: Sequence[str], spec: ProjectSp
     0  1  0.0  0000001-53ad63a6      reference
     1  2  NaN  0000002-ae066397        current
     """
-    named = [_by_their_names(frame, spec) for frame in frames]
-    joined = named[0] if len(named) == 1 else pd.concat(named, ignore_index=True)
-    if not spec.derived or joined.columns.has_duplicates:
-        return joined  # repeated columns are refused later, with their names
-    new: dict[str, Any] = {}
+    rows = joined(frames, spec.source_columns)
+    if not spec.derived or rows.columns.has_duplicates:
+        return rows  # repeated columns are refused later, with their names
+    sizes = [len(frame) for frame in frames]
+    # columns are added to another frame with the same values, which are not copied
+    rows = rows.copy(deep=False)
     if ID in spec.derived:
-        new[ID] = _ids(joined, [len(frame) for frame in named], spec)
+        rows[ID] = _ids(rows, sizes, spec)
     if PART in spec.derived:
-        current = _current(joined.assign(**new), [len(frame) for frame in named], names, spec)
+        current = _current(rows, sizes, names, spec)
         # None is neither
-        new[PART] = pd.Series(current).map({True: CURRENT, False: REFERENCE}).to_numpy()
-    return joined.assign(**new)
+        rows[PART] = pd.Series(current).map({True: CURRENT, False: REFERENCE}).to_numpy()
+    return rows
+
+
+def joined(frames: Sequence[pd.DataFrame], columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Return the rows of several files as one frame, with aliases renamed to their columns.
+
+    Examples
+    --------
+    >>> lon = {"lon": Column(type="number", about="longitude", aliases=("lng",))}
+    >>> joined([pd.DataFrame({"lon": [1]}), pd.DataFrame({"lng": [2]})], lon)["lon"].tolist()
+    [1, 2]
+    """
+    named = []
+    for frame in frames:
+        taken = schema.taken_aliases([str(name) for name in frame.columns], columns)
+        named.append(frame.rename(columns=taken) if taken else frame)
+    return named[0] if len(named) == 1 else pd.concat(named, ignore_index=True)
 
 
 def findings(frame: pd.DataFrame, names: Sequence[str], spec: ProjectSpec) -> list[Finding]:
@@ -78,15 +95,10 @@ def findings(frame: pd.DataFrame, names: Sequence[str], spec: ProjectSpec) -> li
     return [Finding("warning", "no_current_rows", PART, None, "", "", text)]
 
 
-def _by_their_names(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
-    taken = schema.taken_aliases([str(name) for name in frame.columns], spec.source_columns)
-    return frame.rename(columns=taken)
-
-
-def _ids(joined: pd.DataFrame, sizes: Sequence[int], spec: ProjectSpec) -> list[str]:
-    total: Hashes = np.zeros(len(joined), dtype=np.uint64)
-    for name in sorted(set(joined.columns) & set(spec.source_columns) - {spec.target}):
-        total = total * np.uint64(1_000_003) + _hashes(joined[name])
+def _ids(frame: pd.DataFrame, sizes: Sequence[int], spec: ProjectSpec) -> list[str]:
+    total: Hashes = np.zeros(len(frame), dtype=np.uint64)
+    for name in sorted(set(frame.columns) & set(spec.source_columns) - {spec.target}):
+        total = total * np.uint64(1_000_003) + _hashes(frame[name])
     numbers = np.concatenate([np.arange(1, size + 1) for size in sizes])
     # the high bits of a product depend on all of its bits
     digests = (total ^ (total >> np.uint64(32))) & np.uint64(0xFFFFFFFF)

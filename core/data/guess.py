@@ -253,6 +253,10 @@ class _Table:
     # by target and positive class
     measured: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
+    def without(self, taken: Collection[str]) -> list[Profile]:
+        """Return the columns that have no other role."""
+        return [column for column in self.columns if column.name not in taken]
+
     def column(self, name: str) -> Profile:
         """Return a column by its name, or refuse it with the nearest ones."""
         for column in self.columns:
@@ -325,22 +329,21 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     taken = {target.value} if target.value else set()
     named = (choices.id, choices.time, choices.group, choices.weights)
     taken |= {name for name in named if name}
-    free = [column for column in table.columns if column.name not in taken]
-    id_ = _id(table, choices.id, guess_roles.id_of(free, table.unique, taken))
-    time = _time(table, choices.time, guess_roles.time_of(free, taken))
-    taken |= {name for name in (id_.value, time.value) if name}
-    weights = _chosen(table, choices.weights, guess_roles.weights_of(table.columns, taken))
-    taken |= {weights.value} if weights.value else set()
-    group = _chosen(table, choices.group, guess_roles.group_of(table.columns, taken))
+    free = table.without(taken)
+    id_ = _id(table, choices.id, guess_roles.id_of(free, table.unique))
+    time = _time(table, choices.time, guess_roles.time_of(free))
     # a time that a person chose is not free
-    able = {column.name for column in free} | {time.value}
-    timed = [column for column in table.columns if column.name in able]
+    timed = table.without(taken - {time.value})
+    taken |= {name for name in (id_.value, time.value) if name}
+    weights = _chosen(table, choices.weights, guess_roles.weights_of(table.without(taken)))
+    taken |= {weights.value} if weights.value else set()
+    group = _chosen(table, choices.group, guess_roles.group_of(table.without(taken)))
     cut = guess_roles.rows_of(timed, label, time.value)
     if choices.rows is not None:
         cut = Guess(choices.rows, CHOSEN, (cut.value, *cut.alternatives))
     # a column that only says which rows are current says nothing of new rows
     parts = {cut.value.column} if cut.value.by == "value" else set()
-    features = [column for column in table.columns if column.name not in taken | parts]
+    features = table.without(taken | parts)
     suspected, alone = _leaks(table, features, label, target.value, positive.value)
     out = left_out(features, suspected, group=group.value, chosen=choices.left_out)
     allowed = tuple(name for name in out if name in choices.allowed)

@@ -97,6 +97,12 @@ class Profile:
         return self.rows - self.missing
 
     @property
+    def value_codes(self) -> list[int]:
+        """The code of each of `values`, in their order: all values by their rows."""
+        most = np.argsort(-np.bincount(self.codes)[1:], kind="stable") + 1
+        return [int(code) for code in most[: len(self.values)]]
+
+    @property
     def number_type(self) -> str:
         """`integer` or `number`, for a column of numbers of whatever kind."""
         return "integer" if self.is_whole else "number"

@@ -15,6 +15,7 @@ import numpy as np
 
 from core.data.guess_columns import Bools, Floats, Ints, Profile
 from core.data.guess_words import AFTERWARDS, FORECASTS, PLANNED, has, tokens
+from core.data.leakage import FOLDS, MIN_ROWS, separation
 from core.platform.messages import Message
 
 # From this area under the ROC curve on, a column alone is the target itself ...
@@ -34,10 +35,7 @@ COVERED = {True: 0.1, False: 0.5}
 IMPURE = 0.005
 MOST_COMMON = 0.6
 FEWEST = 20
-MIN_ROWS = 100
 BINS = 40
-FOLDS = 5
-SHRINK = 10
 PAIR_ROWS = 4000
 MOST_PAIRS = 400
 FEW_NUMBERS = 20
@@ -104,29 +102,6 @@ def leaks(columns: Sequence[Profile], label: Floats) -> tuple[dict[str, Leak], d
         suspected.setdefault(leak.column, leak)
     order = [column.name for column in columns if column.name in suspected]
     return {name: suspected[name] for name in order}, alone
-
-
-def separation(codes: Ints, target: Floats, fold: Ints) -> float:
-    """Return the area under the ROC curve of a column's positive rates in the other folds.
-
-    0.5 to 1. So the relation may have any shape, and a value that occurs once gives nothing away.
-    """
-    size = int(codes.max(initial=0)) + 1
-    key = fold * size + codes
-    counts = np.bincount(key, minlength=FOLDS * size).reshape(FOLDS, size).astype(float)
-    positives = np.bincount(key, weights=target, minlength=FOLDS * size).reshape(FOLDS, size)
-    others, of_others = counts.sum(0) - counts, positives.sum(0) - positives
-    mean = of_others.sum(1, keepdims=True) / np.maximum(others.sum(1, keepdims=True), 1)
-    # relative to the folds' own means, which would otherwise rank whole folds
-    score = ((of_others + SHRINK * mean) / (others + SHRINK) - mean).round(9).ravel()
-    positive, negative = positives.ravel(), (counts - positives).ravel()
-    order = np.argsort(score, kind="stable")
-    score, positive, negative = score[order], positive[order], negative[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(score) > 0])
-    positive, negative = np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
-    below = np.cumsum(negative) - negative
-    area = float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))
-    return max(area, 0.5)
 
 
 def _bins(column: Profile) -> Ints:
@@ -231,11 +206,9 @@ def _one_class(column: Profile, codes: Ints, target: Floats) -> Leak | None:
 
 def _texts(column: Profile) -> list[str]:
     """Return the value of each code."""
-    counts = np.bincount(column.codes)
-    order = np.argsort(-counts[1:], kind="stable") + 1
-    texts = [""] * len(counts)
-    for place, (value, _) in zip(order, column.values, strict=False):
-        texts[int(place)] = value
+    texts = [""] * (int(column.codes.max(initial=0)) + 1)
+    for code, (value, _) in zip(column.value_codes, column.values, strict=True):
+        texts[code] = value
     return texts
 
 

@@ -14,7 +14,7 @@ from core.data.guess_target import classes
 from core.data.guess_words import plain, truth
 from core.platform import own_columns
 from core.platform.messages import _
-from core.platform.rows import label_word
+from core.platform.rows import NO, YES, label_word
 
 # values of a column by which rows can be compared
 MOST_SLICES = 12
@@ -50,9 +50,10 @@ def type_of(column: Profile) -> str:
         return "date"
     if column.numbers is not None:
         return column.number_type
-    # 1 and 2 as text are codes
     words = {label_word(value) for value, _rows in column.values}
-    return "boolean" if column.kind == "boolean" and words != {"1", "2"} else "text"
+    # 1 and 2 as text are codes, and rows are not read with the words of every language
+    is_read = words <= YES | NO and words != {"1", "2"}
+    return "boolean" if column.kind == "boolean" and is_read else "text"
 
 
 def name_of(text: str) -> str:

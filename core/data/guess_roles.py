@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +24,10 @@ from core.data.guess_words import (
     plain,
     tokens,
 )
+from core.platform import own_columns
 from core.platform.messages import Message
+from core.platform.project_parts import By
 
-By = Literal["value", "date", "labels", "random", "file", "none"]
 # the share of rows that are current, where a cut is guessed
 SHARE = 0.3
 SEED = 24
@@ -37,8 +38,6 @@ LEAST_UNLABELLED = 0.05
 MOST_UNLABELLED = 0.6
 # fewer labelled rows than this before or after a date cut are too few to compare
 FEWEST = 100
-# a field of labels that are sent to the endpoint
-_TAKEN = ("prediction_id", "label", "labelled_at")
 # values of a column that says for what each row is
 _CURRENT = (
     "prod",
@@ -102,14 +101,13 @@ RANDOM = Cut("random", share=SHARE, seed=SEED)
 NO_ROWS = Cut("none")
 
 
-def id_of(columns: Sequence[Profile], unique: Collection[str], taken: Collection[str]) -> Guess:
+def id_of(columns: Sequence[Profile], unique: Collection[str]) -> Guess:
     """Guess the id: a column without a repeated value, or none, which is always possible."""
     able = [
         column
         for column in columns
         if column.name in unique
-        and column.name not in taken
-        and column.name not in _TAKEN
+        and column.name not in own_columns.LABEL_FIELDS
         and column.kind == "identifier"
         and not column.missing
     ]
@@ -128,13 +126,9 @@ def id_of(columns: Sequence[Profile], unique: Collection[str], taken: Collection
     return Guess(best.name, reason, (*others[1:], ""))
 
 
-def time_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
+def time_of(columns: Sequence[Profile]) -> Guess:
     """Guess the time of a row: a date without holes, by its name if there are several."""
-    dates = [
-        column
-        for column in columns
-        if column.kind in ("date", "timestamp") and column.name not in taken
-    ]
+    dates = [column for column in columns if column.kind in ("date", "timestamp")]
     able = [column for column in dates if not column.missing and column.distinct > 1]
     if not able:
         reason = (
@@ -162,13 +156,12 @@ def time_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
     return Guess(best.name, reason, (*(column.name for column in able[1:]), ""))
 
 
-def group_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
+def group_of(columns: Sequence[Profile]) -> Guess:
     """Guess the column that identifies related rows: named as a key, with repeated values."""
     able = [
         column
         for column in columns
-        if column.name not in taken
-        and column.kind in ("integer", "text", "category")
+        if column.kind in ("integer", "text", "category")
         and names_a_key(column.name)
         and 10 <= column.distinct <= IDENTICAL * column.known
         and column.missing < column.rows / 2
@@ -186,12 +179,12 @@ def group_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
     return Guess(best.name, reason, (*(column.name for column in able[1:]), ""))
 
 
-def weights_of(columns: Sequence[Profile], taken: Collection[str]) -> Guess:
+def weights_of(columns: Sequence[Profile]) -> Guess:
     """Guess sampling weights: positive numbers by their name, and uneven if that is vague."""
     able: list[Profile] = []
     vague: list[Profile] = []
     for column in columns:
-        if column.name in taken or column.kind not in ("number", "integer") or column.missing:
+        if column.kind not in ("number", "integer") or column.missing:
             continue
         numbers = column.numbers
         if numbers is None or float(numbers.min()) < 0:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from core.data import archives
+from core.data.guess import Guesses
 from core.data.guess_words import names_a_key
 from core.platform import bounds, csv_dialect, tables
 from core.platform.csv_dialect import NOTHING, Dialect, Given
@@ -31,8 +32,6 @@ _BATCH = 50_000
 # bytes at a time of a CSV file, and places of a large one from which rows are taken
 _BLOCK = 4 << 20
 _PIECES = 50
-# for the header of a text that is UTF-8 by now
-PLAIN_TEXT = {delimiter: Dialect(delimiter) for delimiter in csv_dialect.SIGNS}
 # columns whose values are compared over the whole file, at most
 _MOST_KEYS = 4
 _CODE = r"^\s*-?0[0-9]"
@@ -181,7 +180,8 @@ def _texts(text: bytes, name: str, head: tables.Head, dialect: Dialect) -> Any:
     if dialect.codec != csv_dialect.CODECS["utf-8"]:
         text = text.decode(dialect.codec).encode()
     text = text.replace(b"\r", b"\n") if dialect.old_mac else text
-    columns = csv_dialect.header(text[: csv_dialect.SAMPLE_BYTES], PLAIN_TEXT[dialect.delimiter])
+    # the text is UTF-8 by now
+    columns = csv_dialect.header(text[: csv_dialect.SAMPLE_BYTES], Dialect(dialect.delimiter))
     places = [place for place, column in enumerate(columns) if column.strip()]
     try:
         table = pyarrow.csv.read_csv(
@@ -304,6 +304,28 @@ def _keys(frame: pd.DataFrame) -> list[str]:
         and frame[column].nunique() == len(frame)
     ]
     return sorted(keys, key=lambda column: not names_a_key(column))[:_MOST_KEYS]
+
+
+def with_proved_id(guesses: Guesses, path: Path, given: Given = NOTHING) -> Guesses:
+    """Return the guesses without an id that repeats in the rows that were not read for them.
+
+    Raises
+    ------
+    InputError
+        If a person chose that id, or the file cannot be read.
+    """
+    column = guesses.id.value
+    if not column or guesses.sampled == guesses.rows or is_unique(path, column, given):
+        return guesses
+    if guesses.choices.id:
+        raise InputError(
+            Message(
+                "'{column}' has repeated or missing values, so it cannot be the "
+                "id. Choose another column.",
+                column=column,
+            )
+        )
+    return guesses.with_(id="")
 
 
 def is_unique(path: Path, column: str, given: Given = NOTHING) -> bool:

@@ -204,18 +204,10 @@ def labels(column: Profile, positive: str) -> Floats:
     # codes are of all values, and `values` are the most frequent of them
     level = np.zeros(int(column.codes.max(initial=0)) + 1)
     level[0] = np.nan
-    first = {text: int(place) for text, place in zip(texts, _codes(column), strict=True)}
-    for text, place in first.items():
+    for text, place in zip(texts, column.value_codes, strict=True):
         if text.strip() in MISSING_MARKS:
             level[place] = np.nan
         elif label_word(text) in wanted:
             level[place] = 1.0
     result: Floats = level[column.codes]
     return result
-
-
-def _codes(column: Profile) -> list[int]:
-    """Return the code of each of a column's listed values, in their order."""
-    counts = np.bincount(column.codes[column.codes > 0])
-    most = np.argsort(-counts[1:], kind="stable") + 1
-    return [int(place) for place in most[: len(column.values)]]

@@ -38,15 +38,13 @@ IDS = _words(
     "id ids key uuid guid identifier rowname rownames rownum rowid index idx serial idnum "
     "chave codigo identificador matricula protocolo cpf cnpj"
 )
-# `caseid`, but not `paid` or `humid`
 # of a table that was exported with the numbers of its rows
 ROW_NUMBERS = _words("rowname rownames rownum rowid index idx row unnamed")
-OWNERS = tuple(
-    _words(
-        "case user customer client patient order account session game match person student product "
-        "item store job member household device group subject visit team event trip loan policy "
-        "claim invoice cliente usuario paciente pedido conta aluno produto loja apolice contrato"
-    )
+# `caseid` names a key, but not `paid` or `humid`
+OWNERS = _words(
+    "case user customer client patient order account session game match person student product "
+    "item store job member household device group subject visit team event trip loan policy "
+    "claim invoice cliente usuario paciente pedido conta aluno produto loja apolice contrato"
 )
 TIMES = _words(
     "time date datetime timestamp day when at created created_at started start opened event "

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -133,20 +133,28 @@ class Archive:
 
     def read(self, snapshot: Snapshot, columns: Mapping[str, Column]) -> pd.DataFrame:
         """Return its rows; raises as the function of that name does."""
+        return derived_columns.joined(self._frames(snapshot, columns), columns)
+
+    def rows(
+        self, snapshot: Snapshot, spec: ProjectSpec, columns: Collection[str] | None = None
+    ) -> pd.DataFrame:
+        """Return its rows with the project's columns, unconverted; raises as `paths` does.
+
+        Parameters
+        ----------
+        columns : collection of str, optional
+            Those that are needed; a derived one is derived from all of the source.
+        """
+        if columns is not None and not {*columns} & {*spec.derived}:
+            return self.read(snapshot, {name: spec.columns[name] for name in columns})
+        frames = self._frames(snapshot, spec.source_columns)
+        return derived_columns.derive(frames, [file.name for file in snapshot.files], spec)
+
+    def _frames(self, snapshot: Snapshot, columns: Mapping[str, Column]) -> list[pd.DataFrame]:
         named = zip(self.paths(snapshot), snapshot.files, strict=True)
-        frames = [
+        return [
             tables.read(path, file.name, columns, Given.of(file.dialect)) for path, file in named
         ]
-        return joined(frames, columns)
-
-    def rows(self, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
-        """Return its rows with the project's columns, unconverted; raises as `paths` does."""
-        named = zip(self.paths(snapshot), snapshot.files, strict=True)
-        frames = [
-            tables.read(path, file.name, spec.source_columns, Given.of(file.dialect))
-            for path, file in named
-        ]
-        return derived_columns.derive(frames, [file.name for file in snapshot.files], spec)
 
     def validated(self, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
         """Return its rows as the project's file has them; raises as the function of that name."""
@@ -345,22 +353,6 @@ def validated(settings: Settings, snapshot: Snapshot, spec: ProjectSpec) -> pd.D
         With all validation errors; as for `paths`.
     """
     return Archive.of(settings).validated(snapshot, spec)
-
-
-def joined(frames: Sequence[pd.DataFrame], columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Return the rows of several files as one frame, with aliases renamed to their columns.
-
-    Examples
-    --------
-    >>> lon = {"lon": Column(type="number", about="longitude", aliases=("lng",))}
-    >>> joined([pd.DataFrame({"lon": [1]}), pd.DataFrame({"lng": [2]})], lon)["lon"].tolist()
-    [1, 2]
-    """
-    named = []
-    for frame in frames:
-        taken = schema.taken_aliases([str(name) for name in frame.columns], columns)
-        named.append(frame.rename(columns=taken))
-    return named[0] if len(named) == 1 else pd.concat(named, ignore_index=True)
 
 
 def _read(path: Path) -> Snapshot | None:

@@ -59,27 +59,20 @@ def html(
     InputError
         When a side has no row, no column is left, or evidently cannot compare them.
     """
+    absent = Message(
+        "Evidently is not installed in a version that can be used. Run `{install}`, and restart "
+        "the app.",
+        install=INSTALL,
+    )
     if not available():
-        raise NotReadyError(
-            Message(
-                "Evidently is not installed in a version that can be used. Run `{install}`, "
-                "and restart the app.",
-                install=INSTALL,
-            )
-        )
+        raise NotReadyError(absent)
     # disables evidently's telemetry, whatever the user's setting
     os.environ.setdefault("DO_NOT_TRACK", "1")
     try:
         from evidently import DataDefinition, Dataset, Report
         from evidently.presets import DataDriftPreset
     except ImportError as error:
-        raise NotReadyError(
-            Message(
-                "Evidently is not installed in a version that can be used. Run `{install}`, and "
-                "restart the app.",
-                install=INSTALL,
-            )
-        ) from error
+        raise NotReadyError(absent) from error
     sides = [_ready(frame[list(columns)], seed) for frame in (reference, current)]
     both = all(len(side) for side in sides)
     names = [name for name in sides[0] if both and all(side[name].notna().any() for side in sides)]

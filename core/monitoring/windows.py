@@ -212,7 +212,7 @@ def with_columns(
     if snapshot is None or snapshot.is_sample != is_sample or ROW_KEY not in rows:
         return rows.assign(**{name: pd.Series(dtype="object") for name in wanted}), len(rows)
     needed = {name: spec.columns[name] for name in dict.fromkeys([spec.id, *wanted])}
-    raw = archive.rows(snapshot, spec)
+    raw = archive.rows(snapshot, spec, needed)
     missing = [name for name in wanted if name not in raw]
     raw = raw.assign(**dict.fromkeys(missing))
     keys = [key_text(value, spec.columns[spec.id].type) for value in raw[spec.id]]
@@ -328,24 +328,17 @@ def seconds(text: str, name: str) -> float:
     >>> seconds("2026-01-01", "since"), seconds("1970-01-01T01:00:00+01:00", "since")
     (1767225600.0, 0.0)
     """
+    fault = Message(
+        "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
+        name=name,
+        text=text,
+    )
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(
-            Message(
-                "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
-                name=name,
-                text=text,
-            )
-        ) from error
+        raise InputError(fault) from error
     aware: Any = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     stamp = float(aware.timestamp())
     if not 0 <= stamp < _YEAR_9999:
-        raise InputError(
-            Message(
-                "{name}: '{text}' is not a date from 1970 to 9998. Write it as 2026-01-31.",
-                name=name,
-                text=text,
-            )
-        )
+        raise InputError(fault)
     return stamp

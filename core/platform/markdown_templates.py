@@ -18,18 +18,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, nodes, pass_context
+from jinja2 import Environment, nodes, pass_context
 from jinja2.ext import Extension, extract_from_ast
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from markupsafe import Markup
 
 from core.platform.messages import NOTHING, Message, in_context, number, plural, to_data
+from core.platform.templates import CORE, environment
 
-CORE = Path(__file__).resolve().parents[1]
 ABSENT = Markup("–")
 
 
@@ -130,16 +129,16 @@ def _functions(places: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
     def filled(params: Mapping[str, Any]) -> dict[str, Any]:
         return {**known, **{name: _place(value) for name, value in params.items()}}
 
-    def said(msgid: str, /, **params: Any) -> Markup:
+    def message(msgid: str, /, **params: Any) -> Markup:
         return Markup(str(Message(msgid, **filled(params))))
 
-    def counted(one: str, many: str, count: int, /, **params: Any) -> Markup:
-        return Markup(str(plural(one, many, count, **filled(params))))
+    def counted(singular: str, many: str, count: int, /, **params: Any) -> Markup:
+        return Markup(str(plural(singular, many, count, **filled(params))))
 
-    def meant(context: str, msgid: str, /, **params: Any) -> Markup:
+    def with_context(context: str, msgid: str, /, **params: Any) -> Markup:
         return Markup(str(in_context(context, msgid, **filled(params))))
 
-    return {"_": said, "n_": counted, "p_": meant, "row": row, "table": table}
+    return {"_": message, "n_": counted, "p_": with_context, "row": row, "table": table}
 
 
 def _place(value: object) -> object:
@@ -198,13 +197,4 @@ def _finalized(context: Context, value: object) -> Markup:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(CORE),
-        autoescape=True,
-        finalize=_finalized,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        extensions=[_Trans],
-    )
+    return environment(CORE, finalize=_finalized, extensions=[_Trans])

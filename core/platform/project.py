@@ -292,14 +292,9 @@ class ProjectSpec(Options):
         if unknown := [name for name in features if name not in known]:
             return Message("not in {table}: {names}", table="[columns]", names=unknown)
         needed = {*features, *self.inputs_of(features)}
-        if self.target in needed:
-            return Message("{column} must not be a feature", column=self.target)
-        if self.id in needed:
-            return Message("{column} must not be a feature", column=self.id)
-        if self.weights in needed:
-            return Message("{column} must not be a feature", column=self.weights)
-        if own_columns.PART in needed:
-            return Message("{column} must not be a feature", column=own_columns.PART)
+        for column in (self.target, self.id, self.weights, own_columns.PART):
+            if column in needed:
+                return Message("{column} must not be a feature", column=column)
         twice = sorted({name for name in features if list(features).count(name) > 1})
         return Message("used more than once: {names}", names=twice) if twice else None
 
@@ -497,16 +492,17 @@ def parse(content: str | bytes, name: str = PROJECT_FILE) -> ProjectSpec:
     except tomllib.TOMLDecodeError as error:
         # before Python 3.14 the line is in the text alone
         at = re.search(r"\(at line (\d+)", str(error))
-        raise InputError(_unusable(name, f"{error}.", int(at[1]) if at else None)) from error
+        raise InputError(unusable(name, f"{error}.", int(at[1]) if at else None)) from error
     except UnicodeDecodeError as error:
-        raise InputError(_unusable(name, f"{error}.")) from error
+        raise InputError(unusable(name, f"{error}.")) from error
     except ValidationError as error:
         fault, key = _fault(error)
         line = toml_lines.line_of(toml_lines.lines(text), key)
-        raise InputError(_unusable(name, fault, line)) from error
+        raise InputError(unusable(name, fault, line)) from error
 
 
-def _unusable(name: str, fault: Words, line: int | None = None) -> Message:
+def unusable(name: str, fault: Words, line: int | None = None) -> Message:
+    """Return the sentence on a project file with a fault, which is a sentence itself."""
     if line is None:
         return Message("{name} cannot be used: {reason}", name=name, reason=fault)
     return Message(

@@ -30,21 +30,9 @@ def names(spec: ProjectSpec) -> None:
         )
     derived = {spec.id, spec.rows.column} & {own_columns.ID, own_columns.PART}
     if reserved := sorted({name for name in known if own_columns.is_own(name)} - derived):
-        raise FaultError(
-            Message(
-                "reserved for Courtside: {names} (rename the column, in the source too)",
-                names=list(reserved),
-            ),
-            *place_of(spec, reserved[0]),
-        )
-    if spec.id in ("prediction_id", "label", "labelled_at"):
-        raise FaultError(
-            Message(
-                "reserved for Courtside: {names} (rename the column, in the source too)",
-                names=spec.id,
-            ),
-            "id",
-        )
+        raise FaultError(_reserved(reserved), *place_of(spec, reserved[0]))
+    if spec.id in own_columns.LABEL_FIELDS:
+        raise FaultError(_reserved([spec.id]), "id")
     odd = sorted(name for name in known if not name.strip() or not name.isprintable())
     if odd:
         raise FaultError(
@@ -105,6 +93,12 @@ def roles(spec: ProjectSpec) -> None:
         raise FaultError(
             Message("neither kind of error costs anything: give one of them a cost"), "threshold_by"
         )
+
+
+def _reserved(names: list[str]) -> Message:
+    return Message(
+        "reserved for Courtside: {names} (rename the column, in the source too)", names=names
+    )
 
 
 def place_of(spec: ProjectSpec, name: str) -> tuple[str, ...]:

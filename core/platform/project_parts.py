@@ -25,6 +25,15 @@ Reason = Literal[
     "afterwards",
     "chosen",
 ]
+# Types of a column, for people.
+TYPE_LABELS = {
+    "text": Message("text"),
+    "number": Message("number"),
+    "integer": Message("integer"),
+    "boolean": Message("yes or no"),
+    "label": Message("label"),
+    "date": Message("date"),
+}
 # Values of the column that says for what a row is, where Courtside derives it.
 REFERENCE, CURRENT = "reference", "current"
 # How `Rows` chooses the current rows; "value" is by a column's value.

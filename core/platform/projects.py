@@ -258,14 +258,7 @@ def _check(settings: Settings, text: str, spec: ProjectSpec) -> None:
 def _at(text: str, key: tuple[str, ...], fault: Message) -> InputError:
     """Return an error at the line of a key."""
     line = toml_lines.line_of(toml_lines.lines(text), key) or 1
-    return InputError(
-        Message(
-            "The project file {name} cannot be used in line {line}: {fault}",
-            name=PROJECT_FILE,
-            line=line,
-            fault=Message("{reason}.", reason=fault),
-        )
-    )
+    return InputError(project.unusable(PROJECT_FILE, Message("{reason}.", reason=fault), line))
 
 
 def _begin(settings: Settings, name: str, text: str) -> Settings:

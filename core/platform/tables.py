@@ -103,13 +103,7 @@ def read_head(
         bounds.check_bytes(name, size)
         is_parquet = file.read(4) == b"PAR1"
         file.seek(0)
-        if suffix == ".parquet" and not is_parquet:
-            raise InputError(
-                Message(
-                    "'{name}' does not hold what its ending says. Rename or replace it.", name=name
-                )
-            )
-        if suffix == ".csv" and is_parquet:
+        if is_parquet != (suffix == ".parquet"):
             raise InputError(
                 Message(
                     "'{name}' does not hold what its ending says. Rename or replace it.", name=name

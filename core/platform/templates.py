@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -27,13 +28,25 @@ def render(name: str, **values: object) -> str:
     return _environment().get_template(name).render(values)
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
+def environment(folder: Path, **options: Any) -> Environment:
+    """Return the environment of the templates in a folder: values escaped, none left undefined.
+
+    Parameters
+    ----------
+    **options
+        More options of Jinja's environment.
+    """
     return Environment(
-        loader=FileSystemLoader(CORE),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        **options,
     )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return environment(CORE)

@@ -171,8 +171,9 @@ def run(
             version = model_store.require_version(settings, spec.model, options.challenger)
             other = _other(settings, spec, options, version, champion)
             if other is None and _is_same(version, champion):
-                judged = Evaluation(gate_evaluation.not_evaluated(_unchanged(version).text), {}, {})
-                decision = _unchanged(version)
+                unchanged = registry.already_champion(version)
+                judged = Evaluation(gate_evaluation.not_evaluated(unchanged), {}, {})
+                decision = Decision("unchanged", unchanged)
             else:
                 judged = gate_evaluation.evaluate(settings, spec, options, version, other, progress)
                 decision = gate.decide(judged.rules)
@@ -216,12 +217,7 @@ def _other(
         if _is_same(version, champion):
             if options.dry_run and options.action == "gate":
                 return None
-            raise InputError(
-                Message(
-                    "Version {version} is the champion already: there is nothing to decide.",
-                    version=version.version,
-                )
-            )
+            raise InputError(registry.already_champion(version))
         return champion
     other = model_store.require_version(settings, spec.model, options.against)
     if other.version == version.version:
@@ -236,16 +232,6 @@ def _other(
 
 def _is_same(version: ModelVersion, champion: ModelVersion | None) -> bool:
     return champion is not None and champion.version == version.version
-
-
-def _unchanged(version: ModelVersion) -> Decision:
-    return Decision(
-        "unchanged",
-        Message(
-            "Version {version} is the champion already: there is nothing to decide.",
-            version=version.version,
-        ),
-    )
 
 
 def _move(
@@ -303,12 +289,12 @@ def _final(options: Options, author: _Author, decision: Decision) -> tuple[str, 
 def _by_person(action: str, author: _Author, decision: Decision) -> tuple[str, Words]:
     if action == "rollback":
         return "rollback", sentences(decision.text, author.reason)
-    said = Message("{name}: {value}", name=author.name, value=author.reason)
+    reason = Message("{name}: {value}", name=author.name, value=author.reason)
     if action == "override":
-        return "override", sentences(said, Message("By the rules: {text}", text=decision.text))
+        return "override", sentences(reason, Message("By the rules: {text}", text=decision.text))
     if not author.reason:
         return decision.code, decision.text
-    return decision.code, sentences(decision.text, said)
+    return decision.code, sentences(decision.text, reason)
 
 
 def _with_threshold(

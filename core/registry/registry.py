@@ -206,13 +206,16 @@ def check_champion(
             Message("The champion has changed meanwhile. Nothing was moved: decide again.")
         )
     if old == version.version:
-        raise InputError(
-            Message(
-                "Version {version} is the champion already: there is nothing to decide.",
-                version=old,
-            )
-        )
+        raise InputError(already_champion(version))
     return aliases
+
+
+def already_champion(version: ModelVersion) -> Message:
+    """Return the sentence on a version that is to become the champion, and is it already."""
+    return Message(
+        "Version {version} is the champion already: there is nothing to decide.",
+        version=version.version,
+    )
 
 
 def move_champion(

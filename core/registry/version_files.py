@@ -103,8 +103,8 @@ class Loaded:
             if empty := features.columns[features.isna().any()].tolist():
                 raise InputError(
                     Message(
-                        "No value for {columns}, and this model imputes no values. Fill in "
-                        "what is missing.",
+                        "No value for {columns}, and this model imputes none. Fill in what is "
+                        "missing.",
                         columns=empty,
                     )
                 )
@@ -185,23 +185,16 @@ def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
         When the run does not exist or is not a candidate's.
     """
     run = tracking.run(settings, run_id)
+    no_model = Message(
+        "The run {run} has no model: it is not a candidate of a training, or did not "
+        "finish. Choose another run.",
+        run=run_id[:8],
+    )
     if run is None or run.parent is None or run.step != "train":
-        raise NotReadyError(
-            Message(
-                "The run {run} has no model: it is not a candidate of a training, or did "
-                "not finish. Choose another run.",
-                run=run_id[:8],
-            )
-        )
+        raise NotReadyError(no_model)
     logged = model_store.logged_by(settings, run)
     if logged is None:
-        raise NotReadyError(
-            Message(
-                "The run {run} has no model: it is not a candidate of a training, or did "
-                "not finish. Choose another run.",
-                run=run_id[:8],
-            )
-        )
+        raise NotReadyError(no_model)
     own = VersionTags(
         candidate=run.params.get("model", ""),
         threshold=run.params.get("threshold"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ def run(settings: Settings, given: argparse.Namespace, run_steps: RunSteps) -> d
         return {**answer, "project_file": text}
     own = projects.create(settings, text)
     answer["file"] = str(own.home / PROJECT_FILE)
-    return {**answer, **_life_cycle(own, given, guesses, run_steps)} if given.yes else answer
+    if not given.yes:
+        return answer
+    return {**answer, **_life_cycle(own, given.table, dialect, guesses, run_steps)}
 
 
 def _require_free(settings: Settings, name: str) -> None:
@@ -91,19 +93,7 @@ def _guesses(given: argparse.Namespace, dialect: Given) -> Guesses:
     frame = guess_sample.read_some(given.table, given=dialect)
     choices: dict[str, Any] = {role: getattr(given, role) for role in _ROLES}
     choices |= {"left_out": tuple(given.leave_out), "allowed": tuple(given.allow)}
-    guesses = guess(frame, **choices)
-    id_ = guesses.id.value
-    is_sampled = guesses.sampled < guesses.rows
-    if id_ and is_sampled and not guess_sample.is_unique(given.table, id_, dialect):
-        if given.id:
-            raise InputError(
-                Message(
-                    "'{column}' has repeated or missing values, so it cannot be the "
-                    "id. Choose another column.",
-                    column=id_,
-                )
-            )
-        guesses = guesses.with_(id="")
+    guesses = guess_sample.with_proved_id(guess(frame, **choices), given.table, dialect)
     return guesses.with_(rows=_cut(given.current, guesses)) if given.current else guesses
 
 
@@ -142,14 +132,10 @@ def _cut(text: str, guesses: Guesses) -> Cut:
 
 
 def _life_cycle(
-    own: Settings, given: argparse.Namespace, guesses: Guesses, run_steps: RunSteps
+    own: Settings, table: Path, dialect: Given, guesses: Guesses, run_steps: RunSteps
 ) -> dict[str, Any]:
     """Run the steps on the table; without current rows up to the endpoint."""
-    acquire: dict[str, Any] = {"source": "file", "path": given.table.resolve()}
-    stated: Mapping[str, Any] = {
-        part: getattr(given, part)
-        for part in ("delimiter", "decimal", "encoding")
-        if getattr(given, part)
-    }
+    acquire: dict[str, Any] = {"source": "file", "path": table.resolve()}
+    acquire |= {part: value for part, value in vars(dialect).items() if value}
     has_current = guesses.current.value.by != "none"
-    return run_steps(own, lifecycle.of_table({**acquire, **stated}, has_current=has_current))
+    return run_steps(own, lifecycle.of_table(acquire, has_current=has_current))

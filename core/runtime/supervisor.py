@@ -79,7 +79,6 @@ GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0
 LOST = Message("The app or the machine was stopped before the job was done. Start it again.")
-STOPPED = LOST
 # Exits after this long without a readable state and without jobs.
 BROKEN_SECONDS = 60.0
 ROTATE_SECONDS, TIDY_SECONDS = 30.0, 3600.0
@@ -402,7 +401,7 @@ class Supervisor:
             jobs.to_cancel(self.settings), (jobs.CANCELLED, Message("Cancelled."))
         )
         if self.stopping:
-            others = dict.fromkeys((item.job_id for item in self.running), (jobs.FAILED, STOPPED))
+            others = dict.fromkeys((item.job_id for item in self.running), (jobs.FAILED, LOST))
             wanted_gone = others | wanted_gone
         for item in self.running:
             if item.ending is None and item.job_id in wanted_gone:
@@ -436,7 +435,7 @@ class Supervisor:
         signal_group(item.process.pid, signal.SIGKILL)
         self._await_gone(item.process.pid, item.pid_created)
         if item.ending is None and self.stopping:
-            item.ending = (jobs.FAILED, STOPPED)
+            item.ending = (jobs.FAILED, LOST)
         self._begin_clean_up(item.job_id, *(item.ending or (jobs.FAILED, _why(code))))
 
     def _begin_clean_up(self, job_id: str, outcome: str, reason: Words) -> None:

@@ -13,7 +13,7 @@ from core.platform.config import Settings
 from core.platform.csv_dialect import NOTHING, Given
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words
-from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
+from core.platform.own_columns import LABEL, LABEL_FIELDS, LABELLED_AT, PREDICTION_ID
 from core.platform.project import Column, ProjectSpec
 from core.platform.rows import Rule, empty_rows, key_text, label_word, read
 from core.platform.run_record import SILENT, Progress, Record
@@ -21,8 +21,8 @@ from core.platform.storage import Upload
 from core.predictions_log import labels, predictions
 from core.scoring.records import LabelRun
 
-# the fields of a label, the same as in /labels
-ID, WORD, TIME = "prediction_id", "label", "labelled_at"
+# the same as in /labels
+ID, WORD, TIME = LABEL_FIELDS
 _FIELDS = {PREDICTION_ID: ID, LABEL: WORD, LABELLED_AT: TIME}
 LISTED = 10_000
 # Reports per transaction: predictions wait for it.

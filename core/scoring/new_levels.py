@@ -39,7 +39,7 @@ def count(rows: pd.DataFrame, known_levels: Mapping[str, frozenset[str]]) -> tup
     return int(any_new.sum()), counts
 
 
-def added(one: Mapping[str, tuple[int, str]], other: Mapping[str, tuple[int, str]]) -> Counts:
+def added(first: Mapping[str, tuple[int, str]], second: Mapping[str, tuple[int, str]]) -> Counts:
     """Return the counts of two parts together.
 
     Examples
@@ -47,11 +47,11 @@ def added(one: Mapping[str, tuple[int, str]], other: Mapping[str, tuple[int, str
     >>> added({"t": (2, "c")}, {"t": (1, "d"), "u": (1, "x")})
     {'t': (3, 'c'), 'u': (1, 'x')}
     """
-    names = dict.fromkeys([*one, *other])
+    names = dict.fromkeys([*first, *second])
     return {
         name: (
-            one.get(name, (0, ""))[0] + other.get(name, (0, ""))[0],
-            (one.get(name) or other[name])[1],
+            first.get(name, (0, ""))[0] + second.get(name, (0, ""))[0],
+            (first.get(name) or second[name])[1],
         )
         for name in names
     }

@@ -126,11 +126,8 @@ class Options(csv_dialect.Options):
             )
         if self.resume is not None:
             return self
-        if self.source == "upload" and self.upload is None:
-            raise ValueError(Message("give a file, values or a path to score"))
-        if self.source == "row" and self.row is None:
-            raise ValueError(Message("give a file, values or a path to score"))
-        if self.source == "path" and self.path is None:
+        given = {"upload": self.upload, "row": self.row, "path": self.path, "production": True}
+        if given[self.source] is None:
             raise ValueError(Message("give a file, values or a path to score"))
         if self.source != "path" and self.destination is not None:
             raise ValueError(Message("only the result of a path has a destination"))
@@ -605,24 +602,21 @@ def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
         if interrupted is not None and interrupted.step == "score"
         else None
     )
-    if interrupted is None or recorded is None or recorded.staging is None:
-        raise InputError(_lost(run_id))
-    if interrupted.status == "FINISHED":
-        raise InputError(_lost(run_id))
-    scoring, place = recorded.scoring, Place(*recorded.staging)
-    given = tracking.artifact(settings, scoring, "settings.json").read_text(encoding="utf-8")
-    options = Options(**json.loads(given)["options"])
-    if options.source != "path" or place.manifest() is None:
-        raise InputError(_lost(run_id))
-    return options, scoring, place
-
-
-def _lost(run_id: str) -> Message:
-    return Message(
+    lost = Message(
         "The scoring {run} cannot be continued: it is finished, or nothing is left of it. Score "
         "again.",
         run=run_id[:8],
     )
+    if interrupted is None or recorded is None or recorded.staging is None:
+        raise InputError(lost)
+    if interrupted.status == "FINISHED":
+        raise InputError(lost)
+    scoring, place = recorded.scoring, Place(*recorded.staging)
+    given = tracking.artifact(settings, scoring, "settings.json").read_text(encoding="utf-8")
+    options = Options(**json.loads(given)["options"])
+    if options.source != "path" or place.manifest() is None:
+        raise InputError(lost)
+    return options, scoring, place
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from core.platform import project
 from core.platform.config import Settings
 from core.platform.errors import StoreError, words_of
 from core.platform.messages import Message
+from core.platform.own_columns import LABEL_FIELDS
 from core.platform.rows import key_text, label_of
 
 MOST = 10_000
@@ -91,7 +92,7 @@ def _reason(error: Exception) -> str:
 def _report(kind: Any, entry: Any, key: str | None, names: str, key_type: str) -> Any:
     if not isinstance(entry, dict):
         raise ValueError(Message("it is not an object with {names} and label", names=names))
-    known = {"prediction_id", "label", "labelled_at", key}
+    known = {*LABEL_FIELDS, key}
     if unknown := [name for name in entry if name not in known]:
         extra = ", ".join(map(str, unknown))
         raise ValueError(

@@ -11,6 +11,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, loads, number
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
+from core.platform.project_parts import TYPE_LABELS
 from core.stats.charts import style
 from pages.shared import elements, table_texts
 
@@ -20,14 +21,6 @@ VIEWS = {
     "slices": Message("Over time and kind"),
     "correlation": Message("Correlation"),
     "leakage": Message("Leakage"),
-}
-TYPES = {
-    "text": Message("text"),
-    "integer": Message("integer"),
-    "number": Message("number"),
-    "boolean": Message("yes or no"),
-    "label": Message("Label"),
-    "date": Message("Date"),
 }
 DRAWN = {"hexagons": Message("Rates in hexagons"), "points": Message("Single rows")}
 FINDINGS = {
@@ -195,7 +188,7 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
     shown = pd.DataFrame(
         {
             "column": columns["column"],
-            "type": [elements.capital(TYPES.get(name, name)) for name in columns["type"]],
+            "type": [elements.capital(TYPE_LABELS.get(name, name)) for name in columns["type"]],
             "missing": columns["missing"],
             "distinct": columns["distinct"],
             "positive": columns["column"].map(shares["positive"]),

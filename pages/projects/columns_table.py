@@ -10,16 +10,11 @@ import streamlit as st
 
 from core.data.guess import Guesses
 from core.platform.messages import Message, _
+from core.platform.project_parts import TYPE_LABELS
 from pages.projects.draft import Draft
 from pages.shared import elements
 
-TYPES = {
-    "text": Message("text"),
-    "number": Message("number"),
-    "integer": Message("integer"),
-    "boolean": Message("yes or no"),
-    "date": Message("date"),
-}
+TYPES = [name for name in TYPE_LABELS if name != "label"]
 # a row, and the most rows that are shown without scrolling
 ROW_HEIGHT, MOST_ROWS = 35, 14
 ALLOWED = Message("You allowed it.")
@@ -70,8 +65,8 @@ def draw(guesses: Guesses, draft: Draft) -> None:
             "column": config.TextColumn(_("Column"), width="medium"),
             "type": config.SelectboxColumn(
                 _("Type"),
-                options=list(TYPES),
-                format_func=lambda code: str(TYPES[code]),
+                options=TYPES,
+                format_func=lambda code: str(TYPE_LABELS[code]),
                 required=True,
                 width="small",
             ),

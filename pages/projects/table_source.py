@@ -159,23 +159,7 @@ def require_unique(table: Table, guesses: Guesses) -> Guesses:
     InputError
         If a person chose that id.
     """
-    column = guesses.id.value
-    given = csv_format.chosen(KEY)
-    if (
-        not column
-        or guesses.sampled == guesses.rows
-        or guess_sample.is_unique(table.path, column, given)
-    ):
-        return guesses
-    if guesses.choices.id:
-        raise InputError(
-            Message(
-                "'{column}' has repeated or missing values, so it cannot be the id. "
-                "Choose another column.",
-                column=column,
-            )
-        )
-    return guesses.with_(id="")
+    return guess_sample.with_proved_id(guesses, table.path, csv_format.chosen(KEY))
 
 
 def describe(guesses: Guesses) -> None:
@@ -192,7 +176,7 @@ def describe(guesses: Guesses) -> None:
         parts.append(_("{share} without label", share=number(unlabelled / guesses.sampled, ".1%")))
     st.markdown(" · ".join(parts))
     if guesses.sampled < guesses.rows:
-        st.caption(_("The guesses are based on {rows:,} of its rows.", rows=guesses.sampled))
+        st.caption(_("The guesses rest on {rows:,} rows of it.", rows=guesses.sampled))
 
 
 def first_rows(first: pd.DataFrame) -> None:

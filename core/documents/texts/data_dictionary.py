@@ -6,16 +6,7 @@ from core.documents.dossier import Document, Facts
 from core.documents.texts.reading import records
 from core.documents.texts.writing import written
 from core.platform import messages
-from core.platform.messages import Message
-
-TYPES = {
-    "text": Message("text"),
-    "integer": Message("integer"),
-    "boolean": Message("yes or no"),
-    "number": Message("Number"),
-    "label": Message("Label"),
-    "date": Message("Date"),
-}
+from core.platform.project_parts import TYPE_LABELS
 
 
 def build(facts: Facts) -> Document:
@@ -33,7 +24,7 @@ def build(facts: Facts) -> Document:
     return written(
         "data_dictionary",
         facts,
-        types=TYPES,
+        types=TYPE_LABELS,
         bound=_bound,
         contents=contents,
         gaps={column["column"]: column["missing"] / column["rows"] for column in contents},

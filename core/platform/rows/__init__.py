@@ -5,7 +5,9 @@ from core.platform.rows.faults import LARGEST as LARGEST
 from core.platform.rows.faults import Fault as Fault
 from core.platform.rows.faults import reason as reason
 from core.platform.rows.faults import sentence as sentence
+from core.platform.rows.rules import NO as NO
 from core.platform.rows.rules import SPREADSHEET as SPREADSHEET
+from core.platform.rows.rules import YES as YES
 from core.platform.rows.rules import Rule as Rule
 from core.platform.rows.rules import label_word as label_word
 from core.platform.rows.rules import rule_of as rule_of

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.data import guess_sample
+from core.data import guess_project, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_columns import profile
 from core.data.guess_roles import Cut
 from core.platform import messages
 from core.platform.errors import InputError
+from core.platform.rows import Rule, read
 
 ROWS = 600
 
@@ -90,6 +91,23 @@ def codes(guesses: Guesses) -> dict[str, str]:
 )
 def test_a_columns_kind_follows_from_its_values(cells: list[object], kind: str) -> None:
     assert profile(pd.Series(cells, name="x")).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("cells", "type_"),
+    [
+        (["sim", "não", None], "boolean"),
+        (["TRUE", "f"], "boolean"),
+        (["V", "F"], "text"),
+        (["sí", "no"], "text"),
+        (["Ja", "Nein"], "text"),
+    ],
+    ids=str,
+)
+def test_a_column_of_truth_values_gets_a_type_that_reads_them(cells: list[str], type_: str) -> None:
+    column = profile(pd.Series(cells, name="x"))
+    assert (column.kind, guess_project.type_of(column)) == ("boolean", type_)
+    assert not read(pd.Series(cells, name="x"), Rule(type_)).faults
 
 
 def test_native_types_have_kinds_too() -> None:
