@@ -448,8 +448,8 @@ def _time(table: _Table, choice: str | None, guessed: Guess) -> Guess:
     if choice and table.column(choice).numbers is None:
         raise InputError(
             Message(
-                "'{column}' has neither numbers nor dates written year-month-day, so it "
-                "cannot be the time. Choose another column.",
+                "'{column}' has neither numbers nor dates, so it cannot be the time. Choose "
+                "another column.",
                 column=choice,
             )
         )

@@ -14,6 +14,11 @@ from core.platform.messages import Message
 RARE = 0.2
 # reason of a guess that a person made
 CHOSEN = Message("You chose it.")
+# how dates are written, unless it is year-month-day
+DATE_FORMS: dict[str, Message] = {
+    "day-month-year": Message("day/month/year"),
+    "month-day-year": Message("month/day/year"),
+}
 
 
 def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
@@ -68,9 +73,11 @@ def _about(column: Profile) -> Message:
     if column.kind == "empty":
         return Message("No values.")
     if column.kind in ("date", "timestamp"):
-        return Message(
-            "Dates from {first} to {last}.", first=str(column.low), last=str(column.high)
-        )
+        ends = {"first": str(column.low), "last": str(column.high)}
+        if column.date_form in DATE_FORMS:
+            form = DATE_FORMS[column.date_form]
+            return Message("Dates from {first} to {last}, written {form}.", **ends, form=form)
+        return Message("Dates from {first} to {last}.", **ends)
     if column.numbers is not None and column.kind != "boolean":
         return Message("Numbers from {low:,.6g} to {high:,.6g}.", low=column.low, high=column.high)
     values = [f"'{value[:40]}'" for value, _ in column.values[:3]]

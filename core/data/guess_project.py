@@ -100,6 +100,8 @@ def text(facts: Facts) -> str:
         if facts.left_out.get(column.name) == "empty":
             continue
         about: dict[str, Any] = {"type": facts.types[column.name]}
+        if about["type"] == "date" and column.date_form != "year-month-day":
+            about["date_form"] = column.date_form
         if column.name == facts.target:
             about |= _label(target, facts.positive)
         columns[column.name] = about

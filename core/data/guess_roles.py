@@ -137,7 +137,7 @@ def time_of(columns: Sequence[Profile]) -> Guess:
                 columns=[each.name for each in dates],
             )
             if dates
-            else Message("No column has dates written year-month-day.")
+            else Message("No column has dates.")
         )
         return Guess("", reason)
 

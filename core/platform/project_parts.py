@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from core.platform import formulas, own_columns
 from core.platform.config import Options
 from core.platform.messages import Message, Words, in_context
-from core.platform.rows import Rule, label_word
+from core.platform.rows import DateForm, Rule, label_word
 
 Value = bool | int | float | str
 # Why a column of the source is not a feature.
@@ -55,7 +55,9 @@ class Column(Options):
     ----------
     type : {"text", "integer", "number", "boolean", "label", "date"}
         `boolean` is read as 1 or 0 from true and false, yes and no and their like; `label` is 0, 1
-        or missing; `date` is a day, year-month-day, optionally with a time of day.
+        or missing; `date` is a day, optionally with a time of day.
+    date_form : {"year-month-day", "day-month-year", "month-day-year"}
+        How the source writes the days of a `date`; year-month-day is always read too.
     positive_values, negative_values : tuple
         Values of a label that mean 1 and 0, if it is not written as 0 and 1. Without negative
         ones, every other value means 0. Case is ignored, and so is whether 1 is a number or a text.
@@ -83,6 +85,7 @@ class Column(Options):
     recorded: Literal["before", "after"] = "before"
     positive_values: tuple[Value, ...] = ()
     negative_values: tuple[Value, ...] = ()
+    date_form: DateForm = "year-month-day"
 
     @property
     def is_text(self) -> bool:
@@ -100,6 +103,7 @@ class Column(Options):
             self.pattern,
             tuple(label_word(value) for value in self.negative_values),
             tuple(label_word(value) for value in self.positive_values),
+            self.date_form,
         )
 
     @model_validator(mode="after")
@@ -111,6 +115,10 @@ class Column(Options):
         if (self.min, self.max) != (None, None) and self.type not in ("integer", "number"):
             raise ValueError(
                 Message("{keys} do not apply to type {type}", keys=["min", "max"], type=self.type)
+            )
+        if self.date_form != "year-month-day" and self.type != "date":
+            raise ValueError(
+                Message("{keys} do not apply to type {type}", keys=["date_form"], type=self.type)
             )
         if (self.categories or self.pattern) and self.type != "text":
             raise ValueError(

@@ -15,7 +15,7 @@ from core.data import guess_project, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_columns import profile
 from core.data.guess_roles import Cut
-from core.platform import messages
+from core.platform import messages, project
 from core.platform.errors import InputError
 from core.platform.rows import Rule, read
 
@@ -78,7 +78,11 @@ def codes(guesses: Guesses) -> dict[str, str]:
         (["2013-01-01T10:00:00Z", "2013-06-01T11:30:00Z"], "timestamp"),
         (["2013-01-01 10:00:00-03:00", "2013-06-01 11:30:00+02:00"], "timestamp"),
         (["9999-12-31", "2014-02-03"], "date"),
-        (["31/12/2013", "01/02/2014"], "odd_date"),
+        (["31/12/2013", "01/02/2014", "NA"], "date"),
+        (["12/31/2013 8:30", "2/1/2014 18:30"], "timestamp"),
+        (["05/06/2013", "06/05/2013"], "odd_date"),
+        (["31/12/13", "01/02/14"], "odd_date"),
+        (["30/02/2013", "01/02/2014"], "odd_date"),
         (["2013-13-45", "2014-02-03"], "category"),
         ([None, None], "empty"),
         (["", " ", "NA"], "empty"),
@@ -156,7 +160,7 @@ def test_text_of_thousands_of_levels_is_a_feature_and_free_text_is_not(
     words = np.array([f"w{number}" for number in range(300)])
     table["title"] = [f"title {number}" for number in rng.integers(0, 250, ROWS)]
     table["comment"] = [" ".join(rng.choice(words, 9)) for _ in range(ROWS)]
-    table["when"] = [f"{day:02d}/03/2024" for day in rng.integers(1, 28, ROWS)]
+    table["when"] = [f"{day:02d}/03/24" for day in rng.integers(1, 28, ROWS)]
     guesses = guess(table)
     assert codes(guesses) == {"comment": "free_text", "when": "free_text"}
     assert "title" in guesses.features
@@ -290,6 +294,17 @@ def test_a_column_that_says_what_rows_are_for_is_the_cut(table: pd.DataFrame) ->
     )
     assert "split" not in guesses.features
     assert {cut.by for cut in guesses.current.alternatives} == {"random", "none"}
+
+
+def test_dates_of_other_forms_are_a_time_and_cut_the_rows(table: pd.DataFrame) -> None:
+    days = pd.Timestamp(2024, 1, 1) + pd.to_timedelta(np.arange(len(table)) % 300, "D")
+    iso = guess(table.assign(when=days.strftime("%Y-%m-%d")))
+    for form, pattern in (("day-month-year", "%d/%m/%Y"), ("month-day-year", "%m.%d.%Y")):
+        guesses = guess(table.assign(when=days.strftime(pattern)))
+        assert guesses.time.value == "when"
+        assert guesses.current.value == iso.current.value
+        spec = project.parse(guesses.project_file("one", "One"))
+        assert (spec.columns["when"].type, spec.columns["when"].date_form) == ("date", form)
 
 
 def test_an_id_with_repeated_values_is_refused(table: pd.DataFrame) -> None:
