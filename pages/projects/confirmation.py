@@ -13,11 +13,11 @@ from core.data.guess import Guesses
 from core.data.guess_columns import Profile
 from core.data.guess_roles import Cut, Guess
 from core.data.guess_target import classes
-from core.platform.messages import Message, Words, _, current, day, number
+from core.platform.messages import Message, Words, _, day, number
 from pages.projects import table_source
 from pages.projects.draft import Draft, confirmed
 from pages.projects.table_source import Table
-from pages.shared import elements
+from pages.shared import elements, language
 
 VALUE, FILE = "value", "file"
 # values of a column by which rows can be told apart
@@ -31,7 +31,6 @@ ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
     "group": (Message("Group"), ("identifier", "text", "category", "integer")),
     "weights": (Message("Sampling weights"), ("number", "integer")),
 }
-DAY_FORMATS = {"en": "YYYY-MM-DD", "pt": "DD/MM/YYYY"}
 
 
 def draw(base: Guesses, draft: Draft) -> Guesses:
@@ -203,7 +202,7 @@ def _start(guesses: Guesses, draft: Draft, cut: Cut) -> None:
         min_value=bounds[0],
         max_value=bounds[1],
         key=key,
-        format=DAY_FORMATS[current()],
+        format=language.day_format(),
         width=200,
         on_change=moved,
     )
