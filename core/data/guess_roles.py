@@ -5,6 +5,7 @@ Computes only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from core.data.guess_columns import Floats, Profile
 from core.data.guess_words import (
     PARTS,
     PERIODS,
+    PLACES,
     ROW_NUMBERS,
     TIMES,
     VAGUE_WEIGHTS,
@@ -33,6 +35,8 @@ SHARE = 0.3
 SEED = 24
 # a key of groups has at most this share of different values
 IDENTICAL = 0.9
+# coordinates of fewer different values are rather categories
+FEWEST_PLACES = 8
 # with a smaller share of rows without a label, these are holes rather than rows to predict
 LEAST_UNLABELLED = 0.05
 MOST_UNLABELLED = 0.6
@@ -214,6 +218,43 @@ def weights_of(columns: Sequence[Profile]) -> Guess:
 def _is_uneven(numbers: Floats) -> bool:
     middle, far = np.quantile(numbers, [0.5, 0.99])
     return bool(far > 10 * max(middle, 1e-12))
+
+
+def place_of(columns: Sequence[Profile]) -> Guess:
+    """Guess the two columns of a place by their names; its value is a pair, or empty.
+
+    Names may have a common part, as `start_station_latitude` has.
+    """
+    numbers = {
+        "_".join(tokens(column.name)): column.name
+        for column in columns
+        if column.kind in ("number", "integer") and column.distinct > FEWEST_PLACES
+    }
+    pairs = dict.fromkeys(
+        (numbers[name], numbers[other])
+        for across, along in PLACES
+        for name in numbers
+        for word in sorted(across)
+        for other in (_paired(name, word, each) for each in sorted(along))
+        if other in numbers
+    )
+    if not pairs:
+        return Guess((), Message("No two columns are named like coordinates."))
+    first, *others = pairs
+    reason = Message("'{x}' and '{y}' are named like coordinates.", x=first[0], y=first[1])
+    return Guess(first, reason, (*others, ()))
+
+
+def _paired(name: str, word: str, other: str) -> str:
+    """Return a name with one word in place of another; empty if it does not have it.
+
+    Examples
+    --------
+    >>> _paired("dest_lon", "lon", "lat"), _paired("long_name", "lon", "lat")
+    ('dest_lat', '')
+    """
+    changed, count = re.subn(rf"(^|_){word}($|_)", rf"\g<1>{other}\g<2>", name, count=1)
+    return changed if count else ""
 
 
 def rows_of(columns: Sequence[Profile], label: Floats, time: str) -> Guess:

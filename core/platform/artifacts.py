@@ -141,6 +141,12 @@ ACQUIRE = (
     ),
     Artifact("run: tables/leakage.parquet", LEAKAGE),
     Artifact(
+        "run: tables/over_time.parquet",
+        Message("The rows in each period, and how many are positive."),
+        "time",
+    ),
+    Artifact("run: tables/places.parquet", Message("The rows on the map, by position."), "place"),
+    Artifact(
         "run: tables/court_cells.parquet",
         Message("The rows on the map, by position."),
         part="court",
@@ -253,6 +259,9 @@ TRAIN = (
     Artifact("candidate: tables/pr.parquet", PRECISION_RECALL),
     Artifact("candidate: tables/calibration.parquet", CALIBRATION),
     Artifact("candidate: tables/gain.parquet", GAIN),
+    Artifact(
+        "candidate: tables/places.parquet", Message("Predicted and observed by place."), "place"
+    ),
     Artifact(
         "candidate: tables/court.parquet",
         Message("The rows on the map, by position."),

@@ -15,7 +15,7 @@ from core.data import guess_project, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_columns import profile
 from core.data.guess_roles import Cut
-from core.platform import messages
+from core.platform import messages, project
 from core.platform.errors import InputError
 from core.platform.rows import Rule, read
 
@@ -295,7 +295,7 @@ def test_a_column_that_says_what_rows_are_for_is_the_cut(table: pd.DataFrame) ->
 def test_an_id_with_repeated_values_is_refused(table: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="'city' has repeated or missing values"):
         guess(table, id="city")
-    with pytest.raises(InputError, match="'city' has no dates"):
+    with pytest.raises(InputError, match="'city' .* cannot be the time"):
         guess(table, time="city")
 
 
@@ -436,7 +436,7 @@ def test_guesses_are_json_in_the_current_language(table: pd.DataFrame) -> None:
     assert guesses["target"]["value"] == "churn"
     assert guesses["current"]["value"] == {"by": "random", "share": 0.3, "seed": 24}
     assert guesses["labels"]["labelled"] == ROWS
-    assert guesses["target"]["reason"].startswith("'churn' tem 2 valores: ")
+    assert guesses["target"]["reason"].startswith("'churn' tem 2 valores")
     assert [column["column"] for column in guesses["columns"]] == ["age", "city", "churn"]
 
 
@@ -506,6 +506,40 @@ def test_a_zip_holds_a_single_table(tmp_path: Path) -> None:
         guess_sample.read_some(tmp_path / "two.zip")
     with pytest.raises(InputError, match="not a CSV or parquet file"):
         guess_sample.read_some(tmp_path / "table.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("names", "place"),
+    [
+        (("lat", "lon"), ("lon", "lat")),
+        (("Latitude", "Longitude"), ("Longitude", "Latitude")),
+        (("loc_x", "loc_y"), ("loc_x", "loc_y")),
+        (("X", "Y"), ("X", "Y")),
+        (("start_station_latitude", "start_station_longitude"), None),
+        (("startLat", "startLng"), ("startLng", "startLat")),
+        (("easting", "northing"), ("easting", "northing")),
+        (("lat", "y"), ()),
+        (("plateau", "long_name"), ()),
+    ],
+)
+def test_coordinates_are_a_place(
+    table: pd.DataFrame, rng: np.random.Generator, names: tuple[str, str], place: tuple[str, ...]
+) -> None:
+    table = table.assign(**{name: rng.normal(40, 5, ROWS).round(4) for name in names})
+    guesses = guess(table)
+    expected = names[::-1] if place is None else place
+    assert guesses.place.value == expected
+    spec = project.parse(guesses.project_file("places", "Places"))
+    assert (spec.place is None) == (not expected)
+    if expected:
+        assert (spec.place.x, spec.place.y) == expected
+        assert guesses.with_(place=()).place.alternatives == (expected,)
+        assert project.parse(guesses.with_(place=()).project_file("places", "P")).place is None
+
+
+def test_coordinates_of_few_values_are_none(table: pd.DataFrame, rng: np.random.Generator) -> None:
+    table = table.assign(x=rng.integers(0, 3, ROWS), y=rng.integers(0, 3, ROWS))
+    assert guess(table, target="churn").place.value == ()
 
 
 def test_a_chosen_time_offers_a_cut_by_date() -> None:
