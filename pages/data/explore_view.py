@@ -146,7 +146,7 @@ def _glance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
 
 
 def _capitalized(text: str) -> str:
-    return str(project.words(text)).capitalize()
+    return elements.capital(project.words(text))
 
 
 def _kind(spec: ProjectSpec) -> profile.Kind:
@@ -230,8 +230,8 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
             "type": _("Type"),
             "missing": _("Missing"),
             "distinct": _("Distinct"),
-            "positive": config.BarChartColumn(positive.capitalize(), width="small", y_min=0),
-            "negative": config.BarChartColumn(negative.capitalize(), width="small", y_min=0),
+            "positive": config.BarChartColumn(elements.capital(positive), width="small", y_min=0),
+            "negative": config.BarChartColumn(elements.capital(negative), width="small", y_min=0),
             "auc_alone": config.NumberColumn(
                 _("AUC alone"),
                 help=_(

@@ -198,6 +198,8 @@ def _layers(
     import altair as alt
 
     place, sizes = _axes(axes, ends), _sizes(cells)
+    # a small circle is drawn over a large one
+    cells = cells.sort_values("rows", ascending=False)
     known, few = cells[cells[field].notna()], cells[cells[field].isna()]
     # screen readers cannot name a layer without marks
     named: Any = alt.Undefined if len(known) else False

@@ -295,7 +295,7 @@ def test_a_column_that_says_what_rows_are_for_is_the_cut(table: pd.DataFrame) ->
 def test_an_id_with_repeated_values_is_refused(table: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="'city' has repeated or missing values"):
         guess(table, id="city")
-    with pytest.raises(InputError, match="'city' .* cannot be the time"):
+    with pytest.raises(InputError, match=r"'city' .* cannot be the time"):
         guess(table, time="city")
 
 

@@ -153,7 +153,8 @@ def test_flights_can_be_added_and_its_rows_are_generated(home: Settings) -> None
     assert (spec.rows.by, spec.time, spec.sample is not None) == ("date", "scheduled", True)
     assert project.sample_tables("flights")["routes"]
     # the file of an example that was added can be edited: it keeps its sample
-    assert projects.edit(added, projects.text_of(added).replace("Flights from", "Flights off"))
+    text = projects.text_of(added).replace("Flights from", "Flights off")
+    assert projects.edit(added, text) == ()
 
 
 def test_a_built_in_example_gets_a_nested_home_unless_its_data_is_in_the_outer_one(
