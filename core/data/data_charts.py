@@ -81,13 +81,13 @@ def class_balance(
     )
 
 
-def make_rate_by(
+def rate_by(
     table: pd.DataFrame,
     by: str,
     *,
+    rate_title: str,
     axis_title: str | None = None,
     average: float | None = None,
-    rate_title: str = "",
     title: str | None = None,
 ) -> alt.LayerChart:
     """Show a rate with its interval for each value of a column.
@@ -98,24 +98,24 @@ def make_rate_by(
         As returned by `core.data.profile.rates`.
     by : str
         The x axis: `middle` for numbers, `label` for names.
+    rate_title : str
+        What the rate is of.
     axis_title : str, optional
         Meaning of the column, with its unit.
     average : float, optional
         Drawn as a rule.
-    rate_title : str
-        Meaning of the rate; by default the make rate.
 
     Examples
     --------
     >>> table = pd.DataFrame({"label": ["1", "2"], "rows": [40, 60], "rate": [0.5, 0.6],
     ...                       "low": [0.4, 0.5], "high": [0.6, 0.7]})
-    >>> len(make_rate_by(table, "label", average=0.7).to_dict()["layer"])
+    >>> len(rate_by(table, "label", rate_title="Made", average=0.7).to_dict()["layer"])
     3
     """
     import altair as alt
 
     numeric = pd.api.types.is_numeric_dtype(table[by]) and len(table) > 10
-    name, rate_title = axis_title or by, rate_title or _("Make rate")
+    name = axis_title or by
     table = table.assign(label=table["label"].replace(OTHERS, _("others")))
     if numeric:
         scale = alt.Scale(zero=False, nice=False, padding=12)

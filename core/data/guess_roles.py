@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from core.data.guess_columns import Floats, Profile
+from core.data.guess_columns import Bools, Floats, Profile
 from core.data.guess_words import (
     PARTS,
     PERIODS,
@@ -57,6 +57,9 @@ _CURRENT = (
     "validation",
     "validacao",
 )
+
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -367,6 +370,15 @@ def _by_date(column: Profile, label: Floats) -> Cut | None:
     if after < FEWEST or len(known) - after < FEWEST:
         return None
     return Cut("date", column=column.name, start=str(candidates[best]))
+
+
+def later(cut: Cut, columns: Sequence[Profile]) -> Bools | None:
+    """Return which rows a cut by a day makes current; None for any other cut."""
+    days = next((column.numbers for column in columns if column.name == cut.column), None)
+    if cut.by != "date" or days is None or not _DAY.match(str(cut.start)):
+        return None
+    start = np.datetime64(str(cut.start)[:10], "D").astype("int64")
+    return np.asarray(days >= start, dtype=bool)
 
 
 def _share_after(column: Profile, cut: Cut) -> float:

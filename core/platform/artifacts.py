@@ -243,6 +243,11 @@ TRAIN = (
         "run: tables/train_keys.parquet",
         Message("The ids of the training rows, to keep them out of later evaluations."),
     ),
+    Artifact(
+        "run: tables/levels.parquet",
+        Message("The values of text columns in the training rows, to count new ones in Score."),
+        "texts",
+    ),
     Artifact(TEST_PREDICTIONS, Message("Each row with its prediction and label.")),
     Artifact(
         "candidate: tables/validation.parquet",

@@ -282,7 +282,7 @@ def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
         f"**{_('How does the share of {positive} vary?', positive=positive)}**", help=_few()
     )
     elements.chart(
-        data_charts.make_rate_by(
+        data_charts.rate_by(
             rates,
             "middle" if is_number else "label",
             axis_title=about,

@@ -549,3 +549,24 @@ def test_a_chosen_time_offers_a_cut_by_date() -> None:
     assert guesses.current.value.by == "date"
     # a number has an order too, and no day to cut at
     assert guess(frame).with_(time="x").time.value == "x"
+
+
+def test_a_part_of_time_that_only_says_when_a_row_is_is_no_feature(
+    rng: np.random.Generator,
+) -> None:
+    moments = pd.date_range("2023-07-01", "2024-06-30", periods=ROWS)
+    table = pd.DataFrame(
+        {
+            "seen": moments.strftime("%Y-%m-%d"),
+            "month": moments.month,
+            "weekday": moments.weekday,
+            "size": rng.normal(size=ROWS),
+            "late": rng.choice(["yes", "no"], ROWS),
+        }
+    )
+    guesses = guess(table, rows=Cut("date", column="seen", start="2024-01-01"))
+    assert codes(guesses)["month"] == "identifier"
+    assert {"weekday", "size"} <= set(guesses.features)
+    # its values are in both parts of the rows now
+    assert "month" in guesses.with_(rows=Cut("random", share=0.3, seed=24)).features
+    assert "month" in guesses.with_(allowed=("month",)).features
