@@ -43,6 +43,8 @@ class Choices:
     left_out, allowed : collection of str
         Columns that are no features, and those that are in spite of a finding.
     threshold_by : {"fixed", "f1", "cost"} or None
+    place : tuple of str or None
+        The columns of its coordinates, x and y; empty for none.
     """
 
     target: str | None = None
@@ -56,6 +58,7 @@ class Choices:
     left_out: Collection[str] = ()
     allowed: Collection[str] = ()
     threshold_by: str | None = None
+    place: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class Guesses:
     target, positive, id, time, group, weights, current, threshold_by, metric : Guess
         The lines that a person confirms. `current` is a `Cut`; `metric` what candidates are
         compared by first.
+    place : Guess
+        The two columns of a place, or an empty tuple.
     types : dict of str to Guess
         The type of each column in the project file.
     left_out : dict of str to LeftOut
@@ -100,6 +105,7 @@ class Guesses:
     current: Guess
     threshold_by: Guess
     metric: Guess
+    place: Guess
     types: dict[str, Guess]
     left_out: dict[str, LeftOut]
     allowed: tuple[str, ...]
@@ -190,6 +196,7 @@ class Guesses:
             features=self.features,
             left_out={column: line.code for column, line in self.left_out.items()},
             allowed=self.allowed,
+            place=self.place.value,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -204,7 +211,7 @@ class Guesses:
             }
 
         lines = ["target", "positive", "id", "time", "group", "weights", "current"]
-        lines += ["threshold_by", "metric"]
+        lines += ["threshold_by", "metric", "place"]
         return {
             "table": {"file": self.file, "rows": self.rows, "rows_read": self.sampled},
             **{name: line(getattr(self, name)) for name in lines},
@@ -341,11 +348,16 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     cut = guess_roles.rows_of(timed, label, time.value)
     if choices.rows is not None:
         cut = Guess(choices.rows, CHOSEN, (cut.value, *cut.alternatives))
+    place = guess_roles.place_of(table.without({target.value}))
+    if choices.place is not None:
+        pairs = (place.value, *place.alternatives)
+        place = Guess(choices.place, CHOSEN, tuple(p for p in pairs if p != choices.place))
     # a column that only says which rows are current says nothing of new rows
     parts = {cut.value.column} if cut.value.by == "value" else set()
     features = table.without(taken | parts)
     suspected, alone = _leaks(table, features, label, target.value, positive.value)
-    out = left_out(features, suspected, group=group.value, chosen=choices.left_out)
+    later = guess_roles.later(cut.value, table.columns)
+    out = left_out(features, suspected, group=group.value, chosen=choices.left_out, later=later)
     allowed = tuple(name for name in out if name in choices.allowed)
     positives, labelled = int((label == 1).sum()), int((~np.isnan(label)).sum())
     threshold_by, metric = of_imbalance(positives, labelled)
@@ -365,6 +377,7 @@ def _of(table: _Table, choices: Choices) -> Guesses:
         current=cut,
         threshold_by=threshold_by,
         metric=metric,
+        place=place,
         types={
             column.name: type_line(column, choices.types.get(column.name), target.value)
             for column in table.columns
@@ -479,4 +492,6 @@ def _leaks(
 
 
 def _plain(value: Any) -> Any:
-    return value.keys if isinstance(value, Cut) else value
+    if isinstance(value, Cut):
+        return value.keys
+    return list(value) if isinstance(value, tuple) else value

@@ -42,6 +42,7 @@ class Facts:
     left_out: Mapping[str, str]
     allowed: Sequence[str]
     costs: tuple[float, float] | None = None
+    place: tuple[str, ...] = ()
 
 
 def type_of(column: Profile) -> str:
@@ -105,7 +106,13 @@ def text(facts: Facts) -> str:
         if column.name == facts.target:
             about |= _label(target, facts.positive)
         columns[column.name] = about
-    tables = {"rows": facts.cut.keys, "left_out": dict(facts.left_out), "columns": columns}
+    place = dict(zip("xy", facts.place, strict=True)) if facts.place else {}
+    tables = {
+        "rows": facts.cut.keys,
+        "place": place,
+        "left_out": dict(facts.left_out),
+        "columns": columns,
+    }
     return guess_toml.text({**head, **tables}) + "\n"
 
 

@@ -302,6 +302,14 @@ class Court(Options):
     y: str
 
 
+class Place(Options):
+    """Columns of a place, such as a longitude and a latitude; `title` stands above their map."""
+
+    x: str
+    y: str
+    title: str = ""
+
+
 class Sample(Options):
     """The built-in sample: its description, and the file with its calibration tables."""
 

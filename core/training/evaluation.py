@@ -14,7 +14,7 @@ from core.platform.messages import Message, Words, _, in_words
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from core.stats import comparison, figure_intervals, metrics, slices, weighted_figures
+from core.stats import comparison, figure_intervals, metrics, places, slices, weighted_figures
 from core.stats import thresholds as choosing
 from core.stats.charts import models as model_charts
 from core.stats.metrics import Floats, Labels
@@ -270,6 +270,13 @@ def _tables(
         ),
         "slices": slices.by_slice(rows, labels, probabilities, spec.slice_columns, threshold),
     }
+    if spec.place is not None:
+        tables["places"] = places.errors(
+            rows[spec.place.x].astype("float64"),
+            rows[spec.place.y].astype("float64"),
+            labels,
+            probabilities,
+        )
     court = part(spec.name, "court")
     if spec.court is not None and court is not None:
         place = rows[[spec.court.x, spec.court.y]].assign(

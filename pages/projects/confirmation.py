@@ -46,7 +46,7 @@ def draw(base: Guesses, draft: Draft) -> Guesses:
 
 
 def roles(guesses: Guesses, draft: Draft) -> None:
-    """Draw the lines of id, time, group and weights."""
+    """Draw the lines of id, time, group, weights, and of a place where names suggest one."""
     with st.container(horizontal=True):
         for role, (label, kinds) in ROLES.items():
             more = [
@@ -56,6 +56,14 @@ def roles(guesses: Guesses, draft: Draft) -> None:
             ]
             line = getattr(guesses, role)
             _line(str(label), role, line, draft, more=["", *more], nothing=_("none"))
+        if guesses.place.value or guesses.place.alternatives:
+            _line(
+                _("Place"),
+                "place",
+                guesses.place,
+                draft,
+                named=lambda axes: ", ".join(axes) or _("none"),
+            )
 
 
 def threshold(guesses: Guesses, draft: Draft) -> None:

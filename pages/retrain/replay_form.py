@@ -42,7 +42,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
             required=True,
             key="rows",
             format_func={
-                "development": str(project.words(spec.rows.development_name)).capitalize(),
+                "development": elements.capital(project.words(spec.rows.development_name)),
                 "all": _("All"),
             }.__getitem__,
         )

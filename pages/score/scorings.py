@@ -20,7 +20,7 @@ HISTORY = 50
 def source_words(spec: ProjectSpec, source: str) -> str:
     """Return the name of a source of rows: an option of a scoring, or as the log names it."""
     names = {
-        "production": str(project.words(spec.rows.production_name)).capitalize(),
+        "production": elements.capital(project.words(spec.rows.production_name)),
         **{
             code: elements.capital(predictions.SOURCE_LABELS[code])
             for code in ("row", "upload", "file", "api")

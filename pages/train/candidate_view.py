@@ -1,4 +1,4 @@
-"""One candidate of a training in depth: metrics, threshold, slices, and the court."""
+"""One candidate of a training in depth: metrics, threshold, slices, and by place."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.stats import metrics
 from core.stats.charts import models as model_charts
+from core.stats.charts import places as place_charts
 from core.training import candidates as kinds
 from core.training import evaluation, evaluation_charts
 from core.training.records import CandidateRun, TrainingRun
@@ -28,6 +29,7 @@ VIEWS = {
     "threshold": Message("Threshold"),
     "slices": Message("Slices"),
     "court": Message("On the court"),
+    "places": Message("By place"),
 }
 SETS = {evaluation.VALIDATION: Message("Validation folds"), evaluation.TEST: Message("Test set")}
 # rows of the slices' table shown at first
@@ -43,7 +45,7 @@ SLICE_FORMATS = {
 
 
 def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame) -> None:
-    """Show one candidate in depth: metrics, threshold, slices, or the court.
+    """Show one candidate in depth: metrics, threshold, slices, or by place.
 
     Parameters
     ----------
@@ -62,7 +64,8 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
         st.session_state["in-depth"] = order[0]
     candidate = tracking.run(settings, st.session_state["in-depth"])
     has_court = spec.court is not None and part(spec.name, "court") is not None
-    views = [view for view in VIEWS if view != "court" or has_court]
+    has_part = {"court": has_court, "places": spec.place is not None}
+    views = [view for view in VIEWS if has_part.get(view, True)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             _("Candidate"),
@@ -97,6 +100,8 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
         _threshold(settings, spec, candidate)
     elif view == "slices":
         _slices(settings, candidate)
+    elif view == "places":
+        _places(settings, spec, candidate)
     else:
         _court(settings, spec, candidate)
 
@@ -320,14 +325,27 @@ def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -
     with right:
         elements.question(_("Predicted minus observed"))
         st.markdown(str(court.residual_sentence(places)))
-        st.caption(
-            _(
-                "{coloured} of {places} places have enough labelled rows to be coloured; among "
-                "so many, one large difference is chance.",
-                coloured=places["residual"].notna().sum(),
-                places=len(places),
-            )
-        )
+        st.caption(_chance(places["residual"]))
+
+
+def _places(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
+    assert spec.place is not None
+    cells = elements.table(settings, settings.mlflow_uri, candidate.run_id, "places")
+    if cells.empty:
+        st.info(_("No row has a place."))
+        return
+    elements.question(_("Where are predictions too high or too low?"))
+    elements.chart(place_charts.errors(cells, axes=(spec.place.x, spec.place.y)))
+    st.caption(_chance(cells["difference"]))
+
+
+def _chance(differences: pd.Series) -> str:
+    return _(
+        "{coloured} of {places} places have enough labelled rows to be coloured; among "
+        "so many, one large difference is chance.",
+        coloured=differences.notna().sum(),
+        places=len(differences),
+    )
 
 
 def _badge(finding: str) -> str:

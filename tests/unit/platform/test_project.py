@@ -32,6 +32,13 @@ FEATURES = 'features = ["pressure", "humidity"]'
         ("min = 900", "min = 1200", "columns.pressure: min 1200 is above max 1100"),
         ("[rows]", COURT, "date and pressure must be of type number"),
         ("[rows]", COURT.replace("date", "wind"), "not in [columns]: wind"),
+        ("[rows]", COURT.replace("court", "place"), "date and pressure must be of type number"),
+        (
+            "[rows]",
+            '[place]\nx = "pressure"\ny = "pressure"\n\n[rows]',
+            "used more than once: pressure",
+        ),
+        (FEATURES, FEATURES + '\nicon = "rain"', "it must be a single emoji: rain"),
         (FEATURES, FEATURES + '\nseason = "date"', "season"),
         ("[rows]", '[sample]\ntables = "rain.json"\n\n[rows]', "sample.about"),
     ],
