@@ -273,8 +273,8 @@ def _conclude(
         values = [windows.listed(values) for values in options.where.values()]
         name = Message("rows of {values}", values=values)
     elif window.source == "production":
-        name = project.words(names.production_name)
-    trained_on = window.version.about.rows_name or project.words(names.development_name)
+        name = names.current_rows
+    trained_on = window.version.about.rows_name or names.reference_rows
     return checks.conclude(compared.checks, name, trained_on, labels=labels)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from datetime import date
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -247,6 +248,8 @@ class Rows(Options):
     column, development, production : str
         The column and its values. In all but the first way, and where `development` is not given,
         Courtside derives the column (`core.data.derived_columns`), and `of` is the file's own.
+    development_name, production_name : str
+        What to call both kinds of rows; empty for `reference_rows` and `current_rows`.
     start : number or text, optional
         For "date": first value of `of` that belongs to operation.
     share, seed
@@ -261,9 +264,9 @@ class Rows(Options):
     by: By = "value"
     column: str = own_columns.PART
     development: str = REFERENCE
-    development_name: str = in_context("project", "reference rows").msgid
+    development_name: str = ""
     production: str = CURRENT
-    production_name: str = in_context("project", "current rows").msgid
+    production_name: str = ""
     of: str | None = None
     production_values: tuple[Value, ...] = ()
     development_values: tuple[Value, ...] = ()
@@ -276,6 +279,46 @@ class Rows(Options):
     def is_derived(self) -> bool:
         """Whether Courtside derives the column."""
         return self.column == own_columns.PART
+
+    @property
+    def reference_rows(self) -> Message:
+        """What the rows for training are called."""
+        if self.development_name:
+            return in_context("project", self.development_name)
+        match self.by:
+            case "date":
+                return Message("rows before {start}", start=_moment(self.start))
+            case "labels":
+                return Message("rows with a label")
+            case "random":
+                return Message("other {share:.0%} of the rows", share=1 - self.share)
+            case "file":
+                return Message("rows of the other files")
+            case "value" if self.of and self.development_values:
+                values = ", ".join(map(str, self.development_values))
+                return Message("rows with {column} = {value}", column=self.of, value=values)
+            case "value" if self.of:
+                return Message("rows with another {column}", column=self.of)
+        return in_context("project", "reference rows")
+
+    @property
+    def current_rows(self) -> Message:
+        """What the rows of operation are called."""
+        if self.production_name:
+            return in_context("project", self.production_name)
+        match self.by:
+            case "date":
+                return Message("rows from {start}", start=_moment(self.start))
+            case "labels":
+                return Message("rows without a label")
+            case "random":
+                return Message("random {share:.0%} of the rows", share=self.share)
+            case "file":
+                return Message("rows of {file}", file=self.file)
+            case "value" if self.of:
+                values = ", ".join(map(str, self.production_values))
+                return Message("rows with {column} = {value}", column=self.of, value=values)
+        return in_context("project", "current rows")
 
     @property
     def how(self) -> Message:
@@ -292,6 +335,14 @@ class Rows(Options):
             case "none":
                 return Message("current: rows sent to the endpoint")
         return Message("by the column {column}", column=self.of or self.column)
+
+
+def _moment(start: int | float | str | None) -> Any:
+    """Return a day as a date, so that it has the form of the reader's language."""
+    try:
+        return date.fromisoformat(str(start))
+    except ValueError:
+        return start
 
 
 class Court(Options):

@@ -336,7 +336,7 @@ def _call(known: Facts) -> str:
         return inputs
     row = {"columns": list(known.inputs), "data": [[known.example.get(n) for n in known.inputs]]}
     # a quote would end the shell argument
-    body = json.dumps({"dataframe_split": row}).replace("'", "'\\''")
+    body = json.dumps({"dataframe_split": row}, ensure_ascii=False).replace("'", "'\\''")
     answer = '{"predictions": [{"probability": ..., "label": ...}]}'
     parts = [
         inputs,

@@ -151,7 +151,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             features=prepared.features,
             formulas=spec.formulas_of(prepared.features),
             missing="drop" if prepared.is_complete else "impute",
-            rows_name=project.words(spec.rows.development_name)
+            rows_name=spec.rows.reference_rows
             if prepared.is_default_rows
             else Message("selected rows"),
         ).write()

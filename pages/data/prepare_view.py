@@ -257,7 +257,7 @@ def choose_rows(
     counts = values_of(settings, snapshot)
     if column not in counts:
         return None
-    name_of_rows = project.words(spec.rows.development_name)
+    name_of_rows = spec.rows.reference_rows
     # offered even if there are none: all rows are kept only on an explicit choice
     counts[column].setdefault(spec.rows.development, 0)
     if not counts[column][spec.rows.development]:

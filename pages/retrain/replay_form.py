@@ -42,7 +42,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
             required=True,
             key="rows",
             format_func={
-                "development": elements.capital(project.words(spec.rows.development_name)),
+                "development": elements.capital(spec.rows.reference_rows),
                 "all": _("All"),
             }.__getitem__,
         )

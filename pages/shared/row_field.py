@@ -52,6 +52,18 @@ def field(
             accept_new_options=not column.categories,
             placeholder=_("Missing"),
         )
+    if column.type == "boolean":
+        words = {1.0: _("yes"), 0.0: _("no")}
+        return place.selectbox(
+            name,
+            list(words),
+            index=None,
+            key=key,
+            format_func=words.__getitem__,
+            help=str(project.words(column.about)),
+            width=WIDTH,
+            placeholder=_("Missing"),
+        )
     value = place.number_input(
         name,
         min_value=None if column.min is None else kind(column.min),
@@ -59,7 +71,7 @@ def field(
         value=None,
         key=key,
         step=kind(1) if kind is int else 0.001,
-        format=None if kind is int else "%.4f",
+        format=None if kind is int else "%.10g",
         help=str(project.words(column.about)),
         placeholder=_("Missing"),
         width=WIDTH,

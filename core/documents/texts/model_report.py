@@ -178,7 +178,7 @@ def _limits(facts: Facts, run: RunFacts) -> dict[str, Any]:
     trained = TrainingRun.of(run)
     known = {*spec.columns, *spec.engineered}
     return {
-        "rows_name": project.words(trained.rows_name or spec.rows.development_name),
+        "rows_name": project.words(trained.rows_name or spec.rows.reference_rows),
         "split_limit": SPLITS.get(prepared.params.get("split", "")) if prepared else None,
         "late": [name for name in trained.features if name in known and spec.recorded_after(name)],
     }

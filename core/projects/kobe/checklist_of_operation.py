@@ -7,7 +7,7 @@ from core.documents.texts.reading import code, listed, plain_tags
 from core.documents.texts.requirement import Found, Line, absent, answered, needs
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
-from core.platform import messages, project
+from core.platform import messages
 from core.platform.messages import _
 from core.projects.kobe.answers import Answers
 from core.projects.kobe.course import QUESTIONS
@@ -24,7 +24,7 @@ ALARMS = ("recall", "specificity", "precision")
 
 def lines(facts: Facts, answers: Answers) -> list[Line]:
     """Return the lines about operation, the dashboard, and further topics of the course."""
-    production = project.words(facts.spec.rows.production_name)
+    production = facts.spec.rows.current_rows
     score, monitor = run_steps("serve", "score"), run_steps("score", "monitor")
     labels = _("Monitor rows with labels.")
     return [
