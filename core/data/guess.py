@@ -406,6 +406,12 @@ def _target(table: _Table, choices: Choices) -> tuple[Guess, Guess, Floats]:
         nothing = Message(
             "No column has only two or a few values. Choose the target, or add a column of 1 and 0."
         )
+        if len(table.columns) == 1:
+            nothing = Message(
+                "Only one column was read, '{column}'. Choose the separator, or another file: "
+                "this may be no table.",
+                column=table.columns[0].name,
+            )
         return Guess("", nothing), Guess("", nothing), np.empty(0)
     column = table.column(target.value)
     values = guess_target.classes(column)

@@ -585,3 +585,8 @@ def test_a_part_of_time_that_only_says_when_a_row_is_is_no_feature(
     # its values are in both parts of the rows now
     assert "month" in guesses.with_(rows=Cut("random", share=0.3, seed=24)).features
     assert "month" in guesses.with_(allowed=("month",)).features
+
+
+def test_a_file_of_one_column_is_said_to_be_no_table() -> None:
+    lines = pd.DataFrame({"minutes of the meeting": [f"sentence {n}" for n in range(40)]})
+    assert "Only one column was read" in str(guess(lines).target.reason)
