@@ -50,20 +50,21 @@ def test_what_needs_a_time_and_a_place_is_left(flown: Settings, step: str) -> No
 def test_time_and_place_are_drawn_in_both_languages(
     flown: Settings, open_page: Callable[..., AppTest], language: str
 ) -> None:
-    app = open_page(flown, "data?view=explore", lang=language)
-    app.pills(key="view").set_value("slices").run()
-    assert not app.exception
-    assert len(app.get("vega_lite_chart")) == 2
-    app.segmented_control(key="slice").set_value("origin").run()
-    assert not app.exception
-    app.pills(key="view").set_value("places").run()
-    assert not app.exception
-    assert len(app.get("vega_lite_chart")) == 2
-    app = open_page(flown, "train?view=results", lang=language)
-    app.segmented_control(key="train-results").set_value("one").run()
-    app.segmented_control(key="depth-view").set_value("places").run()
-    assert not app.exception
-    assert app.get("vega_lite_chart")
+    with messages.speaking(language):
+        app = open_page(flown, "data?view=explore", lang=language)
+        app.pills(key="view").set_value("slices").run()
+        assert not app.exception
+        assert len(app.get("vega_lite_chart")) == 2
+        app.segmented_control(key="slice").set_value("origin").run()
+        assert not app.exception
+        app.pills(key="view").set_value("places").run()
+        assert not app.exception
+        assert len(app.get("vega_lite_chart")) == 2
+        app = open_page(flown, "train?view=results", lang=language)
+        app.segmented_control(key="train-results").set_value("one").run()
+        app.segmented_control(key="depth-view").set_value("places").run()
+        assert not app.exception
+        assert app.get("vega_lite_chart")
 
 
 def test_a_project_without_a_place_has_no_map(lived, open_page: Callable[..., AppTest]) -> None:
