@@ -102,7 +102,9 @@ def _f1_influences(labels: Labels, probabilities: Floats, threshold: float) -> t
     return f1, (2 * labels * positive - f1 * (labels + positive)) / size
 
 
-def against_best(labels: Labels, probabilities: Mapping[str, Floats], best: str) -> pd.DataFrame:
+def against_best(
+    labels: Labels, probabilities: Mapping[str, Floats], best: str, weights: Floats | None = None
+) -> pd.DataFrame:
     """Compare each model's log loss with that of the best model, with 95% intervals.
 
     Choose the best elsewhere (by cross-validation): the lowest of many test values is partly luck.
@@ -117,6 +119,8 @@ def against_best(labels: Labels, probabilities: Mapping[str, Floats], best: str)
         By model, on the same rows.
     best : str
         The model that the others are compared with.
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Returns
     -------
@@ -137,16 +141,28 @@ def against_best(labels: Labels, probabilities: Mapping[str, Floats], best: str)
     losses = {name: metrics.log_losses(labels, side) for name, side in probabilities.items()}
     rows = []
     if others:
-        gaps = np.column_stack([losses[name] - losses[best] for name in others])
+        gaps = np.column_stack(
+            [_by_weight(losses[name] - losses[best], weights) for name in others]
+        )
         for place, name in enumerate(others):
             gap, ends = float(gaps[:, place].mean()), intervals.difference(gaps[:, place], labels)
             side = _better(*ends, lower_is_better=True)
             better = {"one": "model", "other": "best", "alike": "alike"}[side]
             text = _sentence(better, gap, *ends)
-            rows.append((name, float(losses[name].mean()), gap, *ends, better, text))
+            loss = float(np.average(losses[name], weights=weights))
+            rows.append((name, loss, gap, *ends, better, text))
     columns = ["model", "log_loss", "difference", "low", "high", "better", "text"]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values("log_loss", kind="stable", ignore_index=True)
+
+
+def _by_weight(values: Floats, weights: Floats | None) -> Floats:
+    """Return each row's influence on the weighted mean, around that mean (the delta method)."""
+    if weights is None:
+        return values
+    mean = np.average(values, weights=weights)
+    around: Floats = mean + (values - mean) * weights / weights.mean()
+    return around
 
 
 def _better(low: float, high: float, *, lower_is_better: bool) -> str:

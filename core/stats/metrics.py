@@ -361,11 +361,18 @@ def calibration_bins(labels: Labels, probabilities: Floats, bins: int = 10) -> p
     return table.reset_index(drop=True)
 
 
-def calibration_error(labels: Labels, probabilities: Floats, bins: int = 10) -> float:
+def calibration_error(
+    labels: Labels, probabilities: Floats, bins: int = 10, weights: Floats | None = None
+) -> float:
     """Return the expected calibration error: the mean absolute gap of `calibration_bins`.
 
     Bins are weighted by their rows (Naeini, Cooper and Hauskrecht, 2015, there with bins of equal
     width). Chance alone makes it positive: compare it with `calibration_floor`.
+
+    Parameters
+    ----------
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Returns
     -------
@@ -380,17 +387,28 @@ def calibration_error(labels: Labels, probabilities: Floats, bins: int = 10) -> 
     if not len(labels):
         return float("nan")
     # a bin's gap times its rows; without the table, since a bootstrap calls this hundreds of times
-    gaps = np.bincount(equal_count_bins(probabilities, bins), weights=probabilities - labels)
-    return float(np.abs(gaps).sum() / len(labels))
+    place, gaps = equal_count_bins(probabilities, bins), probabilities - labels
+    if weights is not None:
+        return float(np.abs(np.bincount(place, weights=gaps * weights)).sum() / weights.sum())
+    return float(np.abs(np.bincount(place, weights=gaps)).sum() / len(labels))
 
 
 def calibration_floor(
-    probabilities: Floats, bins: int = 10, resamples: int = 200, seed: int = 0
+    probabilities: Floats,
+    bins: int = 10,
+    resamples: int = 200,
+    seed: int = 0,
+    weights: Floats | None = None,
 ) -> tuple[float, float]:
     """Return the calibration error that a perfectly calibrated model would show by chance.
 
     Labels are drawn from the probabilities (Broecker and Smith, Increasing the reliability of
     reliability diagrams, 2007).
+
+    Parameters
+    ----------
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Returns
     -------
@@ -409,6 +427,8 @@ def calibration_floor(
         return float("nan"), float("nan")
     place = equal_count_bins(probabilities, bins)
     members = np.eye(int(place.max()) + 1)[place] / rows
+    if weights is not None:
+        members *= (weights / weights.mean())[:, None]
     rng = np.random.default_rng(seed)
     step = max(1, _AT_ONCE // rows)
     errors = []
@@ -420,13 +440,20 @@ def calibration_floor(
     return float(drawn.mean()), float(np.quantile(drawn, 0.95))
 
 
-def brier_parts(labels: Labels, probabilities: Floats, bins: int = 10) -> dict[str, float]:
+def brier_parts(
+    labels: Labels, probabilities: Floats, bins: int = 10, weights: Floats | None = None
+) -> dict[str, float]:
     """Decompose the Brier score: reliability - resolution + uncertainty (Murphy, 1973).
 
     Murphy's terms add up to the score only if all probabilities in a bin are equal. Here they add
     up exactly: variance within bins and covariance with the labels count towards the resolution
     (Stephenson, Coelho and Jolliffe, Two extra components in the Brier score decomposition, 2008:
     the generalised resolution).
+
+    Parameters
+    ----------
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Returns
     -------
@@ -441,17 +468,18 @@ def brier_parts(labels: Labels, probabilities: Floats, bins: int = 10) -> dict[s
     {'reliability': 0.085, 'resolution': 0.0625, 'uncertainty': 0.1875}
     """
     place = equal_count_bins(probabilities, bins)
-    rows = np.bincount(place)
+    rows = np.bincount(place, weights)
     forecast, observed = (
-        np.bincount(place, weights=side) / rows for side in (probabilities, labels)
+        np.bincount(place, weights=side if weights is None else side * weights) / rows
+        for side in (probabilities, labels)
     )
-    base_rate = float(labels.mean())
-    share = rows / len(labels)
+    base_rate = float(np.average(labels, weights=weights))
+    share = rows / rows.sum()
     within = probabilities - forecast[place]
     resolution = (
         np.sum(share * (observed - base_rate) ** 2)
-        - np.mean(within**2)
-        + 2 * np.mean(within * (labels - observed[place]))
+        - np.average(within**2, weights=weights)
+        + 2 * np.average(within * (labels - observed[place]), weights=weights)
     )
     return {
         "reliability": float(np.sum(share * (forecast - observed) ** 2)),

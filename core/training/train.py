@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -170,7 +170,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.9, Message("Comparing the results"))
         best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
         tables, figures = evaluation.compare(
-            [candidate.evaluated for candidate in done], best.evaluated, sets.labels(spec)
+            [candidate.evaluated for candidate in done],
+            best.evaluated,
+            sets.labels(spec),
+            sets.weights_test(spec),
         )
         curve = _learning_curve(options, best, sets, spec, progress)
         levels = training_sets.levels(sets, spec)
@@ -196,7 +199,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     },
                     "log_loss_cv": best.evaluated.log_loss_cv,
                 },
-                tags={**tags, **TrainingRun(best_run=best.run_id).write()},
+                tags={**tags, **TrainingRun(best_run=best.run_id, **_weighed(spec, done)).write()},
                 tables={
                     **tables,
                     **({} if curve.empty else {"learning": curve}),
@@ -253,6 +256,7 @@ def _register(
             best.fitted,
             pd.concat([sets.features_train, sets.features_test], ignore_index=True),
             np.concatenate([sets.train[spec.target], sets.test[spec.target]]).astype(np.int64),
+            sets.weights_all(spec),
         )
         rows = len(sets.train) + len(sets.test)
         model = model_record(
@@ -271,6 +275,14 @@ def _register(
     )
 
 
+def _weighed(spec: ProjectSpec, done: list[Candidate]) -> dict[str, Any]:
+    """Return the tags about sampling weights; none for a project without any."""
+    if spec.weights is None:
+        return {}
+    without = [model for candidate in done for model in candidate.fitted.unweighted]
+    return {"weights": spec.weights, "unweighted": tuple(dict.fromkeys(without))}
+
+
 def _learning_curve(
     options: Options, best: Candidate, sets: TrainingSets, spec: ProjectSpec, progress: Progress
 ) -> pd.DataFrame:
@@ -283,6 +295,7 @@ def _learning_curve(
         sets.train[spec.target].to_numpy(dtype=np.int64),
         seed=options.seed,
         seconds=options.learning_seconds,
+        weights=sets.weights(spec),
     )
 
 

@@ -36,6 +36,17 @@ class TrainingSets:
             return None
         return self.rows_train[spec.weights].to_numpy(dtype=np.float64)
 
+    def weights_test(self, spec: ProjectSpec) -> Floats | None:
+        """Return the sampling weights of the test set, None for a project without any."""
+        if spec.weights is None:
+            return None
+        return self.rows_test[spec.weights].to_numpy(dtype=np.float64)
+
+    def weights_all(self, spec: ProjectSpec) -> Floats | None:
+        """Return the sampling weights of the training set and then those of the test set."""
+        parts = self.weights(spec), self.weights_test(spec)
+        return None if parts[0] is None or parts[1] is None else np.concatenate(parts)
+
     def labels(self, spec: ProjectSpec) -> Labels:
         """Return the labels of the test set."""
         return self.test[spec.target].to_numpy(dtype=np.int64)

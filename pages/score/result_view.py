@@ -173,8 +173,23 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
             for name, digits in (("log_loss", 4), ("roc_auc", 3), ("f1", 3), ("skill", 4))
         ]
     elements.figures(shown)
+    if base_rate is not None and spec.weights:
+        st.caption(_by_weight(spec.weights, run))
     if base_rate is not None:
         caution(spec, run, base_rate, test)
+
+
+def _by_weight(column: str, run: tracking.RunInfo) -> str:
+    """Return whether the metrics are by sampling weight."""
+    if ScoringRun.of(run).weights:
+        text = _("The metrics count rows by the sampling weight {column}.", column=column)
+    else:
+        text = _(
+            "The metrics count each row once: the sampling weight {column} is not known for all "
+            "labelled rows.",
+            column=column,
+        )
+    return elements.plain(text)
 
 
 def _beside(of: dict[str, float], name: str, digits: int, test: str) -> str:

@@ -222,7 +222,8 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         counts = pd.DataFrame(
             [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
             columns=["actual", "predicted", "rows"],
-        ).astype("int64")
+        )
+        counts["rows"] = counts["rows"].round().astype("int64")
         elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
         st.caption(
             f"{_('Predicted {label}', label=positive)}: {share('share_positive')}; "

@@ -13,7 +13,7 @@ from core.stats import metrics, performance
 from core.stats.charts import models as model_charts
 from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
 from core.training import candidates as kinds
-from core.training import evaluation_charts, learning
+from core.training import evaluation_charts, learning, sample_weights
 from core.training.records import TrainingRun
 from pages.shared import elements, table_texts
 from pages.train import candidate_view
@@ -135,6 +135,10 @@ def _best_candidate(
     ):
         text = str(sentences(THRESHOLD_TEXTS[state], THRESHOLD_TODO))
         st.warning(text, icon=":material/tune:")
+    trained = TrainingRun.of(run)
+    if trained.weights:
+        text = str(sample_weights.sentence(trained.weights, trained.unweighted))
+        st.caption(elements.plain(text))
     for model, reason in _left_out(settings, run):
         st.warning(
             _(
