@@ -16,7 +16,7 @@ import pandas as pd
 from core.data import guess_leaks, guess_project, guess_roles, guess_target
 from core.data.guess_columns import MOST_CATEGORIES, Floats, Profile, profile
 from core.data.guess_left_out import LeftOut, left_out
-from core.data.guess_lines import CHOSEN, of_imbalance, type_line
+from core.data.guess_lines import CHOSEN, RARE, of_imbalance, type_line
 from core.data.guess_project import Facts
 from core.data.guess_roles import Cut, Guess
 from core.platform import own_columns
@@ -43,6 +43,10 @@ class Choices:
     left_out, allowed : collection of str
         Columns that are no features, and those that are in spite of a finding.
     threshold_by : {"fixed", "f1", "cost"} or None
+    metric : {"log_loss", "average_precision", "roc_auc"} or None
+        The metric shown first.
+    balanced : bool or None
+        Whether the classes weigh the same in training.
     """
 
     target: str | None = None
@@ -56,6 +60,8 @@ class Choices:
     left_out: Collection[str] = ()
     allowed: Collection[str] = ()
     threshold_by: str | None = None
+    metric: str | None = None
+    balanced: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,9 @@ class Guesses:
         Rows of the table, and those that were read.
     columns : tuple of Profile
         All columns, in their order.
-    target, positive, id, time, group, weights, current, threshold_by, metric : Guess
-        The lines that a person confirms. `current` is a `Cut`; `metric` what candidates are
-        compared by first.
+    target, positive, id, time, group, weights, current, threshold_by, metric, balanced : Guess
+        The lines that a person confirms. `current` is a `Cut`; `metric` the one shown first;
+        `balanced` whether the classes weigh the same in training.
     types : dict of str to Guess
         The type of each column in the project file.
     left_out : dict of str to LeftOut
@@ -100,6 +106,7 @@ class Guesses:
     current: Guess
     threshold_by: Guess
     metric: Guess
+    balanced: Guess
     types: dict[str, Guess]
     left_out: dict[str, LeftOut]
     allowed: tuple[str, ...]
@@ -140,6 +147,11 @@ class Guesses:
     def share(self) -> float:
         """Share of positives among labelled rows; NaN without labels."""
         return self.positives / self.labelled if self.labelled else float("nan")
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether so few labels are positive that other metrics and class weights matter."""
+        return self.share < RARE
 
     @property
     def question(self) -> str:
@@ -187,6 +199,8 @@ class Guesses:
             weights=self.weights.value,
             cut=self.current.value,
             threshold_by=self.threshold_by.value,
+            metric=self.metric.value,
+            balanced=self.balanced.value,
             features=self.features,
             left_out={column: line.code for column, line in self.left_out.items()},
             allowed=self.allowed,
@@ -204,7 +218,7 @@ class Guesses:
             }
 
         lines = ["target", "positive", "id", "time", "group", "weights", "current"]
-        lines += ["threshold_by", "metric"]
+        lines += ["threshold_by", "metric", "balanced"]
         return {
             "table": {"file": self.file, "rows": self.rows, "rows_read": self.sampled},
             **{name: line(getattr(self, name)) for name in lines},
@@ -348,9 +362,14 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     out = left_out(features, suspected, group=group.value, chosen=choices.left_out)
     allowed = tuple(name for name in out if name in choices.allowed)
     positives, labelled = int((label == 1).sum()), int((~np.isnan(label)).sum())
-    threshold_by, metric = of_imbalance(positives, labelled)
-    if choices.threshold_by is not None:
-        threshold_by = Guess(choices.threshold_by, CHOSEN, threshold_by.alternatives)
+    threshold_by, metric, balanced = (
+        guess if choice is None else _other(guess, choice)
+        for guess, choice in zip(
+            of_imbalance(positives, labelled),
+            (choices.threshold_by, choices.metric, choices.balanced),
+            strict=True,
+        )
+    )
     return Guesses(
         file=table.file,
         rows=table.rows,
@@ -365,6 +384,7 @@ def _of(table: _Table, choices: Choices) -> Guesses:
         current=cut,
         threshold_by=threshold_by,
         metric=metric,
+        balanced=balanced,
         types={
             column.name: type_line(column, choices.types.get(column.name), target.value)
             for column in table.columns
@@ -476,6 +496,12 @@ def _leaks(
         table.measured[key] = guess_leaks.leaks(able, label) if len(label) else ({}, {})
     suspected, alone = table.measured[key]
     return dict(suspected), dict(alone)
+
+
+def _other(guess: Guess, choice: Any) -> Guess:
+    """Return a guess of several codes after a person's choice."""
+    codes = (guess.value, *guess.alternatives)
+    return Guess(choice, CHOSEN, tuple(code for code in codes if code != choice))
 
 
 def _plain(value: Any) -> Any:

@@ -16,8 +16,8 @@ RARE = 0.2
 CHOSEN = Message("You chose it.")
 
 
-def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
-    """Return by what the threshold is chosen, and by what candidates are compared first."""
+def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
+    """Return by what the threshold is chosen, the metric shown first, and equal class weights."""
     share = positives / labelled if labelled else 0.5
     if share >= RARE:
         return (
@@ -34,6 +34,7 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
                 Message("It measures the predicted probabilities themselves."),
                 ("average_precision", "roc_auc"),
             ),
+            Guess(False, Message("Both classes are common enough."), (True,)),
         )
     return (
         Guess(
@@ -48,6 +49,14 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
             "average_precision",
             Message("Positives are rare: it measures how well they are ranked at the top."),
             ("log_loss", "roc_auc"),
+        ),
+        Guess(
+            False,
+            Message(
+                "A chosen threshold does as much, and keeps the probabilities calibrated; weights "
+                "make the fit itself attend to the rare class."
+            ),
+            (True,),
         ),
     )
 

@@ -202,7 +202,8 @@ def _compare(
 ) -> Evaluation:
     labels: Labels = rows[spec.target].to_numpy(dtype=np.int64)
     new, old = (loaded.predict(rows) for loaded in both)
-    table = comparison.paired(labels, new, old, *thresholds)
+    weights = _weights(spec, rows)
+    table = comparison.paired(labels, new, old, *thresholds, weights)
     losses = table.set_index("metric").loc["log_loss"]
     progress.update(0.4, COMPARING)
     harm = slices.harm(rows, labels, new, old, spec.slice_columns)
@@ -217,6 +218,7 @@ def _compare(
             "log_loss_difference": losses["difference"],
             "log_loss_difference_low": losses["low"],
             "log_loss_difference_high": losses["high"],
+            **({} if weights is None else {"rows_by_weight": len(rows)}),
             **errors,
         },
         {
@@ -232,6 +234,14 @@ def _compare(
             ),
         },
     )
+
+
+def _weights(spec: ProjectSpec, rows: pd.DataFrame) -> Floats | None:
+    """Return the sampling weights of the rows; None if the project or a row has none."""
+    if spec.weights is None or spec.weights not in rows:
+        return None
+    weights = pd.to_numeric(rows[spec.weights], errors="coerce").to_numpy(dtype=np.float64)
+    return weights if (weights > 0).all() else None
 
 
 def _calibration(labels: Labels, new: Floats, old: Floats) -> tuple[Rule, dict[str, float]]:

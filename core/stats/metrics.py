@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,17 @@ TITLES: dict[str, Message] = {
 ROUNDING = 1e-9
 # Bootstrap counts held in memory at once; they fit into the processor's cache.
 _AT_ONCE = 500_000
+
+
+def ordered(names: Iterable[str], first: str) -> tuple[str, ...]:
+    """Return the names of metrics, with the one that a project shows first at the front.
+
+    Examples
+    --------
+    >>> ordered(("log_loss", "roc_auc", "f1"), "average_precision")
+    ('average_precision', 'log_loss', 'roc_auc', 'f1')
+    """
+    return tuple(dict.fromkeys([first, *names]))
 
 
 def classification(labels: Labels, probabilities: Floats, threshold: float) -> dict[str, float]:

@@ -47,8 +47,9 @@ class Options(config.Options):
     fit_share : float
         Share of the training set that PyCaret fits on, 0.1 to 1. PyCaret's own default is 0.7; the
         other 30% would be an unused hold-out, since there is a separate test set.
-    balanced : bool
-        Weigh the classes equally, in the candidates that support it.
+    balanced : bool, optional
+        Weigh the classes equally, in the candidates that support it; by default as the project
+        file says.
     tune_trials, tune_seconds : int
         Search better parameters for the best candidate, within this many trials and seconds.
     blend, stack : bool
@@ -77,7 +78,7 @@ class Options(config.Options):
     folds: int = Field(10, ge=2, le=20)
     seed: int = Field(42, ge=0, le=2**31 - 1)
     fit_share: float = Field(1.0, ge=0.1, le=1.0)
-    balanced: bool = False
+    balanced: bool | None = None
     tune_trials: int = Field(0, ge=0, le=500)
     tune_seconds: int = Field(60, ge=1, le=86_400)
     blend: bool = False
@@ -139,6 +140,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         Before the first preparation.
     """
     spec = project.of(settings)
+    if options.balanced is None:
+        options = options.model_copy(update={"balanced": spec.balanced})
     with tracking.step_run(settings, "train", options, progress) as run_id:
         progress.update(0.02, Message("Reading the rows"))
         sets = training_sets.read(settings, spec)
@@ -198,6 +201,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                         if f"{name}_test" in best.evaluated.summary
                     },
                     "log_loss_cv": best.evaluated.log_loss_cv,
+                    "base_rate_test": best.evaluated.metrics["base_rate_test"],
                 },
                 tags={**tags, **TrainingRun(best_run=best.run_id, **_weighed(spec, done)).write()},
                 tables={

@@ -170,7 +170,8 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
                     elements.metric_text(test, f"{name}_test", digits),
                 ),
             )
-            for name, digits in (("log_loss", 4), ("roc_auc", 3), ("f1", 3), ("skill", 4))
+            for name in metrics.ordered(("log_loss", "roc_auc", "f1", "skill"), spec.metric)
+            for digits in (4 if name in ("log_loss", "skill") else 3,)
         ]
     elements.figures(shown)
     if base_rate is not None and spec.weights:

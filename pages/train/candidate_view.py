@@ -92,7 +92,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
         )
         return
     if view == "figures":
-        _figures(candidate)
+        _figures(spec, candidate)
     elif view == "threshold":
         _threshold(settings, spec, candidate)
     elif view == "slices":
@@ -109,7 +109,7 @@ def _about_metrics(candidate: tracking.RunInfo) -> str:
     )
 
 
-def _figures(candidate: tracking.RunInfo) -> None:
+def _figures(spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     measured = candidate.metrics
     base = measured["base_rate_test"]
     threshold = float(candidate.params["threshold"])
@@ -127,7 +127,8 @@ def _figures(candidate: tracking.RunInfo) -> None:
         "accuracy": labelled,
     }
     rows: list[tuple[Words, str, str]] = [
-        (title, name, notes[name]) for name, title in metrics.TITLES.items()
+        (metrics.TITLES[name], name, notes[name])
+        for name in metrics.ordered(metrics.TITLES, spec.metric)
     ]
     floor = measured["calibration_floor_test"]
     rows += [

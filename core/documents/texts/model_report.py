@@ -12,7 +12,7 @@ from core.documents.texts.writing import written
 from core.platform import project
 from core.platform.messages import Message, Words, _
 from core.registry.model_card import OTHER_TITLES
-from core.stats.metrics import TITLES
+from core.stats.metrics import TITLES, ordered
 from core.training import candidates as kinds
 from core.training import evaluation_charts, sample_weights
 from core.training.records import CandidateRun, TrainingRun
@@ -47,6 +47,7 @@ FIGURES = (
     "log_loss",
     "skill",
     "roc_auc",
+    "average_precision",
     "brier_score",
     "calibration_error",
     "f1",
@@ -96,7 +97,7 @@ def build(facts: Facts) -> Document:
         ],
         left_out=records(run, "left_out"),
         by_weight=_by_weight(run),
-        figures_shown=[(name, titles[name]) for name in FIGURES],
+        figures_shown=[(name, titles[name]) for name in ordered(FIGURES, facts.spec.metric)],
         **(_limits(facts, run) if run else {}),
         **values,
     )
