@@ -53,8 +53,7 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
         Guess(
             False,
             Message(
-                "A chosen threshold does as much, and keeps the probabilities calibrated; weights "
-                "make the fit itself attend to the rare class."
+                "Choosing the threshold usually suffices, and keeps the probabilities calibrated."
             ),
             (True,),
         ),

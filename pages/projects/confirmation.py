@@ -91,13 +91,15 @@ def rare_class(guesses: Guesses, draft: Draft) -> None:
             draft,
             named=lambda code: str(metrics.TITLES[code]),
         )
-        _line(
-            _("Class weights"),
-            "balanced",
-            guesses.balanced,
-            draft,
-            named=lambda is_balanced: _("balanced") if is_balanced else _("none"),
-        )
+        key = "new-balanced"
+        st.session_state[key] = guesses.balanced.value
+        with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
+            st.checkbox(
+                _("Balance the class weights"),
+                key=key,
+                on_change=lambda: draft.choose("balanced", st.session_state[key]),
+            )
+            _reason(guesses.balanced.reason)
 
 
 def current_rows(

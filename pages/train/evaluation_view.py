@@ -137,8 +137,8 @@ def _best_candidate(
     if spec.metric != "log_loss":
         st.caption(
             _(
-                "{metric} comes first, as the project file says; the lowest log loss in the folds "
-                "still chooses the best.",
+                "{metric} is shown first, as the project file says. The best has the lowest log "
+                "loss in the folds.",
                 metric=str(metrics.TITLES[spec.metric]),
             )
         )

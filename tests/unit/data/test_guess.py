@@ -15,7 +15,7 @@ from core.data import guess_project, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_columns import profile
 from core.data.guess_roles import Cut
-from core.platform import messages
+from core.platform import messages, project
 from core.platform.errors import InputError
 from core.platform.rows import Rule, read
 
@@ -386,6 +386,13 @@ def test_rare_positives_change_threshold_and_metric(
     assert guesses.threshold_by.value == way
     assert guesses.metric.value == ("average_precision" if way == "f1" else "log_loss")
     assert guesses.with_(threshold_by="cost").threshold_by.value == "cost"
+    assert guesses.is_rare == (way == "f1")
+    spec = project.parse(guesses.project_file("rare", "Rare").encode(), "rare.toml")
+    assert (spec.metric, spec.balanced) == (guesses.metric.value, False)
+    other = guesses.with_(metric="roc_auc", balanced=True)
+    assert other.metric.alternatives[0] == guesses.metric.value
+    spec = project.parse(other.project_file("rare", "Rare").encode(), "rare.toml")
+    assert (spec.metric, spec.balanced) == ("roc_auc", True)
 
 
 def test_names_may_be_any_text(table: pd.DataFrame) -> None:
