@@ -310,7 +310,8 @@ class Trainer:
                 ]
             )[list(FOLD_METRICS.values())]
         scores.insert(0, "fold", range(1, len(scores) + 1))
-        return scores.astype("float64").astype({"fold": "int64"})
+        typed: pd.DataFrame = scores.astype("float64").astype({"fold": "int64"})
+        return typed
 
     def _log_loss(self, labels: pd.Series[Any], probabilities: Any, **_: Any) -> float:
         """Record a fold's predictions, return their log loss: PyCaret calls this once per fold."""

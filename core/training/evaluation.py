@@ -282,7 +282,10 @@ def _tables(
         "confusion": metrics.confusion(labels, probabilities, threshold),
         "validation": forecasts,
         "thresholds": pd.concat(
-            [choosing.trade_off(*pair, weights=by).assign(set=name) for name, *pair, by in sides],
+            [
+                choosing.trade_off(side_labels, forecast, weights=by).assign(set=name)
+                for name, side_labels, forecast, by in sides
+            ],
             ignore_index=True,
         ),
         "slices": slices.by_slice(rows, labels, probabilities, spec.slice_columns, threshold),

@@ -44,8 +44,11 @@ class TrainingSets:
 
     def weights_all(self, spec: ProjectSpec) -> Floats | None:
         """Return the sampling weights of the training set and then those of the test set."""
-        parts = self.weights(spec), self.weights_test(spec)
-        return None if parts[0] is None or parts[1] is None else np.concatenate(parts)
+        first, second = self.weights(spec), self.weights_test(spec)
+        if first is None or second is None:
+            return None
+        whole: Floats = np.concatenate([first, second])
+        return whole
 
     def labels(self, spec: ProjectSpec) -> Labels:
         """Return the labels of the test set."""
