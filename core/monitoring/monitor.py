@@ -286,12 +286,12 @@ def _about_weights(spec: ProjectSpec, sides: Sides) -> Words:
         return ""
     if sides.is_by_weight:
         return Message(
-            "Performance counts rows by the sampling weight {column}; all other checks count each "
-            "row once.",
+            "Performance counts rows by the sampling weight '{column}'; all other checks count "
+            "each row once.",
             column=spec.weights,
         )
     return Message(
-        "All checks count each row once: the sampling weight {column} is not known for all "
+        "All checks count each row once: the sampling weight '{column}' is not known for all "
         "labelled rows.",
         column=spec.weights,
     )

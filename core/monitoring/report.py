@@ -258,12 +258,13 @@ def _tables(
 ) -> dict[str, pd.DataFrame]:
     labelled = (sides.reference, sides.labelled())
     pairs = [_forecast(side) for side in labelled]
+    bins = [_bins(side) for side in labelled]
     return {
         "drift": moved,
         "densities": drift.densities(sides.reference, sides.current, columns),
         "ranking": apart.ranking,
         "confusion": _both([metrics.confusion(*pair, sides.threshold) for pair in pairs]),
-        "reliability": _both([metrics.calibration_bins(*pair) for pair in pairs]),
+        "reliability": _both(bins),
     }
 
 
@@ -279,11 +280,19 @@ def _by_slice(rows: pd.DataFrame, by: pd.DataFrame, threshold: float) -> pd.Data
         rows[PROBABILITY].to_numpy(dtype=np.float64),
         list(by.columns),
         threshold,
+        weights=_weights(rows),
     )
 
 
 def _forecast(rows: pd.DataFrame) -> tuple[Labels, Floats]:
     return rows[LABEL].to_numpy(dtype=np.int64), rows[PROBABILITY].to_numpy(dtype=np.float64)
+
+
+def _bins(rows: pd.DataFrame) -> pd.DataFrame:
+    if WEIGHT in rows:
+        # a bin of weight 0 has no mean
+        rows = rows[rows[WEIGHT] > 0]
+    return metrics.calibration_bins(*_forecast(rows), weights=_weights(rows))
 
 
 def _weights(rows: pd.DataFrame) -> Floats | None:

@@ -206,9 +206,9 @@ def _compare(
     table = comparison.paired(labels, new, old, *thresholds, weights)
     losses = table.set_index("metric").loc["log_loss"]
     progress.update(0.4, COMPARING)
-    harm = slices.harm(rows, labels, new, old, spec.slice_columns)
+    harm = slices.harm(rows, labels, new, old, spec.slice_columns, weights=weights)
     progress.update(0.6, COMPARING)
-    calibration, errors = _calibration(labels, new, old)
+    calibration, errors = _calibration(labels, new, old, weights)
     better = gate.better(losses["difference"], (losses["low"], losses["high"]), limits)
     return Evaluation(
         [better, gate.slices(harm), calibration],
@@ -244,12 +244,15 @@ def _weights(spec: ProjectSpec, rows: pd.DataFrame) -> Floats | None:
     return weights if (weights > 0).all() else None
 
 
-def _calibration(labels: Labels, new: Floats, old: Floats) -> tuple[Rule, dict[str, float]]:
+def _calibration(
+    labels: Labels, new: Floats, old: Floats, weights: Floats | None
+) -> tuple[Rule, dict[str, float]]:
     error, champion = (
-        metrics.calibration_error(labels, probabilities) for probabilities in (new, old)
+        metrics.calibration_error(labels, probabilities, weights=weights)
+        for probabilities in (new, old)
     )
-    floor = metrics.calibration_floor(new)[1]
-    difference, interval = gate.calibration_change(labels, new, old)
+    floor = metrics.calibration_floor(new, weights=weights)[1]
+    difference, interval = gate.calibration_change(labels, new, old, weights=weights)
     rule = gate.calibration(error, floor, difference, interval)
     return rule, {
         "calibration_error_challenger": error,

@@ -170,7 +170,7 @@ def against_best(
     rows = []
     if others:
         gaps = np.column_stack(
-            [_by_weight(losses[name] - losses[best], weights) for name in others]
+            [intervals.influences(losses[name] - losses[best], weights) for name in others]
         )
         for place, name in enumerate(others):
             gap, ends = float(gaps[:, place].mean()), intervals.difference(gaps[:, place], labels)
@@ -182,15 +182,6 @@ def against_best(
     columns = ["model", "log_loss", "difference", "low", "high", "better", "text"]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values("log_loss", kind="stable", ignore_index=True)
-
-
-def _by_weight(values: Floats, weights: Floats | None) -> Floats:
-    """Return each row's influence on the weighted mean, around that mean (the delta method)."""
-    if weights is None:
-        return values
-    mean = np.average(values, weights=weights)
-    around: Floats = mean + (values - mean) * weights / weights.mean()
-    return around
 
 
 def _better(low: float, high: float, *, lower_is_better: bool) -> str:

@@ -247,7 +247,9 @@ def confusion(labels: Labels, probabilities: Floats, threshold: float) -> pd.Dat
     return pd.DataFrame(cells, columns=["actual", "predicted"]).assign(rows=rows)
 
 
-def roc_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
+def roc_points(
+    labels: Labels, probabilities: Floats, points: int = 200, weights: Floats | None = None
+) -> pd.DataFrame:
     """Return the ROC curve thinned to at most `points` rows: columns `fpr`, `tpr`, `threshold`.
 
     Examples
@@ -257,14 +259,16 @@ def roc_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.D
     """
     from sklearn.metrics import roc_curve
 
-    fpr, tpr, threshold = roc_curve(labels, probabilities)
+    fpr, tpr, threshold = roc_curve(labels, probabilities, sample_weight=weights)
     keep = _thinned(len(fpr), points)
     # roc_curve's first threshold is infinite: "nothing is labelled 1"
     shown = np.minimum(threshold[keep], 1.0)
     return pd.DataFrame({"fpr": fpr[keep], "tpr": tpr[keep], "threshold": shown})
 
 
-def pr_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
+def pr_points(
+    labels: Labels, probabilities: Floats, points: int = 200, weights: Floats | None = None
+) -> pd.DataFrame:
     """Return the precision-recall curve thinned to at most `points` rows.
 
     Returns
@@ -283,13 +287,17 @@ def pr_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.Da
 
     if not np.any(labels == 1):
         return pd.DataFrame({"recall": [], "precision": [], "threshold": []}, dtype=float)
-    precision, recall, threshold = precision_recall_curve(labels, probabilities)
+    precision, recall, threshold = precision_recall_curve(
+        labels, probabilities, sample_weight=weights
+    )
     keep = _thinned(len(recall), points)
     shown = np.append(threshold, 1.0)[keep]
     return pd.DataFrame({"recall": recall[keep], "precision": precision[keep], "threshold": shown})
 
 
-def gain_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
+def gain_points(
+    labels: Labels, probabilities: Floats, points: int = 200, weights: Floats | None = None
+) -> pd.DataFrame:
     """Return the cumulative gains curve: the share of positives among the highest-ranked rows.
 
     Rows of equal probability form a single step.
@@ -310,11 +318,15 @@ def gain_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.
     order = np.argsort(-probabilities, kind="stable")
     ranked = probabilities[order]
     last = np.flatnonzero(np.diff(ranked, append=-np.inf) < 0)
-    positives = np.cumsum(labels[order])[last]
+    positives, rows = np.cumsum(labels[order])[last], last + 1
+    if weights is not None:
+        ranked_weights = weights[order]
+        positives = np.cumsum(labels[order] * ranked_weights)[last]
+        rows = np.cumsum(ranked_weights)[last]
     keep = _thinned(len(last) + 1, points)
     return pd.DataFrame(
         {
-            "share_rows": np.append(0.0, (last + 1) / len(labels))[keep],
+            "share_rows": np.append(0.0, rows / rows[-1])[keep],
             "share_found": np.append(0.0, positives / positives[-1])[keep],
             "threshold": np.append(1.0, ranked[last])[keep],
         }
@@ -344,18 +356,23 @@ def equal_count_bins(values: Floats, bins: int) -> Labels:
     return numbered
 
 
-def calibration_bins(labels: Labels, probabilities: Floats, bins: int = 10) -> pd.DataFrame:
+def calibration_bins(
+    labels: Labels, probabilities: Floats, bins: int = 10, weights: Floats | None = None
+) -> pd.DataFrame:
     """Compare mean predicted probability with observed share in bins of equal count.
 
     Parameters
     ----------
     bins : int
         Maximum number; equal probabilities share a bin.
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Returns
     -------
     DataFrame
-        Columns `mean_predicted`, `observed`, `rows`.
+        Columns `mean_predicted`, `observed`, `rows`; with weights the rows of equal weight that
+        would say as much (Kish, Survey Sampling, 1965).
 
     Examples
     --------
@@ -365,6 +382,18 @@ def calibration_bins(labels: Labels, probabilities: Floats, bins: int = 10) -> p
     1             0.9       1.0     2
     """
     place = equal_count_bins(probabilities, bins)
+    if weights is not None:
+        totals, squares, predicted, observed = (
+            np.bincount(place, weights=of)
+            for of in (weights, weights**2, weights * probabilities, weights * labels)
+        )
+        return pd.DataFrame(
+            {
+                "mean_predicted": predicted / totals,
+                "observed": observed / totals,
+                "rows": np.maximum(totals**2 / squares, 1).round().astype(np.int64),
+            }
+        )
     frame = pd.DataFrame({"bin": place, "predicted": probabilities, "label": labels})
     table = frame.groupby("bin").agg(
         mean_predicted=("predicted", "mean"), observed=("label", "mean"), rows=("label", "size")

@@ -275,10 +275,10 @@ def _tables(
     )
     tables = {
         "folds": validated.folds,
-        "roc": metrics.roc_points(labels, probabilities),
-        "pr": metrics.pr_points(labels, probabilities),
-        "gain": metrics.gain_points(labels, probabilities),
-        "calibration": metrics.calibration_bins(labels, probabilities),
+        "roc": metrics.roc_points(labels, probabilities, weights=weights),
+        "pr": metrics.pr_points(labels, probabilities, weights=weights),
+        "gain": metrics.gain_points(labels, probabilities, weights=weights),
+        "calibration": metrics.calibration_bins(labels, probabilities, weights=weights),
         "confusion": metrics.confusion(labels, probabilities, threshold),
         "validation": forecasts,
         "thresholds": pd.concat(
@@ -288,7 +288,9 @@ def _tables(
             ],
             ignore_index=True,
         ),
-        "slices": slices.by_slice(rows, labels, probabilities, spec.slice_columns, threshold),
+        "slices": slices.by_slice(
+            rows, labels, probabilities, spec.slice_columns, threshold, weights=weights
+        ),
     }
     court = part(spec.name, "court")
     if spec.court is not None and court is not None:

@@ -148,12 +148,12 @@ def sentence(column: str, unweighted: Sequence[str]) -> Message:
     Examples
     --------
     >>> str(sentence("peso", ["knn"]))
-    'Rows count by the sampling weight peso in fits, metrics and intervals; curves and slices count
-    each row once. Fitted without weights, which it cannot use: K nearest neighbours.'
+    "Rows count by the sampling weight 'peso': in fits, metrics, intervals, curves and slices.
+    Fitted without weights, which it cannot use: K nearest neighbours."
     """
     by_weight = Message(
-        "Rows count by the sampling weight {column} in fits, metrics and intervals; curves and "
-        "slices count each row once.",
+        "Rows count by the sampling weight '{column}': in fits, metrics, intervals, curves and "
+        "slices.",
         column=column,
     )
     if not unweighted:

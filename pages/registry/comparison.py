@@ -128,12 +128,7 @@ def compared(settings: Settings, first: str, other: str, metric: str) -> None:
             )
         )
     if run.metrics.get("rows_by_weight"):
-        st.caption(
-            _(
-                "These metrics, and the rule on log loss, count rows by sampling weight; slices "
-                "and the other rules count each row once."
-            )
-        )
+        st.caption(_("Metrics, slices and rules count rows by sampling weight."))
     _slices(settings, run, (first, other))
     with st.expander(_("Rules of the gate")):
         decisions.rule_table(rules.reset_index())

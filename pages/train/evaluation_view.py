@@ -112,6 +112,9 @@ def _best_candidate(
         "average_precision": _base_rate(run),
         "f1": _("threshold {threshold:.3g}", threshold=threshold),
     }
+    usual = ("log_loss", "roc_auc", "f1")
+    # as many figures as fit one line
+    shown = usual if spec.metric == "log_loss" else (spec.metric, "log_loss", "f1")
     elements.figures(
         [
             *(
@@ -120,7 +123,7 @@ def _best_candidate(
                     number(best[f"{name}_test"], ".4f" if name == "log_loss" else ".3f"),
                     _noted(best, name, notes[name]),
                 )
-                for name in metrics.ordered(("log_loss", "roc_auc", "f1"), spec.metric)
+                for name in shown
             ),
             (
                 _("Rows fitted on"),
