@@ -21,8 +21,8 @@ DATE_FORMS: dict[str, Message] = {
 }
 
 
-def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
-    """Return by what the threshold is chosen, and by what candidates are compared first."""
+def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
+    """Return by what the threshold is chosen, the metric shown first, and equal class weights."""
     share = positives / labelled if labelled else 0.5
     if share >= RARE:
         return (
@@ -39,6 +39,7 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
                 Message("It measures the predicted probabilities themselves."),
                 ("average_precision", "roc_auc"),
             ),
+            Guess(False, Message("Both classes are common enough."), (True,)),
         )
     return (
         Guess(
@@ -53,6 +54,13 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
             "average_precision",
             Message("Positives are rare: it measures how well they are ranked at the top."),
             ("log_loss", "roc_auc"),
+        ),
+        Guess(
+            False,
+            Message(
+                "Choosing the threshold usually suffices, and keeps the probabilities calibrated."
+            ),
+            (True,),
         ),
     )
 

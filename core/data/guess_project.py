@@ -38,6 +38,8 @@ class Facts:
     weights: str
     cut: Cut
     threshold_by: str
+    metric: str
+    balanced: bool
     features: Sequence[str]
     left_out: Mapping[str, str]
     allowed: Sequence[str]
@@ -90,6 +92,9 @@ def text(facts: Facts) -> str:
         "threshold": 0.5,
         "threshold_by": facts.threshold_by,
         **_costs(facts),
+        # what is not said is the default
+        **({} if facts.metric == "log_loss" else {"metric": facts.metric}),
+        **({"balanced": True} if facts.balanced else {}),
         "missing": "impute",
         "features": list(facts.features),
         "slices": _slices(facts),

@@ -24,7 +24,7 @@ from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
 from core.platform.messages import Message, Words, plural, sentences, to_data
 from core.platform.own_columns import PROBABILITY
-from core.platform.project import Rows
+from core.platform.project import ProjectSpec, Rows
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import ModelVersion
 from core.platform.tracking import OpenRun
@@ -131,6 +131,7 @@ class _ReportContext:
     window: Window
     conclusion: Conclusion
     is_sample: bool
+    weights: Words = ""
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
@@ -185,6 +186,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             window,
             _conclude(spec.rows, compared, window, options, len(sides.labelled())),
             window.is_sample,
+            _about_weights(spec, sides),
         )
         progress.update(0.8, Message("Writing the results"))
         document = _document(run.run_id, context, sides, options)
@@ -278,6 +280,23 @@ def _conclude(
     return checks.conclude(compared.checks, name, trained_on, labels=labels)
 
 
+def _about_weights(spec: ProjectSpec, sides: Sides) -> Words:
+    """Return whether performance is by sampling weight; empty for a project without weights."""
+    if spec.weights is None:
+        return ""
+    if sides.is_by_weight:
+        return Message(
+            "Performance counts rows by the sampling weight '{column}'; all other checks count "
+            "each row once.",
+            column=spec.weights,
+        )
+    return Message(
+        "All checks count each row once: the sampling weight '{column}' is not known for all "
+        "labelled rows.",
+        column=spec.weights,
+    )
+
+
 def _document(
     run_id: str, context: _ReportContext, sides: Sides, options: Options
 ) -> dict[str, Any]:
@@ -301,6 +320,7 @@ def _document(
             "labelled": len(sides.labelled()),
         },
         "sample": context.is_sample,
+        **({"weights": context.weights} if context.weights else {}),
         "conclusion": _as_mapping(context.conclusion),
         "false_alarms": {
             "target": learned.target,
@@ -346,6 +366,7 @@ def _record(
         warnings=codes["warning"],
         labels=len(sides.labelled()),
         scheduled=options.scheduled or "",
+        **({"weights": context.weights} if context.weights else {}),
     )
     values = {
         check.code.replace(".", "_"): float(check.value)

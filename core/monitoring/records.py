@@ -12,7 +12,8 @@ class ReportRun(RunTags):
     """The verdict of a report, and its subject.
 
     `alerts` and `warnings` are codes of checks, `labels` counts the labelled rows, and `window`
-    describes the rows; its first and last moment are seconds since 1970.
+    describes the rows; its first and last moment are seconds since 1970. `weights` says whether
+    performance is by sampling weight, for a project with weights.
     """
 
     verdict: str = ""
@@ -31,6 +32,7 @@ class ReportRun(RunTags):
     warnings: Listed = ()
     labels: int | None = None
     scheduled: str = ""
+    weights: AsMessage = ""
 
     @classmethod
     def of(cls, run: RunInfo) -> Self:

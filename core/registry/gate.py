@@ -98,7 +98,13 @@ class Decision:
 
 
 def calibration_change(
-    labels: Labels, challenger: Floats, champion: Floats, *, resamples: int = 200, seed: int = 0
+    labels: Labels,
+    challenger: Floats,
+    champion: Floats,
+    *,
+    weights: Floats | None = None,
+    resamples: int = 200,
+    seed: int = 0,
 ) -> tuple[float, Interval]:
     """Return challenger minus champion of the calibration error, and the range of 95% of resamples.
 
@@ -114,6 +120,8 @@ def calibration_change(
         0 or 1; at least one row.
     challenger, champion : array of float, shape (n,)
         Their predicted probabilities of label 1.
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Examples
     --------
@@ -129,13 +137,20 @@ def calibration_change(
     for i in range(resamples):
         drawn = rng.integers(0, len(labels), len(labels))
         new, old = (
-            calibration_error(labels[drawn], probabilities[drawn])
+            calibration_error(
+                labels[drawn],
+                probabilities[drawn],
+                weights=None if weights is None else weights[drawn],
+            )
             for probabilities in (challenger, champion)
         )
         changes[i] = new - old
     low, high = np.quantile(changes, [0.025, 0.975])
-    change = calibration_error(labels, challenger) - calibration_error(labels, champion)
-    return change, (float(low), float(high))
+    whole, before = (
+        calibration_error(labels, probabilities, weights=weights)
+        for probabilities in (challenger, champion)
+    )
+    return whole - before, (float(low), float(high))
 
 
 def same_rows(

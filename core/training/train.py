@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -47,8 +47,9 @@ class Options(config.Options):
     fit_share : float
         Share of the training set that PyCaret fits on, 0.1 to 1. PyCaret's own default is 0.7; the
         other 30% would be an unused hold-out, since there is a separate test set.
-    balanced : bool
-        Weigh the classes equally, in the candidates that support it.
+    balanced : bool, optional
+        Weigh the classes equally, in the candidates that support it; by default as the project
+        file says.
     tune_trials, tune_seconds : int
         Search better parameters for the best candidate, within this many trials and seconds.
     blend, stack : bool
@@ -77,7 +78,7 @@ class Options(config.Options):
     folds: int = Field(10, ge=2, le=20)
     seed: int = Field(42, ge=0, le=2**31 - 1)
     fit_share: float = Field(1.0, ge=0.1, le=1.0)
-    balanced: bool = False
+    balanced: bool | None = None
     tune_trials: int = Field(0, ge=0, le=500)
     tune_seconds: int = Field(60, ge=1, le=86_400)
     blend: bool = False
@@ -139,6 +140,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         Before the first preparation.
     """
     spec = project.of(settings)
+    if options.balanced is None:
+        options = options.model_copy(update={"balanced": spec.balanced})
     with tracking.step_run(settings, "train", options, progress) as run_id:
         progress.update(0.02, Message("Reading the rows"))
         sets = training_sets.read(settings, spec)
@@ -170,7 +173,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.9, Message("Comparing the results"))
         best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
         tables, figures = evaluation.compare(
-            [candidate.evaluated for candidate in done], best.evaluated, sets.labels(spec)
+            [candidate.evaluated for candidate in done],
+            best.evaluated,
+            sets.labels(spec),
+            sets.weights_test(spec),
         )
         curve = _learning_curve(options, best, sets, spec, progress)
         levels = training_sets.levels(sets, spec)
@@ -195,8 +201,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                         if f"{name}_test" in best.evaluated.summary
                     },
                     "log_loss_cv": best.evaluated.log_loss_cv,
+                    "base_rate_test": best.evaluated.metrics["base_rate_test"],
                 },
-                tags={**tags, **TrainingRun(best_run=best.run_id).write()},
+                tags={**tags, **TrainingRun(best_run=best.run_id, **_weighed(spec, done)).write()},
                 tables={
                     **tables,
                     **({} if curve.empty else {"learning": curve}),
@@ -253,6 +260,7 @@ def _register(
             best.fitted,
             pd.concat([sets.features_train, sets.features_test], ignore_index=True),
             np.concatenate([sets.train[spec.target], sets.test[spec.target]]).astype(np.int64),
+            sets.weights_all(spec),
         )
         rows = len(sets.train) + len(sets.test)
         model = model_record(
@@ -271,6 +279,14 @@ def _register(
     )
 
 
+def _weighed(spec: ProjectSpec, done: list[Candidate]) -> dict[str, Any]:
+    """Return the tags about sampling weights; none for a project without any."""
+    if spec.weights is None:
+        return {}
+    without = [model for candidate in done for model in candidate.fitted.unweighted]
+    return {"weights": spec.weights, "unweighted": tuple(dict.fromkeys(without))}
+
+
 def _learning_curve(
     options: Options, best: Candidate, sets: TrainingSets, spec: ProjectSpec, progress: Progress
 ) -> pd.DataFrame:
@@ -283,6 +299,7 @@ def _learning_curve(
         sets.train[spec.target].to_numpy(dtype=np.int64),
         seed=options.seed,
         seconds=options.learning_seconds,
+        weights=sets.weights(spec),
     )
 
 

@@ -11,7 +11,9 @@ from core.monitoring.records import ReportRun
 from core.platform import steps
 from core.platform.config import Settings
 from core.platform.messages import Message, _, number
+from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
+from core.stats import metrics
 from core.stats.check import CONCLUSION_LABELS
 from pages.overview.situation import Situation, Tile
 from pages.shared import elements
@@ -28,7 +30,7 @@ BADGES = {
 }
 
 
-def draw(settings: Settings, seen: Situation) -> None:
+def draw(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
     """Draw a tile for each step."""
     # an even grid, by pages/shared/style.css
     with st.container(horizontal=True, key="tiles"):
@@ -43,7 +45,7 @@ def draw(settings: Settings, seen: Situation) -> None:
                     missing = "" if is_next else _todo(tile)
                     st.markdown(f"### –\n{missing}")
                 else:
-                    _result(settings, tile, tile.run, is_marked=not seen.is_sample)
+                    _result(settings, spec, tile, tile.run, is_marked=not seen.is_sample)
 
 
 def _head(place: int, tile: Tile) -> None:
@@ -73,8 +75,10 @@ def _seconds(job: Job) -> float:
     return (job.ended or 0.0) - (job.started or 0.0)
 
 
-def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) -> None:
-    value, meaning = key_figure(settings, tile.stage.step, run)
+def _result(
+    settings: Settings, spec: ProjectSpec, tile: Tile, run: RunInfo, *, is_marked: bool
+) -> None:
+    value, meaning = key_figure(settings, spec.metric, tile.stage.step, run)
     st.markdown(f"### {value}\n{meaning}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
@@ -96,8 +100,8 @@ def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) ->
         st.caption(f":orange[:material/warning:] {failed}")
 
 
-def key_figure(settings: Settings, step: str, run: RunInfo) -> tuple[str, str]:
-    """Return the key figure of a step's last run, and its meaning."""
+def key_figure(settings: Settings, metric: str, step: str, run: RunInfo) -> tuple[str, str]:
+    """Return the key figure of a step's last run, and its meaning; of a training, a metric."""
     of = run.metrics
     if step == "acquire":
         code = AcquiredRun.of(run).source
@@ -109,6 +113,9 @@ def key_figure(settings: Settings, step: str, run: RunInfo) -> tuple[str, str]:
             "rows for training, {tested} for testing", tested=tested
         )
     if step == "train":
+        if metric != "log_loss" and f"{metric}_test" in of:
+            title = _("{metric}, test", metric=str(metrics.TITLES[metric]))
+            return elements.metric_text(of, f"{metric}_test"), title
         loss = elements.metric_text(of, "log_loss_test")
         skill = of.get("skill_test", 1.0)
         base = number(of.get("log_loss_test", 0.0) / (1 - skill), ".4f") if skill < 1 else "–"

@@ -14,6 +14,7 @@ from core.data.guess_columns import Profile
 from core.data.guess_roles import Cut, Guess
 from core.data.guess_target import classes
 from core.platform.messages import Message, Words, _, day, number
+from core.stats import metrics
 from pages.projects import table_source
 from pages.projects.draft import Draft, confirmed
 from pages.projects.table_source import Table
@@ -23,7 +24,6 @@ VALUE, FILE = "value", "file"
 # values of a column by which rows can be told apart
 MOST_VALUES = 50
 THRESHOLDS = {"f1": Message("The best F1"), "cost": Message("The least cost")}
-RARE = Message("Read average precision first: it measures how well the rare class is ranked.")
 # role -> its label, and the kinds of column that it may be beside those proposed
 ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
     "id": (Message("Id"), ("identifier",)),
@@ -74,7 +74,6 @@ def threshold(guesses: Guesses, draft: Draft) -> None:
         guesses.threshold_by,
         draft,
         named=lambda code: str(THRESHOLDS.get(code, number(0.5, ".1f"))),
-        note=RARE if guesses.metric.value == "average_precision" else "",
     )
     if guesses.threshold_by.value == "cost":
         with st.container(horizontal=True):
@@ -87,6 +86,27 @@ def threshold(guesses: Guesses, draft: Draft) -> None:
                 st.number_input(
                     label, 0.0, key=key, width=215, on_change=_typed, args=(draft, name)
                 )
+
+
+def rare_class(guesses: Guesses, draft: Draft) -> None:
+    """Draw what a rare class asks for: the metric shown first, and class weights."""
+    with st.container(horizontal=True):
+        _line(
+            _("Metric shown first"),
+            "metric",
+            guesses.metric,
+            draft,
+            named=lambda code: str(metrics.TITLES[code]),
+        )
+        key = "new-balanced"
+        st.session_state[key] = guesses.balanced.value
+        with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
+            st.checkbox(
+                _("Balance the class weights"),
+                key=key,
+                on_change=lambda: draft.choose("balanced", st.session_state[key]),
+            )
+            _reason(guesses.balanced.reason)
 
 
 def current_rows(
@@ -155,7 +175,6 @@ def _line(
     more: Sequence[Any] = (),
     named: Callable[[Any], str] = str,
     nothing: str = "",
-    note: Words = "",
 ) -> None:
     """Draw a guess: what it is, what else it may be, and why, short."""
     options = list(dict.fromkeys([line.value, *line.alternatives, *more]))
@@ -174,11 +193,11 @@ def _line(
             format_func=lambda value: named(value) if value != "" else nothing or "–",
             on_change=chosen,
         )
-        _reason(line.reason, note)
+        _reason(line.reason)
 
 
-def _reason(*reasons: Words) -> None:
-    st.caption(" ".join(elements.plain(str(reason)) for reason in reasons if reason))
+def _reason(reason: Words) -> None:
+    st.caption(elements.plain(str(reason)))
 
 
 def _typed(draft: Draft, name: str) -> None:

@@ -55,6 +55,8 @@ def from_table(settings: Settings, table: Table) -> None:
             with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
                 confirmation.threshold(guesses, chosen)
         with creation:
+            if guesses.is_rare:
+                confirmation.rare_class(guesses, chosen)
             columns_table.leaks(guesses, chosen)
         st.subheader(
             _(

@@ -20,10 +20,6 @@ from pages.shared import aliases, elements, endpoint_warning
 
 # two beside each other at 1440 px, one above the other at 800
 CARD_WIDTH = 481
-OWN_ROWS = Message(
-    "On the version's own test set; to judge two versions on the same rows, use Compare."
-)
-METRICS = {f"{name}_test": metrics.TITLES[name] for name in ("log_loss", "skill")}
 
 
 def draw(now: Standing) -> None:
@@ -135,14 +131,16 @@ def _version(
             elements.sample_badge()
     st.caption(f"{version_list.candidate(version)} · {elements.ago(version.created)}")
     measured = now.figures.get(version.version, {})
-    for place, (metric, label) in zip(st.columns(2), METRICS.items(), strict=True):
+    shown = metrics.ordered(("log_loss", "skill"), now.spec.metric)[:2]
+    for place, name in zip(st.columns(2), shown, strict=True):
+        metric = f"{name}_test"
         place.metric(
-            str(label),
+            str(metrics.TITLES[name]),
             number(measured[metric], ".4f") if metric in measured else "–",
             delta=version_list.interval(measured, metric) or None,
             delta_color="off",
             delta_arrow="off",
-            help=str(OWN_ROWS),
+            help=str(version_list.OWN_ROWS),
         )
     st.button(
         _("Model card"),

@@ -15,7 +15,7 @@ from core.platform.runs import ModelVersion
 from core.registry import promote
 from core.stats import metrics, thresholds
 from core.stats.charts import models as model_charts
-from core.training import evaluation_charts
+from core.training import evaluation, evaluation_charts
 from pages.registry import version_list
 from pages.registry.standing import Standing
 from pages.shared import elements, login
@@ -202,7 +202,9 @@ def _threshold(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> 
 @elements.show_errors()
 def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, key: str) -> None:
     value = st.slider(_("Threshold"), 0.0, 1.0, step=0.01, key=key)
-    table, is_of_folds = _trade_off(settings, settings.mlflow_uri, version.run_id)
+    table, is_of_folds = _trade_off(
+        settings, settings.mlflow_uri, version.run_id, by_weight=spec.weights is not None
+    )
     at = table.iloc[(table["threshold"] - value).abs().argmin()]
     own = version.about.threshold
     positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
@@ -229,7 +231,9 @@ def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, 
     counts = pd.DataFrame(
         [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
         columns=["actual", "predicted", "rows"],
-    ).astype("int64")
+    )
+    counts["rows"] = counts["rows"].round()
+    counts = counts.astype("int64")
     elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
     elements.chart(evaluation_charts.threshold_trade_off(table, value))
     total = int(counts["rows"].sum())
@@ -245,11 +249,18 @@ def _share(value: float) -> str:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _trade_off(_settings: Settings, store: str, run_id: str) -> tuple[pd.DataFrame, bool]:
+def _trade_off(
+    _settings: Settings, store: str, run_id: str, *, by_weight: bool
+) -> tuple[pd.DataFrame, bool]:
     """Return the consequences of each threshold, and whether on the validation folds.
 
     Without rows of those they are on the test set.
     """
+    if by_weight:
+        # the weights are not beside the forecasts
+        table = tracking.table(_settings, run_id, "thresholds")
+        of_folds = table["set"] == evaluation.VALIDATION
+        return table[of_folds].drop(columns="set").reset_index(drop=True), True
     try:
         table, is_of_folds = tracking.table(_settings, run_id, "validation"), True
     except NotReadyError:

@@ -310,11 +310,7 @@ def test_dates_of_other_forms_are_a_time_and_cut_the_rows(table: pd.DataFrame) -
 def test_an_id_with_repeated_values_is_refused(table: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="'city' has repeated or missing values"):
         guess(table, id="city")
-<<<<<<< HEAD
-    with pytest.raises(InputError, match=r"'city' .* cannot be the time"):
-=======
     with pytest.raises(InputError, match="'city' has neither numbers nor dates"):
->>>>>>> flights
         guess(table, time="city")
 
 
@@ -405,6 +401,13 @@ def test_rare_positives_change_threshold_and_metric(
     assert guesses.threshold_by.value == way
     assert guesses.metric.value == ("average_precision" if way == "f1" else "log_loss")
     assert guesses.with_(threshold_by="cost").threshold_by.value == "cost"
+    assert guesses.is_rare == (way == "f1")
+    spec = project.parse(guesses.project_file("rare", "Rare").encode(), "rare.toml")
+    assert (spec.metric, spec.balanced) == (guesses.metric.value, False)
+    other = guesses.with_(metric="roc_auc", balanced=True)
+    assert other.metric.alternatives[0] == guesses.metric.value
+    spec = project.parse(other.project_file("rare", "Rare").encode(), "rare.toml")
+    assert (spec.metric, spec.balanced) == ("roc_auc", True)
 
 
 def test_names_may_be_any_text(table: pd.DataFrame) -> None:
@@ -455,11 +458,7 @@ def test_guesses_are_json_in_the_current_language(table: pd.DataFrame) -> None:
     assert guesses["target"]["value"] == "churn"
     assert guesses["current"]["value"] == {"by": "random", "share": 0.3, "seed": 24}
     assert guesses["labels"]["labelled"] == ROWS
-<<<<<<< HEAD
-    assert guesses["target"]["reason"].startswith("'churn' tem 2 valores")
-=======
     assert guesses["target"]["reason"].startswith("'churn' tem 2 valores; ")
->>>>>>> flights
     assert [column["column"] for column in guesses["columns"]] == ["age", "city", "churn"]
 
 
