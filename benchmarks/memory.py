@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -170,6 +171,18 @@ def step(path: Path, name: str) -> str:
     return f"{prepared.rows_train:,} and {prepared.rows_test:,} rows"
 
 
+def child(*arguments: str) -> list[Any]:
+    """Run this script in another process, and return what it prints."""
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    printed: list[Any] = json.loads((run.stdout.splitlines() or ["[]"])[-1])
+    return printed
+
+
 def main(names: list[str]) -> int:
     """Print a line for each kind; exit code 1 if one takes more than is promised."""
     broken = 0
@@ -177,15 +190,10 @@ def main(names: list[str]) -> int:
         print(f"{'file':<20}{'way':<10}{'MB':>8}{'before':>8}{'peak':>8}{'s':>7}  outcome")
         for name in names or FILES:
             path = Path(folder) / name
-            FILES[name](path)
+            # in a process of its own, whose peak is not that of the readers
+            child("--write", str(path))
             for way in READERS[name]:
-                child = subprocess.run(
-                    [sys.executable, "-m", "benchmarks.memory", "--read", str(path), way],
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    check=True,
-                )
-                before, after, seconds, outcome = json.loads(child.stdout.splitlines()[-1])
+                before, after, seconds, outcome = child("--read", str(path), way)
                 size = path.stat().st_size / 1e6
                 print(
                     f"{name:<20}{way:<10}{size:>8.1f}{before:>8.0f}{after:>8.0f}{seconds:>7.1f}  "
@@ -199,7 +207,9 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--read"]:
+    if sys.argv[1:2] == ["--write"]:
+        FILES[Path(sys.argv[2]).name](Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["--read"]:
         began, start = peak(), time.perf_counter()
         result_text = read(Path(sys.argv[2]), sys.argv[3])
         print(json.dumps([began, peak(), time.perf_counter() - start, result_text]))
