@@ -109,7 +109,9 @@ def clean_numbers(values: pd.Series[Any], rule: Rule) -> pd.Series[Any] | None:
     kinds = {"number": "if", "integer": "i", "label": "if", "boolean": "if"}.get(rule.type, "")
     if not isinstance(values.dtype, np.dtype) or values.dtype.kind not in kinds or rule.positive:
         return None
-    settled = values if rule.type == "integer" else values.astype("float64", copy=False)
+    # `astype` is slow even where it changes nothing
+    is_settled = rule.type == "integer" or values.dtype == "float64"
+    settled = values if is_settled else values.astype("float64", copy=False)
     array = settled.to_numpy()
     if rule.type in ("label", "boolean"):
         return settled if ((array == 0) | (array == 1) | np.isnan(array)).all() else None
@@ -122,7 +124,8 @@ def clean_numbers(values: pd.Series[Any], rule: Rule) -> pd.Series[Any] | None:
             outside = np.fmin.reduce(array) < low or np.fmax.reduce(array) > high
         if outside:
             return None
-    return settled.astype("int64", copy=False) if rule.type == "integer" else settled
+    is_other = rule.type == "integer" and settled.dtype != "int64"
+    return settled.astype("int64", copy=False) if is_other else settled
 
 
 def clean_cells(values: Sequence[Any], rule: Rule) -> Sequence[Any] | None:
