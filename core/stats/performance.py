@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import Message, plural, sentences
+from core.platform.messages import Message, Words, plural, sentences
 from core.stats.check import (
     ADD_LABELS,
     LABEL_SOME,
-    THRESHOLD_TEXTS,
     THRESHOLD_TODO,
     Check,
     Interval,
     Limit,
+    one_sentence,
+    threshold_fact,
 )
 from core.stats.metrics import TITLES, base_rate_log_loss
 from core.stats.slices import shown
@@ -70,6 +71,8 @@ def performance(
     labels: int,
     intervals: Mapping[str, Interval] | None = None,
     limits: Mapping[str, Limit] | None = None,
+    *,
+    positive: Words = "1",
 ) -> list[Check]:
     """Compare the metrics of labelled current rows with those of the reference.
 
@@ -88,6 +91,8 @@ def performance(
         As `figure_intervals.of` returns them.
     limits : mapping of str to Limit, optional
         By code; with them all checks run, without them the five of QUICK.
+    positive : str or Message
+        What the positive class is called.
 
     Returns
     -------
@@ -157,7 +162,7 @@ def performance(
         for code in codes
         if code in new
     ]
-    return _of_threshold(checks, threshold_state(new))
+    return _of_threshold(checks, threshold_state(new), positive)
 
 
 def threshold_state(figures: Mapping[str, float]) -> str:
@@ -176,7 +181,7 @@ def threshold_state(figures: Mapping[str, float]) -> str:
     return "no_true_positive" if figures["f1"] == 0 else ""
 
 
-def _of_threshold(checks: list[Check], state: str) -> list[Check]:
+def _of_threshold(checks: list[Check], state: str, positive: Words) -> list[Check]:
     """Return the checks with one advice about the threshold instead of one per metric.
 
     If the threshold does not separate the rows, only F1 is judged. If precision and recall both
@@ -186,11 +191,12 @@ def _of_threshold(checks: list[Check], state: str) -> list[Check]:
     advised = []
     for check in checks:
         if state and check.code in ("precision", "recall"):
-            text = THRESHOLD_TEXTS[state]
+            text = one_sentence(threshold_fact(state, positive))
             check = replace(check, verdict="not_applicable", text=text, todo="", state=state)
         elif state and check.code == "f1":
             if check.verdict != "ok":
-                check = replace(check, text=THRESHOLD_TEXTS[state], todo=THRESHOLD_TODO)
+                text = one_sentence(threshold_fact(state, positive))
+                check = replace(check, text=text, todo=THRESHOLD_TODO)
             check = replace(check, state=state)
         elif check.code in ("precision", "recall") and {"precision", "recall"} <= bad:
             check = replace(check, todo=_TODO_BOTH)
@@ -388,11 +394,7 @@ def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, f
     if code in ("skill", "skill_reference_rate"):
         rates = new if code == "skill" else old
         return Message(
-            "Log loss against always predicting {base_rate:.1%}: {value:+.2%}; before, "
-            "{before:+.2%}.",
-            base_rate=rates["base_rate"],
-            value=-value,
-            before=-before,
+            "0 is always predicting {base_rate:.1%}, 1 is perfect.", base_rate=rates["base_rate"]
         )
     if code == "roc_auc":
         left = (value - 0.5) / (before - 0.5) if before > 0.5 else 0.0

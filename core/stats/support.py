@@ -354,7 +354,7 @@ def _judged(
     return (
         usual,
         usual.judge(value, interval),
-        Message("better end of the interval: {limits}", limits=usual.words()),
+        Message("{limits} (better end of the interval)", limits=usual.words()),
     )
 
 

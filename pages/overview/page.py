@@ -26,9 +26,9 @@ def life_cycle() -> None:
     verdict_card.draw(settings, spec, seen)
     if seen.is_empty and seen.chain is None and not any(tile.run for tile in seen.tiles):
         with st.expander(_("The six steps")):
-            tiles.draw(settings, seen)
+            tiles.draw(settings, spec, seen)
     else:
-        tiles.draw(settings, seen)
+        tiles.draw(settings, spec, seen)
 
 
 elements.header(

@@ -26,7 +26,7 @@ from core.stats import metrics
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.charts import style
-from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
+from core.stats.check import one_sentence, threshold_fact
 from pages.score import scorings
 from pages.shared import elements, report_view, table_texts
 
@@ -192,14 +192,13 @@ def caution(
     """State what F1 alone would hide; what log loss would hide is in its tooltip."""
     of, source = run.metrics, run.params["source"]
     positive = project.words(spec.positive)
-    facts: list[Words] = []
-    reached = of.get("predicted_positive", 0)
-    if reached == 0:
-        facts += [THRESHOLD_TEXTS["none_positive"], THRESHOLD_TODO]
-    elif reached == of["rows_scored"]:
-        facts += [THRESHOLD_TEXTS["all_positive"], THRESHOLD_TODO]
+    state, reached = "", of.get("predicted_positive", 0)
+    if reached in (0, of["rows_scored"]):
+        state = "all_positive" if reached else "none_positive"
     elif of.get(f"f1_{source}") == 0:
-        facts.append(THRESHOLD_TEXTS["no_true_positive"])
+        state = "no_true_positive"
+    # what to do about it is on Monitor
+    facts: list[Words] = [one_sentence(threshold_fact(state, positive))] if state else []
     of_loss: list[Words] = []
     loss, known = of[f"log_loss_{source}"], test.get("log_loss_test")
     base = metrics.base_rate_log_loss(base_rate)
