@@ -154,6 +154,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         sources = Sources(settings, spec, run, Archive.of(settings))
         progress.update(0.05, Message("Reading the rows"))
         window = _window(sources, options)
+        if window.source == "production" and spec.rows.is_derived:
+            how = Message("{first}, {second}", first=window.text, second=spec.rows.how)
+            window = replace(window, text=how)
         version = window.version
         reference = (
             sources.forecast_in_folds(version)

@@ -13,7 +13,6 @@ from core.platform.messages import Message, Words, plural, sentences
 from core.stats.check import (
     ADD_LABELS,
     LABEL_SOME,
-    THRESHOLD_TODO,
     Check,
     Interval,
     Limit,
@@ -43,26 +42,10 @@ NAMES: dict[str, Message] = {
     "precision": TITLES["precision"],
     "recall": TITLES["recall"],
 }
-_TODO_BOTH = Message(
-    "Precision and recall both fell: another threshold helps one at the cost of "
-    "the other. Retrain on such rows."
-)
 QUICK = ("log_loss", "skill", "roc_auc", "calibration", "f1")
 # a change caused by the base rate, not by the model
 _OF_BASE_RATE = ("log_loss", "brier_score")
 _NO_LIMIT = Message("The reference itself has none: nothing to compare with.")
-_RECALIBRATE = Message("Look at the reliability curve; recalibrate or retrain.")
-_TODO = {
-    "log_loss": Message("Look at the calibration and at the ROC AUC: one of them explains it."),
-    "skill": Message("Don't use the probabilities before the cause is known; consider retraining."),
-    "roc_auc": Message("It ranks these rows worse: look at which features changed."),
-    "calibration": _RECALIBRATE,
-    "calibration_error": _RECALIBRATE,
-    "f1": THRESHOLD_TODO,
-    "precision": Message("More false positives here: choose a higher threshold, or retrain."),
-    "recall": Message("More false negatives here: choose a lower threshold, or retrain."),
-}
-_TODO |= {"brier_score": _TODO["log_loss"], "skill_reference_rate": _TODO["skill"]}
 
 
 def performance(
@@ -75,6 +58,8 @@ def performance(
     positive: Words = "1",
 ) -> list[Check]:
     """Compare the metrics of labelled current rows with those of the reference.
+
+    What to do about them is the verdict's to say: advice for each would contradict the others.
 
     Learned limits (`core.stats.limits.learn`) or limits set by a person already allow for chance
     and apply to the metric itself. Without them the usual limits apply to the better end of the
@@ -182,26 +167,19 @@ def threshold_state(figures: Mapping[str, float]) -> str:
 
 
 def _of_threshold(checks: list[Check], state: str, positive: Words) -> list[Check]:
-    """Return the checks with one advice about the threshold instead of one per metric.
-
-    If the threshold does not separate the rows, only F1 is judged. If precision and recall both
-    fell, no threshold helps: a higher one improves precision, a lower one recall.
-    """
-    bad = {check.code for check in checks if check.verdict in ("warning", "alert")}
-    advised = []
+    """Return the checks; if the threshold does not separate the rows, only F1 is judged."""
+    if not state:
+        return checks
+    text = one_sentence(threshold_fact(state, positive))
+    described = []
     for check in checks:
-        if state and check.code in ("precision", "recall"):
-            text = one_sentence(threshold_fact(state, positive))
-            check = replace(check, verdict="not_applicable", text=text, todo="", state=state)
-        elif state and check.code == "f1":
-            if check.verdict != "ok":
-                text = one_sentence(threshold_fact(state, positive))
-                check = replace(check, text=text, todo=THRESHOLD_TODO)
-            check = replace(check, state=state)
-        elif check.code in ("precision", "recall") and {"precision", "recall"} <= bad:
-            check = replace(check, todo=_TODO_BOTH)
-        advised.append(check)
-    return advised
+        if check.code in ("precision", "recall"):
+            check = replace(check, verdict="not_applicable", text=text, state=state)
+        elif check.code == "f1":
+            said = check.text if check.verdict == "ok" else text
+            check = replace(check, text=said, state=state)
+        described.append(check)
+    return described
 
 
 def with_derived(figures: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float]:
@@ -379,7 +357,6 @@ def _check(
         low,
         high,
         state="lower_by_base_rate" if is_lower else "",
-        todo=_TODO[code] if verdict in ("warning", "alert") else "",
         warning_low=limit.warning_low,
         warning_high=limit.warning_high,
         alert_low=limit.alert_low,

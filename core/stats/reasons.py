@@ -11,8 +11,10 @@ MOST_FACTS, MOST_COLUMNS = 3, 3
 # a ROC AUC closer to 0.5 than this ranks little better than chance
 NEAR_CHANCE = 0.05
 # the order of the facts; precision and recall are left to F1
-_ORDER = ("roc_auc", "skill", "skill_reference_rate", "f1", "precision", "recall")
+_ORDER = ("roc_auc", "skill", "skill_reference_rate", "f1", "precision", "recall", "calibration")
 AT_THRESHOLD = ("f1", "precision", "recall")
+# of the values of the probabilities; the ranking does not count
+OF_CALIBRATION = ("calibration", "calibration_error", "brier_score", "log_loss")
 
 
 def facts(checks: Sequence[Check], positive: Words = "1") -> list[Words]:
@@ -43,6 +45,7 @@ def facts(checks: Sequence[Check], positive: Words = "1") -> list[Words]:
         is_repeated = (check.code in AT_THRESHOLD[1:] and "f1" in codes) or (
             check.code in ("skill_reference_rate", "log_loss") and "skill" in codes
         )
+        is_repeated |= check.code == "calibration_error" and "calibration" in codes
         if not is_repeated:
             clauses.append(_of(check, positive))
     return [clause for clause in clauses if clause][:MOST_FACTS]
@@ -83,6 +86,11 @@ def _of(check: Check, positive: Words) -> Words:
     if check.code == "roc_auc" and value - 0.5 < NEAR_CHANCE:
         return Message(
             "it ranks little better than chance (ROC AUC {value:.3f}; chance is 0.5)", value=value
+        )
+    if check.code == "calibration" and isinstance(check.text, Message):
+        return Message(
+            "the mean prediction is {predicted:.1%} against {observed:.1%} observed",
+            **check.text.params,
         )
     if check.code in ("skill", "skill_reference_rate") and value <= 0:
         return Message("always predicting the base rate does better")

@@ -191,7 +191,7 @@ def _action(code: str, params: Params) -> Action:
         is_both = not params["threshold"] and {"precision", "recall"} <= alerts
         if alerts <= set(reasons.AT_THRESHOLD) and not is_both:
             return "threshold"
-        if params["is_other_kind"]:
+        if params["is_other_kind"] and not alerts <= set(reasons.OF_CALIBRATION):
             return "train_rows"
         return "train" if params["trained_share"] else "retrain"
     if code == "no_skill":
@@ -231,7 +231,7 @@ def wording(code: str, params: Params) -> Wording:
             "overestimated.",
             share=full["trained_share"],
         )
-        why = Message("{why} {known}", why=why, known=known) if why else known
+        why = sentences(why, known)
     state: Words = ""
     if (code_of := full.get("threshold")) and code != "does_not_fit":
         state = one_sentence(threshold_fact(code_of, full.get("positive", "1")))
@@ -246,6 +246,12 @@ def _todo(code: str, params: Params) -> Words:
         return Message("Add about {missing:,} more labels, then monitor again.", missing=missing)
     if code == "fits":
         return Message("Monitor again when new rows are scored.")
+    if code == "does_not_fit" and set(params["alerts"]) <= set(reasons.OF_CALIBRATION):
+        return Message(
+            "Retrain on labelled {rows}; until then, use its ranking, not the values of its "
+            "probabilities.",
+            rows=params["rows"],
+        )
     return {
         "threshold": THRESHOLD_TODO,
         "train_rows": Message(
@@ -281,18 +287,9 @@ def _does_not_fit(params: Params) -> Reason:
 
 
 def _no_skill(params: Params) -> Reason:
-    why = Message(
-        "It is not shown to beat always predicting the base rate: its skill is {skill:.4f} (95% "
-        "interval {low:.4f} to {high:.4f}), {known:.4f} on the {reference}.",
-        skill=params["skill"],
-        low=params["skill_low"],
-        high=params["skill_high"],
-        known=params["skill_reference"],
-        reference=params["reference"],
-    )
     return (
         Message("The model shows no skill on the {rows}", rows=params["rows"]),
-        why,
+        _interval(params),
         _moved(params),
     )
 
@@ -326,9 +323,7 @@ def _unknown(params: Params) -> Reason:
 def _investigate(params: Params) -> Reason:
     if "is_skill_shown" not in params:
         return (
-            Message("Rows outside the training data, and no labels to judge by")
-            if params["support"]
-            else Message("The input changed, and there are no labels to judge by"),
+            Message("The input changed, and there are no labels to judge by"),
             *_first_of([*_moved(params), _reason(params)]),
         )
     has_interval = not params["is_skill_shown"] and "skill" in params
@@ -387,10 +382,13 @@ def _weaker(params: Params) -> Words:
 
 def _interval(params: Params) -> Message:
     return Message(
-        "Its skill over the base rate is {skill:.4f} (95% interval {low:.4f} to {high:.4f}).",
+        "It is not shown to beat always predicting the base rate: its skill is {skill:.4f} (95% "
+        "interval {low:.4f} to {high:.4f}), {known:.4f} on the {reference}.",
         skill=params["skill"],
         low=params["skill_low"],
         high=params["skill_high"],
+        known=params["skill_reference"],
+        reference=params["reference"],
     )
 
 

@@ -25,6 +25,8 @@ VIEWS = {
     "columns": Message("Columns"),
     "answers": Message("Predictions and support"),
 }
+# key of the chosen view
+VIEW = "evidence"
 # most failed checks to list, before the rest is left to the tables of all
 FIRST = 12
 WORST_SLICES = 12
@@ -53,7 +55,7 @@ def show(
         default="failed",
         required=True,
         format_func=lambda view: str(VIEWS[view]),
-        key="evidence",
+        key=VIEW,
         label_visibility="collapsed",
     )
     if view == "failed":

@@ -10,6 +10,7 @@ from core.monitoring.records import ReportRun
 from core.platform import steps, tracking
 from core.platform.messages import NOTHING, Message, plural
 from core.platform.project import ProjectSpec
+from pages.monitor import check_views
 from pages.shared import elements
 
 
@@ -40,7 +41,7 @@ ACTIONS = {
     ),
     "retrain": Action("retrain", Message("Retrain"), "autorenew"),
     "label": Action("label", Message("Add labels"), "label"),
-    "investigate": Action("acquire", Message("Look at the raw data"), "search"),
+    "investigate": Action("monitor", Message("See which columns changed"), "search"),
     "wait": Action("score", Message("Score more rows"), "target"),
 }
 # of a report of an older app, which has no action
@@ -56,20 +57,28 @@ BY_VERDICT = {
 def show(spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Draw the action as the page's button, and links to what it goes with."""
     first, *others = actions(spec, run)
-    if st.button(
-        str(first.label),
-        type="primary",
-        icon=f":material/{first.icon}:",
-        key="next",
-        help=str(first.why) or None,
-    ):
+    if _button(first, is_first=True) and first.step != "monitor":
         of = steps.named(first.step)
         query = {**({"view": of.view} if of.view else {}), **dict(first.query)}
         st.switch_page(f"pages/{of.page}/page.py", query_params=query or None)
     for action in others:
-        elements.step_link(
-            action.step, action.label, icon=f":material/{action.icon}:", **dict(action.query)
-        )
+        _button(action, is_first=False)
+
+
+def _button(action: Action, *, is_first: bool) -> bool:
+    """Draw the button of an action; one of this page opens the view of the columns below."""
+    return st.button(
+        str(action.label),
+        type="primary" if is_first else "tertiary",
+        icon=f":material/{action.icon}:",
+        key="next" if is_first else f"next-{action.step}",
+        help=str(action.why) or None,
+        on_click=_open_columns if action.step == "monitor" else None,
+    )
+
+
+def _open_columns() -> None:
+    st.session_state[check_views.VIEW] = "columns"
 
 
 def actions(spec: ProjectSpec, run: tracking.RunInfo) -> list[Action]:

@@ -125,12 +125,12 @@ def _labels_text(settings: Settings, run: tracking.RunInfo) -> str:
 
 def _labels(run: tracking.RunInfo, needed: float | None) -> tuple[str, str, str]:
     rows, known = run.metrics.get("rows_current", 0), run.metrics.get("rows_labelled", 0)
+    note = _("{shown:,} of {rows:,} rows", shown=int(known), rows=int(rows))
+    if known and needed is not None and known < needed:
+        # what is judged, beside its limit
+        note = _("{known:,} of about {needed:,} needed", known=int(known), needed=round(needed))
     state = "ok" if known and (needed is None or known >= needed) else "warning"
-    return (
-        state,
-        number(known / rows if rows else 0.0, ".0%"),
-        _("{shown:,} of {rows:,} rows", shown=int(known), rows=int(rows)),
-    )
+    return state, number(known / rows if rows else 0.0, ".0%"), note
 
 
 def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:

@@ -128,6 +128,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
 def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Show the metrics of a scoring beside those of the test set."""
     of, source = run.metrics, run.params["source"]
+    version = model_store.require_version(settings, run.params["model"], run.params["version"])
     trained = tracking.run(settings, ScoringRun.of(run).model_run)
     test = trained.metrics if trained else {}
     out = of.get("rows_skipped", 0) + of.get("rows_rejected", 0)
@@ -152,7 +153,13 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
         (
             _("Predicted {label}", label=positive),
             number(reached, ",.0f"),
-            number(reached / rows, ".1%") if rows else "",
+            listed(
+                [
+                    number(reached / rows if rows else 0.0, ".1%"),
+                    _("threshold {threshold:.3g}", threshold=version.threshold),
+                ],
+                "unit",
+            ),
         ),
     ]
     if of.get("rows_per_second"):
@@ -203,17 +210,15 @@ def caution(
     loss, known = of[f"log_loss_{source}"], test.get("log_loss_test")
     base = metrics.base_rate_log_loss(base_rate)
     if base == base:
-        of_loss.append(Message("The base rate alone has a log loss of {base:.4f} here.", base=base))
+        of_loss.append(Message("Always predicting the base rate gives {alone:.4f}.", alone=base))
     if known is not None and loss < known and base_rate < test.get("base_rate_test", 0.0):
         of_loss.append(
             Message(
-                "A log loss below that of the test set ({test:.4f}) is not an improvement: "
-                "{positive} is rarer here ({base_rate:.1%} against {base_rate_test:.1%}). "
-                "Skill allows for that.",
-                test=known,
-                positive=positive,
-                base_rate=base_rate,
-                base_rate_test=test["base_rate_test"],
+                "{metric} is lower, but that is not an improvement: the base rate changed from "
+                "{before:.1%} to {rate:.1%}.",
+                metric=metrics.TITLES["log_loss"],
+                before=test["base_rate_test"],
+                rate=base_rate,
             )
         )
     if not facts:

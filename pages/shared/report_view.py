@@ -77,10 +77,9 @@ def after_lead(fact: Words | None) -> Message:
 
 
 def _parted(fact: Words | None) -> tuple[Words, list[Words]]:
-    fact, after = messages.loads(fact or ""), list[Words]()
-    while isinstance(fact, Message) and (parts := fact.params.get("sentences")):
-        fact, after = parts[0], [*parts[1:], *after]
-    return fact, after
+    known = messages.loads(fact or "")
+    parts = known.params.get("sentences") if isinstance(known, Message) else None
+    return (parts[0], list(parts[1:])) if parts else (known, [])
 
 
 def draw(build: Callable[[], Any], *key: str) -> None:

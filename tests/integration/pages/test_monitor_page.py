@@ -214,7 +214,8 @@ def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page,
     (primary,) = [button for button in app.button if button.proto.type == "primary"]
     assert primary.label == "Add labels"
     assert "400 of these rows have no label" in primary.help
-    assert "Look at the raw data" in links(app)
+    looked = app.button(key="next-monitor").click().run()
+    assert looked.segmented_control(key="evidence").value == "columns"
     assert list(rows_of(app)) == ["**PSI: lat**"]
     row = rows_of(app)["**PSI: lat**"]
     assert (row["Current, with 95% interval"], row["Limit"]) == ("2.4000", "alert: above 0.2")
@@ -288,7 +289,6 @@ def test_the_reason_is_the_first_sentence_of_the_verdict() -> None:
         ("train", ("train", {"view": "candidates"})),
         ("retrain", ("retrain", {})),
         ("label", ("score", {"view": "labels"})),
-        ("investigate", ("data", {"view": "source"})),
         ("wait", ("score", {"view": "rows"})),
     ],
 )
