@@ -20,7 +20,7 @@ from core.platform.errors import CourtsideError, NotReadyError
 from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.platform.project import ProjectSpec
-from core.platform.rows import Rule
+from core.platform.rows import Rule, key_text
 from core.platform.runs import ModelVersion
 from core.platform.tracking import OpenRun
 from core.registry import version_files
@@ -36,6 +36,33 @@ class Candidates:
 
     loaded: list[Loaded]
     lost: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """The rows that a version was trained on: their keys, their features, and their kinds.
+
+    `kinds` are the values of the project's column that parts training from operation.
+    """
+
+    keys: pd.Series[Any]
+    features: pd.DataFrame
+    kinds: frozenset[str]
+
+    def share_of(self, keys: pd.Series[Any], rows: pd.DataFrame) -> float:
+        """Return the share of rows that are among these: the same key, and the same features.
+
+        The key alone does not identify a row: another file may use it for another one.
+        """
+        places = {key: place for place, key in enumerate(self.keys) if key is not None}
+        place = keys.map(places).to_numpy(dtype=np.float64)
+        known = ~np.isnan(place)
+        same = np.ones(int(known.sum()), dtype=bool)
+        for name in self.features:
+            old = self.features[name].to_numpy()[place[known].astype(np.intp)]
+            new = rows[name].to_numpy()[known]
+            same &= (old == new) | (pd.isna(old) & pd.isna(new))
+        return float(same.sum() / max(len(rows), 1))
 
 
 @dataclass(frozen=True)
@@ -139,6 +166,17 @@ class Sources:
                 )
             )
         return raw.loc[keys].reset_index()
+
+    def training(self, version: ModelVersion) -> Training:
+        """Return the rows that a version was trained on, as the model sees them."""
+        rows = self.training_rows(version)
+        type_ = self.spec.columns[self.spec.id].type
+        column = self.spec.rows.column
+        return Training(
+            rows[self.spec.id].map(lambda key: key_text(key, type_)),
+            self.features(rows, version),
+            frozenset(map(str, rows[column].unique())) if column in rows else frozenset(),
+        )
 
     def features(self, rows: pd.DataFrame, version: ModelVersion) -> pd.DataFrame:
         """Return what a version sees of rows; a value that cannot be read is missing."""

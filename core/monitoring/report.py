@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform.errors import CourtsideError
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.stats import (
     checks,
@@ -98,6 +98,7 @@ def build(
     disagreement: Callable[[Mapping[str, Limit]], Check] | None = None,
     by: tuple[pd.DataFrame, pd.DataFrame] | None = None,
     trained_on: pd.DataFrame | None = None,
+    positive: Words = "1",
     progress: Callable[[float, Message], None] = lambda share, text: None,
     seed: int = 0,
 ) -> Report:
@@ -115,6 +116,8 @@ def build(
         Slicing columns of the reference rows and of the current rows, in their order.
     trained_on : DataFrame, optional
         Features of the training rows, which define the support.
+    positive : str or Message
+        What the positive class is called.
     progress : function
         Called with the share done, 0 to 1, and a message.
 
@@ -153,7 +156,9 @@ def build(
         *_forecast(known), sides.threshold, _weights(known), seed=seed
     )
     tables = _tables(sides, moved, apart, columns)
-    judged = performance.performance(on_reference, on_current or None, len(known), between, held)
+    judged = performance.performance(
+        on_reference, on_current or None, len(known), between, held, positive=positive
+    )
     if by is not None:
         both = _slices(sides, by)
         if both is None:
@@ -178,6 +183,7 @@ def build(
                 sides.threshold,
                 support.is_outside(apart),
                 held,
+                positive=positive,
             ),
         ),
         *(

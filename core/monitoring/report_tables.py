@@ -13,7 +13,7 @@ import pandas as pd
 
 from core.platform.messages import Words, sentences
 from core.platform.own_columns import shown
-from core.stats.checks import Check
+from core.stats.checks import Check, kind_name
 
 WORST_FIRST = ("alert", "warning", "ok", "not_applicable")
 # kinds of checks of a column, in display order
@@ -141,15 +141,17 @@ def failed(checks: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The fields of a check, and `others`: how many more checks of its column are beyond theirs.
+        The fields of a check, and `others`: what else of its column is beyond its limits, as names
+        of kinds of checks.
 
     Examples
     --------
     >>> rows = [("ks.lat", "input", "warning"), ("psi.lat", "input", "alert"),
     ...         ("f1", "performance", "alert"), ("skill", "performance", "ok")]
     >>> bad = failed(pd.DataFrame(rows, columns=["code", "group", "verdict"]))
-    >>> bad[["code", "verdict", "others"]].values.tolist()
-    [['f1', 'alert', 0], ['psi.lat', 'alert', 1]]
+    >>> [(code, [str(name) for name in others]) for code, others in
+    ...  zip(bad["code"], bad["others"])]
+    [('f1', []), ('psi.lat', ['KS distance'])]
     """
     rows = complete(checks)
     bad = rows[rows["verdict"].isin(WORST_FIRST[:2])]
@@ -166,8 +168,10 @@ def failed(checks: pd.DataFrame) -> pd.DataFrame:
         size=-bad["value"].fillna(0.0),
     ).sort_values(["rank", "place", "kind"], kind="stable")
     parts = bad.groupby(["group", "column"], sort=False)
-    bad = bad.assign(others=parts["code"].transform("size") - 1)
+    others = {key: [kind_name(code) for code in part["code"][1:]] for key, part in parts}
     first = bad.drop_duplicates(["group", "column"])
+    keys = zip(first["group"], first["column"], strict=True)
+    first = first.assign(others=[others[key] for key in keys])
     # among columns the one that moved most comes first; the others keep the order of a report
     is_column = first["group"].eq("input")
     moved = first[is_column].sort_values(["rank", "size"], kind="stable")

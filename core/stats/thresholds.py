@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Message, sentences
-from core.stats.check import THRESHOLD_TEXTS
+from core.stats.check import one_sentence, threshold_fact
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -202,9 +202,9 @@ def _sentence(aim: Aim, value: float, threshold: float, share: float) -> Message
         threshold=threshold,
     )
     if share == 0:
-        positive = THRESHOLD_TEXTS["none_positive"]
+        positive = one_sentence(threshold_fact("none_positive"))
     elif share == 1:
-        positive = THRESHOLD_TEXTS["all_positive"]
+        positive = one_sentence(threshold_fact("all_positive"))
     else:
         positive = Message("{share:.1%} of the rows are predicted 1.", share=share)
     if 0.05 < share < 0.95:

@@ -668,19 +668,6 @@ def small(text: str) -> str:
     return f"  \n:small[:gray[{text}]]"
 
 
-def checks_text(values: Mapping[str, float]) -> str:
-    """Return the number of a report's checks beyond their limits; alerts are raised by rules."""
-    bad, doubtful = values.get("checks_alert"), values.get("checks_warning")
-    if bad is None or doubtful is None:
-        return "–"
-    return n_(
-        "{count:,} check in alert, {warnings:,} in warning",
-        "{count:,} checks in alert, {warnings:,} in warning",
-        int(bad),
-        warnings=int(doubtful),
-    )
-
-
 def count_text(values: Mapping[str, float], name: str) -> str:
     """Return a count as text, a dash for none."""
     return number(values[name], ",.0f") if name in values else "–"

@@ -8,11 +8,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.platform import project
-from core.platform.messages import _
+from core.platform.messages import Message, _
 from core.platform.project import ProjectSpec
 
 Value = float | str | None
 WIDTH = 226
+BOOLEAN = {1.0: Message("yes"), 0.0: Message("no")}
 
 
 def field(
@@ -53,13 +54,12 @@ def field(
             placeholder=_("Missing"),
         )
     if column.type == "boolean":
-        words = {1.0: _("yes"), 0.0: _("no")}
         return place.selectbox(
             name,
-            list(words),
+            list(BOOLEAN),
             index=None,
+            format_func=lambda value: str(BOOLEAN[value]),
             key=key,
-            format_func=words.__getitem__,
             help=str(project.words(column.about)),
             width=WIDTH,
             placeholder=_("Missing"),
@@ -71,7 +71,7 @@ def field(
         value=None,
         key=key,
         step=kind(1) if kind is int else 0.001,
-        format=None if kind is int else "%.10g",
+        format=None if kind is int else "%.8g",
         help=str(project.words(column.about)),
         placeholder=_("Missing"),
         width=WIDTH,

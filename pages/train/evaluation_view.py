@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.platform import model_store, tracking
+from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, listed, number, p_, sentences
 from core.platform.project import ProjectSpec
 from core.stats import metrics, performance
 from core.stats.charts import models as model_charts
-from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
+from core.stats.check import THRESHOLD_TODO, one_sentence, threshold_fact
 from core.training import candidates as kinds
 from core.training import evaluation_charts, learning, sample_weights
 from core.training.records import TrainingRun
@@ -135,7 +135,8 @@ def _best_candidate(
     if state := performance.threshold_state(
         {"positive_rate": best.get("positive_rate_test", 0.5), "f1": best["f1_test"]}
     ):
-        text = str(sentences(THRESHOLD_TEXTS[state], THRESHOLD_TODO))
+        fact = threshold_fact(state, project.words(spec.positive))
+        text = str(sentences(one_sentence(fact), THRESHOLD_TODO))
         st.warning(text, icon=":material/tune:")
     if spec.metric != "log_loss":
         st.caption(
