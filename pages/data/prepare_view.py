@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -32,6 +33,8 @@ KEYS = (
     "split-seed",
 )
 OWN = "own"
+# values of the row filter that a link asked for, and whether the filter is open
+ASKED, OPEN = "asked-rows", "filter-open"
 
 MISSING = {
     "drop": Message("Drop the row"),
@@ -81,7 +84,9 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.subheader(_("Split quality"), anchor=False)
         checks = elements.table(settings, settings.mlflow_uri, run.run_id, "split_checks")
         quality(settings, run, checks)
-        elements.go_to("train")
+        elements.step_link(
+            "train", Message("Go to {page}", page=elements.STEPS["train"][1]), view="candidates"
+        )
     charts(settings, spec, run)
     with st.expander(_("All checks")):
         elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
@@ -264,33 +269,50 @@ def choose_rows(
         st.warning(
             _("The raw data holds no {rows}. Acquire some, or choose others.", rows=name_of_rows)
         )
-    with st.expander(f"{_('Rows')}: {name_of_rows}"):
-        remaining = {
-            name: [value for value in values if value in counts.get(name, {})]
-            for name, values in last.items()
-        }
-        if last.get(column) and not remaining[column]:
-            remaining[column] = [spec.rows.development]
-        chosen = {
-            name: st.multiselect(
+    names = [name for name in dict.fromkeys((column, *spec.slices)) if name in counts]
+    remaining = {
+        name: [value for value in last.get(name, ()) if value in counts[name]] for name in names
+    }
+    if last.get(column) and not remaining[column]:
+        remaining[column] = [spec.rows.development]
+    for name in names:
+        st.session_state.setdefault(f"rows-{name}", remaining[name])
+    select_asked(column, counts, names)
+    wanted = {name: tuple(st.session_state[f"rows-{name}"]) for name in names}
+    wanted = {name: values for name, values in wanted.items() if values}
+    text = elements.plain(str(split.rows_name(spec, wanted) or split.filter_text(wanted)))
+    asked = st.session_state.get(ASKED)
+    if asked == wanted.get(column) and asked != tuple(last.get(column, ())):
+        st.info(
+            _("Selected from the report: {rows}. Prepare these rows, then train.", rows=text),
+            icon=":material/filter_alt:",
+        )
+    with st.expander(f"{_('Rows')}: {text}", key=OPEN, on_change="rerun"):
+        for name in names:
+            st.multiselect(
                 name,
                 list(counts[name]),
                 key=f"rows-{name}",
                 disabled=disabled,
                 help=str(project.words(spec.columns[name].about)),
-                default=remaining.get(name, []),
                 format_func=lambda value, name=name: f"{value} ({number(counts[name][value])})",
                 placeholder=_("All"),
             )
-            for name in dict.fromkeys((column, *spec.slices))
-            if name in counts
-        }
-    wanted = {name: tuple(values) for name, values in chosen.items() if values}
-    if wanted == split.default_rows(spec):
-        return None
-    text = elements.plain(str(split.filter_text(wanted)))
-    st.caption(f"{_('Rows')}: {text}")
-    return wanted
+    return None if wanted == split.default_rows(spec) else wanted
+
+
+def select_asked(
+    column: str, counts: Mapping[str, Mapping[str, int]], names: Sequence[str]
+) -> None:
+    """Select the rows that the address names, once, and open the filter."""
+    asked = tuple(value for value in st.query_params.get_all("rows") if value in counts[column])
+    if "rows" in st.query_params:
+        del st.query_params["rows"]
+    if not asked:
+        return
+    for name in names:
+        st.session_state[f"rows-{name}"] = list(asked) if name == column else []
+    st.session_state[ASKED], st.session_state[OPEN] = asked, True
 
 
 def values_of(settings: Settings, snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
@@ -321,8 +343,8 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
             (_("Test set"), rows(of["rows_test"]), share("test")),
             (
                 _("Filtered"),
-                f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
-                f"{_('Rows')}, {_('Columns')}",
+                rows(of["rows_filtered"]),
+                _("{columns:,} columns", columns=int(of["columns_filtered"])),
             ),
             (
                 _("Left out"),

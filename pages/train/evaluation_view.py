@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.platform import model_store, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, listed, number, p_, sentences
+from core.platform.messages import Message, Words, _, number, p_, sentences
 from core.platform.project import ProjectSpec
 from core.stats import metrics, performance
 from core.stats.charts import models as model_charts
@@ -15,6 +15,7 @@ from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
 from core.training import candidates as kinds
 from core.training import evaluation_charts, learning
 from core.training.records import TrainingRun
+from pages.shared import aliases as alias_words
 from pages.shared import elements, table_texts
 from pages.train import candidate_view
 
@@ -111,16 +112,16 @@ def _best_candidate(
             (
                 _("{metric}, test", metric=_("Log loss")),
                 number(best["log_loss_test"], ".4f"),
-                _noted(best, "log_loss", _("base rate {base:.4f}", base=base)),
+                _noted(best, "log_loss", _("constant guess {base:.4f}", base=base)),
             ),
             (
                 _("{metric}, test", metric="ROC AUC"),
-                number(best["roc_auc_test"], ".3f"),
+                number(best["roc_auc_test"], ".4f"),
                 _noted(best, "roc_auc", _("chance {base}", base=number(0.5, ".1f"))),
             ),
             (
                 _("{metric}, test", metric="F1"),
-                number(best["f1_test"], ".3f"),
+                number(best["f1_test"], ".4f"),
                 _noted(best, "f1", _("threshold {threshold:.3g}", threshold=threshold)),
             ),
             (
@@ -156,7 +157,9 @@ def _registered(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
         return ""
     version = versions[-1]
     served = version.about.rows_served
-    aliases = f" ({listed(version.aliases, 'unit')})" if version.aliases else ""
+    # the first version is both: what it is to callers counts
+    held = [alias for alias in version.aliases if alias == model_store.CHAMPION]
+    aliases = f" ({alias_words.listed(held or version.aliases)})" if version.aliases else ""
     text = _(
         "Registered as **version {version}**{aliases} of {model}.",
         version=version.version,
@@ -255,6 +258,10 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
             ),
         )
         st.markdown(_difference(pairs, best))
+        if useless := [
+            str(kinds.title(model)) for model in table["model"][table["skill_test"] < 0]
+        ]:
+            st.markdown(_("{names}: worse than a constant guess.", names=useless))
         with st.popover(_("Details"), type="tertiary", width="content"):
             st.table(
                 pd.DataFrame(
