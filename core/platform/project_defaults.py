@@ -162,6 +162,9 @@ def _derived(rows: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, A
     if by == "value":
         kept["production_values"] = _listed(rows["production"])
         kept["development_values"] = _listed(rows.get("development", ()))
+    if by == "random":
+        # they differ from the reference by chance only, and should not be taken for new rows
+        kept.setdefault("production_name", in_context("project", "rows drawn at random").msgid)
     if isinstance(rows.get("start"), date):  # TOML has dates of its own
         kept["start"] = rows["start"].isoformat()
     return {**kept, "column": own_columns.PART}

@@ -108,8 +108,10 @@ def form(
     disabled: bool,
 ) -> None:
     """Draw the options, as last used, and the button that prepares."""
+    # rows that a link selected are ready to be prepared: the button stands above the form
+    top = st.container()
     features = choose_features(spec, before, disabled=disabled)
-    rows = choose_rows(settings, spec, snapshot, before, disabled=disabled)
+    rows, linked = choose_rows(settings, spec, snapshot, before, disabled=disabled)
     missing = st.segmented_control(
         _("Rows with missing values"),
         list(MISSING),
@@ -170,7 +172,15 @@ def form(
         key="split-seed",
         disabled=disabled,
     )
-    if st.button(_("Prepare"), type="primary", icon=":material/filter_alt:", disabled=disabled):
+    place = top if linked else st.container()
+    if linked:
+        top.info(
+            _("Selected from the report: {rows}. Prepare these rows, then train.", rows=linked),
+            icon=":material/filter_alt:",
+        )
+    if place.button(
+        _("Prepare"), type="primary", icon=":material/filter_alt:", key="prepare", disabled=disabled
+    ):
         if features is not None and not features:
             st.error(_("{field}: nothing is chosen yet.", field=_("Features")))
             return
@@ -255,13 +265,16 @@ def choose_rows(
     before: prepare.Options,
     *,
     disabled: bool,
-) -> dict[str, tuple[str, ...]] | None:
-    """Return the selected filter; None for the project's development rows."""
+) -> tuple[dict[str, tuple[str, ...]] | None, str]:
+    """Return the selected filter, and what its rows are called if a link selected them.
+
+    The filter is None for the project's development rows.
+    """
     column = spec.rows.column
     last = split.default_rows(spec) if before.rows is None else before.rows
     counts = values_of(settings, snapshot)
     if column not in counts:
-        return None
+        return None, ""
     name_of_rows = project.words(spec.rows.development_name)
     # offered even if there are none: all rows are kept only on an explicit choice
     counts[column].setdefault(spec.rows.development, 0)
@@ -282,11 +295,7 @@ def choose_rows(
     wanted = {name: values for name, values in wanted.items() if values}
     text = elements.plain(str(split.rows_name(spec, wanted) or split.filter_text(wanted)))
     asked = st.session_state.get(ASKED)
-    if asked == wanted.get(column) and asked != tuple(last.get(column, ())):
-        st.info(
-            _("Selected from the report: {rows}. Prepare these rows, then train.", rows=text),
-            icon=":material/filter_alt:",
-        )
+    is_linked = asked == wanted.get(column) and asked != tuple(last.get(column, ()))
     with st.expander(f"{_('Rows')}: {text}", key=OPEN, on_change="rerun"):
         for name in names:
             st.multiselect(
@@ -298,7 +307,8 @@ def choose_rows(
                 format_func=lambda value, name=name: f"{value} ({number(counts[name][value])})",
                 placeholder=_("All"),
             )
-    return None if wanted == split.default_rows(spec) else wanted
+    is_default = wanted == split.default_rows(spec)
+    return None if is_default else wanted, text if is_linked else ""
 
 
 def select_asked(

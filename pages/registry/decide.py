@@ -236,7 +236,9 @@ def _since(now: Standing, moves: pd.DataFrame) -> None:
 
 def _nothing_due(now: Standing) -> None:
     """Say that there is no challenger, why, and where one comes from."""
-    st.subheader(_missing(model_store.CHALLENGER), anchor=False)
+    st.subheader(
+        _missing(model_store.CHALLENGER), anchor=False, help=str(MEANINGS[model_store.CHALLENGER])
+    )
     champion = now.champion
     named = now.by_alias.get(model_store.CHALLENGER)
     left_out = [version for version in now.beside if version not in now.offered]

@@ -112,7 +112,7 @@ def _best_candidate(
             (
                 _("{metric}, test", metric=_("Log loss")),
                 number(best["log_loss_test"], ".4f"),
-                _noted(best, "log_loss", _("constant guess {base:.4f}", base=base)),
+                _noted(best, "log_loss", _("guessing {base:.4f}", base=base)),
             ),
             (
                 _("{metric}, test", metric="ROC AUC"),

@@ -133,7 +133,7 @@ def test_the_base_rate_beside_the_log_loss_is_that_of_the_test_set(
     _, _, test = storage.read_prepared(lived.settings)
     base = metrics.base_rate_log_loss(float(test[SPEC.target].mean()))
     shown = metrics_of(open_page(lived.settings, "train"))
-    assert shown["Log loss, test"][1].endswith(f"; constant guess {base:.4f}")
+    assert shown["Log loss, test"][1].endswith(f"; guessing {base:.4f}")
 
 
 def test_serve_shows_the_server_its_model_and_how_to_call_it(
