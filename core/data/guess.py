@@ -361,7 +361,13 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     group = _chosen(table, choices.group, guess_roles.group_of(table.without(taken)))
     cut = guess_roles.rows_of(timed, label, time.value)
     if choices.rows is not None:
-        cut = Guess(choices.rows, CHOSEN, (cut.value, *cut.alternatives))
+        is_date = choices.rows.by == "date" and choices.rows.column
+        reason = (
+            guess_roles.date_reason(table.column(choices.rows.column), choices.rows)
+            if is_date
+            else CHOSEN
+        )
+        cut = Guess(choices.rows, reason, (cut.value, *cut.alternatives))
     place = guess_roles.place_of(table.without({target.value}))
     if choices.place is not None:
         pairs = (place.value, *place.alternatives)

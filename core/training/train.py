@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
+from core.data import split
 from core.data.split_checks import SPLITS
 from core.platform import config, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.hooks import hook
-from core.platform.messages import Message, _, in_words
+from core.platform.messages import Message, Words, _, in_words
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import EveryRun, ModelVersion, TrainedModel, VersionTags
@@ -154,9 +155,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             features=prepared.features,
             formulas=spec.formulas_of(prepared.features),
             missing="drop" if prepared.is_complete else "impute",
-            rows_name=spec.rows.reference_rows
-            if prepared.is_default_rows
-            else Message("selected rows"),
+            rows_name=_rows_name(spec, prepared),
         ).write()
         if prepared.is_sample:
             # the child runs and the version carry the tags too
@@ -242,6 +241,16 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     # if there was no champion, or only the sample's, the new version is the champion now
     hook("operation_changed")(settings)
     return Result(run_id, best.fitted.id, version.version, version.aliases, loss, tuple(left_out))
+
+
+def _rows_name(spec: ProjectSpec, prepared: Prepared) -> Words:
+    """Return what the rows of the sets are called."""
+    if prepared.is_default_rows:
+        return spec.rows.reference_rows
+    # a retraining adds rows that were labelled since, of any kind
+    continues = prepared.options.get("continues") is not None
+    name = "" if continues else split.rows_name(spec, prepared.options["rows"])
+    return name or Message("selected rows")
 
 
 def _register(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,7 @@ from core.data.guess import Guesses
 from core.data.guess_columns import Profile
 from core.data.guess_roles import Cut, Guess
 from core.data.guess_target import classes
-from core.platform.messages import Message, Words, _, day, number
+from core.platform.messages import NOTHING, Message, Words, _, day, number
 from core.stats import metrics
 from pages.projects import table_source
 from pages.projects.draft import Draft, confirmed
@@ -36,7 +37,9 @@ ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
 def draw(base: Guesses, draft: Draft) -> Guesses:
     """Draw the lines of target and roles, and return the guesses after the choices."""
     guesses = confirmed(base, draft)
-    if not guesses.target.value:
+    if len(guesses.columns) < 2:
+        st.warning(_("Only one column was found. Check the separator, or choose another file."))
+    elif not guesses.target.value:
         st.warning(str(guesses.target.reason), icon=":material/help:")
     with st.container(horizontal=True):
         _target(guesses, draft)
@@ -163,7 +166,8 @@ def cut_words(cut: Cut) -> str:
 
 def _target(guesses: Guesses, draft: Draft) -> None:
     able = [column.name for column in guesses.columns if 2 <= len(classes(column)) <= MOST_VALUES]
-    _line(_("Target"), "target", guesses.target, draft, more=able)
+    line = guesses.target if guesses.target.value else replace(guesses.target, reason=NOTHING)
+    _line(_("Target"), "target", line, draft, more=able)
 
 
 def _line(

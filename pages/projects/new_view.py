@@ -62,7 +62,7 @@ def from_table(settings: Settings, table: Table) -> None:
             _(
                 "{features:,} features, {left_out:,} left out",
                 features=len(guesses.features),
-                left_out=len(guesses.left_out),
+                left_out=sum(not out.is_leak for out in guesses.left_out.values()),
             ),
             anchor=False,
         )

@@ -24,7 +24,7 @@ MOVES = {
     "first": Message("first champion"),
     "first_real": Message("first model on real data"),
     "promote": Message("promoted"),
-    "override": Message("promoted against the rules"),
+    "override": registry.DECISIONS["override"],
     "rollback": registry.DECISIONS["rollback"],
 }
 Figures = Mapping[str, Mapping[str, float]]

@@ -121,11 +121,11 @@ def _figures(spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     guess = metrics.base_rate_log_loss(base) if 0 < base < 1 else float("nan")
     labelled = _("threshold {threshold:.3g}", threshold=threshold)
     notes = {
-        "log_loss": _("base rate {base:.4f}", base=guess),
-        "skill": _("base rate {base:.4f}", base=0.0),
+        "log_loss": _("guessing {base:.4f}", base=guess),
+        "skill": _("guessing {base:.4f}", base=0.0),
         "roc_auc": _("chance {base}", base=number(0.5, ".4f")),
         "average_precision": _("chance {base}", base=number(base, ".4f")),
-        "brier_score": _("base rate {base:.4f}", base=base * (1 - base)),
+        "brier_score": _("guessing {base:.4f}", base=base * (1 - base)),
         "f1": labelled,
         "precision": labelled,
         "recall": labelled,

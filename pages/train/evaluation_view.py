@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, listed, number, p_, sentences
+from core.platform.messages import Message, Words, _, number, p_, sentences
 from core.platform.project import ProjectSpec
 from core.stats import metrics, performance
 from core.stats.charts import models as model_charts
@@ -15,6 +15,7 @@ from core.stats.check import THRESHOLD_TODO, one_sentence, threshold_fact
 from core.training import candidates as kinds
 from core.training import evaluation_charts, learning, sample_weights
 from core.training.records import TrainingRun
+from pages.shared import aliases as alias_words
 from pages.shared import elements, table_texts
 from pages.train import candidate_view
 
@@ -107,7 +108,7 @@ def _best_candidate(
     base = best["log_loss_test"] / (1 - best["skill_test"])
     threshold = float(run.params["threshold"])
     notes = {
-        "log_loss": _("base rate {base:.4f}", base=base),
+        "log_loss": _("guessing {base:.4f}", base=base),
         "roc_auc": _("chance {base}", base=number(0.5, ".1f")),
         "average_precision": _base_rate(run),
         "f1": _("threshold {threshold:.3g}", threshold=threshold),
@@ -120,7 +121,7 @@ def _best_candidate(
             *(
                 (
                     _("{metric}, test", metric=str(metrics.TITLES[name])),
-                    number(best[f"{name}_test"], ".4f" if name == "log_loss" else ".3f"),
+                    number(best[f"{name}_test"], ".4f"),
                     _noted(best, name, notes[name]),
                 )
                 for name in shown
@@ -171,7 +172,9 @@ def _registered(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
         return ""
     version = versions[-1]
     served = version.about.rows_served
-    aliases = f" ({listed(version.aliases, 'unit')})" if version.aliases else ""
+    # the first version is both: what it is to callers counts
+    held = [alias for alias in version.aliases if alias == model_store.CHAMPION]
+    aliases = f" ({alias_words.listed(held or version.aliases)})" if version.aliases else ""
     text = _(
         "Registered as **version {version}**{aliases} of {model}.",
         version=version.version,
@@ -287,6 +290,10 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
             ),
         )
         st.markdown(_difference(pairs, best))
+        if useless := [
+            str(kinds.title(model)) for model in table["model"][table["skill_test"] < 0]
+        ]:
+            st.markdown(_("{names}: worse than a constant guess.", names=useless))
         with st.popover(_("Details"), type="tertiary", width="content"):
             st.table(
                 pd.DataFrame(
