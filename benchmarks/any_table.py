@@ -10,7 +10,7 @@ the same rows and columns (native categories and missing values), and the verdic
 rows. `holds` says whether the log loss is at most that of the baseline, within the 95% interval of
 the paired difference; sampling weights, where they are guessed, count on both sides. The table
 flights_in_time has January to June as reference and July to December as current rows; no folds
-means what Train does by default. Takes 20 to 60 s a table, a few minutes for the largest. The
+means what New project does. Takes 20 to 60 s a table, a few minutes for the largest. The
 tables are not part of this repository: each is a CSV or parquet file.
 """
 
@@ -36,7 +36,7 @@ from core.data.guess import Guesses, guess
 from core.data.guess_roles import RANDOM, Cut
 from core.data.guess_sample import read_some
 from core.monitoring.records import ReportRun
-from core.platform import project, projects, steps, storage, tracking
+from core.platform import lifecycle, project, projects, steps, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError
 from core.platform.own_columns import LABEL, PROBABILITY
@@ -118,10 +118,12 @@ def chain(
     seen["left_out"] = {column: out.code for column, out in guesses.left_out.items()}
     settings = projects.create(outer, guesses.project_file(name.lower(), name))
     yield "new", settings
+    acquire = {"source": "file", "path": path}
+    usual = dict(lifecycle.of_table(acquire, has_current=True, rows=guesses.rows))
     for step, options in (
-        ("acquire", {"source": "file", "path": path}),
+        ("acquire", acquire),
         ("prepare", {}),
-        ("train", training),
+        ("train", training or usual["train"]),
         ("score", {"source": "production", "way": "in_process"}),
         ("monitor", {}),
     ):
@@ -199,6 +201,7 @@ def measured(folder: Path, name: str, folds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as home:
         path = table(folder, name, Path(home))
         begin = start = time.perf_counter()
+        spent = time.process_time()
         settings = Settings(home=home)
         try:
             training = {"folds": folds, "learning_seconds": 0} if folds else {}
@@ -212,6 +215,7 @@ def measured(folder: Path, name: str, folds: int) -> dict[str, Any]:
             facts["error"] = f"{type(error).__name__}: {error}"
             traceback.print_exc(file=sys.stderr)
         facts["seconds_all"] = round(time.perf_counter() - begin, 1)
+        facts["processor_seconds"] = round(time.process_time() - spent, 1)
         if facts["reached"] in ("train", "score", "monitor"):
             facts |= _results(settings)
     gc.collect()
