@@ -295,7 +295,7 @@ def test_a_column_that_says_what_rows_are_for_is_the_cut(table: pd.DataFrame) ->
 def test_an_id_with_repeated_values_is_refused(table: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="'city' has repeated or missing values"):
         guess(table, id="city")
-    with pytest.raises(InputError, match="'city' has no dates"):
+    with pytest.raises(InputError, match="'city' has neither numbers nor dates"):
         guess(table, time="city")
 
 
@@ -436,7 +436,7 @@ def test_guesses_are_json_in_the_current_language(table: pd.DataFrame) -> None:
     assert guesses["target"]["value"] == "churn"
     assert guesses["current"]["value"] == {"by": "random", "share": 0.3, "seed": 24}
     assert guesses["labels"]["labelled"] == ROWS
-    assert guesses["target"]["reason"].startswith("'churn' tem 2 valores: ")
+    assert guesses["target"]["reason"].startswith("'churn' tem 2 valores; ")
     assert [column["column"] for column in guesses["columns"]] == ["age", "city", "churn"]
 
 

@@ -25,7 +25,7 @@ def test_wrong_slices_are_found_and_come_first() -> None:
     worst = table.iloc[0]
     assert worst["low"] < 0.2 < worst["high"]
     assert worst["gap"] == pytest.approx(worst["mean_probability"] - worst["base_rate"])
-    assert str(worst["text"]).startswith("Predicted +")
+    assert str(worst["text"]).startswith("Predictions are off by +")
     assert str(table.iloc[1]["text"]).startswith("Worse than this slice's own base rate")
     last = table.iloc[-1]
     assert last["value"] == "team 03"
@@ -123,7 +123,7 @@ def test_one_class_has_no_skill_to_judge_but_a_bias() -> None:
     assert np.isnan(row["skill"])
     assert np.isnan(row["roc_auc"])
     assert row["finding"] == "biased"
-    assert str(row["text"]).startswith("Predicted -")
+    assert str(row["text"]).startswith("Predictions are off by -")
 
 
 def test_a_slice_without_labels_is_kept() -> None:
