@@ -114,12 +114,14 @@ def beyond(checks: pd.DataFrame) -> list[tuple[str, Words, Words]]:
     Examples
     --------
     >>> beyond(pd.DataFrame([{"code": "f1", "title": "F1", "group": "performance",
-    ...     "verdict": "alert", "text": "Gone."}]))
-    [('alert', 'F1', 'Gone.')]
+    ...     "verdict": "alert", "text": "Gone."}, {"code": "disagreement", "title": "Disagreement",
+    ...     "group": "output", "verdict": "warning", "text": "More."}]))
+    [('alert', 'F1', 'Gone.'), ('warning', 'Disagreement', 'More.')]
     """
     rows = complete(checks)
     bad = rows[rows["verdict"].isin(WORST_FIRST[:2])]
-    other = bad[~bad["group"].isin(("input", "output"))]
+    is_column = bad["group"].isin(("input", "output")) & bad["code"].str.contains(".", regex=False)
+    bad, other = bad[is_column], bad[~is_column]
     findings = list(zip(other["verdict"], other["title"], other["text"], strict=True))
     for group in ("output", "input"):
         columns = by_column(bad, group)
