@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field
 
-from core.data import archives, derived_columns, download, leakage, profile, snapshots
+from core.data import archives, derived_columns, download, leakage, over_time, profile, snapshots
 from core.data.records import AcquiredRun
 from core.platform import bounds, csv_dialect, project, schema, storage, tables, tracking
 from core.platform.config import Settings
@@ -23,6 +23,7 @@ from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.schema import Finding
 from core.platform.storage import Upload
+from core.stats import places
 
 # Most single rows in a chart of places; a random sample of them where there are more.
 POINTS = 30_000
@@ -176,11 +177,13 @@ def _record(
     spec: ProjectSpec, frame: pd.DataFrame, snapshot: snapshots.Snapshot, options: Options
 ) -> Record:
     kinds = frame[spec.rows.column]
-    labelled = frame[frame[spec.target].notna()]
-    others = labelled.drop(columns=[spec.target, *spec.derived])
+    is_labelled = frame[spec.target].notna().to_numpy()
+    others = {
+        name: frame[name] for name in frame.columns if name not in (spec.target, *spec.derived)
+    }
     alone = {
-        kind: leakage.alone(others[mask], labelled.loc[mask, spec.target])
-        for kind, mask in profile.kinds(labelled, spec).items()
+        kind: leakage.alone(others, frame[spec.target], mask & is_labelled)
+        for kind, mask in profile.kinds(frame, spec).items()
     }
     columns = profile.columns(frame, spec)
     order = pd.MultiIndex.from_frame(columns[["kind", "column"]])
@@ -189,8 +192,18 @@ def _record(
         "columns": columns.assign(auc_alone=pd.concat(alone).reindex(order).to_numpy()),
         "values": profile.values(frame, (spec.rows.column, *spec.slices)),
         "correlation": profile.correlation(frame, spec),
-        "leakage": leakage.inspect(others, alone["all"], spec),
+        "leakage": leakage.inspect(others, alone["all"], spec, is_labelled),
     }
+    if spec.time is not None:
+        pictures["over_time"] = over_time.counts(frame, spec)
+    if spec.place is not None:
+        masks = profile.kinds(frame, spec)
+        pictures["places"] = places.cells(
+            frame[spec.place.x].astype("float64"),
+            frame[spec.place.y].astype("float64"),
+            frame[spec.target].astype("float64"),
+            {"reference": masks["development"], "current": masks["production"]},
+        )
     court = part(spec.name, "court")
     if spec.court is not None and court is not None:
         # aggregated here, so that a page draws hundreds of bins instead of thousands of rows
@@ -447,8 +460,8 @@ def _read(
             notes.append(Finding("warning", "alias", name, None, "", "", text))
         notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]
     frames = [
-        tables.read(file.path, file.name, spec.source_columns, file.given(options))
-        for file in files
+        tables.read(file.path, file.name, spec.source_columns, file.given(options), head)
+        for file, head in zip(files, heads, strict=True)
     ]
     rows = derived_columns.derive(frames, [file.name for file in files], spec)
     taken = schema.taken_aliases(heads[0].columns, spec.columns)

@@ -129,22 +129,25 @@ def _csv(path: Path, name: str, head: tables.Head, rows: int) -> Iterator[tuple[
         size = os.fstat(file.fileno()).st_size
         # lines are at least as many as rows
         share = min(rows / max(head.rows, 1), 1.0)
-        text = file.read() if share == 1 else _pieces(file, size, share, dialect.line_end)
+        text = file.read() if share == 1 else _pieces(file, size, share, head)
     table = _texts(text, name, head, dialect)
     table = table.slice(0, rows)
     yield table, len(table) if share == 1 else head.rows
 
 
-def _pieces(file: IO[bytes], size: int, share: float, line_end: bytes) -> bytes:
+def _pieces(file: IO[bytes], size: int, share: float, head: tables.Head) -> bytes:
     """Return whole lines from places spread over a file, the first one with its header.
 
-    A line end within quotes ends no row: an even number of quotes precedes one that does.
+    A line end within quotes ends no row: an even number of quotes precedes one that does. In a file
+    without quotes the rest need not be read.
     """
+    line_end = (head.dialect or csv_dialect.PLAIN).line_end
     length = max(int(size * share / _PIECES), 1)
     kept = []
     quotes = at = 0
     for number in range(_PIECES):
         start = max(size * number // _PIECES, at)
+        at = start if head.is_bare else at
         file.seek(at)
         while at < start:
             block = file.read(min(_BLOCK, start - at))

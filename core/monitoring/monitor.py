@@ -24,7 +24,7 @@ from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
 from core.platform.messages import Message, Words, plural, sentences, to_data
 from core.platform.own_columns import PROBABILITY, ROW_KEY
-from core.platform.project import Rows
+from core.platform.project import ProjectSpec, Rows
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import ModelVersion
 from core.platform.tracking import OpenRun
@@ -132,6 +132,7 @@ class _ReportContext:
     conclusion: Conclusion
     is_sample: bool
     trained_share: float
+    weights: Words = ""
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
@@ -201,6 +202,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             ),
             window.is_sample,
             share,
+            _about_weights(spec, sides),
         )
         progress.update(0.8, Message("Writing the results"))
         document = _document(run.run_id, context, sides, options)
@@ -297,8 +299,25 @@ def _names(names: Rows, window: Window, options: Options) -> tuple[Words, Words]
         values = [windows.listed(values) for values in options.where.values()]
         name = Message("rows of {values}", values=values)
     elif window.source == "production":
-        name = project.words(names.production_name)
-    return name, window.version.about.rows_name or project.words(names.development_name)
+        name = names.current_rows
+    return name, window.version.about.rows_name or names.reference_rows
+
+
+def _about_weights(spec: ProjectSpec, sides: Sides) -> Words:
+    """Return whether performance is by sampling weight; empty for a project without weights."""
+    if spec.weights is None:
+        return ""
+    if sides.is_by_weight:
+        return Message(
+            "Performance counts rows by the sampling weight '{column}'; all other checks count "
+            "each row once.",
+            column=spec.weights,
+        )
+    return Message(
+        "All checks count each row once: the sampling weight '{column}' is not known for all "
+        "labelled rows.",
+        column=spec.weights,
+    )
 
 
 def _document(
@@ -324,6 +343,7 @@ def _document(
             "labelled": len(sides.labelled()),
         },
         "sample": context.is_sample,
+        **({"weights": context.weights} if context.weights else {}),
         "conclusion": _as_mapping(context.conclusion),
         "false_alarms": {
             "target": learned.target,
@@ -370,6 +390,7 @@ def _record(
         warnings=codes["warning"],
         labels=len(sides.labelled()),
         scheduled=options.scheduled or "",
+        **({"weights": context.weights} if context.weights else {}),
     )
     values = {
         check.code.replace(".", "_"): float(check.value)

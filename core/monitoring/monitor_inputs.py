@@ -18,7 +18,7 @@ from core.platform import model_store, schema, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
 from core.platform.messages import Message
-from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.platform.project import ProjectSpec
 from core.platform.rows import Rule, key_text
 from core.platform.runs import ModelVersion
@@ -112,21 +112,25 @@ class Sources:
 
     def test_set(self, version: ModelVersion) -> Window:
         """Return the test set of a version as a window."""
-        rows = self.run.table(version.run_id, "test_predictions")
+        rows = self._joined(version, [self.spec.weights] if self.spec.weights else [])
         moment = version.created
         text = Message("{rows:,} rows of the test set, against the training set", rows=len(rows))
         return Window(rows, text, moment, moment, "test", version, is_sample=version.is_sample)
 
     def tested_rows(self, version: ModelVersion) -> pd.DataFrame:
         """Return the test set of a version: inputs, probability, label, and columns to judge by."""
+        by_weight = [self.spec.weights] if self.spec.weights else []
+        return self._joined(version, [*self.spec.slice_columns, *by_weight])
+
+    def _joined(self, version: ModelVersion, names: Sequence[str]) -> pd.DataFrame:
         rows = self.run.table(version.run_id, "test_predictions")
+        if not names:
+            return rows
         with suppress(NotReadyError):  # of a training that was deleted
             whole = self.run.table(version.trained_by, "test_rows")
             if len(whole) == len(rows):
-                names = [
-                    name for name in self.spec.slice_columns if name in whole and name not in rows
-                ]
-                rows = rows.join(whole[names])
+                more = [name for name in names if name in whole and name not in rows]
+                rows = rows.join(whole[list(dict.fromkeys(more))])
         return rows
 
     def forecast_in_folds(self, version: ModelVersion) -> pd.DataFrame:
@@ -205,7 +209,28 @@ class Sources:
             for rows in (reference, window.rows)
         ]
         names = tuple(name for name in seen[0].columns if name not in (PROBABILITY, LABEL))
+        weights = self._weights(reference, window)
+        if weights is not None:
+            seen = [
+                side.assign(**{WEIGHT: by.to_numpy()})
+                for side, by in zip(seen, weights, strict=True)
+            ]
         return Sides(seen[0], seen[1], names, version.threshold)
+
+    def _weights(
+        self, reference: pd.DataFrame, window: Window
+    ) -> tuple[pd.Series[Any], pd.Series[Any]] | None:
+        """Return the sampling weights of both sides, None unless all labelled rows have them."""
+        column = self.spec.weights
+        if column is None or column not in reference:
+            return None
+        rows, _unknown = windows.with_columns(
+            self.archive, self.spec, window.rows, [column], is_sample=window.is_sample
+        )
+        old, new = (pd.to_numeric(side[column], errors="coerce") for side in (reference, rows))
+        known = new[rows[LABEL].notna().to_numpy()]
+        usable = (old > 0).all() and (known >= 0).all() and (known.empty or known.sum() > 0)
+        return (old, new.fillna(0.0)) if usable else None
 
     def slices(
         self, reference: pd.DataFrame, window: Window

@@ -11,17 +11,17 @@ import pandas as pd
 
 from core.platform.errors import CourtsideError
 from core.platform.messages import Message, Words
-from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.stats import (
     checks,
     drift,
     estimation,
-    figure_intervals,
     limits,
     metrics,
     performance,
     slices,
     support,
+    weighted_figures,
 )
 from core.stats.check import Check, Group, Limit
 from core.stats.disagreement import TITLE as DISAGREEMENT
@@ -44,7 +44,8 @@ class Sides:
     ----------
     reference, current : DataFrame
         The features as the model sees them, probability, and label (0, 1 or NaN; complete in the
-        reference), see `core.platform.own_columns`.
+        reference), see `core.platform.own_columns`; both with the sampling weight of each row if
+        performance is by weight. All other checks count each row once.
     threshold : float
         Lowest probability that is labelled 1.
     """
@@ -53,6 +54,11 @@ class Sides:
     current: pd.DataFrame
     features: tuple[str, ...]
     threshold: float
+
+    @property
+    def is_by_weight(self) -> bool:
+        """Whether performance counts rows by their sampling weight."""
+        return WEIGHT in self.reference
 
     def labelled(self) -> pd.DataFrame:
         """Return the current rows that have a label."""
@@ -146,7 +152,9 @@ def build(
     progress(0.8, Message("Running the checks"))
     on_reference = figures(reference, sides.threshold)
     on_current = figures(known, sides.threshold) if len(known) else {}
-    between = figure_intervals.of(*_forecast(known), sides.threshold, seed=seed)
+    between = weighted_figures.intervals(
+        *_forecast(known), sides.threshold, _weights(known), seed=seed
+    )
     tables = _tables(sides, moved, apart, columns)
     judged = performance.performance(
         on_reference, on_current or None, len(known), between, held, positive=positive
@@ -244,9 +252,10 @@ def figures(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
     -0.1
     """
     labels, forecast = _forecast(rows)
-    values = metrics.classification(labels, forecast, threshold)
+    weights = _weights(rows)
+    values = weighted_figures.figures(labels, forecast, threshold, weights)
     values["calibration"] = values["mean_probability"] - values["base_rate"]
-    values["calibration_error"] = metrics.calibration_error(labels, forecast)
+    values["calibration_error"] = metrics.calibration_error(labels, forecast, weights=weights)
     return values
 
 
@@ -255,12 +264,13 @@ def _tables(
 ) -> dict[str, pd.DataFrame]:
     labelled = (sides.reference, sides.labelled())
     pairs = [_forecast(side) for side in labelled]
+    bins = [_bins(side) for side in labelled]
     return {
         "drift": moved,
         "densities": drift.densities(sides.reference, sides.current, columns),
         "ranking": apart.ranking,
         "confusion": _both([metrics.confusion(*pair, sides.threshold) for pair in pairs]),
-        "reliability": _both([metrics.calibration_bins(*pair) for pair in pairs]),
+        "reliability": _both(bins),
     }
 
 
@@ -276,8 +286,20 @@ def _by_slice(rows: pd.DataFrame, by: pd.DataFrame, threshold: float) -> pd.Data
         rows[PROBABILITY].to_numpy(dtype=np.float64),
         list(by.columns),
         threshold,
+        weights=_weights(rows),
     )
 
 
 def _forecast(rows: pd.DataFrame) -> tuple[Labels, Floats]:
     return rows[LABEL].to_numpy(dtype=np.int64), rows[PROBABILITY].to_numpy(dtype=np.float64)
+
+
+def _bins(rows: pd.DataFrame) -> pd.DataFrame:
+    if WEIGHT in rows:
+        # a bin of weight 0 has no mean
+        rows = rows[rows[WEIGHT] > 0]
+    return metrics.calibration_bins(*_forecast(rows), weights=_weights(rows))
+
+
+def _weights(rows: pd.DataFrame) -> Floats | None:
+    return rows[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in rows else None

@@ -80,7 +80,7 @@ def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
     [['lat', 2.4, 'Far.'], ['period', 0.0, 'Stable.']]
     """
     mine = complete(checks)
-    mine = mine[mine["group"] == group]
+    mine = mine[(mine["group"] == group) & mine["code"].str.contains(".", regex=False)]
     codes = [code.partition(".") for code in mine["code"]]
     mine = mine.assign(kind=[code[0] for code in codes], column=[code[2] for code in codes])
     table_rows = []
@@ -114,14 +114,18 @@ def beyond(checks: pd.DataFrame) -> list[tuple[str, Words, Words]]:
     Examples
     --------
     >>> beyond(pd.DataFrame([{"code": "f1", "title": "F1", "group": "performance",
-    ...     "verdict": "alert", "text": "Gone."}, {"code": "disagreement", "title": "Disagreement",
-    ...     "group": "output", "verdict": "warning", "text": "More."}]))
-    [('alert', 'F1', 'Gone.'), ('warning', 'Disagreement', 'More.')]
+    ...     "verdict": "alert", "text": "Gone."}]))
+    [('alert', 'F1', 'Gone.')]
+    >>> beyond(pd.DataFrame([{"code": "disagreement", "title": "Disagreement", "group": "output",
+    ...     "verdict": "warning", "text": "Far apart."}]))
+    [('warning', 'Disagreement', 'Far apart.')]
     """
     rows = complete(checks)
     bad = rows[rows["verdict"].isin(WORST_FIRST[:2])]
-    is_column = bad["group"].isin(("input", "output")) & bad["code"].str.contains(".", regex=False)
-    bad, other = bad[is_column], bad[~is_column]
+    is_of_column = bad["group"].isin(("input", "output")) & bad["code"].str.contains(
+        ".", regex=False
+    )
+    bad, other = bad[is_of_column], bad[~is_of_column]
     findings = list(zip(other["verdict"], other["title"], other["text"], strict=True))
     for group in ("output", "input"):
         columns = by_column(bad, group)

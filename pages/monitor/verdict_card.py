@@ -79,6 +79,8 @@ def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> No
         st.markdown(_shown(more))
     st.markdown(f":material/label: {_labels_text(settings, run)}")
     st.markdown(f":material/verified: {_promise(settings, run)}")
+    if report.weights:
+        st.markdown(f":material/balance: {elements.plain(elements.words(report.weights))}")
     elements.run_link(run.run_id, "Monitoramento")
     if report.scoring_run:
         elements.run_link(report.scoring_run, _("Scoring"))

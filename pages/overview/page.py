@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.platform import project
 from core.platform.messages import Message, _
 from pages.overview import reset_form, situation, tiles, verdict_card
 from pages.shared import code_snippets, elements, set_aside_list
@@ -35,8 +34,8 @@ elements.header(
     Message("Overview"),
     Message(
         "Trained on {development}, applied to {production}.",
-        development=project.words(spec.rows.development_name),
-        production=project.words(spec.rows.production_name),
+        development=spec.rows.reference_rows,
+        production=spec.rows.current_rows,
     ),
     menu=menu,
 )

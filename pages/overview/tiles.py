@@ -13,6 +13,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, number
 from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
+from core.stats import metrics
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS, one_sentence, threshold_fact
 from pages.overview.situation import Situation, Tile
 from pages.shared import elements
@@ -122,7 +123,7 @@ def _result(
 
 
 def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -> tuple[str, str]:
-    """Return the key figure of a step's last run, and its meaning."""
+    """Return the key figure of a step's last run, and its meaning; of a training, a metric."""
     of = run.metrics
     if step == "acquire":
         code = AcquiredRun.of(run).source
@@ -134,6 +135,9 @@ def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -
             "rows for training, {tested} for testing", tested=tested
         )
     if step == "train":
+        if spec.metric != "log_loss" and f"{spec.metric}_test" in of:
+            title = _("{metric}, test", metric=str(metrics.TITLES[spec.metric]))
+            return elements.metric_text(of, f"{spec.metric}_test"), title
         loss = elements.metric_text(of, "log_loss_test")
         skill = of.get("skill_test", 1.0)
         base = number(of.get("log_loss_test", 0.0) / (1 - skill), ".4f") if skill < 1 else "–"

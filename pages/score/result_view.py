@@ -134,6 +134,9 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
     out = of.get("rows_skipped", 0) + of.get("rows_rejected", 0)
     base_rate = of.get(f"base_rate_{source}")
     rows, reached = of["rows_scored"], of["predicted_positive"]
+    mean = f"mean_probability_{source}"
+    usual = ("log_loss", "roc_auc", "f1", "skill")
+    names = usual if spec.metric == "log_loss" else (spec.metric, "log_loss", "f1", "skill")
     positive = project.words(spec.positive)
     shown: list[tuple[Words, Words, Words]] = [
         (
@@ -147,7 +150,8 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
         ),
         (
             _("Mean predicted probability"),
-            number(of["probability_mean"], ".1%"),
+            # by weight, as what was observed
+            number(of[mean if ScoringRun.of(run).weights else "probability_mean"], ".1%"),
             "" if base_rate is None else _("observed {base:.1%}", base=base_rate),
         ),
         (
@@ -177,11 +181,27 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
                     elements.metric_text(test, f"{name}_test", digits),
                 ),
             )
-            for name, digits in (("log_loss", 4), ("roc_auc", 3), ("f1", 3), ("skill", 4))
+            for name in names
+            for digits in (4 if name in ("log_loss", "skill") else 3,)
         ]
     elements.figures(shown)
+    if base_rate is not None and spec.weights:
+        st.caption(_by_weight(spec.weights, run))
     if base_rate is not None:
         caution(spec, run, base_rate, test)
+
+
+def _by_weight(column: str, run: tracking.RunInfo) -> str:
+    """Return whether the metrics are by sampling weight."""
+    if ScoringRun.of(run).weights:
+        text = _("The metrics count rows by the sampling weight '{column}'.", column=column)
+    else:
+        text = _(
+            "The metrics count each row once: the sampling weight '{column}' is not known for all "
+            "labelled rows.",
+            column=column,
+        )
+    return elements.plain(text)
 
 
 def _beside(of: dict[str, float], name: str, digits: int, test: str) -> str:

@@ -78,7 +78,7 @@ def outcome(
             width="content",
         )
         for label, word in words.items():
-            if st.button(word.capitalize(), key=f"came-out-{label}", disabled=known == label):
+            if st.button(elements.capital(word), key=f"came-out-{label}", disabled=known == label):
                 report = labels.Report(prediction_id=prediction_id, label=label)
                 labels.report(settings, [report], source="page")
                 st.rerun()
