@@ -8,9 +8,10 @@ train, score in process and monitor, all in one process. Printed are seconds, lo
 precision on the test rows beside scikit-learn's HistGradientBoostingClassifier with its defaults on
 the same rows and columns (native categories and missing values), and the verdict on the current
 rows. `holds` says whether the log loss is at most that of the baseline, within the 95% interval of
-the paired difference. The table flights_in_time has January to June as reference and July to
-December as current rows; no folds means what New project does. Takes 20 to 60 s a table, a few
-minutes for the largest. The tables are not part of this repository: each is a CSV or parquet file.
+the paired difference; sampling weights, where they are guessed, count on both sides. The table
+flights_in_time has January to June as reference and July to December as current rows; no folds
+means what New project does. Takes 20 to 60 s a table, a few minutes for the largest. The
+tables are not part of this repository: each is a CSV or parquet file.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from core.platform.config import Settings
 from core.platform.errors import CourtsideError
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.runtime.printed_progress import PrintedProgress
+from core.stats import intervals
 from core.training.records import TrainingRun
 
 Floats = npt.NDArray[np.float64]
@@ -141,6 +143,10 @@ def compared(settings: Settings) -> tuple[str, Skill]:
     predictions = tracking.table(settings, best, "test_predictions")
     spec = project.of(settings)
     prepared, train, test = storage.read_prepared(settings)
+    on_train, on_test = (
+        None if spec.weights is None else rows[spec.weights].to_numpy(dtype="float64")
+        for rows in storage.read_rows(settings, prepared)
+    )
     kinds = spec.kinds_of(prepared.inputs)
     shown = {
         column: _categories(train[column], test[column])
@@ -153,6 +159,7 @@ def compared(settings: Settings) -> tuple[str, Skill]:
     ).fit(
         pd.DataFrame({column: part for column, (part, _) in shown.items()}),
         train[spec.target].to_numpy(dtype="int64"),
+        sample_weight=on_train,
     )
     baseline = fitted.predict_proba(
         pd.DataFrame({column: part for column, (_, part) in shown.items()})
@@ -161,14 +168,15 @@ def compared(settings: Settings) -> tuple[str, Skill]:
     assert (labels == test[spec.target].to_numpy(dtype="int64")).all()
     probability = predictions[PROBABILITY].to_numpy(dtype="float64")
     losses, others = _losses(labels, probability), _losses(labels, baseline)
-    rate = np.full(len(labels), train[spec.target].mean(), dtype="float64")
-    difference = losses - others
+    base = np.average(train[spec.target].astype("float64"), weights=on_train)
+    rate = np.full(len(labels), base, dtype="float64")
+    difference = intervals.influences(losses - others, on_test)
     return str(tracking.run(settings, best).params["model"]), Skill(  # type: ignore[union-attr]
-        float(losses.mean()),
-        float(others.mean()),
-        float(average_precision_score(labels, probability)),
-        float(average_precision_score(labels, baseline)),
-        float(_losses(labels, rate).mean()),
+        float(np.average(losses, weights=on_test)),
+        float(np.average(others, weights=on_test)),
+        float(average_precision_score(labels, probability, sample_weight=on_test)),
+        float(average_precision_score(labels, baseline, sample_weight=on_test)),
+        float(np.average(_losses(labels, rate), weights=on_test)),
         float(1.96 * difference.std(ddof=1) / np.sqrt(len(labels))),
     )
 

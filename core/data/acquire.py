@@ -177,11 +177,13 @@ def _record(
     spec: ProjectSpec, frame: pd.DataFrame, snapshot: snapshots.Snapshot, options: Options
 ) -> Record:
     kinds = frame[spec.rows.column]
-    labelled = frame[frame[spec.target].notna()]
-    others = labelled.drop(columns=[spec.target, *spec.derived])
+    is_labelled = frame[spec.target].notna().to_numpy()
+    others = {
+        name: frame[name] for name in frame.columns if name not in (spec.target, *spec.derived)
+    }
     alone = {
-        kind: leakage.alone(others[mask], labelled.loc[mask, spec.target])
-        for kind, mask in profile.kinds(labelled, spec).items()
+        kind: leakage.alone(others, frame[spec.target], mask & is_labelled)
+        for kind, mask in profile.kinds(frame, spec).items()
     }
     columns = profile.columns(frame, spec)
     order = pd.MultiIndex.from_frame(columns[["kind", "column"]])
@@ -190,7 +192,7 @@ def _record(
         "columns": columns.assign(auc_alone=pd.concat(alone).reindex(order).to_numpy()),
         "values": profile.values(frame, (spec.rows.column, *spec.slices)),
         "correlation": profile.correlation(frame, spec),
-        "leakage": leakage.inspect(others, alone["all"], spec),
+        "leakage": leakage.inspect(others, alone["all"], spec, is_labelled),
     }
     if spec.time is not None:
         pictures["over_time"] = over_time.counts(frame, spec)
@@ -458,8 +460,8 @@ def _read(
             notes.append(Finding("warning", "alias", name, None, "", "", text))
         notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]
     frames = [
-        tables.read(file.path, file.name, spec.source_columns, file.given(options))
-        for file in files
+        tables.read(file.path, file.name, spec.source_columns, file.given(options), head)
+        for file, head in zip(files, heads, strict=True)
     ]
     rows = derived_columns.derive(frames, [file.name for file in files], spec)
     taken = schema.taken_aliases(heads[0].columns, spec.columns)

@@ -176,15 +176,15 @@ def prepared_sets(divided: Division, plan: Plan) -> list[pd.DataFrame]:
     InputError
         When a value breaks the rules of its column, or is missing where none may be.
     """
-    # as the files hold them: without the place that a row had before
+    # as the files hold them: without the place that a row had before; the values are shared
     sets = [
-        frame[plan.columns].reset_index(drop=True)
+        pd.DataFrame({name: frame[name].to_numpy() for name in plan.columns}, copy=False)
         for frame in (divided.kept.frame, divided.train, divided.test)
     ]
     complete = [plan.spec.target] if plan.missing == "impute" else plan.columns
     wanted = schema.settled_columns(plan.spec, plan.columns)
-    for frame in sets:
-        schema.validate(frame, wanted, complete=complete)
+    # the others hold rows of the first one
+    schema.validate(sets[0], wanted, complete=complete)
     return sets
 
 

@@ -128,7 +128,7 @@ def _fault(column: Profile, group: str) -> tuple[str, Message] | None:
         return (
             "free_text",
             Message(
-                "'{column}' has dates that are not written year-month-day, as in '{value}'.",
+                "It is unclear what is the day in the dates of '{column}', as in '{value}'.",
                 column=name,
                 value=column.values[0][0],
             ),

@@ -38,6 +38,8 @@ class Facts:
     weights: str
     cut: Cut
     threshold_by: str
+    metric: str
+    balanced: bool
     features: Sequence[str]
     left_out: Mapping[str, str]
     allowed: Sequence[str]
@@ -90,6 +92,9 @@ def text(facts: Facts) -> str:
         "threshold": 0.5,
         "threshold_by": facts.threshold_by,
         **_costs(facts),
+        # what is not said is the default
+        **({} if facts.metric == "log_loss" else {"metric": facts.metric}),
+        **({"balanced": True} if facts.balanced else {}),
         "missing": "impute",
         "features": list(facts.features),
         "slices": _slices(facts),
@@ -101,6 +106,8 @@ def text(facts: Facts) -> str:
         if facts.left_out.get(column.name) == "empty":
             continue
         about: dict[str, Any] = {"type": facts.types[column.name]}
+        if about["type"] == "date" and column.date_form != "year-month-day":
+            about["date_form"] = column.date_form
         if column.name == facts.target:
             about |= _label(target, facts.positive)
         columns[column.name] = about

@@ -144,7 +144,7 @@ def time_of(columns: Sequence[Profile]) -> Guess:
                 columns=[each.name for each in dates],
             )
             if dates
-            else Message("No column has dates written year-month-day.")
+            else Message("No column has dates.")
         )
         return Guess("", reason)
 
@@ -290,16 +290,7 @@ def rows_of(columns: Sequence[Profile], label: Floats, time: str) -> Guess:
     if time:
         cut = _by_date(profiles[time], label)
         if cut is not None:
-            ways.append(
-                (
-                    cut,
-                    Message(
-                        "Rows from {start} on ({share:.0%}) are current.",
-                        start=cut.start,
-                        share=_share_after(profiles[time], cut),
-                    ),
-                )
-            )
+            ways.append((cut, date_reason(profiles[time], cut)))
     unlabelled = float(np.isnan(label).mean()) if len(label) else 0.0
     by_labels = (
         Cut("labels"),
@@ -381,7 +372,12 @@ def later(cut: Cut, columns: Sequence[Profile]) -> Bools | None:
     return np.asarray(days >= start, dtype=bool)
 
 
-def _share_after(column: Profile, cut: Cut) -> float:
+def date_reason(column: Profile, cut: Cut) -> Message:
+    """Return how many rows are current from a day on."""
     days = column.numbers if column.numbers is not None else np.empty(0)
-    start = float(np.datetime64(str(cut.start), "D").astype("int64"))
-    return float((days >= start).mean())
+    start = np.datetime64(str(cut.start), "D")
+    return Message(
+        "Rows from {start} on ({share:.0%}) are current.",
+        start=start.item(),
+        share=float((days >= float(start.astype("int64"))).mean()),
+    )

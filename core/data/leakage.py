@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec, words
+from core.stats import intervals
 
 # A single column whose AUC is this high is suspicious.
 TOO_GOOD = 0.80
@@ -18,28 +20,57 @@ IDENTIFIES = 0.95
 MIN_ROWS = 100
 ROWS = 100_000
 BINS = 20
+_SHARES = np.linspace(0, 1, BINS + 1)
 FOLDS = 5
 # so many rows of the mean are added to those of each bin
 SHRINK = 10
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Features = pd.DataFrame | Mapping[str, "pd.Series[Any]"]
 
 
-def alone(features: pd.DataFrame, labels: pd.Series[Any]) -> pd.Series[float]:
-    """Return `auc_alone` of each feature."""
-    return pd.Series({name: auc_alone(features[name], labels) for name in features.columns})
+def alone(
+    features: Features, labels: pd.Series[Any], rows: Bools | None = None
+) -> pd.Series[float]:
+    """Return `auc_alone` of each feature.
+
+    Parameters
+    ----------
+    features : DataFrame or mapping of str to Series
+        Numbers or texts.
+    labels : Series
+        0 or 1 for each row that counts.
+    rows : array of bool, optional
+        A mask of the rows that count; all by default.
+    """
+    places = np.arange(len(labels)) if rows is None else np.flatnonzero(rows)
+    target = labels.to_numpy(dtype=float)[places]
+    if len(places) < MIN_ROWS or len(np.unique(target)) < 2:
+        return pd.Series(np.nan, index=list(features), dtype="float64")
+    some = np.random.default_rng(0).permutation(len(places))[:ROWS]
+    places, target, fold = places[some], target[some], np.arange(len(some)) % FOLDS
+    measured = {
+        name: separation(_bins(features[name].to_numpy()[places]), target, fold)
+        for name in features
+    }
+    return pd.Series(measured, dtype="float64")
 
 
-def inspect(features: pd.DataFrame, measured: pd.Series[float], spec: ProjectSpec) -> pd.DataFrame:
+def inspect(
+    features: Features, measured: pd.Series[float], spec: ProjectSpec, rows: Bools | None = None
+) -> pd.DataFrame:
     """Return the leakage findings on features.
 
     Parameters
     ----------
-    features : DataFrame
-        Columns of the project or engineered ones, one row per labelled row.
+    features : DataFrame or mapping of str to Series
+        Columns of the project or engineered ones.
     measured : Series
         As returned by `alone` for them.
+    rows : array of bool, optional
+        A mask of the labelled rows, which count; all by default.
 
     Returns
     -------
@@ -58,11 +89,12 @@ def inspect(features: pd.DataFrame, measured: pd.Series[float], spec: ProjectSpe
     [['lon', 'too_good'], ['game_id', 'identifier'], ['game_id', 'constant'],
      ['action_type', 'recorded_after'], ['action_type', 'constant'], ['shot_id', 'identifier']]
     """
-    rows = []
-    for name in features.columns:
-        for finding, text in _findings(name, features[name], measured, spec):
-            rows.append((name, finding, measured[name], text))
-    return pd.DataFrame(rows, columns=["feature", "finding", "auc_alone", "text"])
+    lines = []
+    for name in features:
+        values = features[name] if rows is None else features[name][rows]
+        for finding, text in _findings(name, values, measured, spec):
+            lines.append((name, finding, measured[name], text))
+    return pd.DataFrame(lines, columns=["feature", "finding", "auc_alone", "text"])
 
 
 def auc_alone(values: pd.Series[Any], labels: pd.Series[Any]) -> float:
@@ -90,12 +122,7 @@ def auc_alone(values: pd.Series[Any], labels: pd.Series[Any]) -> float:
     >>> auc_alone(pd.Series(["a", "b"] * 100), labels), auc_alone(pd.Series([1.0] * 200), labels)
     (1.0, 0.5)
     """
-    if len(values) < MIN_ROWS or labels.nunique() < 2:
-        return float("nan")
-    rng = np.random.default_rng(0)
-    some = rng.permutation(len(values))[:ROWS]
-    target = labels.to_numpy(dtype=float)[some]
-    return separation(_bins(values.iloc[some]), target, np.arange(len(some)) % FOLDS)
+    return float(alone(values.to_frame(0), labels)[0])
 
 
 def separation(codes: Ints, target: Floats, fold: Ints) -> float:
@@ -121,14 +148,16 @@ def separation(codes: Ints, target: Floats, fold: Ints) -> float:
     return max(area, 0.5)
 
 
-def _bins(values: pd.Series[Any]) -> Ints:
+def _bins(values: npt.NDArray[Any]) -> Ints:
     if not pd.api.types.is_numeric_dtype(values):
         return np.asarray(pd.factorize(values)[0] + 1, dtype=np.int64)
-    numbers = values.to_numpy(dtype=float)
-    known = numbers[~np.isnan(numbers)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1))) if len(known) else known
+    numbers = values.astype(float)
+    missing = np.isnan(numbers)
+    known = np.sort(numbers[~missing])
+    edges = np.unique(intervals.quantiles(known, _SHARES)) if len(known) else known
     place = np.searchsorted(edges, numbers, side="right") + 1
-    return np.where(np.isnan(numbers), 0, place).astype(np.int64)
+    place[missing] = 0
+    return np.asarray(place, dtype=np.int64)
 
 
 def _findings(

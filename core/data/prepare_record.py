@@ -68,7 +68,7 @@ def of_division(plan: Plan, divided: Division, rows_raw: int) -> Record:
             "rows_other": divided.kept.rows_other,
             "rows_unlabelled": divided.kept.rows_unlabelled,
             "rows_missing": divided.kept.rows_missing,
-            "values_imputed": int(divided.kept.frame[inputs].isna().sum().sum()),
+            "values_imputed": sum(int(divided.kept.frame[name].isna().sum()) for name in inputs),
             "rows_filtered": len(divided.kept.frame),
             "columns_filtered": len(inputs) + 1,
             "rows_train": len(divided.train),

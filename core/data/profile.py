@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +26,13 @@ OTHERS = "others"
 MOST_VALUES = 200
 # With fewer labels a rate means nothing.
 MIN_ROWS = 20
+# rows at a time of a correlation
+_BLOCK = 20_000
+# share of missing values from which they are not the exceptions
+_DENSE = 0.1
+# variance as a share of the mean square, below which a column counts as constant
+_CONSTANT = 1e-12
+_BINS = ("kind", "column", "place", "label", "start", "end", "negative", "positive", "unlabelled")
 
 Ints = npt.NDArray[np.int64]
 
@@ -63,32 +71,24 @@ def bins(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
     """
     label = frame[spec.target].to_numpy(dtype=float)
     klass = np.where(np.isnan(label), 2, label).astype(np.int64)
-    parts = []
-    for kind, mask in kinds(frame, spec).items():
-        for name in frame.columns:
-            if name == spec.target:
-                continue
-            places = _places(frame.loc[mask, name], spec.columns[name])
-            present = places.place >= 0
-            counts = np.bincount(
-                places.place[present] * 3 + klass[mask][present], minlength=3 * len(places.labels)
-            ).reshape(-1, 3)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "kind": kind,
-                        "column": name,
-                        "place": np.arange(len(places.labels)),
-                        "label": places.labels,
-                        "start": places.start,
-                        "end": places.end,
-                        "negative": counts[:, 0],
-                        "positive": counts[:, 1],
-                        "unlabelled": counts[:, 2],
-                    }
-                )
+    masks = kinds(frame, spec)
+    lines: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in masks}
+    for name in frame.columns:
+        if name == spec.target:
+            continue
+        values = _ordinal(frame[name], spec.columns[name])
+        for kind, mask in masks.items():
+            places = values.places(mask)
+            size = len(places.labels)
+            # missing values are counted in a place before the first
+            counts = np.bincount((places.place + 1) * 3 + klass[mask], minlength=3 * (size + 1))
+            classes = counts.reshape(-1, 3)[1:].T.tolist()
+            lines[kind] += zip(
+                *(repeat(kind, size), repeat(name, size), range(size)),
+                *(places.labels, places.start, places.end, *classes),
+                strict=True,
             )
-    return pd.concat(parts, ignore_index=True)
+    return pd.DataFrame([line for part in lines.values() for line in part], columns=_BINS)
 
 
 def columns(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
@@ -146,17 +146,80 @@ def correlation(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
         `kind`, `one`, `other`, `correlation` (-1 to 1). Columns that are constant are left out.
     """
     numeric = [name for name in frame.columns if not spec.columns[name].is_text]
+    arrays = [frame[name].to_numpy() for name in numeric]
+    masks = kinds(frame, spec)
+    # sums of values around zero keep their digits
+    middle = np.array([_middle(values.astype(float)) for values in arrays])
+    sums = {kind: np.zeros((4, len(numeric), len(numeric))) for kind in masks}
+    for start in range(0, len(frame), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        block = np.column_stack([values[some].astype(float) for values in arrays]) - middle
+        kind_of = masks["development"][some] + 2 * masks["production"][some]
+        # rows of the other kinds count among all alone
+        for place, kind in enumerate(KINDS):
+            if (kind_of == place).any():
+                sums[kind] += _pairwise(block[kind_of == place])
+    sums["all"] += sums["development"] + sums["production"]
     parts = []
-    for kind, mask in kinds(frame, spec).items():
-        rows = frame.loc[mask, numeric].astype(float)
-        varied = [name for name in numeric if rows[name].nunique() > 1]
-        if not varied:
-            continue
-        table = rows[varied].corr().rename_axis("one").reset_index()
-        part = table.melt("one", var_name="other", value_name="correlation")
-        parts.append(part.assign(kind=kind))
-    names = ["kind", "one", "other", "correlation"]
-    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+    for kind, mask in masks.items():
+        varied = [
+            place for place, values in enumerate(arrays) if _is_varied(values[mask].astype(float))
+        ]
+        names = np.array(numeric, dtype=object)[varied]
+        table = _correlations(sums[kind][:, varied][:, :, varied])
+        part = {"one": np.tile(names, len(names)), "other": np.repeat(names, len(names))}
+        part["correlation"] = table.ravel(order="F")
+        parts.append(pd.DataFrame(part).assign(kind=kind))
+    return pd.concat(parts, ignore_index=True)[["kind", "one", "other", "correlation"]]
+
+
+def _middle(values: intervals.Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _is_varied(values: intervals.Floats) -> bool:
+    low, high = np.fmin.reduce(values, initial=np.inf), np.fmax.reduce(values, initial=-np.inf)
+    return bool(low < high)
+
+
+def _pairwise(rows: intervals.Floats) -> intervals.Floats:
+    """Return what the correlations of all pairs of columns are computed from.
+
+    Of each pair, over the rows in which both have a value: their number, the sum of the first, the
+    sum of its squares, and the sum of the products. As matrix products, hundreds of columns take
+    no time.
+    """
+    from scipy import sparse
+
+    holes: Any = np.isnan(rows)
+    filled = np.where(holes, 0.0, rows)
+    squares = filled * filled
+    missing = holes.sum(axis=0)
+    holes = holes.astype(float) if holes.mean() > _DENSE else sparse.csr_array(holes, dtype=float)
+    both, without, squares_without = (holes.T @ side for side in (holes, filled, squares))
+    return np.stack(
+        [
+            len(rows)
+            - missing[:, None]
+            - missing
+            + (both if type(both) is np.ndarray else both.toarray()),
+            filled.sum(axis=0)[:, None] - without.T,
+            squares.sum(axis=0)[:, None] - squares_without.T,
+            filled.T @ filled,
+        ]
+    )
+
+
+def _correlations(sums: intervals.Floats) -> intervals.Floats:
+    counts, first, squares, products = sums
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = squares - first * first / counts
+        # the first one is constant in these rows; the rest is rounding
+        spread[spread <= _CONSTANT * squares] = np.nan
+        table = (products - first * first.T / counts) / np.sqrt(spread * spread.T)
+    clipped: intervals.Floats = np.clip(table, -1, 1)
+    return clipped
 
 
 def rates(binned: pd.DataFrame, *, min_rows: int = MIN_ROWS) -> pd.DataFrame:
@@ -224,49 +287,70 @@ def kinds(frame: pd.DataFrame, spec: ProjectSpec) -> dict[Kind, npt.NDArray[np.b
     }
 
 
-def _places(values: pd.Series[Any], column: Column) -> _Places:
+@dataclass(frozen=True)
+class _Ordinal:
+    """A column as numbers: its own, days, or the places of its texts in alphabetical order."""
+
+    numbers: intervals.Floats
+    texts: npt.NDArray[Any] | None = None
+    is_date: bool = False
+
+    def places(self, mask: npt.NDArray[np.bool_]) -> _Places:
+        """Return the bins of some rows."""
+        numbers = self.numbers[mask]
+        if self.texts is not None:
+            return _of_texts(numbers.astype(np.int64), self.texts)
+        placed = _of_numbers(numbers)
+        if not self.is_date:
+            return placed
+        nothing = [np.nan] * len(placed.labels)
+        return _Places(placed.place, [_day(day) for day in placed.start], nothing, nothing)
+
+
+def _ordinal(values: pd.Series[Any], column: Column) -> _Ordinal:
     if column.type == "date":
         moments = pd.to_datetime(values, format="ISO8601", utc=True)
         days = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-        placed = _of_numbers(days.to_numpy(dtype=float))
-        nothing = [np.nan] * len(placed.labels)
-        return _Places(placed.place, [_day(day) for day in placed.start], nothing, nothing)
+        return _Ordinal(days.to_numpy(dtype=float), is_date=True)
     if column.is_text:
-        return _of_texts(values)
-    return _of_numbers(values.to_numpy(dtype=float))
+        codes, texts = pd.factorize(values, sort=True)
+        return _Ordinal(codes.astype(float), np.asarray(texts, dtype=object))
+    return _Ordinal(values.to_numpy(dtype=float))
 
 
 def _of_numbers(values: intervals.Floats) -> _Places:
     known = ~np.isnan(values)
     place = np.full(len(values), -1, dtype=np.int64)
-    if not known.any():
+    ordered = np.sort(values[known])
+    if not len(ordered):
         return _Places(place, [], [], [])
-    distinct, codes = np.unique(values[known], return_inverse=True)
+    distinct = ordered[np.r_[True, np.diff(ordered) > 0]]
     if len(distinct) <= intervals.DISCRETE:
-        place[known] = codes
+        place[known] = np.searchsorted(distinct, values[known])
         single = [float(value) for value in distinct]
         return _Places(place, [f"{value:.10g}" for value in single], single, single)
     # an outlier would put all other values into one bin
-    inner = np.clip(values[known], *np.quantile(values[known], FAR_OUT))
-    edges = intervals.edges(inner, NUMBER_BINS)
+    edges = intervals.edges(np.clip(ordered, *intervals.quantiles(ordered, FAR_OUT)), NUMBER_BINS)
     place[known] = np.searchsorted(edges[1:-1], values[known], side="right")
     labels = [f"{first:.8g}" for first in edges[:-1]]
     return _Places(place, labels, edges[:-1].tolist(), edges[1:].tolist())
 
 
-def _of_texts(values: pd.Series[Any]) -> _Places:
-    codes, texts = pd.factorize(values, sort=True)
-    names = [str(text) for text in texts]
-    if len(names) > TEXT_BINS:
-        counts = np.bincount(codes[codes >= 0], minlength=len(names))
-        kept = np.sort(np.argsort(-counts, kind="stable")[: TEXT_BINS - 1])
-        where = np.full(len(names) + 1, len(kept), dtype=np.int64)
-        where[kept] = np.arange(len(kept))
-        where[-1] = -1  # a missing value has the code -1
-        codes = where[codes]
-        names = [*(names[place] for place in kept), OTHERS]
+def _of_texts(codes: Ints, texts: npt.NDArray[Any]) -> _Places:
+    """Return the bins of texts, given the place of each row's text in alphabetical order."""
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    kept = np.flatnonzero(counts)
+    is_many = len(kept) > TEXT_BINS
+    if is_many:
+        most = np.argsort(-counts[kept], kind="stable")[: TEXT_BINS - 1]
+        kept = kept[np.sort(most)]
+    # a text that is not kept is in a place after them
+    where = np.full(len(texts) + 1, len(kept), dtype=np.int64)
+    where[kept] = np.arange(len(kept))
+    where[-1] = -1  # a missing value has the code -1
+    names = [*map(str, texts[kept]), *([OTHERS] if is_many else [])]
     nothing = [np.nan] * len(names)
-    return _Places(codes.astype(np.int64), names, nothing, nothing)
+    return _Places(where[codes], names, nothing, nothing)
 
 
 def _day(days: float) -> str:

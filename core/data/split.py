@@ -52,6 +52,31 @@ def filter_text(rows: Mapping[str, Sequence[str]]) -> Words:
     return "; ".join(parts) or in_context("rows", "all")
 
 
+def rows_name(spec: ProjectSpec, rows: Mapping[str, Sequence[str]]) -> Words:
+    """Return what the project calls the rows of a filter; empty if it has no name for them.
+
+    Examples
+    --------
+    >>> from core.platform import project
+    >>> kobe = project.load("kobe")
+    >>> str(rows_name(kobe, {"shot_type": ["3PT Field Goal", "2PT Field Goal"]}))
+    '2-point shots and 3-point shots'
+    >>> rows_name(kobe, {"shot_type": ["2PT Field Goal"], "playoffs": ["1"]})
+    ''
+    """
+    names = {
+        spec.rows.development: spec.rows.reference_rows,
+        spec.rows.production: spec.rows.current_rows,
+    }
+    wanted = rows.get(spec.rows.column, ())
+    if set(rows) != {spec.rows.column} or not wanted or not set(wanted) <= set(names):
+        return ""
+    called = [name for value, name in names.items() if value in wanted]
+    if len(called) == 1:
+        return called[0]
+    return Message("{first} and {second}", first=called[0], second=called[1])
+
+
 def default_rows(spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
     """Return the filter of the project's development rows."""
     return {spec.rows.column: (spec.rows.development,)}
@@ -85,20 +110,23 @@ def filter_rows(
         When no row is left, or all remaining rows have the same label.
     """
     missing = raw.isna().sum().rename_axis("column").reset_index(name="missing")
-    chosen = raw
+    # masks, as each frame of the kept rows would be another copy
+    chosen = np.ones(len(raw), dtype=bool)
     for column, values in (default_rows(spec) if only is None else only).items():
-        before, chosen = chosen, chosen[as_text(chosen[column]).isin(list(values))]
-        if chosen.empty:
+        texts = as_text(raw[column][chosen])
+        wanted = texts.isin(list(values)).to_numpy()
+        if not wanted.any():
             raise InputError(
                 Message(
                     "No row has {column} = {wanted}. Its values are: {present}.",
                     column=column,
                     wanted=", ".join(f"'{value}'" for value in values) or "''",
-                    present=", ".join(sorted(as_text(before[column]).dropna().unique())[:5]) or "–",
+                    present=", ".join(sorted(texts.dropna().unique())[:5]) or "–",
                 )
             )
-    labelled = chosen[chosen[spec.target].notna()]
-    if labelled.empty:
+        chosen[np.flatnonzero(chosen)] = wanted
+    labelled = chosen & raw[spec.target].notna().to_numpy()
+    if not labelled.any():
         raise InputError(
             Message(
                 "No row has a label ('{target}'): a model cannot be trained on these rows alone.",
@@ -108,12 +136,14 @@ def filter_rows(
     if needed is None:
         needed = [
             str(name)
-            for name in labelled
-            if name in used or (name not in spec.left_out and labelled[name].notna().any())
+            for name in raw
+            if name in used or (name not in spec.left_out and raw[name][labelled].notna().any())
         ]
-    complete = labelled.dropna(subset=list(needed))
-    if complete.empty:
-        holes = labelled[list(needed)].isna().sum()
+    complete = labelled.copy()
+    for name in needed:
+        complete &= raw[name].notna().to_numpy()
+    if not complete.any():
+        holes = raw.loc[labelled, list(needed)].isna().sum()
         raise InputError(
             Message(
                 "Every row lacks a required value (column '{column}' is missing in {missing:,} "
@@ -121,24 +151,27 @@ def filter_rows(
                 "split.",
                 column=str(holes.idxmax()),
                 missing=int(holes.max()),
-                rows=len(labelled),
+                rows=int(labelled.sum()),
             )
         )
     if spec.weights:
-        weights = complete[spec.weights]
-        if (weights < 0).any() or not weights.any():
+        weights = raw[spec.weights]
+        of_complete = weights[complete]
+        if (of_complete < 0).any() or not of_complete.any():
             raise InputError(
                 Message(
                     "'{column}' cannot be the sampling weight: weights must not be "
                     "negative, and not all 0 (rows with 0 or less: {rows:,}). Correct "
                     "them, or name another column.",
                     column=spec.weights,
-                    rows=int((weights <= 0).sum()),
+                    rows=int((of_complete <= 0).sum()),
                 )
             )
         # a row of weight 0 stands for no other
-        complete = complete[weights > 0]
-    frame = complete.reset_index(drop=True).astype({spec.target: "int64"})
+        complete &= (weights > 0).to_numpy()
+    frame = raw.take(np.flatnonzero(complete))
+    frame.index = pd.RangeIndex(len(frame))
+    frame[spec.target] = frame[spec.target].astype("int64")
     labels = frame[spec.target].unique()
     if len(labels) < 2:
         name = spec.positive if labels[0] == 1 else spec.negative
@@ -151,9 +184,9 @@ def filter_rows(
     return Filtered(
         frame,
         missing,
-        rows_other=len(raw) - len(chosen),
-        rows_unlabelled=len(chosen) - len(labelled),
-        rows_missing=len(labelled) - len(complete),
+        rows_other=len(raw) - int(chosen.sum()),
+        rows_unlabelled=int(chosen.sum() - labelled.sum()),
+        rows_missing=int(labelled.sum()) - len(frame),
     )
 
 

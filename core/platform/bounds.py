@@ -20,9 +20,11 @@ from core.platform.messages import Message
 # A table in memory: its file (`upload_limit_mb` is checked before), its values, its columns, one
 # line of a CSV.
 MAX_BYTES = 1_000_000_000
-MAX_CELLS = 10_000_000
-# for CSV, where every text may be different: 0.12 KB each
-MAX_CSV_CELLS = 6_500_000
+MAX_CELLS = 32_000_000
+# Its numbers and texts together, of which equal ones are stored once.
+MAX_HELD = 700_000_000
+# of a text beside its characters
+_OBJECT = 50
 MAX_COLUMNS = 2_000
 MAX_LINE = 1_000_000
 # Decompressed size of a parquet file; and of its texts, without sharing of equal ones.
@@ -110,7 +112,7 @@ def check_columns(name: str, columns: int) -> None:
         raise FileError("columns", name=name, columns=columns, most=MAX_COLUMNS)
 
 
-def check_table(name: str, rows: int, columns: int, *, is_csv: bool = False) -> None:
+def check_table(name: str, rows: int, columns: int) -> None:
     """Refuse a table that would not fit into memory.
 
     Raises
@@ -119,9 +121,20 @@ def check_table(name: str, rows: int, columns: int, *, is_csv: bool = False) -> 
         With the code `columns` or `cells`.
     """
     check_columns(name, columns)
-    most = min(MAX_CELLS, MAX_CSV_CELLS) if is_csv else MAX_CELLS
-    if rows * columns > most:
-        raise FileError("cells", name=name, cells=rows * columns, most=most)
+    if rows * columns > MAX_CELLS:
+        raise FileError("cells", name=name, cells=rows * columns, most=MAX_CELLS)
+
+
+def check_held(name: str, size: int) -> None:
+    """Refuse a table whose values take too much memory, while they are read.
+
+    Raises
+    ------
+    FileError
+        With the code `text`.
+    """
+    if size > MAX_HELD:
+        raise FileError("text", name=name, size=size / 1e6, most=MAX_HELD / 1e6)
 
 
 def check_together(cells: int) -> None:
@@ -156,6 +169,18 @@ def text_bytes(column: Any) -> int:
             lengths = compute.cast(compute.binary_length(part), pyarrow.int64())
         total += compute.sum(lengths).as_py() or 0
     return total
+
+
+def object_bytes(column: Any) -> int:
+    """Return the bytes of an Arrow column's texts as Python's, where equal ones are stored once."""
+    import pyarrow
+
+    if not is_text(column.type):
+        return 0
+    if not pyarrow.types.is_dictionary(column.type):
+        return _OBJECT * len(column) + text_bytes(column)
+    parts = column.unify_dictionaries().chunks[:1]
+    return sum(_OBJECT * len(part.dictionary) + text_bytes(part.dictionary) for part in parts)
 
 
 def is_text(kind: Any) -> bool:

@@ -74,6 +74,11 @@ _NUMBER = {
     "point": re.compile(rf"[+-]?(?:\d+|[1-9]\d{{0,2}}(?:,\d{{3}})+)?(?:\.\d*)?{EXPONENT}"),
     "comma": re.compile(rf"[+-]?(?:\d+|[1-9]\d{{0,2}}(?:\.\d{{3}})+)?(?:,\d*)?{EXPONENT}"),
 }
+# lines of them, each with a digit
+_NUMBERS = {
+    decimal: re.compile(rf"(?>(?=[^\n]*\d)(?:{number.pattern})\n)*+")
+    for decimal, number in _NUMBER.items()
+}
 _MULTIBYTE = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
@@ -249,8 +254,11 @@ class TextCheck:
         """
         if b"\0" in block:
             raise DialectError("binary", name=self.name)
-        if not block.isascii():
-            self._has_multibyte = self._has_multibyte or bool(_MULTIBYTE.search(block))
+        if block.isascii():
+            if not self._decoder.getstate()[0]:
+                return  # valid in all encodings
+        elif not self._has_multibyte:
+            self._has_multibyte = bool(_MULTIBYTE.search(block))
         if self._is_utf8:
             try:
                 self._decoder.decode(block)
@@ -413,14 +421,17 @@ def _decimal(
     rows: Sequence[Sequence[str]], name: str, delimiter: str, given: Given
 ) -> tuple[str, bool]:
     """Return the decimal sign, and whether numbers have thousands separators."""
+    # the values of each column that has a value with a sign
+    columns: list[list[str]] = []
+    for at in range(len(rows[0])):
+        values = [row[at] for row in rows[1:] if at < len(row)]
+        if any("," in value or "." in value for value in values):
+            cells = [value.strip() for value in values]
+            columns.append([cell for cell in cells if cell not in _MISSING])
     # the conventions by which each numeric column can be read, with its first value that has a sign
     readable: list[tuple[bool, bool, str]] = []
-    for at in range(len(rows[0])):
-        cells = [row[at].strip() for row in rows[1:] if at < len(row)]
-        cells = [cell for cell in cells if cell not in _MISSING]
+    for cells in columns:
         signed = [cell for cell in cells if "," in cell or "." in cell]
-        if not signed:
-            continue
         by_point, by_comma = (_are_numbers(cells, convention) for convention in ("point", "comma"))
         if by_point or by_comma:
             readable.append((by_point, by_comma, signed[0]))
@@ -460,26 +471,15 @@ def _decimal(
         decimal = "comma" if commas else "point"
     group = POINTS["point" if decimal == "comma" else "comma"]
     thousands = any(
-        group in row[at]
-        for at, is_read in enumerate(_columns(rows, decimal))
-        if is_read
-        for row in rows[1:]
-        if at < len(row)
+        any(group in cell for cell in cells) and _are_numbers(cells, decimal) for cells in columns
     )
     return decimal, thousands
 
 
-def _columns(rows: Sequence[Sequence[str]], decimal: str) -> list[bool]:
-    """Return for each column whether all of its values are numbers in a convention."""
-    numeric = []
-    for at in range(len(rows[0])):
-        cells = [row[at].strip() for row in rows[1:] if at < len(row)]
-        cells = [cell for cell in cells if cell not in _MISSING]
-        numeric.append(bool(cells) and _are_numbers(cells, decimal))
-    return numeric
-
-
 def _are_numbers(cells: Sequence[str], decimal: str) -> bool:
+    text = "\n".join([*cells, ""])
+    if text.count("\n") == len(cells):
+        return _NUMBERS[decimal].fullmatch(text) is not None
     fullmatch = _NUMBER[decimal].fullmatch
     return all(fullmatch(cell) and any(map(str.isdigit, cell)) for cell in cells)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from core.platform.messages import Message, dumps, loads
@@ -24,7 +26,7 @@ def to_texts(table: pd.DataFrame) -> pd.DataFrame:
     names = [
         name
         for name, kind in table.dtypes.items()
-        if kind.kind == "O" and any(isinstance(cell, Message) for cell in table[name])
+        if kind.kind == "O" and _has_messages(table[name])
     ]
     if not names:
         return table
@@ -36,6 +38,13 @@ def to_texts(table: pd.DataFrame) -> pd.DataFrame:
     )
     stored.attrs[_COLUMNS] = [str(name) for name in names]
     return stored
+
+
+def _has_messages(values: pd.Series[Any]) -> bool:
+    # of texts alone pandas knows it twenty times as fast
+    return pd.api.types.infer_dtype(values) not in ("string", "empty") and any(
+        isinstance(cell, Message) for cell in values
+    )
 
 
 def to_messages(table: pd.DataFrame) -> pd.DataFrame:

@@ -44,6 +44,8 @@ _NO_RULES = (
     "threshold_by",
     "cost_false_positive",
     "cost_false_negative",
+    "balanced",
+    "metric",
     "missing",
     "allowed",
 )
@@ -80,6 +82,11 @@ class ProjectSpec(Options):
         `threshold` itself, the highest F1, or the lowest cost of errors.
     cost_false_positive, cost_false_negative : float
         Cost of either kind of error, for "cost".
+    balanced : bool
+        Default of Train's option of that name: whether the classes weigh the same.
+    metric : {"log_loss", "average_precision", "roc_auc"}
+        The metric that pages and documents show first. The best candidate has the lowest log loss
+        whatever is shown first.
     missing : {"drop", "drop_inputs", "impute"}
         Default of Prepare's option of that name.
     left_out : dict of str to str
@@ -128,6 +135,8 @@ class ProjectSpec(Options):
     threshold_by: Literal["fixed", "f1", "cost"] = "fixed"
     cost_false_positive: float = Field(1.0, ge=0, le=1e9)
     cost_false_negative: float = Field(1.0, ge=0, le=1e9)
+    balanced: bool = False
+    metric: Literal["log_loss", "average_precision", "roc_auc"] = "log_loss"
     missing: Literal["drop", "drop_inputs", "impute"] = "drop"
     left_out: dict[str, Reason] = Field(default_factory=dict)
     allowed: tuple[str, ...] = ()

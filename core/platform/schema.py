@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform import row_faults, rows
+from core.platform import repeated_rows, row_faults, rows
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words, plural, sentences
 from core.platform.project import Column, Identity, ProjectSpec
@@ -176,7 +176,8 @@ def inspect(
             odd += _empty(name, empty, named, by)
         if name == unique:
             odd += _repeated_values(settled[name], named)
-    clean = pd.DataFrame(settled, index=frame.index)
+    # the values are shared, not copied
+    clean = pd.DataFrame(settled, index=frame.index, copy=False)
     for identity in identities:
         if {identity.column, *identity.columns} <= set(present):
             odd += _not_equal(identity, clean, named, by)
@@ -279,7 +280,10 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
     )
     if validated.errors:
         return validated
-    rows = validated.frame.sort_values(spec.id, kind="stable").reset_index(drop=True)
+    rows = validated.frame
+    if not rows[spec.id].is_monotonic_increasing:
+        rows = rows.sort_values(spec.id, kind="stable")
+    rows = rows.set_axis(pd.RangeIndex(len(rows)), copy=False)
     return Validated(rows, (*validated.findings, *_of_labels(rows[spec.target], spec)))
 
 
@@ -379,7 +383,7 @@ def _by_their_names(
             for name in repeated
         ]
     taken = taken_aliases(names, columns)
-    named = frame.set_axis([taken.get(name, name) for name in names], axis="columns")
+    named = frame.set_axis([taken.get(name, name) for name in names], axis="columns", copy=False)
     twice = [name for name, count in named.columns.value_counts().items() if count > 1]
     if twice:
         text = Message(
@@ -503,7 +507,7 @@ def _repeated_rows(clean: pd.DataFrame, raw: pd.DataFrame, unique: str) -> list[
             unique=unique,
         )
 
-    wrong = clean.drop(columns=unique).duplicated().to_numpy()
+    wrong = repeated_rows.mask(clean, [name for name in clean if name != unique])
     return _of_rows("duplicate_row", "", wrong, raw, unique, tell)
 
 
@@ -550,8 +554,8 @@ def _of_rows(
     few = ""
     if column:
         # by repr: a parquet file can contain lists, which are not hashable
-        shown = raw[column].iloc[places[:1000]].map(repr).unique()[:EXAMPLES]
-        few = ", ".join(text[:40] for text in shown)
+        cells = raw[column].iloc[places[:1000]].astype("object").tolist()
+        few = ", ".join(text[:40] for text in list(dict.fromkeys(map(repr, cells)))[:EXAMPLES])
     where = _first(places, column, raw, unique)
     text = tell(len(places), few)
     return [Finding(severity, check, column, len(places), few, where, text)]

@@ -106,6 +106,8 @@ def settled(
         columns[name] = (
             values.where(values.notna(), np.nan)
             if rule.is_text
+            else values
+            if values.dtype == "float64"
             else values.astype("float64", copy=False)
         )
     return pd.DataFrame(columns, index=frame.index, copy=False), faults

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +11,18 @@ from typing import IO, Any
 
 import pandas as pd
 
-from core.platform import bounds, csv_dialect, csv_numbers
+from core.platform import bounds, csv_dialect, csv_numbers, csv_rows
 from core.platform.csv_dialect import NOTHING, PLAIN, Dialect, Given
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words
 from core.platform.project import Column
-from core.platform.rows import MISSING_MARKS, arrow
+from core.platform.rows import arrow
 
 SUFFIXES = (".parquet", ".csv")
-_BLOCK = 1 << 20
+# bytes at a time; less than the longest line
+_BLOCK = 1 << 18
+# values of a parquet file that are decoded at a time
+_CELLS = 4_000_000
 _BOM = b"\xef\xbb\xbf"
 # the index that pandas adds to a file
 _INDEX = "__index_level_"
@@ -39,12 +40,15 @@ class Head:
         Harmless oddities, a sentence each.
     dialect : Dialect or None
         None for parquet.
+    is_bare : bool
+        Whether it is a CSV without a quote, and without a carriage return but at line ends.
     """
 
     columns: tuple[str, ...]
     rows: int
     notes: tuple[Words, ...] = ()
     dialect: Dialect | None = None
+    is_bare: bool = False
 
 
 def list_sources(path: Path) -> list[Path]:
@@ -111,7 +115,7 @@ def read_head(
             )
         head = _parquet_head(file, name) if is_parquet else _csv_head(file, name, given)
     if check_cells:
-        bounds.check_table(name, head.rows, len(head.columns), is_csv=not is_parquet)
+        bounds.check_table(name, head.rows, len(head.columns))
     return head
 
 
@@ -120,6 +124,7 @@ def read(
     name: str | None = None,
     columns: Mapping[str, Column] | None = None,
     given: Given = NOTHING,
+    head: Head | None = None,
 ) -> pd.DataFrame:
     """Return the rows of a CSV or parquet file; parameters as in `read_head`.
 
@@ -128,6 +133,8 @@ def read(
     columns : mapping of str to Column, optional
         Expected columns. Texts are then read literally ("007" stays "007", "NA" stays "NA"), and
         other columns are left out.
+    head : Head, optional
+        As `read_head` has just returned it.
 
     Raises
     ------
@@ -135,7 +142,7 @@ def read(
         As `read_head` does, and if the rows cannot be read.
     """
     name = name or path.name
-    head = read_head(path, name, given)
+    head = read_head(path, name, given) if head is None else head
     expected = columns or {}
     names = {alias: known for known, column in expected.items() for alias in column.aliases}
     names |= {known: known for known in expected}
@@ -153,7 +160,16 @@ def read(
         [heading for heading in head.columns if heading in names] if columns else list(head.columns)
     )
     try:
-        frame = _read_csv(path, name, head, texts, kept)
+        frame = csv_rows.read(
+            path,
+            name,
+            head.dialect or PLAIN,
+            head.columns,
+            head.rows,
+            texts=texts,
+            kept=kept,
+            is_bare=head.is_bare,
+        )
     except pd.errors.EmptyDataError as error:
         raise InputError(Message("'{name}' has no rows.", name=name)) from error
     except (pd.errors.ParserError, ValueError) as error:
@@ -186,8 +202,8 @@ def preview(
             with bounds.opened(path, name) as file:
                 dialect = head.dialect or PLAIN
                 first_rows: pd.DataFrame = pd.read_csv(
-                    _with_new_lines(file, dialect),
-                    **_as_written(dialect),
+                    csv_rows.with_new_lines(file, dialect),
+                    **csv_rows.as_written(dialect),
                     nrows=rows,
                     dtype=str,
                     # literally: NA may be a country, and 007 a key
@@ -212,7 +228,7 @@ def preview(
             ) as opened,
         ):
             first = next(opened.iter_batches(rows, columns=list(head.columns)), None)
-            _check_texts(name, [] if first is None else first.columns)
+            _check_texts(name, sum(map(bounds.text_bytes, [] if first is None else first.columns)))
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
             Message("'{name}' cannot be read: {reason}", name=name, reason=_reason(error))
@@ -228,7 +244,7 @@ def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
     # refuses binary content before any of it is parsed
     csv_dialect.sample_text(sample, name, "utf-8")
     file.seek(0)
-    lines, encoding = _scan(file, name, given)
+    lines, encoding, is_bare = _scan(file, name, given)
     dialect, header = csv_dialect.detect(
         sample, name, is_whole=is_whole, encoding=encoding, given=given
     )
@@ -245,74 +261,35 @@ def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
         raise csv_dialect.DialectError("no_header", name=name)
     bounds.check_columns(name, len(columns))
     _refuse_repeated(columns, name)
-    return Head(columns, max(lines - 1, 0), notes, dialect)
+    return Head(columns, max(lines - 1, 0), notes, dialect, is_bare)
 
 
-def _scan(file: IO[bytes], name: str, given: Given) -> tuple[int, str]:
-    """Return the number of lines and the encoding; refuse content that is not CSV."""
+def _scan(file: IO[bytes], name: str, given: Given) -> tuple[int, str, bool]:
+    """Return the number of lines, the encoding, and `Head.is_bare`; refuse what is not CSV."""
     check = csv_dialect.TextCheck(name, given)
-    lines = longest = held = 0
+    lines = held = returns = 0
+    is_quoted = False
     last = b"\n"
     while block := file.read(_BLOCK):
         check.feed(block)
+        is_quoted = is_quoted or b'"' in block
+        end, last = last, block[-1:]
+        if end == b"\r" and block.startswith(b"\n"):
+            block = block[1:]
+            returns -= 1
         # files of old Macs end their lines with a bare \r
         if b"\r" in block:
+            returns += block.count(b"\r") - block.count(b"\r\n")
             block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        ends = block.split(b"\n")
-        lines += len(ends) - 1
-        longest = max(longest, held + len(ends[0]), max(map(len, ends)))
-        held = len(ends[-1]) + (held if len(ends) == 1 else 0)
-        last = block[-1:]
-        if longest > bounds.MAX_LINE:
+        ends = block.count(b"\n")
+        lines += ends
+        # a line within a block is shorter than the limit
+        longest = held + (block.find(b"\n") if ends else len(block))
+        held = len(block) - block.rfind(b"\n") - 1 if ends else longest
+        if max(longest, held) > bounds.MAX_LINE:
             raise bounds.FileError("line", name=name, most=bounds.MAX_LINE)
-    return lines + (last not in b"\r\n"), check.encoding()
-
-
-def _with_new_lines(file: IO[bytes], dialect: Dialect) -> IO[bytes]:
-    """Return the file for pandas, which fails on a space after a bare carriage return."""
-    return io.BytesIO(file.read().replace(b"\r", b"\n")) if dialect.old_mac else file
-
-
-def _as_written(dialect: Dialect) -> dict[str, Any]:
-    """Return the arguments of pandas' reader for a dialect."""
-    return {"encoding": dialect.codec, "sep": dialect.sign, "decimal": dialect.point}
-
-
-def _read_csv(
-    path: Path, name: str, head: Head, texts: Sequence[str], kept: Sequence[str]
-) -> pd.DataFrame:
-    """Return the columns in `kept`; the others are parsed, to detect rows that are too long."""
-    given: dict[str, Any] = {
-        **_as_written(head.dialect or PLAIN),
-        "low_memory": False,
-        "dtype": dict.fromkeys(texts, "object"),
-        # "None" and "NA" can be names; in a text column only an empty cell is missing
-        "keep_default_na": False,
-        "na_values": {
-            heading: [""] if heading in texts else list(MISSING_MARKS) for heading in head.columns
-        },
-        # the nearest float, as in all other readers
-        "float_precision": "round_trip",
-    }
-    with bounds.opened(path, name) as opened:
-        file = _with_new_lines(opened, head.dialect or PLAIN)
-        frame: pd.DataFrame = pd.read_csv(file, **given)
-        if isinstance(frame.index, pd.RangeIndex):
-            return frame[list(kept)]
-        # rows longer than the header: pandas took their first values as an index and so shifted all
-        # values to other columns; only empty ones at the end, from a trailing comma, can be left
-        # out
-        if frame.iloc[:, -frame.index.nlevels :].notna().any(axis=None):
-            raise InputError(
-                Message("'{name}' has rows with more values than it has columns.", name=name)
-            )
-        del frame
-        file.seek(0)
-        with warnings.catch_warnings():
-            # leaving them out is intended
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            shorter: pd.DataFrame = pd.read_csv(file, **given, index_col=False)
-        return shorter[list(kept)]
+    is_bare = not is_quoted and not returns
+    return lines + (last not in b"\r\n"), check.encoding(), is_bare
 
 
 def _fault_of_csv(error: Exception) -> Words:
@@ -374,7 +351,7 @@ def _read_parquet(
     try:
         with bounds.opened(path, name) as file:
             with pyarrow.parquet.ParquetFile(file) as opened:
-                schema = opened.schema_arrow
+                schema, rows = opened.schema_arrow, opened.metadata.num_rows
             _refuse_bytes(schema, name, columns)
             strings = [
                 column
@@ -382,19 +359,28 @@ def _read_parquet(
                 if pyarrow.types.is_string(schema.field(column).type)
                 or pyarrow.types.is_large_string(schema.field(column).type)
             ]
-            # a repeated text is stored once, in the file and in memory
-            table = pyarrow.parquet.read_table(
-                bounds.again(file), columns=list(columns), read_dictionary=strings
-            )
-        # writing or sending them repeats each text
-        _check_texts(name, table.columns)
+            series: dict[str, pd.Series[Any]] = {}
+            held, decoded = 8 * rows * len(columns), 0
+            size = max(_CELLS // max(rows, 1), 1)
+            with pyarrow.parquet.ParquetFile(
+                # a repeated text is stored once, in the file and in memory
+                bounds.again(file),
+                read_dictionary=strings,
+            ) as opened:
+                # not all columns at once: Arrow's would be a second copy of all values
+                for start in range(0, len(columns), size):
+                    table = opened.read(columns=list(columns[start : start + size]))
+                    # writing or sending them repeats each text
+                    decoded += sum(map(bounds.text_bytes, table.columns))
+                    _check_texts(name, decoded)
+                    for column in table.column_names:
+                        values = table.column(column)
+                        held += bounds.object_bytes(values)
+                        bounds.check_held(name, held)
+                        series[column] = arrow.series(values, column, is_text=column in texts)
+                    del table, values
         return pd.DataFrame(
-            {
-                column: arrow.series(table.column(column), column, is_text=column in texts)
-                for column in columns
-            },
-            index=pd.RangeIndex(table.num_rows),
-            copy=False,
+            {column: series[column] for column in columns}, index=pd.RangeIndex(rows), copy=False
         )
     except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
         raise InputError(
@@ -408,8 +394,7 @@ def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _check_texts(name: str, columns: Sequence[Any]) -> None:
-    size = sum(bounds.text_bytes(column) for column in columns)
+def _check_texts(name: str, size: int) -> None:
     if size > bounds.MAX_DECODED:
         raise bounds.FileError("text", name=name, size=size / 1e6, most=bounds.MAX_DECODED / 1e6)
 

@@ -21,7 +21,7 @@ Code = Literal["retrain", "wait", "investigate", "person", "none"]
 # Evidence that supports a forecast, and is never a reason alone.
 SUPPORTING = ("psi." + PROBABILITY, "ks." + PROBABILITY)
 NOTHING = Message("Nothing to do.")
-BY_HAND = Message("Choose a strategy, or retrain by hand with a reason.")
+BY_HAND = Message("Choose a policy, or retrain by hand with a reason.")
 MONITOR = Message("Score rows, bring their labels, and monitor.")
 MORE_WINDOWS = Message("Wait for more windows")
 USED = Message(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -29,6 +31,22 @@ def edges(values: Floats, bins: int) -> Floats:
     width = np.ceil((high - low + 1) / bins)
     cuts: Floats = low + width * np.arange(np.ceil((high - low + 1) / width) + 1)
     return cuts
+
+
+def quantiles(ordered: Floats, shares: Sequence[float]) -> Floats:
+    """Return quantiles of sorted values as `np.quantile` does, which sorts them again.
+
+    Examples
+    --------
+    >>> quantiles(np.array([1.0, 2.0, 4.0]), [0, 0.25, 1]).tolist()
+    [1.0, 1.5, 4.0]
+    """
+    at = np.asarray(shares) * (len(ordered) - 1)
+    below = np.floor(at).astype(np.int64)
+    low, high = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
+    share, gap = at - below, high - low
+    between: Floats = np.where(share >= 0.5, high - gap * (1 - share), low + gap * share)
+    return between
 
 
 def are_whole(values: Floats) -> bool:
@@ -107,6 +125,21 @@ def mean(values: Floats, middle: float | None = None) -> tuple[float, float]:
         return float(3 / skew * (np.cbrt(1 + skew * (end - skew / 6)) - 1))
 
     return centre - back(reach) * error, centre - back(-reach) * error
+
+
+def influences(values: Floats, weights: Floats | None) -> Floats:
+    """Return each row's influence on the weighted mean, around that mean (the delta method).
+
+    Examples
+    --------
+    >>> influences(np.array([1.0, 4.0]), np.array([1.0, 2.0])).tolist()
+    [1.6666666666666665, 4.333333333333333]
+    """
+    if weights is None:
+        return values
+    mean = np.average(values, weights=weights)
+    around: Floats = mean + (values - mean) * weights / weights.mean()
+    return around
 
 
 def difference(

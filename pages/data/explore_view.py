@@ -151,8 +151,8 @@ def _capitalized(text: str) -> str:
 
 def _kind(spec: ProjectSpec) -> profile.Kind:
     names: dict[profile.Kind, str] = {
-        "development": _capitalized(spec.rows.development_name),
-        "production": _capitalized(spec.rows.production_name),
+        "development": _capitalized(spec.rows.reference_rows),
+        "production": _capitalized(spec.rows.current_rows),
         "all": _("All"),
     }
     return st.segmented_control(
@@ -344,7 +344,7 @@ def _places(spec: ProjectSpec, cells: pd.DataFrame) -> None:
         ),
     )
     columns = elements.side_by_side()
-    named = {"reference": spec.rows.development_name, "current": spec.rows.production_name}
+    named = {"reference": spec.rows.reference_rows, "current": spec.rows.current_rows}
     for column, name in zip(columns, named, strict=True):
         mine = drawn[drawn["set"] == name]
         with column:

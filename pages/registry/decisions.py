@@ -61,14 +61,15 @@ def _about(decided: PromotionRun, threshold: str) -> str:
 
 
 def rule_table(rules: pd.DataFrame) -> None:
-    """Show the results of the gate's rules, each with its limit and meaning."""
+    """Show the results of the gate's rules, each with the value that is judged and its limit."""
+    judged = rules.get("judged", pd.Series("", index=rules.index))
     st.table(
         pd.DataFrame(
             {
                 _("Rule"): [elements.words(title) for title in rules["title"]],
                 _("Verdict"): [elements.badge(*GATE[verdict]) for verdict in rules["verdict"]],
                 _("Value"): [
-                    _measured(*of) for of in zip(rules["code"], rules["value"], strict=True)
+                    _measured(*of) for of in zip(rules["code"], rules["value"], judged, strict=True)
                 ],
                 _("Limit"): [
                     _limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)
@@ -82,23 +83,29 @@ def rule_table(rules: pd.DataFrame) -> None:
     )
 
 
-def _measured(code: str, value: float) -> str:
-    """Return the value of a rule with its unit."""
-    if pd.isna(value):
-        return "–"
-    count = round(value)
-    return {
-        "same_rows": n_("{count:,} row", "{count:,} rows", count),
-        "better": f"{number(value, '+.4f') if value else 0} nats",
-        "slices": number(count),
-        "latency": f"{number(value, '.3g')} ms",
-        "size": f"{number(value / 1e6, '.3g')} MB",
-        "schema": number(count),
-    }.get(code, number(value, ".4f"))
+def _measured(code: str, value: float, judged: str) -> str:
+    """Return the value of a rule with its unit, and what it is if it is the end of an interval."""
+    end = elements.words(judged)
+    return f"{number(value, '+.4f')}{elements.small(end)}" if end else _with_unit(code, value)
 
 
 def _limited(code: str, value: float) -> str:
     """Return the limit of a rule."""
     if pd.isna(value):
         return "–"
-    return f"{'≥' if code == 'same_rows' else '≤'} {_measured(code, value)}"
+    if code == "better":
+        return f"{'≤' if value else '<'} {number(value, 'g')}"
+    return f"{'≥' if code == 'same_rows' else '≤'} {_with_unit(code, value)}"
+
+
+def _with_unit(code: str, value: float) -> str:
+    if pd.isna(value):
+        return "–"
+    count = round(value)
+    return {
+        "same_rows": n_("{count:,} row", "{count:,} rows", count),
+        "latency": f"{number(value, '.3g')} ms",
+        "size": f"{number(value / 1e6, '.3g')} MB",
+        "slices": number(count),
+        "schema": number(count),
+    }.get(code, number(value, ".4f") if value else "0")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -12,14 +14,16 @@ from core.platform.messages import NOTHING, Message, _, n_, number, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.runs import ModelVersion
-from core.registry import promote
+from core.registry import promote, registry
 from core.stats import metrics, thresholds
 from core.stats.charts import models as model_charts
-from core.training import evaluation_charts
+from core.training import evaluation, evaluation_charts
 from pages.registry import version_list
 from pages.registry.standing import Standing
 from pages.shared import elements, login
 
+# whether the form of the champion's threshold is open, and whether a link opened it
+OPEN, LINKED = "champion-threshold", "champion-threshold-linked"
 AIMS = {
     "better": Message("shown to be better"),
     "not_worse": Message("not worse by more than a margin"),
@@ -54,7 +58,8 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
         )
         tried = st.button(_("Dry run"), icon=":material/science:", disabled=now.going)
     rule = Message(
-        "**Promote** makes version {version} the champion if it passes every rule.", version=chosen
+        "**Promote** makes version {version} the champion if it passes every rule of the gate.",
+        version=chosen,
     )
     st.caption(str(sentences(rule, _follows(now))))
     with st.expander(_("More")):
@@ -87,7 +92,7 @@ def _options(now: Standing, chosen: str) -> dict[str, object]:
     margin = 0.0
     if aim == "not_worse":
         margin = st.number_input(
-            _("Margin (nats of log loss)"),
+            _("Margin (log loss)"),
             min_value=0.0,
             max_value=0.1,
             step=0.001,
@@ -109,7 +114,10 @@ def _options(now: Standing, chosen: str) -> dict[str, object]:
 
 def _override(now: Standing, options: dict[str, object]) -> None:
     chosen = options["challenger"]
-    with st.expander(_("Promote against the rules")):
+    with st.expander(_("Promote anyway")):
+        st.caption(
+            _("Makes version {version} the champion whatever the gate says.", version=chosen)
+        )
         reason = st.text_area(
             _("Reason, at least {count} characters", count=promote.MIN_REASON),
             max_chars=2000,
@@ -188,21 +196,103 @@ def _no_way_back(now: Standing, moves: pd.DataFrame) -> Message:
     )
 
 
-def _threshold(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> float:
-    """Draw the choice of another threshold with its consequences, and return it."""
+def asks_for_threshold() -> bool:
+    """Open the form of the champion's threshold if the address asks so; return whether it did."""
+    if st.query_params.get("open") == "threshold":
+        del st.query_params["open"]
+        st.session_state[OPEN] = st.session_state[LINKED] = True
+    return bool(st.session_state.get(LINKED)) and bool(st.session_state.get(OPEN))
+
+
+def champion_threshold(now: Standing, *, is_linked: bool) -> None:
+    """Draw another threshold for the champion, which becomes the champion again with it.
+
+    Parameters
+    ----------
+    is_linked : bool
+        Whether a link led here, so that this is what the page asks for.
+    """
+    champion = now.champion
+    if champion is None or champion.about.threshold is None:
+        return
+    form = st.expander(_("Another threshold for the champion"), key=OPEN, on_change="rerun")
+    if not form.open:
+        return
+
+    def press(value: float) -> None:
+        if not st.button(
+            _("Use this threshold"),
+            type="primary" if is_linked else "secondary",
+            icon=":material/tune:",
+            key="use-threshold",
+            disabled=now.going,
+        ):
+            return
+        if value == champion.about.threshold:
+            st.error(str(registry.already_champion(champion)))
+            return
+        if elements.submit(
+            now.settings,
+            "promote",
+            promote.Options,
+            challenger=champion.version,
+            threshold=value,
+            decided_by=st.session_state.get("decided-by") or login.who(),
+        ):
+            st.session_state.pop(LINKED, None)
+            st.rerun()
+
+    with form:
+        if is_linked:
+            st.markdown(
+                _("The predicted classes fail at the threshold; the probabilities may not.")
+            )
+        st.caption(
+            str(
+                sentences(
+                    Message("Promotes a copy of the version with that threshold."), _follows(now)
+                )
+            )
+        )
+        _threshold(now.settings, now.spec, champion, press)
+
+
+def _threshold(
+    settings: Settings,
+    spec: ProjectSpec,
+    version: ModelVersion,
+    press: Callable[[float], None] | None = None,
+) -> float:
+    """Draw the choice of another threshold with its consequences, and return it.
+
+    Parameters
+    ----------
+    press : callable, optional
+        Draws the button that uses it, below the choice.
+    """
     key = f"threshold-{version.version}"
     own = version.about.threshold
     if key not in st.session_state:
         st.session_state[key] = round(0.5 if own is None else own, 2)
     # only this fragment reruns while the slider moves
-    st.fragment(_consequences)(settings, spec, version, key)
+    st.fragment(_consequences)(settings, spec, version, key, press)
     return float(st.session_state[key])
 
 
 @elements.show_errors()
-def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, key: str) -> None:
+def _consequences(
+    settings: Settings,
+    spec: ProjectSpec,
+    version: ModelVersion,
+    key: str,
+    press: Callable[[float], None] | None,
+) -> None:
     value = st.slider(_("Threshold"), 0.0, 1.0, step=0.01, key=key)
-    table, is_of_folds = _trade_off(settings, settings.mlflow_uri, version.run_id)
+    if press is not None:
+        press(value)
+    table, is_of_folds = _trade_off(
+        settings, settings.mlflow_uri, version.run_id, by_weight=spec.weights is not None
+    )
     at = table.iloc[(table["threshold"] - value).abs().argmin()]
     own = version.about.threshold
     positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
@@ -229,12 +319,15 @@ def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, 
     counts = pd.DataFrame(
         [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
         columns=["actual", "predicted", "rows"],
-    ).astype("int64")
+    )
+    counts["rows"] = counts["rows"].round()
+    counts = counts.astype("int64")
     elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
     elements.chart(evaluation_charts.threshold_trade_off(table, value))
-    total = int(counts["rows"].sum())
+    total = n_("{count:,} row", "{count:,} rows", int(counts["rows"].sum()))
+    kind = elements.words(version.about.rows_name)
     st.caption(
-        f"{_('Validation folds')}: {n_('{count:,} row', '{count:,} rows', total)}"
+        f"{_('Validation folds')}: {total}{f' ({kind})' if kind else ''}"
         if is_of_folds
         else _("A threshold that is chosen on the test set looks better there than it is.")
     )
@@ -245,11 +338,18 @@ def _share(value: float) -> str:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _trade_off(_settings: Settings, store: str, run_id: str) -> tuple[pd.DataFrame, bool]:
+def _trade_off(
+    _settings: Settings, store: str, run_id: str, *, by_weight: bool
+) -> tuple[pd.DataFrame, bool]:
     """Return the consequences of each threshold, and whether on the validation folds.
 
     Without rows of those they are on the test set.
     """
+    if by_weight:
+        # the weights are not beside the forecasts
+        table = tracking.table(_settings, run_id, "thresholds")
+        of_folds = table["set"] == evaluation.VALIDATION
+        return table[of_folds].drop(columns="set").reset_index(drop=True), True
     try:
         table, is_of_folds = tracking.table(_settings, run_id, "validation"), True
     except NotReadyError:

@@ -59,12 +59,13 @@ def draw(
         _actions(settings, decision, state, by, decided, going=going)
         st.caption(
             _(
-                "Champion: version {version} · Strategy: {strategy} · Windows: {count:,}, "
-                "{labelled:,} with enough labels",
+                "Champion: version {version} · Policy: {strategy} · Reports: {count:,}, "
+                "{labelled:,} with at least {min_labels:,} labels",
                 version=state.champion.version,
                 strategy=STRATEGIES[by.strategy][0],
                 count=len(state.windows),
                 labelled=sum(window.labels >= by.min_labels for window in state.windows),
+                min_labels=by.min_labels,
             )
         )
 
@@ -118,9 +119,10 @@ def _actions(
             _to_report(state)
         if main == "retrain":
             _by_hand(settings, is_main=True, going=going)
-            _decide(settings, is_main=False, going=going)
-        else:
+        # without a policy there is nothing to apply
+        if by.is_on:
             _decide(settings, is_main=main == "decide", going=going)
+        if main != "retrain":
             _by_hand(settings, is_main=False, going=going)
         if decision is not None:
             _evidence(decision)
@@ -128,7 +130,8 @@ def _actions(
 
 def _decide(settings: Settings, *, is_main: bool, going: bool) -> None:
     if st.button(
-        _("Decide now"),
+        _("Apply the policy"),
+        help=_("Decides from the reports so far, and retrains if the policy says so."),
         type="primary" if is_main else "secondary",
         icon=":material/gavel:",
         disabled=going,

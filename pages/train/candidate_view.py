@@ -95,7 +95,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
         )
         return
     if view == "figures":
-        _figures(candidate)
+        _figures(spec, candidate)
     elif view == "threshold":
         _threshold(settings, spec, candidate)
     elif view == "slices":
@@ -114,25 +114,26 @@ def _about_metrics(candidate: tracking.RunInfo) -> str:
     )
 
 
-def _figures(candidate: tracking.RunInfo) -> None:
+def _figures(spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     measured = candidate.metrics
     base = measured["base_rate_test"]
     threshold = float(candidate.params["threshold"])
     guess = metrics.base_rate_log_loss(base) if 0 < base < 1 else float("nan")
     labelled = _("threshold {threshold:.3g}", threshold=threshold)
     notes = {
-        "log_loss": _("base rate {base:.4f}", base=guess),
-        "skill": _("base rate {base:.4f}", base=0.0),
+        "log_loss": _("guessing {base:.4f}", base=guess),
+        "skill": _("guessing {base:.4f}", base=0.0),
         "roc_auc": _("chance {base}", base=number(0.5, ".4f")),
         "average_precision": _("chance {base}", base=number(base, ".4f")),
-        "brier_score": _("base rate {base:.4f}", base=base * (1 - base)),
+        "brier_score": _("guessing {base:.4f}", base=base * (1 - base)),
         "f1": labelled,
         "precision": labelled,
         "recall": labelled,
         "accuracy": labelled,
     }
     rows: list[tuple[Words, str, str]] = [
-        (title, name, notes[name]) for name, title in metrics.TITLES.items()
+        (metrics.TITLES[name], name, notes[name])
+        for name in metrics.ordered(metrics.TITLES, spec.metric)
     ]
     floor = measured["calibration_floor_test"]
     rows += [
@@ -227,7 +228,8 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         counts = pd.DataFrame(
             [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
             columns=["actual", "predicted", "rows"],
-        ).astype("int64")
+        )
+        counts["rows"] = counts["rows"].round().astype("int64")
         elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
         st.caption(
             f"{_('Predicted {label}', label=positive)}: {share('share_positive')}; "

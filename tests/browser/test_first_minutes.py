@@ -134,6 +134,44 @@ def test_a_full_page_has_no_grave_fault_and_fits_a_narrow_window(
         window.set_viewport_size({"width": 1440, "height": 1000})
 
 
+def arrive(page, address: str) -> None:
+    """Go to an address, and wait until it is drawn."""
+    page.goto(address)
+    page.get_by_role("heading", level=1).first.wait_for()
+    settle(page)
+
+
+def test_a_narrow_window_folds_the_sidebar_and_keys_open_it(window, app: str) -> None:
+    window.set_viewport_size({"width": 800, "height": 1000})
+    arrive(window, f"{app}/score?view=log&lang=pt")
+    button = window.get_by_test_id("stExpandSidebarButton")
+    button.wait_for()
+    tops = [metric.bounding_box() for metric in window.get_by_test_id("stMetric").all()]
+    assert [place["y"] == tops[0]["y"] for place in tops[:3]] == [True, True, False]
+    button.focus()
+    window.keyboard.press("Enter")
+    link = window.get_by_test_id("stSidebarNav").get_by_role("link", name="Execuções")
+    link.click()
+    window.get_by_role("heading", name="Execuções", level=1).wait_for()
+    assert window.get_by_role("button", name="Recolher a barra lateral").count() == 1
+    window.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def test_what_was_asked_for_is_marked_at_once_until_it_ends(window, app: str) -> None:
+    arrive(window, f"{app}/train?view=candidates&lang=pt")
+    window.evaluate("""() => {
+      const app = document.querySelector('[data-testid="stApp"]');
+      window.marks = [];
+      new MutationObserver(() => window.marks.push(getComputedStyle(app, '::before').content))
+        .observe(app, {attributeFilter: ['data-test-script-state']});
+    }""")
+    window.get_by_test_id("stMain").get_by_role("radio", name="Explicar").click()
+    window.wait_for_function("() => window.marks.length > 1")
+    settle(window)
+    assert window.evaluate("() => window.marks[0]") == '""'
+    assert window.evaluate("() => window.marks.at(-1)") == "none"
+
+
 def open_reset(page) -> None:
     """Open the dialog from the page's menu."""
     press(page, "More")

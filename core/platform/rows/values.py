@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.rows.faults import EXACT_LIMIT, FIRST_YEAR, LARGEST, LAST_YEAR, Fault
-from core.platform.rows.rules import NO, YES, Rule, label_word, text_fault
+from core.platform.rows.rules import NO, YES, DateForm, Rule, label_word, text_fault
 
 # Markers of a missing value in columns of numbers or days, as in pandas. In a text column only an
 # empty text is missing: NA may be a country.
@@ -61,6 +61,10 @@ _MOMENT = re.compile(
     r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
     r" ?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
+# 31/12/2024, 31.12.2024 and 31-12-2024, with a time of day or without
+_OTHER_DAY = re.compile(
+    r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4})(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?)?"
+)
 _BLANK = " \t\r\n"
 Bools = npt.NDArray[np.bool_]
 
@@ -94,7 +98,7 @@ def read(values: pd.Series[Any], rule: Rule) -> Read:
     if rule.type == "text":
         return _texts(values, rule)
     if rule.type == "date":
-        return _dates(values)
+        return _dates(values, rule)
     if rule.positive or rule.type == "boolean":
         return _words(values, rule)
     return _numbers(values, rule)
@@ -105,7 +109,9 @@ def clean_numbers(values: pd.Series[Any], rule: Rule) -> pd.Series[Any] | None:
     kinds = {"number": "if", "integer": "i", "label": "if", "boolean": "if"}.get(rule.type, "")
     if not isinstance(values.dtype, np.dtype) or values.dtype.kind not in kinds or rule.positive:
         return None
-    settled = values if rule.type == "integer" else values.astype("float64", copy=False)
+    # `astype` is slow even where it changes nothing
+    is_settled = rule.type == "integer" or values.dtype == "float64"
+    settled = values if is_settled else values.astype("float64", copy=False)
     array = settled.to_numpy()
     if rule.type in ("label", "boolean"):
         return settled if ((array == 0) | (array == 1) | np.isnan(array)).all() else None
@@ -118,7 +124,8 @@ def clean_numbers(values: pd.Series[Any], rule: Rule) -> pd.Series[Any] | None:
             outside = np.fmin.reduce(array) < low or np.fmax.reduce(array) > high
         if outside:
             return None
-    return settled.astype("int64", copy=False) if rule.type == "integer" else settled
+    is_other = rule.type == "integer" and settled.dtype != "int64"
+    return settled.astype("int64", copy=False) if is_other else settled
 
 
 def clean_cells(values: Sequence[Any], rule: Rule) -> Sequence[Any] | None:
@@ -127,7 +134,7 @@ def clean_cells(values: Sequence[Any], rule: Rule) -> Sequence[Any] | None:
     For requests of a few rows, where creating a Series would dominate.
     """
     if rule.type == "date":
-        moments = [_moment(value) for value in values]
+        moments = [_moment(value, rule.date_form) for value in values]
         return moments if all(type(value) is str for value in moments) else None
     if rule.type == "text":
         if not all(type(value) is str and value for value in values):
@@ -404,18 +411,18 @@ def _text_of(value: Any) -> str | None:
     return str(value)
 
 
-def _dates(values: pd.Series[Any]) -> Read:
+def _dates(values: pd.Series[Any], rule: Rule) -> Read:
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biufc":
         # pandas would interpret a number as nanoseconds since 1970
         broken = values.notna().to_numpy()
         empty = pd.Series([None] * len(values), index=values.index, name=values.name, dtype=object)
-        return Read(empty, _faults(values, Rule("date"), {"type": broken}))
+        return Read(empty, _faults(values, rule, {"type": broken}))
     plain = values
     if values.dtype == object:
         # a parquet file can contain lists, which are not hashable
         plain = values.where(values.map(lambda cell: isinstance(cell, Hashable)), False)
     codes, cells = pd.factorize(plain)
-    moments = [*(_moment(cell) for cell in cells), None]
+    moments = [*(_moment(cell, rule.date_form) for cell in cells), None]
     kept = np.array(
         [moment if isinstance(moment, str) else None for moment in moments], dtype="object"
     )
@@ -423,16 +430,35 @@ def _dates(values: pd.Series[Any]) -> Read:
         [moment.code if isinstance(moment, Fault) else "" for moment in moments], dtype="object"
     )
     masks = {code: (why == code)[codes] for code in ("type", "years")}
-    faults = _faults(values, Rule("date"), masks)
+    faults = _faults(values, rule, masks)
     return Read(
         pd.Series(kept[codes], index=values.index, name=values.name, dtype="object"), faults
     )
 
 
-def _moment(value: Any) -> str | Fault | None:
+def iso(text: str, form: DateForm) -> str:
+    """Return a day in the form of a source as ISO 8601; any other text as it is.
+
+    Examples
+    --------
+    >>> iso("31/12/2024 8:30", "day-month-year"), iso("12-31-2024", "month-day-year")
+    ('2024-12-31 08:30', '2024-12-31')
+    >>> iso("2024-12-31", "day-month-year"), iso("31/12/2024", "year-month-day")
+    ('2024-12-31', '31/12/2024')
+    """
+    written = None if form == "year-month-day" else _OTHER_DAY.fullmatch(text)
+    if written is None:
+        return text
+    first, _, second, year, hour, minute, seconds = written.groups()
+    month, day = (second, first) if form == "day-month-year" else (first, second)
+    time = f" {hour:0>2}:{minute}" + (f":{seconds}" if seconds else "") if hour else ""
+    return f"{year}-{month:0>2}-{day:0>2}{time}"
+
+
+def _moment(value: Any, form: DateForm = "year-month-day") -> str | Fault | None:
     """Return a day, or a date-time with a UTC mark if it names a zone."""
     if isinstance(value, str):
-        text = value.strip(_BLANK)
+        text = iso(value.strip(_BLANK), form)
         if text in MISSING_MARKS or text == "NaT":
             return None
         written = _MOMENT.fullmatch(text)

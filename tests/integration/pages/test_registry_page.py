@@ -186,7 +186,10 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
     assert "built-in sample, not real data" in text
     assert f"answering, port {lived.port}" in text
     shown = figures_of(app)
-    for title, name in (("Log loss", "log_loss_test"), ("Skill over base rate", "skill_test")):
+    for title, name in (
+        ("Log loss, test", "log_loss_test"),
+        ("Skill over base rate, test", "skill_test"),
+    ):
         low, high = run.metrics[f"{name}_low"], run.metrics[f"{name}_high"]
         assert shown[title] == (f"{run.metrics[name]:.4f}", f"{low:.4f} to {high:.4f}")
     assert version.run_id in linked_runs(app)
@@ -223,21 +226,30 @@ def test_champion_and_challenger_stand_beside_each_other(
         "Decision: version 4",
     ]
     text = text_of(app)
-    assert "Promoted against the rules · Decided by ann" in text
+    assert "Promoted anyway · Decided by ann" in text
     assert "Go to Serve" in [link.label for link in app.page_link]
-    log_losses = [metric.value for metric in app.metric if metric.label == "Log loss"]
-    versions = [
-        model_store.require_version(judged_shared.settings, SPEC.model, alias)
+    # the gate measured both on the same rows
+    judged_run = tracking.run(judged_shared.settings, judged_shared.tried.run_id)
+    assert judged_run is not None
+    assert [
+        (metric.value, metric.delta) for metric in app.metric if metric.label.startswith("Log loss")
+    ] == [
+        (f"{judged_run.metrics[f'log_loss_{alias}']:.4f}", "3,000 rows")
         for alias in ("champion", "challenger")
-    ]
-    assert log_losses == [
-        f"{tracking.run(judged_shared.settings, each.run_id).metrics['log_loss_test']:.4f}"
-        for each in versions
     ]
     # the card follows the choice in the form
     app = app.selectbox(key="challenger").select("3").run()
     assert "Challenger: version 3" in [heading.value for heading in app.subheader]
     assert "not judged" in text_of(app)
+    # without a decision about it, each has the metrics of its own test set
+    versions = [
+        model_store.require_version(judged_shared.settings, SPEC.model, name)
+        for name in ("champion", "3")
+    ]
+    assert [metric.value for metric in app.metric if metric.label == "Log loss, test"] == [
+        f"{tracking.run(judged_shared.settings, each.run_id).metrics['log_loss_test']:.4f}"
+        for each in versions
+    ]
 
 
 def test_a_version_on_real_rows_names_the_sample_that_it_replaced(
@@ -285,7 +297,7 @@ def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
     app = app.button(key="open-card").click().run()
     text = text_of(app)
     assert "| Alias | champion |" in text
-    assert "promoted against the rules, by ann" in text
+    assert "promoted anyway, by ann" in text
     assert "![x](http" not in text
     app = app.selectbox(key="version").select("1").run()
     app = app.button(key="open-card").click().run()
@@ -374,7 +386,11 @@ def test_the_last_answer_is_shown_rule_by_rule(
         "3,000 rows",
         "≥ 200 rows",
     ]
-    assert rules_shown.loc["Log loss", "Limit"] == "≤ 0 nats"
+    # the end of the interval is judged, and stands beside the limit
+    high = rules.set_index("code").loc["better", "value"]
+    assert high > 0
+    assert rules_shown.loc["Log loss", "Limit"] == "< 0"
+    assert rules_shown.loc["Log loss", "Value"].startswith(f"{high:+.4f}")
     assert rules_shown.loc["Model size", "Limit"] == "≤ 10 MB"
 
 
@@ -449,6 +465,30 @@ def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
     assert "chosen on the test set" not in text_of(app)
 
 
+def test_a_link_opens_another_threshold_for_the_champion(
+    judged: Judged, open_page: OpenPage, press: Press
+) -> None:
+    app = open_page(judged.settings, "registry", view="decide")
+    assert not app.slider
+    app = open_page(judged.settings, "registry", view="decide", open="threshold")
+    assert not app.exception
+    # the one action of the page, before the decision about the challenger
+    assert [button.label for button in app.button if button.proto.type == "primary"] == [
+        "Use this threshold"
+    ]
+    assert app.slider(key="threshold-2").value == 0.45
+    app = press(app, "Use this threshold")
+    assert "is the champion already" in app.error[0].value
+    app = app.slider(key="threshold-2").set_value(0.3).run()
+    press(app, "Use this threshold")
+    options = submitted(judged.settings)
+    assert (options["challenger"], options["threshold"]) == ("2", 0.3)
+    done = promote.run(judged.settings, promote.Options(**options))
+    assert (done.decision, done.champion) == ("promote", "5")
+    copy = model_store.require_version(judged.settings, SPEC.model, "5")
+    assert (copy.threshold, copy.about.copied_from) == (0.3, "2")
+
+
 def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: Press) -> None:
     app = open_page(judged.settings, "registry")
     for reason in ("", "because", "          "):
@@ -499,7 +539,7 @@ def test_the_ledger_is_that_of_the_registry(judged_shared: Judged, open_page: Op
     ledger = registry.ledger(judged_shared.settings, SPEC.model)
     assert shown["version"].tolist() == [int(number) for number in ledger["version"]]
     assert shown["decided_by"].tolist() == ["ann", "the app"]
-    assert shown["decision"].tolist() == ["Promoted against the rules", "First champion"]
+    assert shown["decision"].tolist() == ["Promoted anyway", "First champion"]
     assert shown["to"][0] == "–"
     assert shown["to"][1] == shown["from"][0]
     assert shown["run"].tolist() == [f"/runs?run={run_id}" for run_id in ledger["run_id"]]

@@ -92,11 +92,11 @@ def test_a_rising_figure_is_shown_with_its_forecast(
     assert not app.exception
     text = text_of(app)
     assert "a limit will be crossed within the horizon" in text
-    assert "Windows: 6, 6 with enough labels" in text
+    assert "Reports: 6, 6 with at least 100 labels" in text
     assert "Nothing here yet." in text
     assert len(tracking.runs(home, step="retrain")) == 0
     assert len(app.get("vega_lite_chart")) == 1
-    assert primary(app) == ["Decide now"]
+    assert primary(app) == ["Apply the policy"]
     # the policy's own view has it too
     app = open_page(home, "retrain", view="policy")
     assert len(app.get("vega_lite_chart")) == 1
@@ -184,7 +184,11 @@ def test_buttons_start_jobs_and_a_retraining_by_hand_needs_a_reason(
     app = press(app, "Retrain")
     retrainings = jobs.latest(home, "retrain")
     assert [job.options["reason"] for job in retrainings] == ["Labels of a new kind came in"]
-    assert all(button.disabled for button in app.button if button.label == "Decide now")
+    assert app.button(key="busy").disabled
+    # a policy can be applied only if there is one
+    assert "decide" not in [button.key for button in app.button]
+    policy_store.save(home, Policy(strategy="reactive"))
+    assert open_page(home, "retrain").button(key="decide").disabled
 
 
 def test_a_damaged_policy_is_reported_and_can_be_saved_again(

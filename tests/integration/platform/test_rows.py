@@ -1,6 +1,7 @@
 """One row contract: the same rows get one answer, or one refusal, on every path."""
 
 import csv
+import dataclasses
 import datetime
 import decimal
 import io
@@ -358,6 +359,25 @@ def test_the_time_of_day_and_the_zone_are_never_dropped(value, stored):
     assert (read.values.tolist(), read.faults) == ([stored, None], ())
 
 
+def test_a_day_is_read_in_the_form_of_its_source_and_as_iso(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a;b\n31/12/2000;1\n2000-10-31 19:30;2\n05.06.2001 8:30;3\n12/31/2000;4\n;5\n")
+    wanted = {"a": Column(type="date", date_form="day-month-year"), "b": Column(type="integer")}
+    inspected = schema.inspect(tables.read(path, "a.csv", wanted), wanted)
+    assert inspected.frame["a"].tolist()[:3] == [
+        "2000-12-31",
+        "2000-10-31T19:30:00",
+        "2001-06-05T08:30:00",
+    ]
+    # what is no day in that form is refused, not read in another
+    (finding,) = (each for each in inspected.findings if each.severity == "error")
+    assert (finding.column, finding.rows) == ("a", 1)
+    cells = ("31/12/2000", "2000-12-31")
+    rule = wanted["a"].rule
+    assert rows.clean_cells(cells, rule) == ["2000-12-31", "2000-12-31"]
+    assert rows.rule_of(dataclasses.asdict(rule)) == rule
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -390,7 +410,8 @@ def test_booleans_of_a_file_are_the_same_texts_as_those_of_a_request(tmp_path):
 def test_days_and_moments_mix_in_charts_and_windows():
     values = pd.Series(["2000-10-31", "2000-10-31T19:30:00", "2000-11-01T00:30:00Z"], name="day")
     assert np.diff(replay.moments_of(values)).tolist() == [19.5 * 3600, 5 * 3600]
-    assert profile._places(values, COLUMNS["day"]).place.tolist() == [0, 1, 2]
+    days = profile._ordinal(values, COLUMNS["day"])
+    assert days.places(np.ones(3, dtype=bool)).place.tolist() == [0, 1, 2]
     assert values.is_monotonic_increasing
 
 

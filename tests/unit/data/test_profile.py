@@ -166,3 +166,23 @@ def test_a_picture_leaves_the_rows_as_they_are(shots: pd.DataFrame) -> None:
     profile.columns(shots, SPEC)
     profile.correlation(shots, SPEC)
     assert shots.equals(before)
+
+
+def test_correlations_over_missing_values_are_those_of_pandas() -> None:
+    rng = np.random.default_rng(0)
+    numbers = ["lat", "lon", "loc_x"]
+    frame = rows(**{name: rng.normal(1e6, 1, 400) for name in numbers})
+    frame[numbers[1]] += frame[numbers[0]]
+    for share, name in ((0.02, numbers[0]), (0.5, numbers[1])):
+        frame.loc[rng.random(400) < share, name] = np.nan
+    frame.loc[frame[numbers[0]].isna(), numbers[2]] = 3.0
+    table = profile.correlation(frame, SPEC)
+    mine = table[table["kind"] == "all"].pivot(index="one", columns="other", values="correlation")
+    wanted = frame[mine.index].astype(float).corr()
+    assert np.allclose(mine.to_numpy(), wanted[mine.columns].to_numpy(), equal_nan=True, atol=1e-9)
+    both = frame[numbers[:2]].dropna()
+    # a pair in whose rows one is constant has no correlation
+    frame[numbers[2]] = np.where(frame[numbers[0]].isna(), rng.normal(size=400), 3.3)
+    again = profile.correlation(frame, SPEC).set_index(["kind", "one", "other"])["correlation"]
+    assert np.isnan(again["all", numbers[0], numbers[2]])
+    assert again["all", numbers[0], numbers[1]] == pytest.approx(both.corr().iloc[0, 1])

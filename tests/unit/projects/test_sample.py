@@ -90,13 +90,15 @@ def test_same_seed_same_bytes_and_tables_left_alone(tables):
     before = copy.deepcopy(tables)
     np.random.seed(5)
     state = np.random.get_state()[1].copy()
-    first, again, other = (sample.generate(tables, seed) for seed in (24, 24, 25))
-    assert first.to_csv().encode() == again.to_csv().encode()
+    first, other = (sample.generate(tables, seed) for seed in (24, 25))
+    # the usual seed
+    again = sample.generate(tables)
+    # as a snapshot has it
+    assert first.to_parquet() == again.to_parquet()
     assert not first["loc_x"].equals(other["loc_x"])
     assert not first["shot_made_flag"].equals(other["shot_made_flag"])
     assert tables == before
     assert (np.random.get_state()[1] == state).all()
-    assert sample.generate(tables).equals(first)
 
 
 def test_tables_are_small_and_add_up(tables):

@@ -1,0 +1,343 @@
+"""The rows of a CSV file whose head is known, in parts, so that a million rows stay small."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.platform import bounds
+from core.platform.csv_dialect import SAMPLE_BYTES, Dialect, header
+from core.platform.errors import InputError
+from core.platform.messages import Message
+from core.platform.rows import EXACT_LIMIT, MISSING_MARKS
+from core.platform.rows.values import BOOLEANS
+
+# values at a time: while they are parsed, each takes some 30 bytes
+_CELLS = 4_000_000
+# bytes at a time for Arrow; more than the longest line
+_BLOCK = 16 << 20
+# a column with so large a share of different texts is not searched for equal ones
+_DIFFERENT = 0.5
+
+
+def read(
+    path: Path,
+    name: str,
+    dialect: Dialect,
+    columns: Sequence[str],
+    rows: int,
+    *,
+    texts: Sequence[str],
+    kept: Sequence[str],
+    is_bare: bool = False,
+) -> pd.DataFrame:
+    """Return the columns in `kept`; the others are parsed, to detect rows that are too long.
+
+    The values are those that pandas reads at once, whatever parts they are read in. Arrow is four
+    times as fast; it reads what it and pandas certainly read alike.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        All columns of the file.
+    rows : int
+        An upper bound of its rows.
+    texts : sequence of str
+        Columns that are read literally.
+    is_bare : bool
+        See `tables.Head`.
+
+    Raises
+    ------
+    InputError
+        For rows with more values than the file has columns, and texts that take too much memory.
+    EmptyDataError, ParserError, ValueError
+        As pandas does.
+    """
+    given: dict[str, Any] = {
+        **as_written(dialect),
+        "low_memory": False,
+        "dtype": dict.fromkeys(texts, "object"),
+        # "None" and "NA" can be names; in a text column only an empty cell is missing
+        "keep_default_na": False,
+        "na_values": {
+            heading: [""] if heading in texts else list(MISSING_MARKS) for heading in columns
+        },
+        # the nearest float, as in all other readers
+        "float_precision": "round_trip",
+    }
+    size = max(_CELLS // max(len(columns), 1), 1)
+    with bounds.opened(path, name) as opened:
+        file = with_new_lines(opened, dialect)
+        grown = _Grown(name, rows, texts, kept)
+        is_read = is_bare and _by_arrow(file, grown, columns, dialect)
+        if not is_read and rows > size:
+            file.seek(0)
+            grown = _Grown(name, rows, texts, kept)
+            is_read = _in_parts(file, grown, given, size)
+        file.seek(0)
+        return grown.frame(file, given) if is_read else _at_once(file, name, given, kept)
+
+
+def with_new_lines(file: IO[bytes], dialect: Dialect) -> IO[bytes]:
+    """Return the file for pandas, which fails on a space after a bare carriage return."""
+    return io.BytesIO(file.read().replace(b"\r", b"\n")) if dialect.old_mac else file
+
+
+def as_written(dialect: Dialect) -> dict[str, Any]:
+    """Return the arguments of pandas' reader for a dialect."""
+    return {"encoding": dialect.codec, "sep": dialect.sign, "decimal": dialect.point}
+
+
+def _at_once(
+    file: IO[bytes], name: str, given: dict[str, Any], kept: Sequence[str]
+) -> pd.DataFrame:
+    frame: pd.DataFrame = pd.read_csv(file, **given)
+    if isinstance(frame.index, pd.RangeIndex):
+        return frame[list(kept)]
+    # rows longer than the header: pandas took their first values as an index and so shifted all
+    # values to other columns; only empty ones at the end, from a trailing comma, can be left
+    # out
+    if frame.iloc[:, -frame.index.nlevels :].notna().any(axis=None):
+        raise InputError(
+            Message("'{name}' has rows with more values than it has columns.", name=name)
+        )
+    del frame
+    file.seek(0)
+    with warnings.catch_warnings():
+        # leaving them out is intended
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)
+        shorter: pd.DataFrame = pd.read_csv(file, **given, index_col=False)
+    return shorter[list(kept)]
+
+
+def _in_parts(file: IO[bytes], grown: _Grown, given: dict[str, Any], size: int) -> bool:
+    """Read the rows; return False if some are longer than the header, which is settled at once."""
+    try:
+        with pd.read_csv(file, **given, chunksize=size) as parts:
+            while (part := next(parts, None)) is not None:
+                if not isinstance(part.index, pd.RangeIndex):
+                    return False
+                grown.append({name: part[name].to_numpy() for name in grown.columns}, len(part))
+                del part  # before the next one is parsed
+    except pd.errors.ParserError:
+        return False
+    return True
+
+
+def _by_arrow(file: IO[bytes], grown: _Grown, columns: Sequence[str], dialect: Dialect) -> bool:
+    """Read the rows; return False for what pandas may read otherwise, or refuse."""
+    import pyarrow
+    import pyarrow.csv
+
+    plain = Dialect(dialect.delimiter)
+    if dialect != plain or len(columns) < 2:
+        return False
+    first = file.read(SAMPLE_BYTES)
+    file.seek(0)
+    names = header(first, plain)
+    if first[:1].isspace() or [name for name in names if name.strip()] != [*columns]:
+        return False
+    try:
+        with pyarrow.csv.open_csv(
+            file,
+            read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=dialect.sign, quote_char=False),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False
+            ),
+        ) as batches:
+            if batches.schema.names != [*names]:
+                return False
+            for batch in batches:
+                cells = {name: batch.column(names.index(name)) for name in grown.columns}
+                grown.append(
+                    {
+                        name: _literal(texts) if name in grown.texts else _as_pandas(texts)
+                        for name, texts in cells.items()
+                    },
+                    len(batch),
+                )
+    except pyarrow.ArrowException:
+        return False
+    # of a file without rows the types are pandas'
+    return grown.rows > 0
+
+
+def _literal(texts: Any) -> npt.NDArray[Any]:
+    """Return texts, in which only an empty cell is missing."""
+    import pyarrow.compute as compute
+
+    return _objects(compute.if_else(compute.equal(texts, ""), None, texts))
+
+
+def _objects(texts: Any) -> npt.NDArray[Any]:
+    coded = texts.dictionary_encode()
+    cells = np.array([*coded.dictionary.to_pylist(), np.nan], dtype="object")
+    codes = coded.indices.fill_null(len(cells) - 1).to_numpy()
+    objects: npt.NDArray[Any] = cells[codes]
+    return objects
+
+
+def _as_pandas(texts: Any) -> npt.NDArray[Any] | None:
+    """Return the values of a column as pandas infers them; None if that is not certain."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    marked = compute.is_in(texts, pyarrow.array(sorted(MISSING_MARKS)))
+    known = compute.if_else(marked, None, texts)
+    try:
+        floats = compute.cast(known, pyarrow.float64())
+    except pyarrow.ArrowInvalid:
+        objects = _objects(known)
+        return objects if any(map(_is_word, pd.unique(objects))) else None
+    numbers: npt.NDArray[np.float64] = floats.to_numpy(zero_copy_only=False)
+    present = numbers if not floats.null_count else numbers[~np.isnan(numbers)]
+    # pandas has ways of its own with infinity, other spellings of missing, and very long integers
+    if (
+        len(present) != len(numbers) - floats.null_count
+        or not (np.abs(present) < EXACT_LIMIT).all()
+    ):
+        return None
+    if not floats.null_count and (numbers % 1 == 0).all():
+        try:
+            whole: npt.NDArray[np.int64] = compute.cast(known, pyarrow.int64()).to_numpy()
+            return whole
+        except pyarrow.ArrowInvalid:
+            pass  # 1.0 is no integer
+    return numbers
+
+
+def _is_word(text: object) -> bool:
+    """Return whether a text is certainly neither a number nor a truth value to pandas."""
+    return (
+        isinstance(text, str)
+        and text[0].isalpha()
+        and text[0] not in "iInN"
+        and text not in BOOLEANS
+    )
+
+
+class _Grown:
+    """The columns of a file that is read in parts."""
+
+    def __init__(self, name: str, rows: int, texts: Sequence[str], kept: Sequence[str]) -> None:
+        self.name, self.texts = name, {*texts}
+        self.columns = {column: _Growing(rows, is_text=column in self.texts) for column in kept}
+        self.rows = 0
+
+    def append(self, part: Mapping[str, npt.NDArray[Any] | None], rows: int) -> None:
+        """Add the values of the next rows; None for those that have to be read again."""
+        for column, values in self.columns.items():
+            values.append(part[column])
+        self.rows += rows
+        held = sum(values.held for values in self.columns.values())
+        bounds.check_held(self.name, 8 * self.rows * len(self.columns) + held)
+
+    def frame(self, file: IO[bytes], given: dict[str, Any]) -> pd.DataFrame:
+        """Return the rows, with what has to be read again at once."""
+        mixed = [column for column, values in self.columns.items() if values.is_mixed]
+        again = {}
+        if mixed:
+            of_mixed = {
+                key: {column: given[key][column] for column in mixed if column in given[key]}
+                for key in ("dtype", "na_values")
+            }
+            again = dict(pd.read_csv(file, **{**given, **of_mixed}, usecols=mixed).items())
+        columns = {
+            column: again[column].to_numpy() if column in again else values.values
+            for column, values in self.columns.items()
+        }
+        return pd.DataFrame(columns, index=pd.RangeIndex(self.rows), copy=False)
+
+
+class _Growing:
+    """A column that is read in parts.
+
+    Attributes
+    ----------
+    held : int
+        Bytes of its texts.
+    is_mixed : bool
+        Whether its parts are of kinds that pandas reads otherwise if it reads them at once: numbers
+        beside texts are texts then.
+    """
+
+    def __init__(self, rows: int, *, is_text: bool) -> None:
+        self._rows, self._is_text = rows, is_text
+        self._kinds: set[str] = set()
+        self._filled: npt.NDArray[Any] | None = None
+        self._size = self.held = 0
+        self._known: dict[Any, Any] | None = {}
+        self.is_mixed = False
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """The values of all parts."""
+        return np.empty(0) if self._filled is None else self._filled[: self._size]
+
+    def append(self, part: npt.NDArray[Any] | None) -> None:
+        """Add the values of the next part; None if they have to be read again."""
+        if self.is_mixed or part is None:
+            self._leave()
+            return
+        self._kinds |= {self._kind(part)} - {"empty"}
+        if self._filled is None:
+            # untouched memory takes no place
+            self._filled = np.empty(max(self._rows, len(part)), part.dtype)
+        elif self._filled.dtype != part.dtype:
+            dtype = self._common(part.dtype)
+            if dtype is None:
+                self._leave()
+                return
+            wider = np.empty(len(self._filled), dtype)
+            wider[: self._size] = self._filled[: self._size]
+            self._filled = wider
+        if part.dtype == object and len(self._kinds) > 1:
+            self._leave()
+            return
+        end = self._size + len(part)
+        self._filled[self._size : end] = self._shared(part) if part.dtype == object else part
+        self._size = end
+
+    def _leave(self) -> None:
+        self.is_mixed, self._filled, self._known, self.held = True, None, None, 0
+
+    def _kind(self, part: npt.NDArray[Any]) -> str:
+        if self._is_text:
+            return "string"
+        if part.dtype.kind == "f" and np.isnan(part).all():
+            return "empty"
+        return str(pd.api.types.infer_dtype(part, skipna=True))
+
+    def _common(self, other: np.dtype[Any]) -> np.dtype[Any] | None:
+        """Return the type that the whole column has; None if its values have to be read again."""
+        assert self._filled is not None
+        letters = {self._filled.dtype.kind, other.kind}
+        if letters == {"i", "f"} and self._kinds <= {"integer", "floating"}:
+            return np.dtype("float64")
+        if letters <= {"O", "b", "f"} and self._kinds in ({"boolean"}, {"string"}):
+            return np.dtype("object")
+        return None
+
+    def _shared(self, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the part with the texts of earlier parts in place of equal ones."""
+        if self._known is None:
+            self.held += sum(map(sys.getsizeof, part))
+            return part
+        codes, cells = pd.factorize(part)
+        before = len(self._known)
+        same = [self._known.setdefault(cell, cell) for cell in cells]
+        self.held += sum(map(sys.getsizeof, list(self._known)[before:]))
+        if len(self._known) > _DIFFERENT * (self._size + len(part)):
+            self._known = None
+        shared: npt.NDArray[Any] = np.array([*same, np.nan], dtype="object")[codes]
+        return shared
