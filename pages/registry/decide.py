@@ -20,6 +20,9 @@ from pages.shared import aliases, elements, endpoint_warning
 
 # two beside each other at 1440 px, one above the other at 800
 CARD_WIDTH = 481
+BETTER_CHALLENGER = Message(
+    "Train on other features or rows; or, under More, ask only that it is not worse."
+)
 MEANINGS = {
     model_store.CHAMPION: Message("The version that serves."),
     model_store.CHALLENGER: Message(
@@ -68,9 +71,8 @@ def draw(now: Standing) -> None:
                 decisions.detail(now.settings, runs[0])
             objected = is_about_due and last is not None and last.decision in ("hold", "refuse")
             if objected:
-                elements.step_link(
-                    "train", Message("Train on other features or rows"), view="candidates"
-                )
+                st.markdown(_("**To do:** {todo}", todo=BETTER_CHALLENGER))
+                elements.go_to("prepare")
             gate_form.draw(now, due, is_next=not (is_behind or objected or is_linked))
     elif now.offered:
         with st.expander(_("Judge another version")):
@@ -218,15 +220,11 @@ def _since(now: Standing, moves: pd.DataFrame) -> None:
     said = {
         "when": day(datetime.fromtimestamp(newest["from"].timestamp())),
         "decision": version_list.move(newest["decision"], former),
-        "person": elements.plain(version_list.person(newest["decided_by"])),
+        "person": version_list.decided_by(newest["decided_by"]),
     }
     st.caption(
         " · ".join(
-            (
-                elements.capital(_("since {day}", day=said["when"])),
-                said["decision"],
-                f"{_('Decided by')} {said['person']}",
-            )
+            (elements.capital(_("since {day}", day=said["when"])), said["decision"], said["person"])
         )
     )
 
