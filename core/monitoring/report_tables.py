@@ -125,7 +125,7 @@ def beyond(checks: pd.DataFrame) -> list[tuple[str, Words, Words]]:
     is_of_column = bad["group"].isin(("input", "output")) & bad["code"].str.contains(
         ".", regex=False
     )
-    other = bad[~is_of_column]
+    bad, other = bad[is_of_column], bad[~is_of_column]
     findings = list(zip(other["verdict"], other["title"], other["text"], strict=True))
     for group in ("output", "input"):
         columns = by_column(bad, group)

@@ -100,18 +100,28 @@ class Limit:
         'warning: above 0.1, alert: above 0.2'
         >>> str(Limit(-0.02, 0.02, -0.05, 0.05, "learned").words())
         'warning: below -0.02 or above 0.02, alert: below -0.05 or above 0.05; adjusted for chance'
+        >>> str(Limit(warning_high=0.4051, alert_high=0.4052).words())
+        'alert: above 0.405'
         """
         warning = _beyond("warning", self.warning_low, self.warning_high)
         alert = _beyond("alert", self.alert_low, self.alert_high)
-        if warning and alert:
+        # of limits that read the same, one is enough
+        is_same = _rounded(self.warning_low, self.warning_high) == _rounded(
+            self.alert_low, self.alert_high
+        )
+        if warning and alert and not is_same:
             limits = Message("{first}, {second}", first=warning, second=alert)
         else:
-            limits = warning or alert
+            limits = alert or warning
         if not limits or self.source == "fixed":
             return limits
         if self.source == "learned":
             return Message("{limits}; adjusted for chance", limits=limits)
         return Message("{limits}; set by a person", limits=limits)
+
+
+def _rounded(low: float | None, high: float | None) -> list[str]:
+    return ["" if value is None else f"{value:.3g}" for value in (low, high)]
 
 
 def _beyond(verdict: Verdict, low: float | None, high: float | None) -> Message:

@@ -37,7 +37,7 @@ def facts(checks: Sequence[Check], positive: Words = "1") -> list[Words]:
     alarmed = {check.code: check for check in checks if check.verdict == "alert"}
     f1 = next((check for check in checks if check.code == "f1"), None)
     clauses = [_where(checks, alarmed)]
-    if f1 is not None and f1.state and f1.verdict != "ok":
+    if f1 is not None and f1.state and f1.value is not None and f1.verdict != "ok":
         alarmed |= {"f1": f1}
     own = [check for check in alarmed.values() if check.group == "performance"]
     codes = {check.code for check in own}
@@ -79,9 +79,11 @@ def _where(checks: Sequence[Check], alarmed: Mapping[str, Check]) -> Words:
 
 def _of(check: Check, positive: Words) -> Words:
     value, before = check.value, check.reference
+    if value is None:
+        return check.title
     if check.state and check.code in AT_THRESHOLD:
         return threshold_fact(check.state, positive)
-    if value is None or before is None:
+    if before is None:
         return check.title
     if check.code == "roc_auc" and value - 0.5 < NEAR_CHANCE:
         return Message(

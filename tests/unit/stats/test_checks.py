@@ -233,7 +233,7 @@ def test_a_lower_log_loss_is_no_good_news_where_only_the_base_rate_fell() -> Non
     text = str(verdict.text)
     assert "F1" in text
     assert "Log loss is lower, but that is not an improvement" in text
-    assert "60% of the rows lie elsewhere." in text
+    assert verdict.params["facts"][0].params == {"share": 0.6}
 
 
 @pytest.mark.parametrize("group", ["support", "output"])

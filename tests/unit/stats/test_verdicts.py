@@ -112,7 +112,7 @@ def test_a_threshold_that_separates_no_rows_is_one_state_with_one_advice(
     assert {by_code[code].verdict for code in ("precision", "recall")} == {"not_applicable"}
     conclusion = checks.conclude(results, *NAMES, labels=900, positive="made")
     assert conclusion.params["facts"] == [threshold_fact(state, "made")]
-    assert conclusion.text == one_sentence(threshold_fact(state, "made"))
+    assert str(conclusion.text) == str(one_sentence(threshold_fact(state, "made")))
     assert (conclusion.action, conclusion.todo) == ("threshold", THRESHOLD_TODO)
 
 
