@@ -14,7 +14,7 @@ from core.registry import model_facts, registry
 from core.registry.records import PromotionRun
 from core.serving.server import Server
 from core.stats import metrics
-from pages.registry import decisions, gate_form, ledger, version_list
+from pages.registry import decisions, gate_form, ledger, threshold_form, version_list
 from pages.registry.standing import Standing
 from pages.shared import aliases, elements, endpoint_warning
 
@@ -56,9 +56,9 @@ def draw(now: Standing) -> None:
             _nothing_due(now)
         else:
             _version(now, model_store.CHALLENGER, due, compared)
-    is_linked = gate_form.asks_for_threshold()
+    is_linked = threshold_form.asked()
     if is_linked:
-        gate_form.champion_threshold(now, is_linked=True)
+        threshold_form.draw(now, gate_form.follows(now), is_linked=True)
     if due is not None:
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
@@ -78,7 +78,7 @@ def draw(now: Standing) -> None:
         with st.expander(_("Judge another version")):
             gate_form.draw(now, now.offered[0], is_next=False)
     if not is_linked:
-        gate_form.champion_threshold(now, is_linked=False)
+        threshold_form.draw(now, gate_form.follows(now), is_linked=False)
     with st.expander(_("Roll back")):
         gate_form.rollback(now, moves)
     if last is not None and not is_about_due:

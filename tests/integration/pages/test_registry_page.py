@@ -25,11 +25,13 @@ from core.platform.messages import loads
 from core.platform.run_record import SILENT, ModelRecord, Record
 from core.platform.run_tags import TAG
 from core.platform.runs import EveryRun
+from core.predictions_log import predictions
 from core.registry import model_card, model_facts, promote, registry
 from core.serving import endpoint, server
 from core.stats import thresholds
 from pages.shared.statuses import GATE
 from tests.conftest import new_home
+from tests.integration.pages.conftest import said
 
 SPEC = project.load("kobe")
 FEATURES = ("shot_distance", "period")
@@ -488,6 +490,25 @@ def test_a_link_opens_another_threshold_for_the_champion(
     assert (done.decision, done.champion) == ("promote", "5")
     copy = model_store.require_version(judged.settings, SPEC.model, "5")
     assert (copy.threshold, copy.about.copied_from) == (0.3, "2")
+
+
+def test_another_threshold_is_judged_on_the_rows_that_a_report_is_about(
+    lived, open_page: OpenPage, text_of: TextOf
+) -> None:
+    app = open_page(lived.settings, "registry", view="decide", open="threshold")
+    assert not app.exception
+    rows = predictions.read(lived.settings, lived.run("score").run_id)
+    rows = rows[rows["courtside_label"].notna()]
+    table = thresholds.trade_off(
+        rows["courtside_label"].to_numpy(dtype="int64"), rows["courtside_probability"].to_numpy()
+    ).set_index("threshold")
+    app = app.slider(key="threshold-1").set_value(0.3).run()
+    shown = app.table[0].value.set_index("Metric")
+    assert shown.loc["Recall", "Threshold 0.30"] == f"{table.loc[0.3, 'recall']:.1%}"
+    assert said(lived.run("monitor"), "window") in text_of(app).replace("\\", "")
+    app = app.segmented_control(key="threshold-rows").set_value("folds").run()
+    assert "Validation folds: " in text_of(app)
+    assert app.table[0].value["Threshold 0.30"][2] != shown.loc["Recall", "Threshold 0.30"]
 
 
 def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: Press) -> None:
