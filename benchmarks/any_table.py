@@ -1,14 +1,17 @@
 """Tables of other people through the life cycle, with nothing but a file and the target's name.
 
     python -m benchmarks.any_table FOLDER [--tables Default flights] [--folds 3] [--out FILE]
+    python -m benchmarks.any_table FOLDER --tables flights_in_time --folds 0
 
 Each table gets a project from its guesses, a random 30% as current rows, and then acquire, prepare,
 train, score in process and monitor, all in one process. Printed are seconds, log loss and average
 precision on the test rows beside scikit-learn's HistGradientBoostingClassifier with its defaults on
 the same rows and columns (native categories and missing values), and the verdict on the current
 rows. `holds` says whether the log loss is at most that of the baseline, within the 95% interval of
-the paired difference. Takes 20 to 60 s a table, a few minutes for the largest. The tables are not
-part of this repository: each is a CSV or parquet file.
+the paired difference; sampling weights, where they are guessed, count on both sides. The table
+flights_in_time has January to June as reference and July to December as current rows; no folds
+means what New project does. Takes 20 to 60 s a table, a few minutes for the largest. The
+tables are not part of this repository: each is a CSV or parquet file.
 """
 
 from __future__ import annotations
@@ -30,14 +33,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.data.guess import Guesses, guess
-from core.data.guess_roles import RANDOM
+from core.data.guess_roles import RANDOM, Cut
 from core.data.guess_sample import read_some
 from core.monitoring.records import ReportRun
-from core.platform import project, projects, steps, storage, tracking
+from core.platform import lifecycle, project, projects, steps, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.runtime.printed_progress import PrintedProgress
+from core.stats import intervals
 from core.training.records import TrainingRun
 
 Floats = npt.NDArray[np.float64]
@@ -68,7 +72,10 @@ TARGETS: dict[str, tuple[str, str, str | None]] = {
     "MplsStops": ("MplsStops.csv", "personSearch", None),
     "employment": ("employment_MA_reference.parquet", "employed", None),
     "flights": ("flights.parquet", "late", None),
+    "flights_in_time": ("flights.parquet", "late", None),
 }
+# the current rows of a table; all others have a random 30%
+CUTS = {"flights_in_time": Cut("date", column="time_hour", start="2013-07-01")}
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class Skill:
 def table(folder: Path, name: str, own: Path) -> Path:
     """Return a table's file; flights get their target, which is derived."""
     path = folder / TARGETS[name][0]
-    if name != "flights":
+    if not name.startswith("flights"):
         return path
     flights = pd.read_parquet(path)
     late = (flights["arr_delay"] > 15).where(flights["arr_delay"].notna()).astype("boolean")
@@ -105,15 +112,18 @@ def chain(
 ) -> Iterator[tuple[str, Settings]]:
     """Run the life cycle of a table; yield each step when it is done."""
     _, target, positive = TARGETS[name]
-    guesses: Guesses = guess(read_some(path), target=target, positive=positive).with_(rows=RANDOM)
+    guesses: Guesses = guess(read_some(path), target=target, positive=positive)
+    guesses = guesses.with_(rows=CUTS.get(name, RANDOM))
     seen["positive"] = guesses.positive.value
     seen["left_out"] = {column: out.code for column, out in guesses.left_out.items()}
     settings = projects.create(outer, guesses.project_file(name.lower(), name))
     yield "new", settings
+    acquire = {"source": "file", "path": path}
+    usual = dict(lifecycle.of_table(acquire, has_current=True, rows=guesses.rows))
     for step, options in (
-        ("acquire", {"source": "file", "path": path}),
+        ("acquire", acquire),
         ("prepare", {}),
-        ("train", {"learning_seconds": 0, **training}),
+        ("train", training or usual["train"]),
         ("score", {"source": "production", "way": "in_process"}),
         ("monitor", {}),
     ):
@@ -133,6 +143,10 @@ def compared(settings: Settings) -> tuple[str, Skill]:
     predictions = tracking.table(settings, best, "test_predictions")
     spec = project.of(settings)
     prepared, train, test = storage.read_prepared(settings)
+    on_train, on_test = (
+        None if spec.weights is None else rows[spec.weights].to_numpy(dtype="float64")
+        for rows in storage.read_rows(settings, prepared)
+    )
     kinds = spec.kinds_of(prepared.inputs)
     shown = {
         column: _categories(train[column], test[column])
@@ -145,6 +159,7 @@ def compared(settings: Settings) -> tuple[str, Skill]:
     ).fit(
         pd.DataFrame({column: part for column, (part, _) in shown.items()}),
         train[spec.target].to_numpy(dtype="int64"),
+        sample_weight=on_train,
     )
     baseline = fitted.predict_proba(
         pd.DataFrame({column: part for column, (_, part) in shown.items()})
@@ -153,14 +168,15 @@ def compared(settings: Settings) -> tuple[str, Skill]:
     assert (labels == test[spec.target].to_numpy(dtype="int64")).all()
     probability = predictions[PROBABILITY].to_numpy(dtype="float64")
     losses, others = _losses(labels, probability), _losses(labels, baseline)
-    rate = np.full(len(labels), train[spec.target].mean(), dtype="float64")
-    difference = losses - others
+    base = np.average(train[spec.target].astype("float64"), weights=on_train)
+    rate = np.full(len(labels), base, dtype="float64")
+    difference = intervals.influences(losses - others, on_test)
     return str(tracking.run(settings, best).params["model"]), Skill(  # type: ignore[union-attr]
-        float(losses.mean()),
-        float(others.mean()),
-        float(average_precision_score(labels, probability)),
-        float(average_precision_score(labels, baseline)),
-        float(_losses(labels, rate).mean()),
+        float(np.average(losses, weights=on_test)),
+        float(np.average(others, weights=on_test)),
+        float(average_precision_score(labels, probability, sample_weight=on_test)),
+        float(average_precision_score(labels, baseline, sample_weight=on_test)),
+        float(np.average(_losses(labels, rate), weights=on_test)),
         float(1.96 * difference.std(ddof=1) / np.sqrt(len(labels))),
     )
 
@@ -185,9 +201,11 @@ def measured(folder: Path, name: str, folds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as home:
         path = table(folder, name, Path(home))
         begin = start = time.perf_counter()
+        spent = time.process_time()
         settings = Settings(home=home)
         try:
-            for step, own in chain(settings, name, path, {"folds": folds}, facts):
+            training = {"folds": folds, "learning_seconds": 0} if folds else {}
+            for step, own in chain(settings, name, path, training, facts):
                 facts["seconds"][step] = round(time.perf_counter() - start, 1)
                 facts["reached"], settings = step, own
                 start = time.perf_counter()
@@ -197,6 +215,7 @@ def measured(folder: Path, name: str, folds: int) -> dict[str, Any]:
             facts["error"] = f"{type(error).__name__}: {error}"
             traceback.print_exc(file=sys.stderr)
         facts["seconds_all"] = round(time.perf_counter() - begin, 1)
+        facts["processor_seconds"] = round(time.process_time() - spent, 1)
         if facts["reached"] in ("train", "score", "monitor"):
             facts |= _results(settings)
     gc.collect()

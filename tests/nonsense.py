@@ -6,6 +6,7 @@ import gettext
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -93,7 +94,7 @@ def speak(patch: pytest.MonkeyPatch) -> None:
         lambda language: _Nonsense() if language == "pt" else known(language),
     )
     # a drawing kept from before would not be nonsense, and one kept now would stay so
-    patch.setattr(diagram, "_drawn", diagram._drawn.__wrapped__)
+    patch.setattr(diagram, "_drawn", lru_cache(diagram._drawn.__wrapped__))
 
 
 def vocabulary() -> set[str]:

@@ -8,6 +8,7 @@ __all__ = [
     "acquire",
     "column_names",
     "data_charts",
+    "over_time",
     "prepare",
     "profile",
     "records",

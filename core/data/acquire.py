@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field
 
-from core.data import archives, derived_columns, download, leakage, profile, snapshots
+from core.data import archives, derived_columns, download, leakage, over_time, profile, snapshots
 from core.data.records import AcquiredRun
 from core.platform import bounds, csv_dialect, project, schema, storage, tables, tracking
 from core.platform.config import Settings
@@ -23,6 +23,7 @@ from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.schema import Finding
 from core.platform.storage import Upload
+from core.stats import places
 
 # Most single rows in a chart of places; a random sample of them where there are more.
 POINTS = 30_000
@@ -193,6 +194,16 @@ def _record(
         "correlation": profile.correlation(frame, spec),
         "leakage": leakage.inspect(others, alone["all"], spec, is_labelled),
     }
+    if spec.time is not None:
+        pictures["over_time"] = over_time.counts(frame, spec)
+    if spec.place is not None:
+        masks = profile.kinds(frame, spec)
+        pictures["places"] = places.cells(
+            frame[spec.place.x].astype("float64"),
+            frame[spec.place.y].astype("float64"),
+            frame[spec.target].astype("float64"),
+            {"reference": masks["development"], "current": masks["production"]},
+        )
     court = part(spec.name, "court")
     if spec.court is not None and court is not None:
         # aggregated here, so that a page draws hundreds of bins instead of thousands of rows

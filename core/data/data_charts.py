@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import _, number
+from core.data.profile import MIN_ROWS
+from core.platform.messages import Message, _, day, number
+from core.stats import intervals
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
 from core.stats.drift import OTHERS
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
 
 # height of one of several charts side by side
 SMALL = 170
+# the periods of `core.data.over_time`
+PERIOD_LABELS = {
+    "hour": Message("Hour"),
+    "day": Message("Day"),
+    "week": Message("Week (its first day)"),
+    "month": Message("Month"),
+    "quarter": Message("Quarter"),
+    "year": Message("Year"),
+    "value": Message("Time"),
+}
 
 
 def class_balance(
@@ -69,13 +81,13 @@ def class_balance(
     )
 
 
-def make_rate_by(
+def rate_by(
     table: pd.DataFrame,
     by: str,
     *,
+    rate_title: str,
     axis_title: str | None = None,
     average: float | None = None,
-    rate_title: str = "",
     title: str | None = None,
 ) -> alt.LayerChart:
     """Show a rate with its interval for each value of a column.
@@ -86,24 +98,24 @@ def make_rate_by(
         As returned by `core.data.profile.rates`.
     by : str
         The x axis: `middle` for numbers, `label` for names.
+    rate_title : str
+        What the rate is of.
     axis_title : str, optional
         Meaning of the column, with its unit.
     average : float, optional
         Drawn as a rule.
-    rate_title : str
-        Meaning of the rate; by default the make rate.
 
     Examples
     --------
     >>> table = pd.DataFrame({"label": ["1", "2"], "rows": [40, 60], "rate": [0.5, 0.6],
     ...                       "low": [0.4, 0.5], "high": [0.6, 0.7]})
-    >>> len(make_rate_by(table, "label", average=0.7).to_dict()["layer"])
+    >>> len(rate_by(table, "label", rate_title="Made", average=0.7).to_dict()["layer"])
     3
     """
     import altair as alt
 
     numeric = pd.api.types.is_numeric_dtype(table[by]) and len(table) > 10
-    name, rate_title = axis_title or by, rate_title or _("Make rate")
+    name = axis_title or by
     table = table.assign(label=table["label"].replace(OTHERS, _("others")))
     if numeric:
         scale = alt.Scale(zero=False, nice=False, padding=12)
@@ -344,3 +356,97 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     return style.finish(
         [cells, words], title, height=style.height_of(len(names), band=22, legend=True) + 60
     )
+
+
+def rate_over_time(table: pd.DataFrame, *, rate_title: str) -> alt.LayerChart:
+    """Show the share of the positive class in each period, with its interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As returned by `core.data.over_time.counts`; periods with few labels are left out.
+    rate_title : str
+        What the share is of.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"set": "reference", "period": "day", "rows": 40, "labelled": 40,
+    ...                       "start": ["2024-01-01", "2024-01-02"], "positive": [10, 12]})
+    >>> len(rate_over_time(table, rate_title="Share of late").to_dict()["layer"])
+    3
+    """
+    import altair as alt
+
+    known = table[table["labelled"] >= MIN_ROWS]
+    rate = known["positive"] / known["labelled"]
+    low, high = intervals.share(rate, known["labelled"])
+    base = alt.Chart(_dated(known.assign(rate=rate, low=low, high=high))).encode(
+        x=_period_axis(table),
+        color=style.pair("set:N", _("Rows"), _set_roles(known)),
+        tooltip=[
+            alt.Tooltip("first:N", title=_period(table)),
+            alt.Tooltip("set:N", title=_("Rows")),
+            alt.Tooltip("rate:Q", title=rate_title, format=".1%"),
+            alt.Tooltip("low:Q", title=_("95% lower bound"), format=".1%"),
+            alt.Tooltip("high:Q", title=_("95% upper bound"), format=".1%"),
+            alt.Tooltip("labelled:Q", title=_("With label"), format=","),
+        ],
+    )
+    y = style.share_y("rate:Q", f"{rate_title} (%)", zero=False)
+    bounds = (style.share_y("low:Q", f"{rate_title} (%)", zero=False), alt.Y2("high:Q"))
+    spread = base.mark_rule(opacity=0.4, strokeWidth=2).encode(y=bounds[0], y2=bounds[1])
+    points = base.mark_point(filled=True, size=45, opacity=1).encode(y=y)
+    return style.finish([spread, base.mark_line(strokeWidth=1.5).encode(y=y), points], None)
+
+
+def rows_over_time(table: pd.DataFrame) -> alt.LayerChart:
+    """Show how many rows each period has, of the reference and current.
+
+    Takes the table of `rate_over_time`.
+    """
+    import altair as alt
+
+    bars = alt.Chart(_dated(table)).mark_bar(size=max(min(300 / max(len(table), 1), 30.0), 2.0))
+    drawn = bars.encode(
+        x=_period_axis(table),
+        y=alt.Y("rows:Q", title=_("Rows"), axis=alt.Axis(format=",d"), stack=True),
+        color=style.pair("set:N", _("Rows"), _set_roles(table)),
+        tooltip=[
+            alt.Tooltip("first:N", title=_period(table)),
+            alt.Tooltip("set:N", title=_("Rows")),
+            alt.Tooltip("rows:Q", title=_("Rows"), format=","),
+        ],
+    )
+    return style.finish([drawn], None)
+
+
+def _dated(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the periods with their first day as a date for the axis, and as text."""
+    starts = table["start"]
+    is_date = _is_date(table)
+    return table.assign(
+        set=table["set"].map(style.set_name),
+        start=pd.to_datetime(starts) if is_date else starts.astype("float64"),
+        first=[day(start) if is_date else start for start in starts],
+    )
+
+
+def _is_date(table: pd.DataFrame) -> bool:
+    return bool((table["period"] != "value").all())
+
+
+def _set_roles(table: pd.DataFrame) -> dict[str, str]:
+    return {style.set_name(code): code for code in table["set"].unique()}
+
+
+def _period(table: pd.DataFrame) -> str:
+    codes = table["period"].unique()
+    return str(PERIOD_LABELS[codes[0]]) if len(codes) else ""
+
+
+def _period_axis(table: pd.DataFrame) -> alt.X:
+    import altair as alt
+
+    if _is_date(table):
+        return alt.X("start:T", title=_period(table))
+    return alt.X("start:Q", title=_period(table), scale=alt.Scale(zero=False))

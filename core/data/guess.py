@@ -16,7 +16,7 @@ import pandas as pd
 from core.data import guess_leaks, guess_project, guess_roles, guess_target
 from core.data.guess_columns import MOST_CATEGORIES, Floats, Profile, profile
 from core.data.guess_left_out import LeftOut, left_out
-from core.data.guess_lines import CHOSEN, of_imbalance, type_line
+from core.data.guess_lines import CHOSEN, RARE, of_imbalance, type_line
 from core.data.guess_project import Facts
 from core.data.guess_roles import Cut, Guess
 from core.platform import own_columns
@@ -43,6 +43,12 @@ class Choices:
     left_out, allowed : collection of str
         Columns that are no features, and those that are in spite of a finding.
     threshold_by : {"fixed", "f1", "cost"} or None
+    place : tuple of str or None
+        The columns of its coordinates, x and y; empty for none.
+    metric : {"log_loss", "average_precision", "roc_auc"} or None
+        The metric shown first.
+    balanced : bool or None
+        Whether the classes weigh the same in training.
     """
 
     target: str | None = None
@@ -56,6 +62,9 @@ class Choices:
     left_out: Collection[str] = ()
     allowed: Collection[str] = ()
     threshold_by: str | None = None
+    place: tuple[str, ...] | None = None
+    metric: str | None = None
+    balanced: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -70,9 +79,11 @@ class Guesses:
         Rows of the table, and those that were read.
     columns : tuple of Profile
         All columns, in their order.
-    target, positive, id, time, group, weights, current, threshold_by, metric : Guess
-        The lines that a person confirms. `current` is a `Cut`; `metric` what candidates are
-        compared by first.
+    target, positive, id, time, group, weights, current, threshold_by, metric, balanced : Guess
+        The lines that a person confirms. `current` is a `Cut`; `metric` the one shown first;
+        `balanced` whether the classes weigh the same in training.
+    place : Guess
+        The two columns of a place, or an empty tuple.
     types : dict of str to Guess
         The type of each column in the project file.
     left_out : dict of str to LeftOut
@@ -100,6 +111,8 @@ class Guesses:
     current: Guess
     threshold_by: Guess
     metric: Guess
+    place: Guess
+    balanced: Guess
     types: dict[str, Guess]
     left_out: dict[str, LeftOut]
     allowed: tuple[str, ...]
@@ -140,6 +153,11 @@ class Guesses:
     def share(self) -> float:
         """Share of positives among labelled rows; NaN without labels."""
         return self.positives / self.labelled if self.labelled else float("nan")
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether so few labels are positive that other metrics and class weights matter."""
+        return self.share < RARE
 
     @property
     def question(self) -> str:
@@ -187,9 +205,12 @@ class Guesses:
             weights=self.weights.value,
             cut=self.current.value,
             threshold_by=self.threshold_by.value,
+            metric=self.metric.value,
+            balanced=self.balanced.value,
             features=self.features,
             left_out={column: line.code for column, line in self.left_out.items()},
             allowed=self.allowed,
+            place=self.place.value,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -204,7 +225,7 @@ class Guesses:
             }
 
         lines = ["target", "positive", "id", "time", "group", "weights", "current"]
-        lines += ["threshold_by", "metric"]
+        lines += ["threshold_by", "metric", "balanced", "place"]
         return {
             "table": {"file": self.file, "rows": self.rows, "rows_read": self.sampled},
             **{name: line(getattr(self, name)) for name in lines},
@@ -340,17 +361,33 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     group = _chosen(table, choices.group, guess_roles.group_of(table.without(taken)))
     cut = guess_roles.rows_of(timed, label, time.value)
     if choices.rows is not None:
-        cut = Guess(choices.rows, CHOSEN, (cut.value, *cut.alternatives))
+        is_date = choices.rows.by == "date" and choices.rows.column
+        reason = (
+            guess_roles.date_reason(table.column(choices.rows.column), choices.rows)
+            if is_date
+            else CHOSEN
+        )
+        cut = Guess(choices.rows, reason, (cut.value, *cut.alternatives))
+    place = guess_roles.place_of(table.without({target.value}))
+    if choices.place is not None:
+        pairs = (place.value, *place.alternatives)
+        place = Guess(choices.place, CHOSEN, tuple(p for p in pairs if p != choices.place))
     # a column that only says which rows are current says nothing of new rows
     parts = {cut.value.column} if cut.value.by == "value" else set()
     features = table.without(taken | parts)
     suspected, alone = _leaks(table, features, label, target.value, positive.value)
-    out = left_out(features, suspected, group=group.value, chosen=choices.left_out)
+    later = guess_roles.later(cut.value, table.columns)
+    out = left_out(features, suspected, group=group.value, chosen=choices.left_out, later=later)
     allowed = tuple(name for name in out if name in choices.allowed)
     positives, labelled = int((label == 1).sum()), int((~np.isnan(label)).sum())
-    threshold_by, metric = of_imbalance(positives, labelled)
-    if choices.threshold_by is not None:
-        threshold_by = Guess(choices.threshold_by, CHOSEN, threshold_by.alternatives)
+    threshold_by, metric, balanced = (
+        guess if choice is None else _other(guess, choice)
+        for guess, choice in zip(
+            of_imbalance(positives, labelled),
+            (choices.threshold_by, choices.metric, choices.balanced),
+            strict=True,
+        )
+    )
     return Guesses(
         file=table.file,
         rows=table.rows,
@@ -365,6 +402,8 @@ def _of(table: _Table, choices: Choices) -> Guesses:
         current=cut,
         threshold_by=threshold_by,
         metric=metric,
+        place=place,
+        balanced=balanced,
         types={
             column.name: type_line(column, choices.types.get(column.name), target.value)
             for column in table.columns
@@ -393,6 +432,12 @@ def _target(table: _Table, choices: Choices) -> tuple[Guess, Guess, Floats]:
         nothing = Message(
             "No column has only two or a few values. Choose the target, or add a column of 1 and 0."
         )
+        if len(table.columns) == 1:
+            nothing = Message(
+                "Only one column was read, '{column}'. Choose the separator, or another file: "
+                "this may be no table.",
+                column=table.columns[0].name,
+            )
         return Guess("", nothing), Guess("", nothing), np.empty(0)
     column = table.column(target.value)
     values = guess_target.classes(column)
@@ -448,8 +493,8 @@ def _time(table: _Table, choice: str | None, guessed: Guess) -> Guess:
     if choice and table.column(choice).numbers is None:
         raise InputError(
             Message(
-                "'{column}' has neither numbers nor dates written year-month-day, so it "
-                "cannot be the time. Choose another column.",
+                "'{column}' has neither numbers nor dates, so it cannot be the time. Choose "
+                "another column.",
                 column=choice,
             )
         )
@@ -478,5 +523,13 @@ def _leaks(
     return dict(suspected), dict(alone)
 
 
+def _other(guess: Guess, choice: Any) -> Guess:
+    """Return a guess of several codes after a person's choice."""
+    codes = (guess.value, *guess.alternatives)
+    return Guess(choice, CHOSEN, tuple(code for code in codes if code != choice))
+
+
 def _plain(value: Any) -> Any:
-    return value.keys if isinstance(value, Cut) else value
+    if isinstance(value, Cut):
+        return value.keys
+    return list(value) if isinstance(value, tuple) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.data.guess_words import names_a_key, truth
-from core.platform.rows import MISSING_MARKS
+from core.platform.rows import MISSING_MARKS, DateForm, iso
 
 Kind = Literal[
     "empty",
@@ -57,8 +57,8 @@ class Profile:
     Parameters
     ----------
     kind : str
-        `text` has more values than categories have; `odd_date` is a date that is not written
-        year-month-day; `identifier` has another value in (nearly) every row.
+        `text` has more values than categories have; `odd_date` is a date in which it is unclear
+        what is the day; `identifier` has another value in (nearly) every row.
     missing, distinct : int
         Rows without a value; different values.
     values : tuple of (str, int)
@@ -67,6 +67,8 @@ class Profile:
         Of numbers and dates.
     is_zoned : bool
         Whether its timestamps name a zone.
+    date_form : {"year-month-day", "day-month-year", "month-day-year"}
+        How its dates are written.
     is_whole : bool
         Whether its numbers have no fractions.
     is_sorted : bool
@@ -86,6 +88,7 @@ class Profile:
     low: float | str | None = None
     high: float | str | None = None
     is_zoned: bool = False
+    date_form: DateForm = "year-month-day"
     is_whole: bool = False
     is_sorted: bool = False
     codes: Ints = field(default_factory=lambda: np.empty(0, np.int64), repr=False, compare=False)
@@ -175,16 +178,18 @@ def _text(
     if _MOMENT.fullmatch(present[0]) and all(map(_MOMENT.fullmatch, present[:200])):
         moments = _as_moments(present)
         if moments is not None:
-            level_moments = np.full(len(texts) + 1, np.datetime64("NaT"), "datetime64[us]")
-            level_moments[:-1][~is_mark] = moments
             zoned = present[0].endswith("Z") or bool(
                 re.search(r"[+-]\d{2}:?\d{2}$", present[0][10:])
             )
-            return _moments(name, level_moments[codes], zoned)
+            return _moments(name, _spread(moments, is_mark)[codes], zoned)
     is_blank = np.array([not text for text in bare], dtype=bool)
     codes = np.append(np.where(is_blank, -1, np.arange(len(texts))), -1)[codes]
     if all(map(_OTHER_DATE.fullmatch, present)):
-        return _shared(name, "odd_date", codes, texts)
+        form = date_form(present)
+        moments = None if form is None else _as_moments([iso(text, form) for text in present])
+        if form is None or moments is None:
+            return _shared(name, "odd_date", codes, texts)
+        return replace(_moments(name, _spread(moments, is_mark)[marked], False), date_form=form)
     return _shared(name, _kind_of_text(name, codes, texts, is_unique), codes, texts)
 
 
@@ -217,6 +222,39 @@ def _as_numbers(present: list[str]) -> Floats | None:
         return None
     numbers = pd.to_numeric(pd.Series(present, dtype="object"), errors="coerce")
     return None if numbers.isna().any() else numbers.to_numpy("float64")
+
+
+def date_form(texts: Sequence[str]) -> DateForm | None:
+    """Return how dates are written; None where day and month could be either, or a year is short.
+
+    The first day of every month has a part that is always 1: the day.
+
+    Examples
+    --------
+    >>> date_form(["05/01/2024", "31/12/2024"]), date_form(["12-31-2024", "01-02-2024"])
+    ('day-month-year', 'month-day-year')
+    >>> date_form(["01/02/2024", "01/03/2024"]), date_form(["05/06/2024", "06/05/2024"])
+    ('day-month-year', None)
+    """
+    as_iso = [iso(text, "day-month-year") for text in texts]
+    if any(text == known for text, known in zip(texts, as_iso, strict=True)):
+        return None
+    first = {int(text[8:10]) for text in as_iso}
+    second = {int(text[5:7]) for text in as_iso}
+    day_first, month_first = max(second) <= 12, max(first) <= 12
+    if day_first and month_first:
+        day_first = len(first) == 1 < len(second)
+        month_first = len(second) == 1 < len(first)
+    if day_first == month_first:
+        return None
+    return "day-month-year" if day_first else "month-day-year"
+
+
+def _spread(moments: npt.NDArray[Any], is_mark: Bools) -> npt.NDArray[Any]:
+    """Return the moment of each level, and none for marks of missing values and for code -1."""
+    levels = np.full(len(is_mark) + 1, np.datetime64("NaT"), "datetime64[us]")
+    levels[:-1][~is_mark] = moments
+    return levels
 
 
 def _as_moments(present: list[str]) -> npt.NDArray[Any] | None:

@@ -6,10 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.data.guess_columns import Profile
+import numpy as np
+
+from core.data.guess_columns import Bools, Profile
 from core.data.guess_leaks import Leak
+from core.data.guess_words import PERIODS, has
 from core.platform.messages import Message
 
+# The share of the current rows up to which a part of time may have a value of the reference: a day
+# begins at another hour in another zone.
+SHARED = 0.01
 # the codes that are suspicions: a person may allow such a column
 LEAKS = ("too_good", "holes", "one_class", "afterwards")
 
@@ -44,6 +50,7 @@ def left_out(
     *,
     group: str,
     chosen: Collection[str],
+    later: Bools | None = None,
 ) -> dict[str, LeftOut]:
     """Return the columns that are left out, in their order.
 
@@ -57,6 +64,8 @@ def left_out(
         The column of groups, or an empty text.
     chosen : collection of str
         Columns that a person leaves out.
+    later : array of bool, optional
+        The current rows, where they are those from a day on.
     """
     listed: dict[str, LeftOut] = {}
     for column in columns:
@@ -64,7 +73,7 @@ def left_out(
         if name in chosen:
             listed[name] = LeftOut(name, "chosen", Message("You left it out."), {})
             continue
-        fault = _fault(column, group)
+        fault = _fault(column, group) or _clock(column, later)
         if fault is not None:
             numbers = {"rows": column.rows, "missing": column.missing, "values": column.distinct}
             listed[name] = LeftOut(name, fault[0], fault[1], numbers)
@@ -72,6 +81,24 @@ def left_out(
             leak = suspected[name]
             listed[name] = LeftOut(name, leak.code, leak.reason, leak.numbers)
     return listed
+
+
+def _clock(column: Profile, later: Bools | None) -> tuple[str, Message] | None:
+    """Return the reason for a part of time, such as a year, that only says when a row is."""
+    numbers = column.numbers
+    if later is None or numbers is None or not has(column.name, PERIODS):
+        return None
+    before, after = numbers[~later], numbers[later]
+    if not len(before) or not len(after) or np.isin(after, before).mean() > SHARED:
+        return None
+    return (
+        "identifier",
+        Message(
+            "'{column}' has other values in the current rows than in the reference: it only says "
+            "when a row is.",
+            column=column.name,
+        ),
+    )
 
 
 def _fault(column: Profile, group: str) -> tuple[str, Message] | None:
@@ -101,7 +128,7 @@ def _fault(column: Profile, group: str) -> tuple[str, Message] | None:
         return (
             "free_text",
             Message(
-                "'{column}' has dates that are not written year-month-day, as in '{value}'.",
+                "It is unclear what is the day in the dates of '{column}', as in '{value}'.",
                 column=name,
                 value=column.values[0][0],
             ),

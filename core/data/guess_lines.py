@@ -14,10 +14,15 @@ from core.platform.messages import Message
 RARE = 0.2
 # reason of a guess that a person made
 CHOSEN = Message("You chose it.")
+# how dates are written, unless it is year-month-day
+DATE_FORMS: dict[str, Message] = {
+    "day-month-year": Message("day/month/year"),
+    "month-day-year": Message("month/day/year"),
+}
 
 
-def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
-    """Return by what the threshold is chosen, and by what candidates are compared first."""
+def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
+    """Return by what the threshold is chosen, the metric shown first, and equal class weights."""
     share = positives / labelled if labelled else 0.5
     if share >= RARE:
         return (
@@ -34,6 +39,7 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
                 Message("It measures the predicted probabilities themselves."),
                 ("average_precision", "roc_auc"),
             ),
+            Guess(False, Message("Both classes are common enough."), (True,)),
         )
     return (
         Guess(
@@ -48,6 +54,13 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess]:
             "average_precision",
             Message("Positives are rare: it measures how well they are ranked at the top."),
             ("log_loss", "roc_auc"),
+        ),
+        Guess(
+            False,
+            Message(
+                "Choosing the threshold usually suffices, and keeps the probabilities calibrated."
+            ),
+            (True,),
         ),
     )
 
@@ -68,9 +81,11 @@ def _about(column: Profile) -> Message:
     if column.kind == "empty":
         return Message("No values.")
     if column.kind in ("date", "timestamp"):
-        return Message(
-            "Dates from {first} to {last}.", first=str(column.low), last=str(column.high)
-        )
+        ends = {"first": str(column.low), "last": str(column.high)}
+        if column.date_form in DATE_FORMS:
+            form = DATE_FORMS[column.date_form]
+            return Message("Dates from {first} to {last}, written {form}.", **ends, form=form)
+        return Message("Dates from {first} to {last}.", **ends)
     if column.numbers is not None and column.kind != "boolean":
         return Message("Numbers from {low:,.6g} to {high:,.6g}.", low=column.low, high=column.high)
     values = [f"'{value[:40]}'" for value, _ in column.values[:3]]

@@ -38,10 +38,13 @@ class Facts:
     weights: str
     cut: Cut
     threshold_by: str
+    metric: str
+    balanced: bool
     features: Sequence[str]
     left_out: Mapping[str, str]
     allowed: Sequence[str]
     costs: tuple[float, float] | None = None
+    place: tuple[str, ...] = ()
 
 
 def type_of(column: Profile) -> str:
@@ -89,6 +92,9 @@ def text(facts: Facts) -> str:
         "threshold": 0.5,
         "threshold_by": facts.threshold_by,
         **_costs(facts),
+        # what is not said is the default
+        **({} if facts.metric == "log_loss" else {"metric": facts.metric}),
+        **({"balanced": True} if facts.balanced else {}),
         "missing": "impute",
         "features": list(facts.features),
         "slices": _slices(facts),
@@ -100,10 +106,18 @@ def text(facts: Facts) -> str:
         if facts.left_out.get(column.name) == "empty":
             continue
         about: dict[str, Any] = {"type": facts.types[column.name]}
+        if about["type"] == "date" and column.date_form != "year-month-day":
+            about["date_form"] = column.date_form
         if column.name == facts.target:
             about |= _label(target, facts.positive)
         columns[column.name] = about
-    tables = {"rows": facts.cut.keys, "left_out": dict(facts.left_out), "columns": columns}
+    place = dict(zip("xy", facts.place, strict=True)) if facts.place else {}
+    tables = {
+        "rows": facts.cut.keys,
+        "place": place,
+        "left_out": dict(facts.left_out),
+        "columns": columns,
+    }
     return guess_toml.text({**head, **tables}) + "\n"
 
 

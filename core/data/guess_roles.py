@@ -5,16 +5,18 @@ Computes only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from core.data.guess_columns import Floats, Profile
+from core.data.guess_columns import Bools, Floats, Profile
 from core.data.guess_words import (
     PARTS,
     PERIODS,
+    PLACES,
     ROW_NUMBERS,
     TIMES,
     VAGUE_WEIGHTS,
@@ -33,6 +35,8 @@ SHARE = 0.3
 SEED = 24
 # a key of groups has at most this share of different values
 IDENTICAL = 0.9
+# coordinates of fewer different values are rather categories
+FEWEST_PLACES = 8
 # with a smaller share of rows without a label, these are holes rather than rows to predict
 LEAST_UNLABELLED = 0.05
 MOST_UNLABELLED = 0.6
@@ -53,6 +57,9 @@ _CURRENT = (
     "validation",
     "validacao",
 )
+
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ def time_of(columns: Sequence[Profile]) -> Guess:
                 columns=[each.name for each in dates],
             )
             if dates
-            else Message("No column has dates written year-month-day.")
+            else Message("No column has dates.")
         )
         return Guess("", reason)
 
@@ -216,6 +223,43 @@ def _is_uneven(numbers: Floats) -> bool:
     return bool(far > 10 * max(middle, 1e-12))
 
 
+def place_of(columns: Sequence[Profile]) -> Guess:
+    """Guess the two columns of a place by their names; its value is a pair, or empty.
+
+    Names may have a common part, as `start_station_latitude` has.
+    """
+    numbers = {
+        "_".join(tokens(column.name)): column.name
+        for column in columns
+        if column.kind in ("number", "integer") and column.distinct > FEWEST_PLACES
+    }
+    pairs = dict.fromkeys(
+        (numbers[name], numbers[other])
+        for across, along in PLACES
+        for name in numbers
+        for word in sorted(across)
+        for other in (_paired(name, word, each) for each in sorted(along))
+        if other in numbers
+    )
+    if not pairs:
+        return Guess((), Message("No two columns are named like coordinates."))
+    first, *others = pairs
+    reason = Message("'{x}' and '{y}' are named like coordinates.", x=first[0], y=first[1])
+    return Guess(first, reason, (*others, ()))
+
+
+def _paired(name: str, word: str, other: str) -> str:
+    """Return a name with one word in place of another; empty if it does not have it.
+
+    Examples
+    --------
+    >>> _paired("dest_lon", "lon", "lat"), _paired("long_name", "lon", "lat")
+    ('dest_lat', '')
+    """
+    changed, count = re.subn(rf"(^|_){word}($|_)", rf"\g<1>{other}\g<2>", name, count=1)
+    return changed if count else ""
+
+
 def rows_of(columns: Sequence[Profile], label: Floats, time: str) -> Guess:
     """Guess which rows are current: by a column that says so, a day, or missing labels.
 
@@ -246,16 +290,7 @@ def rows_of(columns: Sequence[Profile], label: Floats, time: str) -> Guess:
     if time:
         cut = _by_date(profiles[time], label)
         if cut is not None:
-            ways.append(
-                (
-                    cut,
-                    Message(
-                        "Rows from {start} on ({share:.0%}) are current.",
-                        start=cut.start,
-                        share=_share_after(profiles[time], cut),
-                    ),
-                )
-            )
+            ways.append((cut, date_reason(profiles[time], cut)))
     unlabelled = float(np.isnan(label).mean()) if len(label) else 0.0
     by_labels = (
         Cut("labels"),
@@ -328,7 +363,21 @@ def _by_date(column: Profile, label: Floats) -> Cut | None:
     return Cut("date", column=column.name, start=str(candidates[best]))
 
 
-def _share_after(column: Profile, cut: Cut) -> float:
+def later(cut: Cut, columns: Sequence[Profile]) -> Bools | None:
+    """Return which rows a cut by a day makes current; None for any other cut."""
+    days = next((column.numbers for column in columns if column.name == cut.column), None)
+    if cut.by != "date" or days is None or not _DAY.match(str(cut.start)):
+        return None
+    start = np.datetime64(str(cut.start)[:10], "D").astype("int64")
+    return np.asarray(days >= start, dtype=bool)
+
+
+def date_reason(column: Profile, cut: Cut) -> Message:
+    """Return how many rows are current from a day on."""
     days = column.numbers if column.numbers is not None else np.empty(0)
-    start = float(np.datetime64(str(cut.start), "D").astype("int64"))
-    return float((days >= start).mean())
+    start = np.datetime64(str(cut.start), "D")
+    return Message(
+        "Rows from {start} on ({share:.0%}) are current.",
+        start=start.item(),
+        share=float((days >= float(start.astype("int64"))).mean()),
+    )

@@ -63,6 +63,15 @@ PARTS = _words(
     "train training test testing valid validation holdout dev development prod production "
     "reference current treino teste validacao producao referencia atual"
 )
+# names of both coordinates of a place, across and along
+PLACES = (
+    (_words("lon lng long longitude"), _words("lat latitude")),
+    (
+        _words("x loc_x x_coord coord_x xcoord pos_x"),
+        _words("y loc_y y_coord coord_y ycoord pos_y"),
+    ),
+    (_words("easting"), _words("northing")),
+)
 # what is recorded once the outcome is known
 AFTERWARDS = _words(
     "after final closed closing resolution resolved recovered recoveries recovery settled "

@@ -52,6 +52,31 @@ def filter_text(rows: Mapping[str, Sequence[str]]) -> Words:
     return "; ".join(parts) or in_context("rows", "all")
 
 
+def rows_name(spec: ProjectSpec, rows: Mapping[str, Sequence[str]]) -> Words:
+    """Return what the project calls the rows of a filter; empty if it has no name for them.
+
+    Examples
+    --------
+    >>> from core.platform import project
+    >>> kobe = project.load("kobe")
+    >>> str(rows_name(kobe, {"shot_type": ["3PT Field Goal", "2PT Field Goal"]}))
+    '2-point shots and 3-point shots'
+    >>> rows_name(kobe, {"shot_type": ["2PT Field Goal"], "playoffs": ["1"]})
+    ''
+    """
+    names = {
+        spec.rows.development: spec.rows.reference_rows,
+        spec.rows.production: spec.rows.current_rows,
+    }
+    wanted = rows.get(spec.rows.column, ())
+    if set(rows) != {spec.rows.column} or not wanted or not set(wanted) <= set(names):
+        return ""
+    called = [name for value, name in names.items() if value in wanted]
+    if len(called) == 1:
+        return called[0]
+    return Message("{first} and {second}", first=called[0], second=called[1])
+
+
 def default_rows(spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
     """Return the filter of the project's development rows."""
     return {spec.rows.column: (spec.rows.development,)}

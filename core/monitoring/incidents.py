@@ -51,8 +51,9 @@ class Incident:
 
     @property
     def unanswered(self) -> tuple[Alert, ...]:
-        """The alerts that nobody acknowledged."""
-        return tuple(alert for alert in self.alerts if alert.state == OPEN)
+        """The alerts that nobody acknowledged; that of the report as a whole only if alone."""
+        own = tuple(alert for alert in self.alerts if alert.state == OPEN)
+        return tuple(alert for alert in own if alert.code != alerting.VERDICT) or own
 
     @property
     def checks(self) -> tuple[Alert, ...]:

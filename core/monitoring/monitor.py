@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from core.data.snapshots import Archive
 from core.monitoring import evidently_report, report, windows
-from core.monitoring.monitor_inputs import Candidates, Sources
+from core.monitoring.monitor_inputs import Candidates, Sources, Training
 from core.monitoring.monitor_outputs import Outlets
 from core.monitoring.records import ReportRun
 from core.monitoring.report import Report, Sides
@@ -23,8 +23,8 @@ from core.platform import config, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
 from core.platform.messages import Message, Words, plural, sentences, to_data
-from core.platform.own_columns import PROBABILITY
-from core.platform.project import Rows
+from core.platform.own_columns import PROBABILITY, ROW_KEY
+from core.platform.project import ProjectSpec, Rows
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import ModelVersion
 from core.platform.tracking import OpenRun
@@ -131,6 +131,8 @@ class _ReportContext:
     window: Window
     conclusion: Conclusion
     is_sample: bool
+    trained_share: float
+    weights: Words = ""
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
@@ -153,6 +155,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         sources = Sources(settings, spec, run, Archive.of(settings))
         progress.update(0.05, Message("Reading the rows"))
         window = _window(sources, options)
+        if window.source == "production" and spec.rows.is_derived:
+            how = Message("{first}, {second}", first=window.text, second=spec.rows.how)
+            window = replace(window, text=how)
         version = window.version
         reference = (
             sources.forecast_in_folds(version)
@@ -165,6 +170,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             current=len(sides.current),
             reference=len(sides.reference),
         )
+        known = _known(sources, version, options)
         compared = report.build(
             sides,
             chosen={
@@ -175,16 +181,28 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 sources.candidates(version), reference, window, held
             ),
             by=sources.slices(reference, window),
-            trained_on=_known(sources, version, options),
+            trained_on=known.features if known else None,
+            positive=project.words(spec.positive),
             progress=lambda share, text: progress.update(
                 0.1 + 0.65 * share, Message("{name}: {value}", name=text, value=count)
             ),
         )
+        share = known.share_of(window.rows[ROW_KEY], sides.current) if known else 0.0
         context = _ReportContext(
             compared,
             window,
-            _conclude(spec.rows, compared, window, options, len(sides.labelled())),
+            checks.conclude(
+                compared.checks,
+                *_names(spec.rows, window, options),
+                labels=len(sides.labelled()),
+                unlabelled=len(sides.current) - len(sides.labelled()),
+                positive=project.words(spec.positive),
+                is_other_kind=_is_other_kind(spec.rows, window, known),
+                trained_share=share,
+            ),
             window.is_sample,
+            share,
+            _about_weights(spec, sides),
         )
         progress.update(0.8, Message("Writing the results"))
         document = _document(run.run_id, context, sides, options)
@@ -224,14 +242,23 @@ def _window(sources: Sources, options: Options) -> Window:
     )
 
 
-def _known(sources: Sources, version: ModelVersion, options: Options) -> pd.DataFrame | None:
-    """Return the features of the training rows, None if they are no longer available."""
+def _known(sources: Sources, version: ModelVersion, options: Options) -> Training | None:
+    """Return the training rows, None if they are no longer available."""
     if options.window == "test":
         return None
     try:
-        return sources.features(sources.training_rows(version), version)
+        return sources.training(version)
     except (NotReadyError, StoreError, InputError, KeyError):
         return None
+
+
+def _is_other_kind(names: Rows, window: Window, known: Training | None) -> bool:
+    """Return whether the rows are of a kind that the version was not trained on, as far as known.
+
+    A kind is a value of a column or a file: later rows are no other kind.
+    """
+    is_kind = window.source == "production" and names.by in ("value", "file")
+    return is_kind and (known is None or names.production not in known.kinds)
 
 
 def _disagreement(
@@ -263,9 +290,8 @@ def _disagreement(
     return check
 
 
-def _conclude(
-    names: Rows, compared: Report, window: Window, options: Options, labels: int
-) -> Conclusion:
+def _names(names: Rows, window: Window, options: Options) -> tuple[Words, Words]:
+    """Return what the current rows and those of the training are called."""
     name: Words = Message("scored rows")
     if options.window == "test":
         name = Message("test set")
@@ -273,9 +299,25 @@ def _conclude(
         values = [windows.listed(values) for values in options.where.values()]
         name = Message("rows of {values}", values=values)
     elif window.source == "production":
-        name = project.words(names.production_name)
-    trained_on = window.version.about.rows_name or project.words(names.development_name)
-    return checks.conclude(compared.checks, name, trained_on, labels=labels)
+        name = names.current_rows
+    return name, window.version.about.rows_name or names.reference_rows
+
+
+def _about_weights(spec: ProjectSpec, sides: Sides) -> Words:
+    """Return whether performance is by sampling weight; empty for a project without weights."""
+    if spec.weights is None:
+        return ""
+    if sides.is_by_weight:
+        return Message(
+            "Performance counts rows by the sampling weight '{column}'; all other checks count "
+            "each row once.",
+            column=spec.weights,
+        )
+    return Message(
+        "All checks count each row once: the sampling weight '{column}' is not known for all "
+        "labelled rows.",
+        column=spec.weights,
+    )
 
 
 def _document(
@@ -301,6 +343,7 @@ def _document(
             "labelled": len(sides.labelled()),
         },
         "sample": context.is_sample,
+        **({"weights": context.weights} if context.weights else {}),
         "conclusion": _as_mapping(context.conclusion),
         "false_alarms": {
             "target": learned.target,
@@ -334,6 +377,7 @@ def _record(
         verdict_title=conclusion.title,
         verdict_text=conclusion.text,
         verdict_todo=conclusion.todo,
+        verdict_action=conclusion.action,
         source=window.source,
         scoring_run=window.scoring_run or "",
         model_run=version.run_id,
@@ -346,6 +390,7 @@ def _record(
         warnings=codes["warning"],
         labels=len(sides.labelled()),
         scheduled=options.scheduled or "",
+        **({"weights": context.weights} if context.weights else {}),
     )
     values = {
         check.code.replace(".", "_"): float(check.value)
@@ -365,6 +410,7 @@ def _record(
             "rows_reference": len(sides.reference),
             "rows_current": len(sides.current),
             "rows_labelled": len(sides.labelled()),
+            "rows_trained_on": round(context.trained_share * len(sides.current)),
             "checks_alert": len(codes["alert"]),
             "checks_warning": len(codes["warning"]),
             "false_alarms": compared.learned.false_alarms,

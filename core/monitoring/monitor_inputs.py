@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,9 @@ from core.platform import model_store, schema, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
 from core.platform.messages import Message
-from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.platform.project import ProjectSpec
-from core.platform.rows import Rule
+from core.platform.rows import Rule, key_text
 from core.platform.runs import ModelVersion
 from core.platform.tracking import OpenRun
 from core.registry import version_files
@@ -35,6 +36,33 @@ class Candidates:
 
     loaded: list[Loaded]
     lost: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """The rows that a version was trained on: their keys, their features, and their kinds.
+
+    `kinds` are the values of the project's column that parts training from operation.
+    """
+
+    keys: pd.Series[Any]
+    features: pd.DataFrame
+    kinds: frozenset[str]
+
+    def share_of(self, keys: pd.Series[Any], rows: pd.DataFrame) -> float:
+        """Return the share of rows that are among these: the same key, and the same features.
+
+        The key alone does not identify a row: another file may use it for another one.
+        """
+        places = {key: place for place, key in enumerate(self.keys) if key is not None}
+        place = keys.map(places).to_numpy(dtype=np.float64)
+        known = ~np.isnan(place)
+        same = np.ones(int(known.sum()), dtype=bool)
+        for name in self.features:
+            old = self.features[name].to_numpy()[place[known].astype(np.intp)]
+            new = rows[name].to_numpy()[known]
+            same &= (old == new) | (pd.isna(old) & pd.isna(new))
+        return float(same.sum() / max(len(rows), 1))
 
 
 @dataclass(frozen=True)
@@ -84,21 +112,25 @@ class Sources:
 
     def test_set(self, version: ModelVersion) -> Window:
         """Return the test set of a version as a window."""
-        rows = self.run.table(version.run_id, "test_predictions")
+        rows = self._joined(version, [self.spec.weights] if self.spec.weights else [])
         moment = version.created
         text = Message("{rows:,} rows of the test set, against the training set", rows=len(rows))
         return Window(rows, text, moment, moment, "test", version, is_sample=version.is_sample)
 
     def tested_rows(self, version: ModelVersion) -> pd.DataFrame:
         """Return the test set of a version: inputs, probability, label, and columns to judge by."""
+        by_weight = [self.spec.weights] if self.spec.weights else []
+        return self._joined(version, [*self.spec.slice_columns, *by_weight])
+
+    def _joined(self, version: ModelVersion, names: Sequence[str]) -> pd.DataFrame:
         rows = self.run.table(version.run_id, "test_predictions")
+        if not names:
+            return rows
         with suppress(NotReadyError):  # of a training that was deleted
             whole = self.run.table(version.trained_by, "test_rows")
             if len(whole) == len(rows):
-                names = [
-                    name for name in self.spec.slice_columns if name in whole and name not in rows
-                ]
-                rows = rows.join(whole[names])
+                more = [name for name in names if name in whole and name not in rows]
+                rows = rows.join(whole[list(dict.fromkeys(more))])
         return rows
 
     def forecast_in_folds(self, version: ModelVersion) -> pd.DataFrame:
@@ -135,6 +167,17 @@ class Sources:
             )
         return raw.loc[keys].reset_index()
 
+    def training(self, version: ModelVersion) -> Training:
+        """Return the rows that a version was trained on, as the model sees them."""
+        rows = self.training_rows(version)
+        type_ = self.spec.columns[self.spec.id].type
+        column = self.spec.rows.column
+        return Training(
+            rows[self.spec.id].map(lambda key: key_text(key, type_)),
+            self.features(rows, version),
+            frozenset(map(str, rows[column].unique())) if column in rows else frozenset(),
+        )
+
     def features(self, rows: pd.DataFrame, version: ModelVersion) -> pd.DataFrame:
         """Return what a version sees of rows; a value that cannot be read is missing."""
         from core.platform import served_model
@@ -166,7 +209,28 @@ class Sources:
             for rows in (reference, window.rows)
         ]
         names = tuple(name for name in seen[0].columns if name not in (PROBABILITY, LABEL))
+        weights = self._weights(reference, window)
+        if weights is not None:
+            seen = [
+                side.assign(**{WEIGHT: by.to_numpy()})
+                for side, by in zip(seen, weights, strict=True)
+            ]
         return Sides(seen[0], seen[1], names, version.threshold)
+
+    def _weights(
+        self, reference: pd.DataFrame, window: Window
+    ) -> tuple[pd.Series[Any], pd.Series[Any]] | None:
+        """Return the sampling weights of both sides, None unless all labelled rows have them."""
+        column = self.spec.weights
+        if column is None or column not in reference:
+            return None
+        rows, _unknown = windows.with_columns(
+            self.archive, self.spec, window.rows, [column], is_sample=window.is_sample
+        )
+        old, new = (pd.to_numeric(side[column], errors="coerce") for side in (reference, rows))
+        known = new[rows[LABEL].notna().to_numpy()]
+        usable = (old > 0).all() and (known >= 0).all() and (known.empty or known.sum() > 0)
+        return (old, new.fillna(0.0)) if usable else None
 
     def slices(
         self, reference: pd.DataFrame, window: Window

@@ -11,14 +11,17 @@ from core.platform.runs import RunInfo
 class ReportRun(RunTags):
     """The verdict of a report, and its subject.
 
-    `alerts` and `warnings` are codes of checks, `labels` counts the labelled rows, and `window`
-    describes the rows; its first and last moment are seconds since 1970.
+    `verdict_action` is the code of what `verdict_todo` says, `alerts` and `warnings` are codes of
+    checks, `labels` counts the labelled rows, and `window` describes the rows; its first and last
+    moment are seconds since 1970. `weights` says whether performance is by sampling weight, for a
+    project with weights.
     """
 
     verdict: str = ""
     verdict_title: AsMessage = ""
     verdict_text: AsMessage = ""
     verdict_todo: AsMessage = ""
+    verdict_action: str = ""
     source: str = ""
     scoring_run: str = ""
     model_run: str = ""
@@ -31,6 +34,7 @@ class ReportRun(RunTags):
     warnings: Listed = ()
     labels: int | None = None
     scheduled: str = ""
+    weights: AsMessage = ""
 
     @classmethod
     def of(cls, run: RunInfo) -> Self:

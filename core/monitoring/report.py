@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 
 from core.platform.errors import CourtsideError
-from core.platform.messages import Message
-from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.messages import Message, Words
+from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.stats import (
     checks,
     drift,
     estimation,
-    figure_intervals,
     limits,
     metrics,
     performance,
     slices,
     support,
+    weighted_figures,
 )
 from core.stats.check import Check, Group, Limit
 from core.stats.disagreement import TITLE as DISAGREEMENT
@@ -44,7 +44,8 @@ class Sides:
     ----------
     reference, current : DataFrame
         The features as the model sees them, probability, and label (0, 1 or NaN; complete in the
-        reference), see `core.platform.own_columns`.
+        reference), see `core.platform.own_columns`; both with the sampling weight of each row if
+        performance is by weight. All other checks count each row once.
     threshold : float
         Lowest probability that is labelled 1.
     """
@@ -53,6 +54,11 @@ class Sides:
     current: pd.DataFrame
     features: tuple[str, ...]
     threshold: float
+
+    @property
+    def is_by_weight(self) -> bool:
+        """Whether performance counts rows by their sampling weight."""
+        return WEIGHT in self.reference
 
     def labelled(self) -> pd.DataFrame:
         """Return the current rows that have a label."""
@@ -92,6 +98,7 @@ def build(
     disagreement: Callable[[Mapping[str, Limit]], Check] | None = None,
     by: tuple[pd.DataFrame, pd.DataFrame] | None = None,
     trained_on: pd.DataFrame | None = None,
+    positive: Words = "1",
     progress: Callable[[float, Message], None] = lambda share, text: None,
     seed: int = 0,
 ) -> Report:
@@ -109,6 +116,8 @@ def build(
         Slicing columns of the reference rows and of the current rows, in their order.
     trained_on : DataFrame, optional
         Features of the training rows, which define the support.
+    positive : str or Message
+        What the positive class is called.
     progress : function
         Called with the share done, 0 to 1, and a message.
 
@@ -143,9 +152,13 @@ def build(
     progress(0.8, Message("Running the checks"))
     on_reference = figures(reference, sides.threshold)
     on_current = figures(known, sides.threshold) if len(known) else {}
-    between = figure_intervals.of(*_forecast(known), sides.threshold, seed=seed)
+    between = weighted_figures.intervals(
+        *_forecast(known), sides.threshold, _weights(known), seed=seed
+    )
     tables = _tables(sides, moved, apart, columns)
-    judged = performance.performance(on_reference, on_current or None, len(known), between, held)
+    judged = performance.performance(
+        on_reference, on_current or None, len(known), between, held, positive=positive
+    )
     if by is not None:
         both = _slices(sides, by)
         if both is None:
@@ -170,6 +183,7 @@ def build(
                 sides.threshold,
                 support.is_outside(apart),
                 held,
+                positive=positive,
             ),
         ),
         *(
@@ -238,9 +252,10 @@ def figures(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
     -0.1
     """
     labels, forecast = _forecast(rows)
-    values = metrics.classification(labels, forecast, threshold)
+    weights = _weights(rows)
+    values = weighted_figures.figures(labels, forecast, threshold, weights)
     values["calibration"] = values["mean_probability"] - values["base_rate"]
-    values["calibration_error"] = metrics.calibration_error(labels, forecast)
+    values["calibration_error"] = metrics.calibration_error(labels, forecast, weights=weights)
     return values
 
 
@@ -249,12 +264,13 @@ def _tables(
 ) -> dict[str, pd.DataFrame]:
     labelled = (sides.reference, sides.labelled())
     pairs = [_forecast(side) for side in labelled]
+    bins = [_bins(side) for side in labelled]
     return {
         "drift": moved,
         "densities": drift.densities(sides.reference, sides.current, columns),
         "ranking": apart.ranking,
         "confusion": _both([metrics.confusion(*pair, sides.threshold) for pair in pairs]),
-        "reliability": _both([metrics.calibration_bins(*pair) for pair in pairs]),
+        "reliability": _both(bins),
     }
 
 
@@ -270,8 +286,20 @@ def _by_slice(rows: pd.DataFrame, by: pd.DataFrame, threshold: float) -> pd.Data
         rows[PROBABILITY].to_numpy(dtype=np.float64),
         list(by.columns),
         threshold,
+        weights=_weights(rows),
     )
 
 
 def _forecast(rows: pd.DataFrame) -> tuple[Labels, Floats]:
     return rows[LABEL].to_numpy(dtype=np.int64), rows[PROBABILITY].to_numpy(dtype=np.float64)
+
+
+def _bins(rows: pd.DataFrame) -> pd.DataFrame:
+    if WEIGHT in rows:
+        # a bin of weight 0 has no mean
+        rows = rows[rows[WEIGHT] > 0]
+    return metrics.calibration_bins(*_forecast(rows), weights=_weights(rows))
+
+
+def _weights(rows: pd.DataFrame) -> Floats | None:
+    return rows[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in rows else None

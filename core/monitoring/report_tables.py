@@ -13,7 +13,7 @@ import pandas as pd
 
 from core.platform.messages import Words, sentences
 from core.platform.own_columns import shown
-from core.stats.checks import Check
+from core.stats.checks import Check, kind_name
 
 WORST_FIRST = ("alert", "warning", "ok", "not_applicable")
 # kinds of checks of a column, in display order
@@ -80,7 +80,7 @@ def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
     [['lat', 2.4, 'Far.'], ['period', 0.0, 'Stable.']]
     """
     mine = complete(checks)
-    mine = mine[mine["group"] == group]
+    mine = mine[(mine["group"] == group) & mine["code"].str.contains(".", regex=False)]
     codes = [code.partition(".") for code in mine["code"]]
     mine = mine.assign(kind=[code[0] for code in codes], column=[code[2] for code in codes])
     table_rows = []
@@ -116,10 +116,16 @@ def beyond(checks: pd.DataFrame) -> list[tuple[str, Words, Words]]:
     >>> beyond(pd.DataFrame([{"code": "f1", "title": "F1", "group": "performance",
     ...     "verdict": "alert", "text": "Gone."}]))
     [('alert', 'F1', 'Gone.')]
+    >>> beyond(pd.DataFrame([{"code": "disagreement", "title": "Disagreement", "group": "output",
+    ...     "verdict": "warning", "text": "Far apart."}]))
+    [('warning', 'Disagreement', 'Far apart.')]
     """
     rows = complete(checks)
     bad = rows[rows["verdict"].isin(WORST_FIRST[:2])]
-    other = bad[~bad["group"].isin(("input", "output"))]
+    is_of_column = bad["group"].isin(("input", "output")) & bad["code"].str.contains(
+        ".", regex=False
+    )
+    bad, other = bad[is_of_column], bad[~is_of_column]
     findings = list(zip(other["verdict"], other["title"], other["text"], strict=True))
     for group in ("output", "input"):
         columns = by_column(bad, group)
@@ -135,15 +141,17 @@ def failed(checks: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The fields of a check, and `others`: how many more checks of its column are beyond theirs.
+        The fields of a check, and `others`: what else of its column is beyond its limits, as names
+        of kinds of checks.
 
     Examples
     --------
     >>> rows = [("ks.lat", "input", "warning"), ("psi.lat", "input", "alert"),
     ...         ("f1", "performance", "alert"), ("skill", "performance", "ok")]
     >>> bad = failed(pd.DataFrame(rows, columns=["code", "group", "verdict"]))
-    >>> bad[["code", "verdict", "others"]].values.tolist()
-    [['f1', 'alert', 0], ['psi.lat', 'alert', 1]]
+    >>> [(code, [str(name) for name in others]) for code, others in
+    ...  zip(bad["code"], bad["others"])]
+    [('f1', []), ('psi.lat', ['KS distance'])]
     """
     rows = complete(checks)
     bad = rows[rows["verdict"].isin(WORST_FIRST[:2])]
@@ -160,8 +168,10 @@ def failed(checks: pd.DataFrame) -> pd.DataFrame:
         size=-bad["value"].fillna(0.0),
     ).sort_values(["rank", "place", "kind"], kind="stable")
     parts = bad.groupby(["group", "column"], sort=False)
-    bad = bad.assign(others=parts["code"].transform("size") - 1)
+    others = {key: [kind_name(code) for code in part["code"][1:]] for key, part in parts}
     first = bad.drop_duplicates(["group", "column"])
+    keys = zip(first["group"], first["column"], strict=True)
+    first = first.assign(others=[others[key] for key in keys])
     # among columns the one that moved most comes first; the others keep the order of a report
     is_column = first["group"].eq("input")
     moved = first[is_column].sort_values(["rank", "size"], kind="stable")

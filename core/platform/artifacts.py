@@ -141,6 +141,12 @@ ACQUIRE = (
     ),
     Artifact("run: tables/leakage.parquet", LEAKAGE),
     Artifact(
+        "run: tables/over_time.parquet",
+        Message("The rows in each period, and how many are positive."),
+        "time",
+    ),
+    Artifact("run: tables/places.parquet", Message("The rows on the map, by position."), "place"),
+    Artifact(
         "run: tables/court_cells.parquet",
         Message("The rows on the map, by position."),
         part="court",
@@ -237,6 +243,11 @@ TRAIN = (
         "run: tables/train_keys.parquet",
         Message("The ids of the training rows, to keep them out of later evaluations."),
     ),
+    Artifact(
+        "run: tables/levels.parquet",
+        Message("The values of text columns in the training rows, to count new ones in Score."),
+        "texts",
+    ),
     Artifact(TEST_PREDICTIONS, Message("Each row with its prediction and label.")),
     Artifact(
         "candidate: tables/validation.parquet",
@@ -253,6 +264,9 @@ TRAIN = (
     Artifact("candidate: tables/pr.parquet", PRECISION_RECALL),
     Artifact("candidate: tables/calibration.parquet", CALIBRATION),
     Artifact("candidate: tables/gain.parquet", GAIN),
+    Artifact(
+        "candidate: tables/places.parquet", Message("Predicted and observed by place."), "place"
+    ),
     Artifact(
         "candidate: tables/court.parquet",
         Message("The rows on the map, by position."),

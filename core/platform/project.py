@@ -25,6 +25,7 @@ from core.platform.project_parts import Column as Column
 from core.platform.project_parts import Court, Engineered, FaultError, FeatureSet, Reason, Sample
 from core.platform.project_parts import Download as Download
 from core.platform.project_parts import Identity as Identity
+from core.platform.project_parts import Place as Place
 from core.platform.project_parts import Preset as Preset
 from core.platform.project_parts import Rows as Rows
 
@@ -33,6 +34,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "projects"
 _NO_RULES = (
     "title",
     "question",
+    "icon",
     "model",
     "threshold",
     "presets",
@@ -42,6 +44,8 @@ _NO_RULES = (
     "threshold_by",
     "cost_false_positive",
     "cost_false_negative",
+    "balanced",
+    "metric",
     "missing",
     "allowed",
 )
@@ -53,6 +57,8 @@ class ProjectSpec(Options):
 
     Parameters
     ----------
+    icon : str
+        A pictogram for the browser's tab.
     domain : str
         What the rows are about, for whom and why, in a few sentences for the documents.
     model : str
@@ -76,6 +82,11 @@ class ProjectSpec(Options):
         `threshold` itself, the highest F1, or the lowest cost of errors.
     cost_false_positive, cost_false_negative : float
         Cost of either kind of error, for "cost".
+    balanced : bool
+        Default of Train's option of that name: whether the classes weigh the same.
+    metric : {"log_loss", "average_precision", "roc_auc"}
+        The metric that pages and documents show first. The best candidate has the lowest log loss
+        whatever is shown first.
     missing : {"drop", "drop_inputs", "impute"}
         Default of Prepare's option of that name.
     left_out : dict of str to str
@@ -93,6 +104,8 @@ class ProjectSpec(Options):
         Columns with few values, for filtering and comparing rows.
     error_slices : tuple of str
         Columns by which errors are analysed; default `slices`.
+    place : Place or None
+        Two columns with the place of a row, for a map or any plane.
     court : Court or None
         Only for a project whose rows lie on a basketball court.
     sample : Sample or None
@@ -108,6 +121,7 @@ class ProjectSpec(Options):
     name: str
     title: str
     question: str
+    icon: str = ""
     domain: str = ""
     model: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     target: str
@@ -121,6 +135,8 @@ class ProjectSpec(Options):
     threshold_by: Literal["fixed", "f1", "cost"] = "fixed"
     cost_false_positive: float = Field(1.0, ge=0, le=1e9)
     cost_false_negative: float = Field(1.0, ge=0, le=1e9)
+    balanced: bool = False
+    metric: Literal["log_loss", "average_precision", "roc_auc"] = "log_loss"
     missing: Literal["drop", "drop_inputs", "impute"] = "drop"
     left_out: dict[str, Reason] = Field(default_factory=dict)
     allowed: tuple[str, ...] = ()
@@ -131,6 +147,7 @@ class ProjectSpec(Options):
     slices: tuple[str, ...] = ()
     error_slices: tuple[str, ...] = ()
     rows: Rows
+    place: Place | None = None
     court: Court | None = None
     sample: Sample | None = None
     downloads: tuple[Download, ...] = ()
@@ -159,11 +176,6 @@ class ProjectSpec(Options):
                 "type",
             )
         project_checks.roles(self)
-        places = [self.court.x, self.court.y] if self.court else []
-        if any(self.columns[name].type not in ("integer", "number") for name in places):
-            raise FaultError(
-                Message("{column} must be of type {type}", column=places, type="number"), "court"
-            )
         return self
 
     def _named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -175,8 +187,9 @@ class ProjectSpec(Options):
         for name in ("time", "group", "weights"):
             if column := getattr(self, name):
                 yield (name,), column
-        if self.court:
-            yield from ((("court", "x"), self.court.x), (("court", "y"), self.court.y))
+        for key, part in (("court", self.court), ("place", self.place)):
+            if part:
+                yield from (((key, "x"), part.x), ((key, "y"), part.y))
         yield from ((("allowed",), name) for name in self.allowed if name not in self.engineered)
         for place, identity in enumerate(self.identities):
             yield ("identities", place, "column"), identity.column
@@ -253,7 +266,9 @@ class ProjectSpec(Options):
         """
         other: dict[str, Any] = dict.fromkeys(_NO_RULES, True)
         # what files of before did not have counts only where it is used
-        other |= {name: True for name in ("weights", "left_out") if not getattr(self, name)}
+        other |= {
+            name: True for name in ("weights", "left_out", "place") if not getattr(self, name)
+        }
         if not self.rows.is_derived:
             other["rows"] = set(type(self.rows).model_fields) - _OF_ROWS
         return hashlib.sha256(self.model_dump_json(exclude=other).encode()).hexdigest()[:12]
@@ -410,7 +425,7 @@ def load(name: str, folder: Path | None = None) -> ProjectSpec:
     --------
     >>> load("curry")
     Traceback (most recent call last):
-    core.platform.errors.InputError: 'curry' does not exist. Choose from: kobe.
+    core.platform.errors.InputError: 'curry' does not exist. Choose from: flights, kobe.
     """
     return _read(name, folder or FOLDER)
 

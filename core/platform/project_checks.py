@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 from core.platform import own_columns
@@ -89,10 +90,25 @@ def roles(spec: ProjectSpec) -> None:
             Message("{column} must be of type {type}", column=spec.weights, type="number"),
             "weights",
         )
+    for key, part in (("court", spec.court), ("place", spec.place)):
+        axes = [part.x, part.y] if part else []
+        if any(spec.columns[name].type not in ("integer", "number") for name in axes):
+            raise FaultError(
+                Message("{column} must be of type {type}", column=axes, type="number"), key
+            )
+        if part and part.x == part.y:
+            raise FaultError(Message("used more than once: {names}", names=[part.x]), key)
+    if spec.icon and not _is_icon(spec.icon):
+        raise FaultError(Message("it must be a single emoji: {given}", given=spec.icon), "icon")
     if spec.threshold_by == "cost" and not spec.cost_false_positive + spec.cost_false_negative:
         raise FaultError(
             Message("neither kind of error costs anything: give one of them a cost"), "threshold_by"
         )
+
+
+def _is_icon(text: str) -> bool:
+    """Return whether a text is an emoji, which may be made of several signs."""
+    return len(text) <= 8 and unicodedata.category(text[0]) == "So" and not text.isascii()
 
 
 def _reserved(names: list[str]) -> Message:

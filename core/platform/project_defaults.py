@@ -106,7 +106,7 @@ def _with_plain_names(given: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("feature_sets", "identities"):
         if key in whole:
             whole[key] = [_renamed(of) for of in whole[key]]
-    for key in ("rows", "court"):
+    for key in ("rows", "court", "place"):
         if key in whole:
             whole[key] = _renamed(whole[key])
     return whole

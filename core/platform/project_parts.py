@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from datetime import date
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from core.platform import formulas, own_columns
 from core.platform.config import Options
 from core.platform.messages import Message, Words, in_context
-from core.platform.rows import Rule, label_word
+from core.platform.rows import DateForm, Rule, label_word
 
 Value = bool | int | float | str
 # Why a column of the source is not a feature.
@@ -55,7 +56,9 @@ class Column(Options):
     ----------
     type : {"text", "integer", "number", "boolean", "label", "date"}
         `boolean` is read as 1 or 0 from true and false, yes and no and their like; `label` is 0, 1
-        or missing; `date` is a day, year-month-day, optionally with a time of day.
+        or missing; `date` is a day, optionally with a time of day.
+    date_form : {"year-month-day", "day-month-year", "month-day-year"}
+        How the source writes the days of a `date`; year-month-day is always read too.
     positive_values, negative_values : tuple
         Values of a label that mean 1 and 0, if it is not written as 0 and 1. Without negative
         ones, every other value means 0. Case is ignored, and so is whether 1 is a number or a text.
@@ -83,6 +86,7 @@ class Column(Options):
     recorded: Literal["before", "after"] = "before"
     positive_values: tuple[Value, ...] = ()
     negative_values: tuple[Value, ...] = ()
+    date_form: DateForm = "year-month-day"
 
     @property
     def is_text(self) -> bool:
@@ -100,6 +104,7 @@ class Column(Options):
             self.pattern,
             tuple(label_word(value) for value in self.negative_values),
             tuple(label_word(value) for value in self.positive_values),
+            self.date_form,
         )
 
     @model_validator(mode="after")
@@ -111,6 +116,10 @@ class Column(Options):
         if (self.min, self.max) != (None, None) and self.type not in ("integer", "number"):
             raise ValueError(
                 Message("{keys} do not apply to type {type}", keys=["min", "max"], type=self.type)
+            )
+        if self.date_form != "year-month-day" and self.type != "date":
+            raise ValueError(
+                Message("{keys} do not apply to type {type}", keys=["date_form"], type=self.type)
             )
         if (self.categories or self.pattern) and self.type != "text":
             raise ValueError(
@@ -239,6 +248,8 @@ class Rows(Options):
     column, development, production : str
         The column and its values. In all but the first way, and where `development` is not given,
         Courtside derives the column (`core.data.derived_columns`), and `of` is the file's own.
+    development_name, production_name : str
+        What to call both kinds of rows; empty for `reference_rows` and `current_rows`.
     start : number or text, optional
         For "date": first value of `of` that belongs to operation.
     share, seed
@@ -253,9 +264,9 @@ class Rows(Options):
     by: By = "value"
     column: str = own_columns.PART
     development: str = REFERENCE
-    development_name: str = in_context("project", "reference rows").msgid
+    development_name: str = ""
     production: str = CURRENT
-    production_name: str = in_context("project", "current rows").msgid
+    production_name: str = ""
     of: str | None = None
     production_values: tuple[Value, ...] = ()
     development_values: tuple[Value, ...] = ()
@@ -268,6 +279,46 @@ class Rows(Options):
     def is_derived(self) -> bool:
         """Whether Courtside derives the column."""
         return self.column == own_columns.PART
+
+    @property
+    def reference_rows(self) -> Message:
+        """What the rows for training are called."""
+        if self.development_name:
+            return in_context("project", self.development_name)
+        match self.by:
+            case "date":
+                return Message("rows before {start}", start=_moment(self.start))
+            case "labels":
+                return Message("rows with a label")
+            case "random":
+                return Message("other {share:.0%} of the rows", share=1 - self.share)
+            case "file":
+                return Message("rows of the other files")
+            case "value" if self.of and self.development_values:
+                values = ", ".join(map(str, self.development_values))
+                return Message("rows with {column} = {value}", column=self.of, value=values)
+            case "value" if self.of:
+                return Message("rows with another {column}", column=self.of)
+        return in_context("project", "reference rows")
+
+    @property
+    def current_rows(self) -> Message:
+        """What the rows of operation are called."""
+        if self.production_name:
+            return in_context("project", self.production_name)
+        match self.by:
+            case "date":
+                return Message("rows from {start}", start=_moment(self.start))
+            case "labels":
+                return Message("rows without a label")
+            case "random":
+                return Message("random {share:.0%} of the rows", share=self.share)
+            case "file":
+                return Message("rows of {file}", file=self.file)
+            case "value" if self.of:
+                values = ", ".join(map(str, self.production_values))
+                return Message("rows with {column} = {value}", column=self.of, value=values)
+        return in_context("project", "current rows")
 
     @property
     def how(self) -> Message:
@@ -286,12 +337,28 @@ class Rows(Options):
         return Message("by the column {column}", column=self.of or self.column)
 
 
+def _moment(start: int | float | str | None) -> Any:
+    """Return a day as a date, so that it has the form of the reader's language."""
+    try:
+        return date.fromisoformat(str(start))
+    except ValueError:
+        return start
+
+
 class Court(Options):
     """Columns of the shot chart, in tenths of a foot from the hoop, and its title."""
 
     title: str
     x: str
     y: str
+
+
+class Place(Options):
+    """Columns of a place, such as a longitude and a latitude; `title` stands above their map."""
+
+    x: str
+    y: str
+    title: str = ""
 
 
 class Sample(Options):

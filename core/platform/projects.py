@@ -21,7 +21,7 @@ from core.platform.project import ProjectSpec
 # the steps of a life cycle whose results depend on those before
 CHAIN = ("acquire", "prepare", "train", "serve", "score", "monitor")
 # parts of a project file that only training reads
-_OF_TRAINING = ("model", "threshold", "threshold_by", "weights")
+_OF_TRAINING = ("model", "threshold", "threshold_by", "balanced", "weights")
 # parts that need code of the project's own
 _WITH_CODE = {"sample": "sample", "court": "court_map"}
 

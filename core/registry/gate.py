@@ -26,6 +26,8 @@ TITLES = {
     "size": Message("Model size"),
     "schema": Message("Columns that callers send"),
 }
+UPPER_END = Message("upper end of the difference's interval")
+LOWER_END = Message("lower end of the difference's interval")
 # types of columns
 KINDS = {"number": Message("number"), "text": Message("text")}
 
@@ -76,9 +78,11 @@ class Rule:
         Its value in TITLES.
     verdict : {"pass", "hold", "refuse", "not_applicable"}
     value, limit : float or None
-        The measured value and its limit; None where there is none.
+        The value that is judged and its limit; None where there is none.
     text : Message
         What it means; for `not_applicable` the reason.
+    judged : Message
+        What the value is, where it is the end of an interval; otherwise empty.
     """
 
     code: str
@@ -87,6 +91,7 @@ class Rule:
     value: float | None
     limit: float | None
     text: Words
+    judged: Words = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,13 @@ class Decision:
 
 
 def calibration_change(
-    labels: Labels, challenger: Floats, champion: Floats, *, resamples: int = 200, seed: int = 0
+    labels: Labels,
+    challenger: Floats,
+    champion: Floats,
+    *,
+    weights: Floats | None = None,
+    resamples: int = 200,
+    seed: int = 0,
 ) -> tuple[float, Interval]:
     """Return challenger minus champion of the calibration error, and the range of 95% of resamples.
 
@@ -114,6 +125,8 @@ def calibration_change(
         0 or 1; at least one row.
     challenger, champion : array of float, shape (n,)
         Their predicted probabilities of label 1.
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Examples
     --------
@@ -129,13 +142,20 @@ def calibration_change(
     for i in range(resamples):
         drawn = rng.integers(0, len(labels), len(labels))
         new, old = (
-            calibration_error(labels[drawn], probabilities[drawn])
+            calibration_error(
+                labels[drawn],
+                probabilities[drawn],
+                weights=None if weights is None else weights[drawn],
+            )
             for probabilities in (challenger, champion)
         )
         changes[i] = new - old
     low, high = np.quantile(changes, [0.025, 0.975])
-    change = calibration_error(labels, challenger) - calibration_error(labels, champion)
-    return change, (float(low), float(high))
+    whole, before = (
+        calibration_error(labels, probabilities, weights=weights)
+        for probabilities in (challenger, champion)
+    )
+    return whole - before, (float(low), float(high))
 
 
 def same_rows(
@@ -216,28 +236,28 @@ def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> R
     strictly = limits.aim == "better"
     margin = 0.0 if strictly else limits.margin
     figures = Message(
-        "Challenger minus champion: {difference:+.4f} nats (95% interval {low:+.4f} "
+        "Log loss, challenger minus champion: {difference:+.4f} (95% interval {low:+.4f} "
         "to {high:+.4f}).",
         difference=float(difference),
         low=float(low),
         high=float(high),
     )
+    verdict: Verdict = "hold"
     if high < 0 if strictly else high <= margin:
+        verdict = "pass"
         means = (
             Message("The challenger is better.")
             if strictly
             else Message("The challenger is not worse by more than {margin:g}.", margin=margin)
         )
-        return _rule("better", "pass", difference, margin, sentences(means, figures))
-    if low > margin:
+    elif low > margin:
+        verdict = "refuse"
         means = Message("The challenger is worse.")
-        return _rule("better", "refuse", difference, margin, sentences(means, figures))
-    means = (
-        Message("The challenger is not shown to be better: the interval contains zero.")
-        if strictly
-        else Message("The challenger may be worse by more than {margin:g}.", margin=margin)
-    )
-    return _rule("better", "hold", difference, margin, sentences(means, figures))
+    elif strictly:
+        means = Message("The challenger is not shown to be better: the interval contains zero.")
+    else:
+        means = Message("The challenger may be worse by more than {margin:g}.", margin=margin)
+    return _rule("better", verdict, high, margin, sentences(means, figures), UPPER_END)
 
 
 def slices(harm: pd.DataFrame) -> Rule:
@@ -328,9 +348,10 @@ def calibration(error: float, floor: float, difference: float, interval: Interva
         high=float(high),
     )
     if low <= 0:
-        return _rule("calibration", "pass", error, floor, sentences(above_chance, compared))
+        text = sentences(above_chance, compared)
+        return _rule("calibration", "pass", low, 0, text, LOWER_END)
     text = sentences(above_chance, compared, Message("Train it with calibration."))
-    return _rule("calibration", "hold", error, floor, text)
+    return _rule("calibration", "hold", low, 0, text, LOWER_END)
 
 
 def latency(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
@@ -473,7 +494,7 @@ def as_table(rules: Sequence[Rule]) -> pd.DataFrame:
     Examples
     --------
     >>> as_table([]).columns.tolist()
-    ['code', 'title', 'verdict', 'value', 'limit', 'text']
+    ['code', 'title', 'verdict', 'value', 'limit', 'text', 'judged']
     """
     names = list(Rule.__dataclass_fields__)
     table = pd.DataFrame([vars(rule) for rule in rules], columns=names)
@@ -481,9 +502,14 @@ def as_table(rules: Sequence[Rule]) -> pd.DataFrame:
 
 
 def _rule(
-    code: str, verdict: Verdict, value: float | None, limit: float | None, text: Words
+    code: str,
+    verdict: Verdict,
+    value: float | None,
+    limit: float | None,
+    text: Words,
+    judged: Words = "",
 ) -> Rule:
-    return Rule(code, TITLES[code], verdict, value, limit, text)
+    return Rule(code, TITLES[code], verdict, value, limit, text, judged)
 
 
 def _within(

@@ -202,12 +202,13 @@ def _compare(
 ) -> Evaluation:
     labels: Labels = rows[spec.target].to_numpy(dtype=np.int64)
     new, old = (loaded.predict(rows) for loaded in both)
-    table = comparison.paired(labels, new, old, *thresholds)
+    weights = _weights(spec, rows)
+    table = comparison.paired(labels, new, old, *thresholds, weights)
     losses = table.set_index("metric").loc["log_loss"]
     progress.update(0.4, COMPARING)
-    harm = slices.harm(rows, labels, new, old, spec.slice_columns)
+    harm = slices.harm(rows, labels, new, old, spec.slice_columns, weights=weights)
     progress.update(0.6, COMPARING)
-    calibration, errors = _calibration(labels, new, old)
+    calibration, errors = _calibration(labels, new, old, weights)
     better = gate.better(losses["difference"], (losses["low"], losses["high"]), limits)
     return Evaluation(
         [better, gate.slices(harm), calibration],
@@ -217,6 +218,7 @@ def _compare(
             "log_loss_difference": losses["difference"],
             "log_loss_difference_low": losses["low"],
             "log_loss_difference_high": losses["high"],
+            **({} if weights is None else {"rows_by_weight": len(rows)}),
             **errors,
         },
         {
@@ -234,12 +236,23 @@ def _compare(
     )
 
 
-def _calibration(labels: Labels, new: Floats, old: Floats) -> tuple[Rule, dict[str, float]]:
+def _weights(spec: ProjectSpec, rows: pd.DataFrame) -> Floats | None:
+    """Return the sampling weights of the rows; None if the project or a row has none."""
+    if spec.weights is None or spec.weights not in rows:
+        return None
+    weights = pd.to_numeric(rows[spec.weights], errors="coerce").to_numpy(dtype=np.float64)
+    return weights if (weights > 0).all() else None
+
+
+def _calibration(
+    labels: Labels, new: Floats, old: Floats, weights: Floats | None
+) -> tuple[Rule, dict[str, float]]:
     error, champion = (
-        metrics.calibration_error(labels, probabilities) for probabilities in (new, old)
+        metrics.calibration_error(labels, probabilities, weights=weights)
+        for probabilities in (new, old)
     )
-    floor = metrics.calibration_floor(new)[1]
-    difference, interval = gate.calibration_change(labels, new, old)
+    floor = metrics.calibration_floor(new, weights=weights)[1]
+    difference, interval = gate.calibration_change(labels, new, old, weights=weights)
     rule = gate.calibration(error, floor, difference, interval)
     return rule, {
         "calibration_error_challenger": error,

@@ -14,7 +14,7 @@ from core.data.snapshots import SOURCE_LABELS
 from core.platform import model_store
 from core.platform.messages import Message, Words, _, day, listed, number, span
 from core.registry.gate import KINDS
-from core.stats.metrics import TITLES
+from core.stats.metrics import TITLES, ordered
 
 ABSENT = Message("This was not recorded.")
 # metrics of a card that are in no comparison
@@ -82,6 +82,8 @@ class Facts:
         How training and test set were split.
     metrics : sequence of (name, value, low, high)
         On the test set; low and high are None without an interval.
+    metric : str
+        Name of the one that is listed first.
     slices : sequence of Message
         Flagged slices, in words.
     threshold, metrics_threshold : float or None
@@ -131,6 +133,7 @@ class Facts:
     rows_served: int | None = None
     split: Mapping[str, str] = field(default_factory=dict)
     metrics: Sequence[tuple[str, float, float | None, float | None]] = ()
+    metric: str = "log_loss"
     slices: Sequence[Words] | None = None
     threshold: float | None = None
     metrics_threshold: float | None = None
@@ -259,7 +262,7 @@ def _features(known: Facts) -> str:
 def _figures(known: Facts) -> str:
     if not known.metrics:
         return str(ABSENT)
-    order = {name: place for place, name in enumerate(TITLES)}
+    order = {name: place for place, name in enumerate(ordered(TITLES, known.metric))}
     ranked = sorted(known.metrics, key=lambda metric: (order.get(metric[0], len(order)), metric[0]))
     titles: dict[str, Words] = {**TITLES, **OTHER_TITLES}
     rows = [
@@ -336,7 +339,7 @@ def _call(known: Facts) -> str:
         return inputs
     row = {"columns": list(known.inputs), "data": [[known.example.get(n) for n in known.inputs]]}
     # a quote would end the shell argument
-    body = json.dumps({"dataframe_split": row}).replace("'", "'\\''")
+    body = json.dumps({"dataframe_split": row}, ensure_ascii=False).replace("'", "'\\''")
     answer = '{"predictions": [{"probability": ..., "label": ...}]}'
     parts = [
         inputs,

@@ -93,6 +93,7 @@ def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
         "sha256": about.model_sha256,
         "is_complete": version.is_complete,
         "weights": spec.weights or "",
+        "metric": spec.metric,
         "rows_name": about.rows_name,
         "rows_train": lineage.get("rows_train"),
         "rows_test": lineage.get("rows_test"),

@@ -22,6 +22,9 @@ from core.registry.gate_evaluation import Evaluation
 from core.registry.records import PromotionRun
 
 MIN_REASON = 10
+SAME_CLASSIFIER = Message("Only the threshold changes: the probabilities stay the same.")
+# decisions that move the champion, unless in a dry run
+MOVING = ("promote", "override", "rollback")
 NAMED = r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$"
 
 
@@ -51,7 +54,8 @@ class Options(config.Options):
         Who decides, by default the operating system's user.
     threshold : float, optional
         Lowest probability, 0 to 1, that the promoted version labels 1; by default its own.
-        With another one, a copy of the version with that threshold is registered and promoted.
+        With another one, a copy of the version with that threshold is registered and promoted;
+        if that version is the champion, there is nothing for the rules to compare.
     aim : {"better", "not_worse"}
         Whether the challenger must be shown to be better, or not to be worse by more than `margin`.
     margin : float
@@ -170,7 +174,10 @@ def run(
         else:
             version = model_store.require_version(settings, spec.model, options.challenger)
             other = _other(settings, spec, options, version, champion)
-            if other is None and _is_same(version, champion):
+            if other is not None and _is_same(version, other):
+                judged = Evaluation(gate_evaluation.not_evaluated(SAME_CLASSIFIER), {}, {})
+                decision = gate.decide(judged.rules)
+            elif other is None and _is_same(version, champion):
                 unchanged = registry.already_champion(version)
                 judged = Evaluation(gate_evaluation.not_evaluated(unchanged), {}, {})
                 decision = Decision("unchanged", unchanged)
@@ -180,7 +187,7 @@ def run(
         code, text = _final(options, author, decision)
         progress.update(0.9, Message("Writing the results"))
         _record(settings, run_id, options, author, version, other, judged, (code, text))
-        moves = code not in ("hold", "refuse", "unchanged") and not options.dry_run
+        moves = code in MOVING and not options.dry_run
         if moves:
             copy = _with_threshold(settings, options, version, run_id)
             if copy != version:
@@ -214,7 +221,7 @@ def _other(
 ) -> ModelVersion | None:
     """Return the version to compare with, by default the champion; None if there is none."""
     if options.against == model_store.CHAMPION:
-        if _is_same(version, champion):
+        if _is_same(version, champion) and options.threshold in (None, version.about.threshold):
             if options.dry_run and options.action == "gate":
                 return None
             raise InputError(registry.already_champion(version))
@@ -281,7 +288,7 @@ def _rollback(
 def _final(options: Options, author: _Author, decision: Decision) -> tuple[str, Words]:
     """Return the final decision and its reason: by the rules, or by a person against them."""
     code, text = _by_person(options.action, author, decision)
-    if options.dry_run:
+    if options.dry_run and code in MOVING:
         return code, sentences(Message("Dry run: nothing was changed."), text)
     return code, text
 

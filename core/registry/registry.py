@@ -32,7 +32,7 @@ DECISIONS = {
     "hold": Message("held back"),
     "refuse": in_context("gate", "refused"),
     "unchanged": Message("unchanged"),
-    "override": Message("promoted against the rules"),
+    "override": Message("promoted anyway"),
     "rollback": Message("rollback"),
     UNKNOWN: Message("unknown"),
 }

@@ -39,6 +39,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="current rows: a day from which on they are, COLUMN=VALUE, labels (those without), "
         "random, a share of rows as 0.3, or none; guessed by default",
     )
+    parser.add_argument(
+        "--metric",
+        choices=("log_loss", "average_precision", "roc_auc"),
+        help="metric that is shown first; guessed by default",
+    )
+    parser.add_argument(
+        "--balanced", action="store_true", help="let the classes weigh the same in training"
+    )
     parser.add_argument("--leave-out", nargs="+", default=(), help="columns that are no features")
     parser.add_argument(
         "--allow", nargs="+", default=(), help="columns that are features in spite of a finding"
@@ -92,6 +100,7 @@ def _require_free(settings: Settings, name: str) -> None:
 def _guesses(given: argparse.Namespace, dialect: Given) -> Guesses:
     frame = guess_sample.read_some(given.table, given=dialect)
     choices: dict[str, Any] = {role: getattr(given, role) for role in _ROLES}
+    choices |= {"metric": given.metric, "balanced": given.balanced or None}
     choices |= {"left_out": tuple(given.leave_out), "allowed": tuple(given.allow)}
     guesses = guess_sample.with_proved_id(guess(frame, **choices), given.table, dialect)
     return guesses.with_(rows=_cut(given.current, guesses)) if given.current else guesses
@@ -138,4 +147,5 @@ def _life_cycle(
     acquire: dict[str, Any] = {"source": "file", "path": table.resolve()}
     acquire |= {part: value for part, value in vars(dialect).items() if value}
     has_current = guesses.current.value.by != "none"
-    return run_steps(own, lifecycle.of_table(acquire, has_current=has_current))
+    steps = lifecycle.of_table(acquire, has_current=has_current, rows=guesses.rows)
+    return run_steps(own, steps)

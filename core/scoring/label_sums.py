@@ -18,25 +18,37 @@ class Sums:
 
     Parameters
     ----------
-    rows, ones : int
-        Labelled rows; those with label 1.
+    rows, ones : float
+        Labelled rows; those with label 1. By their sampling weights, if there are any.
     forecast, loss, squares : float
         Sums of the probabilities, the log losses and the squared errors.
-    hits, positives : int
+    hits, positives : float
         True positives; rows predicted 1.
     """
 
-    rows: int = 0
-    ones: int = 0
+    rows: float = 0
+    ones: float = 0
     forecast: float = 0.0
     loss: float = 0.0
     squares: float = 0.0
-    hits: int = 0
-    positives: int = 0
+    hits: float = 0
+    positives: float = 0
 
-    def add(self, labels: Labels, probabilities: Floats, threshold: float) -> None:
-        """Add a batch of rows."""
+    def add(
+        self, labels: Labels, probabilities: Floats, threshold: float, weights: Floats | None = None
+    ) -> None:
+        """Add a batch of rows, each by its sampling weight if it has one."""
         above = probabilities >= threshold
+        if weights is not None:
+            losses = metrics.log_losses(labels.astype(np.float64), probabilities)
+            self.rows += float(weights.sum())
+            self.ones += float(weights @ labels)
+            self.forecast += float(weights @ probabilities)
+            self.loss += float(weights @ losses)
+            self.squares += float(weights @ (probabilities - labels) ** 2)
+            self.hits += float(weights[above] @ labels[above])
+            self.positives += float(weights[above].sum())
+            return
         self.rows += len(labels)
         self.ones += int(labels.sum())
         self.forecast += float(probabilities.sum())

@@ -8,7 +8,8 @@ from core.platform.run_tags import AsJson, RunTags
 class ScoringRun(RunTags):
     """The rows and the version of a scoring, and the state for resuming a long one.
 
-    `scoring` is the run that started it; `staging` is the place of its parts.
+    `scoring` is the run that started it; `staging` is the place of its parts; `weights` is the
+    column of sampling weights, if the metrics are by weight.
     """
 
     scoring: str = ""
@@ -17,6 +18,7 @@ class ScoringRun(RunTags):
     model_run: str = ""
     version: str = ""
     csv_dialect: str | None = None
+    weights: str = ""
 
 
 class LabelRun(RunTags):

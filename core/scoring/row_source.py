@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.data import snapshots
@@ -42,6 +44,8 @@ class Rows:
         Validation result of rows in memory.
     dialects : tuple of str
         Of its CSV files.
+    weights : array of float or None
+        Sampling weight of each row in memory; None if a label has none.
     """
 
     columns: Mapping[str, Column]
@@ -58,6 +62,7 @@ class Rows:
     key_fault: Fault | None = None
     checked: schema.Validated | None = None
     dialects: tuple[str, ...] = ()
+    weights: npt.NDArray[np.float64] | None = None
 
     def batches(self, size: int) -> Iterator[Batch] | None:
         """Return batches of the rows in memory, None if the source is read instead."""
@@ -148,7 +153,21 @@ def gather(
         key_fault=fault,
         checked=checked,
         dialects=dialects,
+        weights=_weights(spec, frame, target),
     )
+
+
+def _weights(
+    spec: ProjectSpec, frame: pd.DataFrame, target: str | None
+) -> npt.NDArray[np.float64] | None:
+    """Return the sampling weights of rows, None unless all that have a label have one."""
+    if target is None or spec.weights is None or spec.weights not in frame:
+        return None
+    weights = pd.to_numeric(frame[spec.weights], errors="coerce")
+    known = weights[frame[target].notna()]
+    if not (known >= 0).all() or not known.sum() > 0:
+        return None
+    return weights.fillna(0.0).to_numpy(dtype=np.float64)
 
 
 def _of_upload(
@@ -163,7 +182,8 @@ def _of_upload(
     The last element is the dialect of a CSV file.
     """
     assert options.upload is not None  # guaranteed by the options' validation
-    wanted = {**columns, **schema.chosen_columns(spec, (spec.id, spec.target))}
+    extra = (spec.id, spec.target, *((spec.weights,) if spec.weights else ()))
+    wanted = {**columns, **schema.chosen_columns(spec, extra)}
     path, name = storage.uploaded(settings, options.upload), options.upload.name
     mapped = {ours: theirs for ours, theirs in options.mapping.items() if ours in wanted}
     by_file = {mapped.get(ours, ours): column for ours, column in wanted.items()}
@@ -171,7 +191,7 @@ def _of_upload(
     frame = tables.read(path, name, by_file, options.given)
     _refuse_absent(mapped, frame.columns, name)
     frame = frame.rename(columns={theirs: ours for ours, theirs in mapped.items()})
-    checked = schema.inspect(frame, wanted, optional=(spec.id, spec.target))
+    checked = schema.inspect(frame, wanted, optional=extra)
     report = Record(tables={"validation": schema.as_table(checked.findings)})
     tracking.log(settings, run_id, report)
     # a wrong value concerns its row only; a missing column concerns all

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from core.platform import csv_dialect, model_store, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import Message
-from core.platform.own_columns import LABEL, PREDICTION_ID, PROBABILITY
+from core.platform.own_columns import LABEL, PREDICTION_ID, PROBABILITY, ROW
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.storage import Upload
@@ -39,8 +39,9 @@ from core.scoring.records import ScoringRun
 from core.scoring.row_source import Rows
 from core.scoring.scorer import Done, Work
 from core.serving import client, server
-from core.stats import figure_intervals, metrics
+from core.stats import weighted_figures
 from core.stats.charts import drift as drift_charts
+from core.stats.metrics import Floats
 
 # up to this size a result is a single file, and its rows are in the log
 KEPT_ROWS = 200_000
@@ -251,7 +252,7 @@ class _Scoring:
                 row_source.refuse_nothing_left(rows, total)
             rate = (rows.count - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
             progress.update(0.8, Message("Comparing the results"))
-            figures = self._figures(place, total)
+            figures = self._figures(place, total, rows.weights)
             frame = place.frame() if total.rows <= KEPT_ROWS else None
             kept = place.address
             if frame is not None and not options.destination:
@@ -264,7 +265,7 @@ class _Scoring:
             if options.source != "path":
                 place.forget()
             raise
-        self._record(name, frame, kept, total, figures, rate, rows.dialects)
+        self._record(name, frame, kept, total, figures, rate, rows)
         progress.update(
             1.0,
             Message(
@@ -492,30 +493,35 @@ class _Scoring:
         else:
             place.forget()
 
-    def _figures(self, place: Place, total: Done) -> dict[str, float]:
+    def _figures(self, place: Place, total: Done, weights: Floats | None) -> dict[str, float]:
         """Return the metrics of the labelled rows, with their 95% intervals."""
         threshold = self.version.threshold
         if not total.labelled:
             return {}
         sums = label_sums.Sums()
         step = label_sums.every(total.labelled, RANKED_ROWS)
-        sampled: list[tuple[Any, Any]] = []
+        sampled: list[tuple[Any, Any, Any]] = []
         first = 0
-        for table in place.read([PROBABILITY, LABEL]):
-            label, forecast = (table.column(name).to_numpy() for name in (LABEL, PROBABILITY))
+        for table in place.read([ROW, PROBABILITY, LABEL]):
+            places, label, forecast = (
+                table.column(name).to_numpy() for name in (ROW, LABEL, PROBABILITY)
+            )
             has_label = ~np.isnan(label)
-            label, forecast = label[has_label].astype(np.int64), forecast[has_label]
-            sums.add(label, forecast, threshold)
-            sampled.append((label[-first % step :: step], forecast[-first % step :: step]))
+            places, forecast = places[has_label], forecast[has_label]
+            label = label[has_label].astype(np.int64)
+            sums.add(label, forecast, threshold, None if weights is None else weights[places])
+            sampled.append(tuple(of[-first % step :: step] for of in (places, label, forecast)))
             first += len(label)
-        label, forecast = (np.concatenate(part) for part in zip(*sampled, strict=True))
-        measured = metrics.classification(label, forecast, threshold)
+        places, label, forecast = (np.concatenate(part) for part in zip(*sampled, strict=True))
+        by = None if weights is None else weights[places]
+        measured = weighted_figures.figures(label, forecast, threshold, by)
         if step > 1:
             # sums are over all rows; rank metrics over every n-th row
             measured |= sums.figures()
         source = self.options.source
         figures = {f"{name}_{source}": value for name, value in measured.items()}
-        for name, (low, high) in figure_intervals.of(label, forecast, threshold).items():
+        spans = weighted_figures.intervals(label, forecast, threshold, by)
+        for name, (low, high) in spans.items():
             if name in measured:
                 figures |= {f"{name}_{source}_low": low, f"{name}_{source}_high": high}
         return figures
@@ -528,7 +534,7 @@ class _Scoring:
         total: Done,
         figures: Mapping[str, float],
         rate: float,
-        dialects: Sequence[str],
+        rows: Rows,
     ) -> None:
         drawn: dict[str, dict[str, Any]] = {}
         sets: tuple[Dataset, ...] = ()
@@ -556,7 +562,10 @@ class _Scoring:
                     **({"rows_new_levels": total.new_rows} if total.new_rows else {}),
                     **figures,
                 },
-                tags=ScoringRun(csv_dialect=csv_dialect.listed(dialects)).write(),
+                tags=ScoringRun(
+                    csv_dialect=csv_dialect.listed(rows.dialects),
+                    **({} if rows.weights is None else {"weights": self.spec.weights}),
+                ).write(),
                 figures=drawn,
                 tables={
                     name: table

@@ -19,6 +19,7 @@ __all__ = [
     "limits",
     "metrics",
     "performance",
+    "places",
     "slices",
     "support",
     "thresholds",

@@ -13,6 +13,8 @@ Group = Literal["performance", "input", "output", "support", "split"]
 VerdictCode = Literal[
     "fits", "watch", "investigate", "does_not_fit", "no_skill", "cannot_tell", "unknown"
 ]
+# the one thing to do about a verdict
+Action = Literal["threshold", "train_rows", "train", "retrain", "label", "investigate", "wait"]
 Interval = tuple[float, float]
 VERDICT_LABELS: dict[str, Message] = {
     "ok": Message("ok"),
@@ -36,13 +38,7 @@ GROUP_LABELS: dict[str, Message] = {
     "input": Message("Input columns"),
     "split": Message("Split quality"),
 }
-# What a threshold does if precision and recall are uninformative.
-THRESHOLD_TEXTS: dict[str, Message] = {
-    "none_positive": Message("No row is predicted 1."),
-    "all_positive": Message("Every row is predicted 1."),
-    "no_true_positive": Message("No row that is predicted 1 is a 1."),
-}
-THRESHOLD_TODO = Message("Choose another threshold, by F1 or by cost: on Registry, or in training.")
+THRESHOLD_TODO = Message("Choose another threshold, by F1 or by cost.")
 # What several checks ask for.
 ADD_LABELS = Message("Add labels for these rows, then monitor again.")
 FIND_OUT = Message(
@@ -104,18 +100,28 @@ class Limit:
         'warning: above 0.1, alert: above 0.2'
         >>> str(Limit(-0.02, 0.02, -0.05, 0.05, "learned").words())
         'warning: below -0.02 or above 0.02, alert: below -0.05 or above 0.05; adjusted for chance'
+        >>> str(Limit(warning_high=0.4051, alert_high=0.4052).words())
+        'alert: above 0.405'
         """
         warning = _beyond("warning", self.warning_low, self.warning_high)
         alert = _beyond("alert", self.alert_low, self.alert_high)
-        if warning and alert:
+        # of limits that read the same, one is enough
+        is_same = _rounded(self.warning_low, self.warning_high) == _rounded(
+            self.alert_low, self.alert_high
+        )
+        if warning and alert and not is_same:
             limits = Message("{first}, {second}", first=warning, second=alert)
         else:
-            limits = warning or alert
+            limits = alert or warning
         if not limits or self.source == "fixed":
             return limits
         if self.source == "learned":
             return Message("{limits}; adjusted for chance", limits=limits)
         return Message("{limits}; set by a person", limits=limits)
+
+
+def _rounded(low: float | None, high: float | None) -> list[str]:
+    return ["" if value is None else f"{value:.3g}" for value in (low, high)]
 
 
 def _beyond(verdict: Verdict, low: float | None, high: float | None) -> Message:
@@ -129,6 +135,35 @@ def _beyond(verdict: Verdict, low: float | None, high: float | None) -> Message:
     else:
         values = Message("above {high:.3g}", high=high)
     return Message("{name}: {value}", name=VERDICT_LABELS[verdict], value=values)
+
+
+def threshold_fact(state: str, positive: Words = "1") -> Message:
+    """Return what a threshold does that leaves precision and recall uninformative, as a clause.
+
+    Parameters
+    ----------
+    state : {"none_positive", "all_positive", "no_true_positive"}
+    positive : str or Message
+        What the positive class is called.
+    """
+    return {
+        "none_positive": Message("no row is predicted {positive}", positive=positive),
+        "all_positive": Message("every row is predicted {positive}", positive=positive),
+        "no_true_positive": Message(
+            "no row that is predicted {positive} is {positive}", positive=positive
+        ),
+    }[state]
+
+
+def one_sentence(*facts: Words) -> Message:
+    """Return clauses as one sentence.
+
+    Examples
+    --------
+    >>> str(one_sentence(threshold_fact("none_positive", "made"), "its F1 is 0"))
+    'No row is predicted made and its F1 is 0.'
+    """
+    return Message("{facts!c}.", facts=list(facts))
 
 
 def find_out_why(columns: Words | list[str]) -> Message:
@@ -167,7 +202,7 @@ class Check:
         The limits as numbers, in the value's unit: an alert below `alert_low` or above
         `alert_high`, a warning likewise; None if there is no limit on that side.
     state : str
-        Code of a special case, mostly empty: one of THRESHOLD_TEXTS (f1, precision, recall),
+        Code of a special case, mostly empty: one of `threshold_fact` (f1, precision, recall),
         `lower_by_base_rate` (log_loss, brier_score), `few_labels` or `one_class`. If not
         applicable, the reason: `reference_empty`, `current_empty` (no row has a value), `no_limit`
         (chance can cause any value), `failed` (the computation failed; the log says why).
@@ -202,6 +237,9 @@ class Conclusion:
         The verdict in a few words, why, and what to do next, from `verdicts.wording`.
     params : mapping
         The values in those sentences, from `verdicts.conclude`.
+    action : {"threshold", "train_rows", "train", "retrain", "label", "investigate", "wait"}
+        What `todo` says: choose another threshold; train on rows like these, or with other features
+        or candidates; retrain on newer rows; add labels; find out why the input changed; or wait.
     """
 
     code: VerdictCode
@@ -209,3 +247,4 @@ class Conclusion:
     text: Words
     todo: Words
     params: Mapping[str, Any] = field(default_factory=dict)
+    action: Action = "wait"

@@ -53,7 +53,7 @@ REASONS: dict[str, tuple[Message, Words]] = {
     ),
 }
 # code -> title, and column of `drift.by_feature`
-_OF_COLUMN = {
+_OF_COLUMN: dict[str, tuple[Words, str]] = {
     "psi": ("PSI", "psi"),
     "ks": (Message("KS distance"), "ks"),
     "js": (Message("Jensen-Shannon distance"), "js"),
@@ -76,6 +76,18 @@ def column_title(code: str) -> Words:
     if kind not in _OF_COLUMN or not column:
         return code
     return Message("{name}: {value}", name=_OF_COLUMN[kind][0], value=shown(column))
+
+
+def kind_name(code: str) -> Words:
+    """Return what kind a check of a column is; other codes are returned.
+
+    Examples
+    --------
+    >>> str(kind_name("ks.x")), kind_name("f1")
+    ('KS distance', 'f1')
+    """
+    kind = code.partition(".")[0]
+    return _OF_COLUMN[kind][0] if kind in _OF_COLUMN else code
 
 
 def usual(kind: str, missing: float = 0.0) -> Limit:

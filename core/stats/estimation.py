@@ -16,7 +16,7 @@ import numpy as np
 
 from core.platform.messages import Message, Words
 from core.stats import metrics
-from core.stats.check import ADD_LABELS, THRESHOLD_TEXTS, Check, Limit
+from core.stats.check import ADD_LABELS, Check, Limit, one_sentence, threshold_fact
 from core.stats.metrics import Floats, Labels
 
 TITLES = {
@@ -87,6 +87,8 @@ def checks(
     threshold: float,
     reason: Words | None = None,
     limits: Mapping[str, Limit] | None = None,
+    *,
+    positive: Words = "1",
 ) -> list[Check]:
     """Compare the estimates on the current rows with those on the reference.
 
@@ -104,6 +106,8 @@ def checks(
         Why nothing can be estimated, from `support.is_outside`.
     limits : mapping of str to Limit, optional
         By code, replacing these; they apply to the value itself.
+    positive : str or Message
+        What the positive class is called.
 
     Returns
     -------
@@ -149,7 +153,7 @@ def checks(
     return [
         _log_loss(reference_probabilities, current_probabilities, old, new, between, given),
         _roc_auc(old, new, between, given),
-        _f1(old, new, between, given),
+        _f1(old, new, between, given, positive),
     ]
 
 
@@ -261,7 +265,7 @@ def _log_loss(
     now = _skill(new["log_loss"], float(current.mean()))
     text = Message(
         "Always predicting the expected base rate ({rate:.1%}) gives {base:.4f}: an estimated "
-        "skill of {now:.2%}, {before:.2%} on the reference.",
+        "skill of {now:.4f}, {before:.4f} on the reference.",
         rate=float(current.mean()),
         base=base,
         now=now,
@@ -317,9 +321,10 @@ def _f1(
     new: Mapping[str, float],
     between: Mapping[str, tuple[float, float]],
     limits: Mapping[str, Limit],
+    positive: Words,
 ) -> Check:
     text = (
-        THRESHOLD_TEXTS["none_positive"]
+        one_sentence(threshold_fact("none_positive", positive))
         if new["precision"] == 0
         else Message(
             "Precision {precision:.2f} and recall {recall:.2f} are expected.",
@@ -353,7 +358,7 @@ def _check(
     limit = limits.get(code, usual)
     verdict = limit.judge(value, between if limit is usual else None)
     words = (
-        Message("better end of the interval: {limits}", limits=limit.words())
+        Message("{limits} (better end of the interval)", limits=limit.words())
         if limit is usual
         else limit.words()
     )

@@ -127,6 +127,21 @@ def mean(values: Floats, middle: float | None = None) -> tuple[float, float]:
     return centre - back(reach) * error, centre - back(-reach) * error
 
 
+def influences(values: Floats, weights: Floats | None) -> Floats:
+    """Return each row's influence on the weighted mean, around that mean (the delta method).
+
+    Examples
+    --------
+    >>> influences(np.array([1.0, 4.0]), np.array([1.0, 2.0])).tolist()
+    [1.6666666666666665, 4.333333333333333]
+    """
+    if weights is None:
+        return values
+    mean = np.average(values, weights=weights)
+    around: Floats = mean + (values - mean) * weights / weights.mean()
+    return around
+
+
 def difference(
     values: Floats,
     labels: npt.NDArray[np.int64],

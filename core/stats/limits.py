@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.stats import chance, checks, drift, metrics, performance
 from core.stats.check import Limit as Limit
 from core.stats.metrics import Floats
@@ -121,8 +121,8 @@ def learn(
     Parameters
     ----------
     reference : DataFrame
-        Features as the model sees them, probability, and label (0 or 1), named as in
-        `core.platform.own_columns`.
+        Features as the model sees them, probability, label (0 or 1), and the sampling weight if
+        performance is by weight, named as in `core.platform.own_columns`.
     rows, labels : int
         Of the window; `labels` is at most `rows`. Below 100 labels there are no performance checks.
     threshold : float
@@ -333,6 +333,7 @@ class _ReferenceSampler:
         self.threshold = threshold
         self.labels = frame[LABEL].to_numpy(dtype=np.int64)
         self.forecast = frame[PROBABILITY].to_numpy(dtype=np.float64)
+        self.weights = frame[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in frame else None
         place = metrics.equal_count_bins(self.forecast, 10)
         self.gaps = (self.forecast - self.labels)[:, None] * np.eye(int(place.max()) + 1)[place]
         whole = self.figures(np.ones((1, self.rows)))
@@ -340,9 +341,12 @@ class _ReferenceSampler:
 
     def figures(self, counts: Floats) -> dict[str, Floats]:
         """Return the metrics of the performance checks, one value per row of counts."""
+        if self.weights is not None:
+            # a drawn row comes with its weight
+            counts = counts * self.weights
         table = metrics.weighted(counts, self.labels, self.forecast, self.threshold)
         figures = {str(name): table[name].to_numpy(dtype=np.float64) for name in table}
-        rate = float(self.labels.mean())
+        rate = float(np.average(self.labels, weights=self.weights))
         if 0 < rate < 1:
             now = figures["base_rate"]
             of_reference = -now * np.log(rate) - (1 - now) * np.log(1 - rate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,17 @@ TITLES: dict[str, Message] = {
 ROUNDING = 1e-9
 # Bootstrap counts held in memory at once; they fit into the processor's cache.
 _AT_ONCE = 500_000
+
+
+def ordered(names: Iterable[str], first: str) -> tuple[str, ...]:
+    """Return the names of metrics, with the one that a project shows first at the front.
+
+    Examples
+    --------
+    >>> ordered(("log_loss", "roc_auc", "f1"), "average_precision")
+    ('average_precision', 'log_loss', 'roc_auc', 'f1')
+    """
+    return tuple(dict.fromkeys([first, *names]))
 
 
 def classification(labels: Labels, probabilities: Floats, threshold: float) -> dict[str, float]:
@@ -236,7 +247,9 @@ def confusion(labels: Labels, probabilities: Floats, threshold: float) -> pd.Dat
     return pd.DataFrame(cells, columns=["actual", "predicted"]).assign(rows=rows)
 
 
-def roc_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
+def roc_points(
+    labels: Labels, probabilities: Floats, points: int = 200, weights: Floats | None = None
+) -> pd.DataFrame:
     """Return the ROC curve thinned to at most `points` rows: columns `fpr`, `tpr`, `threshold`.
 
     Examples
@@ -246,14 +259,16 @@ def roc_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.D
     """
     from sklearn.metrics import roc_curve
 
-    fpr, tpr, threshold = roc_curve(labels, probabilities)
+    fpr, tpr, threshold = roc_curve(labels, probabilities, sample_weight=weights)
     keep = _thinned(len(fpr), points)
     # roc_curve's first threshold is infinite: "nothing is labelled 1"
     shown = np.minimum(threshold[keep], 1.0)
     return pd.DataFrame({"fpr": fpr[keep], "tpr": tpr[keep], "threshold": shown})
 
 
-def pr_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
+def pr_points(
+    labels: Labels, probabilities: Floats, points: int = 200, weights: Floats | None = None
+) -> pd.DataFrame:
     """Return the precision-recall curve thinned to at most `points` rows.
 
     Returns
@@ -272,13 +287,17 @@ def pr_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.Da
 
     if not np.any(labels == 1):
         return pd.DataFrame({"recall": [], "precision": [], "threshold": []}, dtype=float)
-    precision, recall, threshold = precision_recall_curve(labels, probabilities)
+    precision, recall, threshold = precision_recall_curve(
+        labels, probabilities, sample_weight=weights
+    )
     keep = _thinned(len(recall), points)
     shown = np.append(threshold, 1.0)[keep]
     return pd.DataFrame({"recall": recall[keep], "precision": precision[keep], "threshold": shown})
 
 
-def gain_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
+def gain_points(
+    labels: Labels, probabilities: Floats, points: int = 200, weights: Floats | None = None
+) -> pd.DataFrame:
     """Return the cumulative gains curve: the share of positives among the highest-ranked rows.
 
     Rows of equal probability form a single step.
@@ -299,11 +318,15 @@ def gain_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.
     order = np.argsort(-probabilities, kind="stable")
     ranked = probabilities[order]
     last = np.flatnonzero(np.diff(ranked, append=-np.inf) < 0)
-    positives = np.cumsum(labels[order])[last]
+    positives, rows = np.cumsum(labels[order])[last], last + 1
+    if weights is not None:
+        ranked_weights = weights[order]
+        positives = np.cumsum(labels[order] * ranked_weights)[last]
+        rows = np.cumsum(ranked_weights)[last]
     keep = _thinned(len(last) + 1, points)
     return pd.DataFrame(
         {
-            "share_rows": np.append(0.0, (last + 1) / len(labels))[keep],
+            "share_rows": np.append(0.0, rows / rows[-1])[keep],
             "share_found": np.append(0.0, positives / positives[-1])[keep],
             "threshold": np.append(1.0, ranked[last])[keep],
         }
@@ -333,18 +356,23 @@ def equal_count_bins(values: Floats, bins: int) -> Labels:
     return numbered
 
 
-def calibration_bins(labels: Labels, probabilities: Floats, bins: int = 10) -> pd.DataFrame:
+def calibration_bins(
+    labels: Labels, probabilities: Floats, bins: int = 10, weights: Floats | None = None
+) -> pd.DataFrame:
     """Compare mean predicted probability with observed share in bins of equal count.
 
     Parameters
     ----------
     bins : int
         Maximum number; equal probabilities share a bin.
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Returns
     -------
     DataFrame
-        Columns `mean_predicted`, `observed`, `rows`.
+        Columns `mean_predicted`, `observed`, `rows`; with weights the rows of equal weight that
+        would say as much (Kish, Survey Sampling, 1965).
 
     Examples
     --------
@@ -354,6 +382,18 @@ def calibration_bins(labels: Labels, probabilities: Floats, bins: int = 10) -> p
     1             0.9       1.0     2
     """
     place = equal_count_bins(probabilities, bins)
+    if weights is not None:
+        totals, squares, predicted, observed = (
+            np.bincount(place, weights=of)
+            for of in (weights, weights**2, weights * probabilities, weights * labels)
+        )
+        return pd.DataFrame(
+            {
+                "mean_predicted": predicted / totals,
+                "observed": observed / totals,
+                "rows": np.maximum(totals**2 / squares, 1).round().astype(np.int64),
+            }
+        )
     frame = pd.DataFrame({"bin": place, "predicted": probabilities, "label": labels})
     table = frame.groupby("bin").agg(
         mean_predicted=("predicted", "mean"), observed=("label", "mean"), rows=("label", "size")
@@ -361,11 +401,18 @@ def calibration_bins(labels: Labels, probabilities: Floats, bins: int = 10) -> p
     return table.reset_index(drop=True)
 
 
-def calibration_error(labels: Labels, probabilities: Floats, bins: int = 10) -> float:
+def calibration_error(
+    labels: Labels, probabilities: Floats, bins: int = 10, weights: Floats | None = None
+) -> float:
     """Return the expected calibration error: the mean absolute gap of `calibration_bins`.
 
     Bins are weighted by their rows (Naeini, Cooper and Hauskrecht, 2015, there with bins of equal
     width). Chance alone makes it positive: compare it with `calibration_floor`.
+
+    Parameters
+    ----------
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Returns
     -------
@@ -380,17 +427,28 @@ def calibration_error(labels: Labels, probabilities: Floats, bins: int = 10) -> 
     if not len(labels):
         return float("nan")
     # a bin's gap times its rows; without the table, since a bootstrap calls this hundreds of times
-    gaps = np.bincount(equal_count_bins(probabilities, bins), weights=probabilities - labels)
-    return float(np.abs(gaps).sum() / len(labels))
+    place, gaps = equal_count_bins(probabilities, bins), probabilities - labels
+    if weights is not None:
+        return float(np.abs(np.bincount(place, weights=gaps * weights)).sum() / weights.sum())
+    return float(np.abs(np.bincount(place, weights=gaps)).sum() / len(labels))
 
 
 def calibration_floor(
-    probabilities: Floats, bins: int = 10, resamples: int = 200, seed: int = 0
+    probabilities: Floats,
+    bins: int = 10,
+    resamples: int = 200,
+    seed: int = 0,
+    weights: Floats | None = None,
 ) -> tuple[float, float]:
     """Return the calibration error that a perfectly calibrated model would show by chance.
 
     Labels are drawn from the probabilities (Broecker and Smith, Increasing the reliability of
     reliability diagrams, 2007).
+
+    Parameters
+    ----------
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Returns
     -------
@@ -409,6 +467,8 @@ def calibration_floor(
         return float("nan"), float("nan")
     place = equal_count_bins(probabilities, bins)
     members = np.eye(int(place.max()) + 1)[place] / rows
+    if weights is not None:
+        members *= (weights / weights.mean())[:, None]
     rng = np.random.default_rng(seed)
     step = max(1, _AT_ONCE // rows)
     errors = []
@@ -420,13 +480,20 @@ def calibration_floor(
     return float(drawn.mean()), float(np.quantile(drawn, 0.95))
 
 
-def brier_parts(labels: Labels, probabilities: Floats, bins: int = 10) -> dict[str, float]:
+def brier_parts(
+    labels: Labels, probabilities: Floats, bins: int = 10, weights: Floats | None = None
+) -> dict[str, float]:
     """Decompose the Brier score: reliability - resolution + uncertainty (Murphy, 1973).
 
     Murphy's terms add up to the score only if all probabilities in a bin are equal. Here they add
     up exactly: variance within bins and covariance with the labels count towards the resolution
     (Stephenson, Coelho and Jolliffe, Two extra components in the Brier score decomposition, 2008:
     the generalised resolution).
+
+    Parameters
+    ----------
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Returns
     -------
@@ -441,17 +508,18 @@ def brier_parts(labels: Labels, probabilities: Floats, bins: int = 10) -> dict[s
     {'reliability': 0.085, 'resolution': 0.0625, 'uncertainty': 0.1875}
     """
     place = equal_count_bins(probabilities, bins)
-    rows = np.bincount(place)
+    rows = np.bincount(place, weights)
     forecast, observed = (
-        np.bincount(place, weights=side) / rows for side in (probabilities, labels)
+        np.bincount(place, weights=side if weights is None else side * weights) / rows
+        for side in (probabilities, labels)
     )
-    base_rate = float(labels.mean())
-    share = rows / len(labels)
+    base_rate = float(np.average(labels, weights=weights))
+    share = rows / rows.sum()
     within = probabilities - forecast[place]
     resolution = (
         np.sum(share * (observed - base_rate) ** 2)
-        - np.mean(within**2)
-        + 2 * np.mean(within * (labels - observed[place]))
+        - np.average(within**2, weights=weights)
+        + 2 * np.average(within * (labels - observed[place]), weights=weights)
     )
     return {
         "reliability": float(np.sum(share * (forecast - observed) ** 2)),

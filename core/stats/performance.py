@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import Message, plural, sentences
+from core.platform.messages import Message, Words, plural, sentences
 from core.stats.check import (
     ADD_LABELS,
     LABEL_SOME,
-    THRESHOLD_TEXTS,
-    THRESHOLD_TODO,
     Check,
     Interval,
     Limit,
+    one_sentence,
+    threshold_fact,
 )
 from core.stats.metrics import TITLES, base_rate_log_loss
 from core.stats.slices import shown
@@ -42,26 +42,10 @@ NAMES: dict[str, Message] = {
     "precision": TITLES["precision"],
     "recall": TITLES["recall"],
 }
-_TODO_BOTH = Message(
-    "Precision and recall both fell: another threshold helps one at the cost of "
-    "the other. Retrain on such rows."
-)
 QUICK = ("log_loss", "skill", "roc_auc", "calibration", "f1")
 # a change caused by the base rate, not by the model
 _OF_BASE_RATE = ("log_loss", "brier_score")
 _NO_LIMIT = Message("The reference itself has none: nothing to compare with.")
-_RECALIBRATE = Message("Look at the reliability curve; recalibrate or retrain.")
-_TODO = {
-    "log_loss": Message("Look at the calibration and at the ROC AUC: one of them explains it."),
-    "skill": Message("Don't use the probabilities before the cause is known; consider retraining."),
-    "roc_auc": Message("It ranks these rows worse: look at which features changed."),
-    "calibration": _RECALIBRATE,
-    "calibration_error": _RECALIBRATE,
-    "f1": THRESHOLD_TODO,
-    "precision": Message("More false positives here: choose a higher threshold, or retrain."),
-    "recall": Message("More false negatives here: choose a lower threshold, or retrain."),
-}
-_TODO |= {"brier_score": _TODO["log_loss"], "skill_reference_rate": _TODO["skill"]}
 
 
 def performance(
@@ -70,8 +54,12 @@ def performance(
     labels: int,
     intervals: Mapping[str, Interval] | None = None,
     limits: Mapping[str, Limit] | None = None,
+    *,
+    positive: Words = "1",
 ) -> list[Check]:
     """Compare the metrics of labelled current rows with those of the reference.
+
+    What to do about them is the verdict's to say: advice for each would contradict the others.
 
     Learned limits (`core.stats.limits.learn`) or limits set by a person already allow for chance
     and apply to the metric itself. Without them the usual limits apply to the better end of the
@@ -88,6 +76,8 @@ def performance(
         As `figure_intervals.of` returns them.
     limits : mapping of str to Limit, optional
         By code; with them all checks run, without them the five of QUICK.
+    positive : str or Message
+        What the positive class is called.
 
     Returns
     -------
@@ -157,7 +147,7 @@ def performance(
         for code in codes
         if code in new
     ]
-    return _of_threshold(checks, threshold_state(new))
+    return _of_threshold(checks, threshold_state(new), positive)
 
 
 def threshold_state(figures: Mapping[str, float]) -> str:
@@ -176,26 +166,20 @@ def threshold_state(figures: Mapping[str, float]) -> str:
     return "no_true_positive" if figures["f1"] == 0 else ""
 
 
-def _of_threshold(checks: list[Check], state: str) -> list[Check]:
-    """Return the checks with one advice about the threshold instead of one per metric.
-
-    If the threshold does not separate the rows, only F1 is judged. If precision and recall both
-    fell, no threshold helps: a higher one improves precision, a lower one recall.
-    """
-    bad = {check.code for check in checks if check.verdict in ("warning", "alert")}
-    advised = []
+def _of_threshold(checks: list[Check], state: str, positive: Words) -> list[Check]:
+    """Return the checks; if the threshold does not separate the rows, only F1 is judged."""
+    if not state:
+        return checks
+    text = one_sentence(threshold_fact(state, positive))
+    described = []
     for check in checks:
-        if state and check.code in ("precision", "recall"):
-            text = THRESHOLD_TEXTS[state]
-            check = replace(check, verdict="not_applicable", text=text, todo="", state=state)
-        elif state and check.code == "f1":
-            if check.verdict != "ok":
-                check = replace(check, text=THRESHOLD_TEXTS[state], todo=THRESHOLD_TODO)
-            check = replace(check, state=state)
-        elif check.code in ("precision", "recall") and {"precision", "recall"} <= bad:
-            check = replace(check, todo=_TODO_BOTH)
-        advised.append(check)
-    return advised
+        if check.code in ("precision", "recall"):
+            check = replace(check, verdict="not_applicable", text=text, state=state)
+        elif check.code == "f1":
+            said = check.text if check.verdict == "ok" else text
+            check = replace(check, text=said, state=state)
+        described.append(check)
+    return described
 
 
 def with_derived(figures: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float]:
@@ -373,7 +357,6 @@ def _check(
         low,
         high,
         state="lower_by_base_rate" if is_lower else "",
-        todo=_TODO[code] if verdict in ("warning", "alert") else "",
         warning_low=limit.warning_low,
         warning_high=limit.warning_high,
         alert_low=limit.alert_low,
@@ -388,11 +371,7 @@ def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, f
     if code in ("skill", "skill_reference_rate"):
         rates = new if code == "skill" else old
         return Message(
-            "Log loss against always predicting {base_rate:.1%}: {value:+.2%}; before, "
-            "{before:+.2%}.",
-            base_rate=rates["base_rate"],
-            value=-value,
-            before=-before,
+            "0 is always predicting {base_rate:.1%}, 1 is perfect.", base_rate=rates["base_rate"]
         )
     if code == "roc_auc":
         left = (value - 0.5) / (before - 0.5) if before > 0.5 else 0.0

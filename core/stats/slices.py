@@ -51,6 +51,7 @@ def by_slice(
     resamples: int = 200,
     seed: int = 0,
     min_rows: int = 50,
+    weights: Floats | None = None,
 ) -> pd.DataFrame:
     """Return the metrics of each slice of the rows, and which slices the model serves badly.
 
@@ -74,6 +75,8 @@ def by_slice(
         Probability from which a row is labelled 1.
     min_rows : int
         Slices with fewer labelled rows are shown but not judged.
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row; one of weight 0 counts as not labelled.
 
     Returns
     -------
@@ -94,21 +97,24 @@ def by_slice(
     >>> table[["value", "finding"]].to_numpy().tolist()
     [['b', 'biased'], ['a', 'ok']]
     """
+    if weights is not None:
+        labels = np.where(weights > 0, labels.astype(np.float64), np.nan)
     slices = _slices(rows, labels, columns)
     judged = sum(len(group.places) >= min_rows for group in slices)
     lines = []
     for group in slices:
         label, forecast = labels[group.places].astype(np.float64), probabilities[group.places]
+        weight = _of(weights, group)
         figures = {
             "column": group.column,
             "value": group.value,
-            **_figures(label, forecast, threshold),
+            **_figures(label, forecast, threshold, weight),
         }
         if len(label) < min_rows:
             finding, order, text = "too_few", float(len(label)), _too_few(len(label), min_rows)
         else:
             reach = _reach(len(label), judged)
-            gap_error, skill_error = _errors(label, forecast, resamples, seed)
+            gap_error, skill_error = _errors(label, forecast, resamples, seed, weight)
             low, high = (figures["gap"] + sign * reach * gap_error for sign in (-1, 1))
             figures |= {"low": low, "high": high}
             surely = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
@@ -180,6 +186,7 @@ def harm(
     columns: Sequence[str],
     min_rows: int = 50,
     margin: float = 0.0,
+    weights: Floats | None = None,
 ) -> pd.DataFrame:
     """Find the slices on which a challenger's log loss is significantly worse than the champion's.
 
@@ -193,6 +200,8 @@ def harm(
         Probability of 1.
     margin : float
         Increase in log loss, in nats, that is tolerated; 0 or more.
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row, positive.
 
     Returns
     -------
@@ -217,11 +226,14 @@ def harm(
     first, second = (metrics.log_losses(labels, side) for side in (challenger, champion))
     lines = []
     for group in slices:
-        ours, theirs = _mean(first[group.places]), _mean(second[group.places])
+        weight = _of(weights, group)
+        ours, theirs = _mean(first[group.places], weight), _mean(second[group.places], weight)
         count, low, high = len(group.places), np.nan, np.nan
         if count >= min_rows:
             low, high = intervals.difference(
-                (first - second)[group.places], labels[group.places], outside=ERROR_RATE / judged
+                intervals.influences((first - second)[group.places], weight),
+                labels[group.places],
+                outside=ERROR_RATE / judged,
             )
         harmed = bool(low > margin + metrics.ROUNDING)
         if count < min_rows:
@@ -302,16 +314,22 @@ def _distinct_texts(numbers: Floats) -> list[str]:
     return texts
 
 
-def _figures(label: Floats, forecast: Floats, threshold: float) -> dict[str, Any]:
+def _of(weights: Floats | None, group: _Slice) -> Floats | None:
+    return None if weights is None else weights[group.places]
+
+
+def _figures(
+    label: Floats, forecast: Floats, threshold: float, weights: Floats | None
+) -> dict[str, Any]:
     from sklearn.metrics import roc_auc_score
 
     base_rate, mean, loss = (
-        _mean(label),
-        _mean(forecast),
-        _mean(metrics.log_losses(label, forecast)),
+        _mean(values, weights) for values in (label, forecast, metrics.log_losses(label, forecast))
     )
     positive = forecast >= threshold
-    either = positive.sum() + label.sum()
+    either, hits = positive.sum() + label.sum(), label[positive].sum()
+    if weights is not None:
+        either, hits = weights @ (positive + label), weights @ (positive * label)
     mixed = 0 < base_rate < 1
     return {
         "rows": len(label),
@@ -322,28 +340,47 @@ def _figures(label: Floats, forecast: Floats, threshold: float) -> dict[str, Any
         "high": np.nan,
         "log_loss": loss,
         "skill": 1 - loss / metrics.base_rate_log_loss(base_rate) if mixed else np.nan,
-        "roc_auc": float(roc_auc_score(label, forecast)) if mixed else np.nan,
-        "f1": float(2 * label[positive].sum() / either) if either else 0.0,
+        "roc_auc": float(roc_auc_score(label, forecast, sample_weight=weights))
+        if mixed
+        else np.nan,
+        "f1": float(2 * hits / either) if either else 0.0,
     }
 
 
-def _errors(label: Floats, forecast: Floats, resamples: int, seed: int) -> tuple[float, float]:
+def _errors(
+    label: Floats, forecast: Floats, resamples: int, seed: int, weights: Floats | None
+) -> tuple[float, float]:
     """Return the bootstrap standard errors of gap and skill; NaN for the skill with one class."""
     # the base rate is fixed: refitted to each resample it would beat even the true probabilities
-    base = metrics.log_losses(label, np.full(len(label), label.mean()))
+    rate = np.average(label, weights=weights)
+    base = metrics.log_losses(label, np.full(len(label), rate))
     values = np.column_stack([forecast - label, metrics.log_losses(label, forecast), base])
-    gaps, losses, bases = _resampled_means(values, resamples, seed).T
+    gaps, losses, bases = _resampled_means(values, resamples, seed, weights).T
     # rare labels may all be 0 here: the variance is at least what the predictions imply
-    implied = np.sqrt(np.sum(forecast * (1 - forecast))) / len(label)
-    error = max(float(gaps.std(ddof=1)), float(implied))
-    if not 0 < label.mean() < 1:
+    error = max(float(gaps.std(ddof=1)), _implied(forecast, weights))
+    if not 0 < rate < 1:
         return error, float("nan")
     return error, float((losses / bases).std(ddof=1))
 
 
-def _resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
+def _implied(forecast: Floats, weights: Floats | None) -> float:
+    """Return the standard error of a gap if the predictions are true."""
+    variances = forecast * (1 - forecast)
+    if weights is None:
+        return float(np.sqrt(np.sum(variances)) / len(forecast))
+    return float(np.sqrt(np.sum(weights**2 * variances)) / weights.sum())
+
+
+def _resampled_means(values: Floats, resamples: int, seed: int, weights: Floats | None) -> Floats:
     """Return bootstrap means of the columns, one row per resample."""
     rows = len(values)
+    if weights is not None:
+        columns = np.column_stack([values * weights[:, None], weights])
+        drawn_sums = np.concatenate(
+            [drawn @ columns for drawn in metrics.draws(rows, resamples, seed)]
+        )
+        by_weight: Floats = drawn_sums[:, :-1] / drawn_sums[:, -1:]
+        return by_weight
     sums = [drawn @ values for drawn in metrics.draws(rows, resamples, seed)]
     means: Floats = np.concatenate(sums) / rows
     return means
@@ -392,5 +429,5 @@ def _too_few(rows: int, wanted: int) -> Message:
     )
 
 
-def _mean(values: Floats) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _mean(values: Floats, weights: Floats | None) -> float:
+    return float(np.average(values, weights=weights)) if len(values) else float("nan")

@@ -312,14 +312,6 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         limits,
         Limit(warning_high=SHARE_WARNING, alert_high=SHARE_ALERT),
     )
-    todo: dict[str, Words] = {
-        "ok": "",
-        "warning": LABEL_SOME,
-        "alert": Message(
-            "Don't use the predictions for these rows until labels show how good they are. Label "
-            "some, and train on them."
-        ),
-    }
     return Check(
         "outside_support",
         title,
@@ -331,7 +323,7 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         _outside(support),
         support.outside_low,
         support.outside_high,
-        todo[verdict],
+        "" if verdict == "ok" else LABEL_SOME,
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )
@@ -354,7 +346,7 @@ def _judged(
     return (
         usual,
         usual.judge(value, interval),
-        Message("better end of the interval: {limits}", limits=usual.words()),
+        Message("{limits} (better end of the interval)", limits=usual.words()),
     )
 
 

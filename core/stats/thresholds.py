@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Message, sentences
-from core.stats.check import THRESHOLD_TEXTS
+from core.stats.check import one_sentence, threshold_fact
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+Counts = Labels | Floats
 Aim = Literal["f1", "cost", "balanced"]
 AIM_LABELS: dict[str, Message] = {
     "f1": Message("Highest F1"),
@@ -50,6 +51,7 @@ def choose(
     aim: Aim,
     cost_false_positive: float = 1.0,
     cost_false_negative: float = 1.0,
+    weights: Floats | None = None,
 ) -> Choice:
     """Return the best threshold for an aim; ties go to the one nearest 0.5.
 
@@ -68,6 +70,8 @@ def choose(
         (Youden, Index for rating diagnostic tests, 1950).
     cost_false_positive, cost_false_negative : float
         Of one mistake, in any unit; 0 or more. Only for "cost".
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row.
 
     Examples
     --------
@@ -85,7 +89,7 @@ def choose(
             Message("The threshold stays at 0.5: labels of both classes are needed to choose."),
         )
     tried = _tried(probabilities)
-    tp, fp, fn, tn = _counts(labels, probabilities, tried)
+    tp, fp, fn, tn = _counts(labels, probabilities, tried, weights)
     value = {
         "f1": 2 * tp / (2 * tp + fp + fn),
         "cost": (cost_false_positive * fp + cost_false_negative * fn) / len(labels),
@@ -101,8 +105,15 @@ def choose(
     )
 
 
-def trade_off(labels: Labels, probabilities: Floats, points: int = 101) -> pd.DataFrame:
+def trade_off(
+    labels: Labels, probabilities: Floats, points: int = 101, weights: Floats | None = None
+) -> pd.DataFrame:
     """Return the confusion counts and rates at `points` thresholds from 0 to 1.
+
+    Parameters
+    ----------
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row; the counts then add up to the number of rows too.
 
     Returns
     -------
@@ -120,7 +131,7 @@ def trade_off(labels: Labels, probabilities: Floats, points: int = 101) -> pd.Da
     """
     # rounded, so that 0.29 is the literal 0.29
     threshold = np.round(np.linspace(0.0, 1.0, points), 10)
-    tp, fp, fn, tn = _counts(labels, probabilities, threshold)
+    tp, fp, fn, tn = _counts(labels, probabilities, threshold, weights)
     recall, specificity = _share(tp, tp + fn), _share(tn, tn + fp)
     rows = tp + fp + fn + tn
     return pd.DataFrame(
@@ -151,9 +162,11 @@ def _tried(probabilities: Floats) -> Floats:
 
 
 def _counts(
-    labels: Labels, probabilities: Floats, thresholds: Floats
-) -> tuple[Labels, Labels, Labels, Labels]:
+    labels: Labels, probabilities: Floats, thresholds: Floats, weights: Floats | None
+) -> tuple[Counts, Counts, Counts, Counts]:
     """Return true positives, false positives, false negatives, true negatives per threshold."""
+    if weights is not None:
+        return _weighted_counts(labels, probabilities, thresholds, weights * (1 / weights.mean()))
     of_ones, of_zeros = (np.sort(probabilities[labels == label]) for label in (1, 0))
     fn, tn = (
         np.searchsorted(side, thresholds, side="left").astype(np.int64)
@@ -162,7 +175,21 @@ def _counts(
     return len(of_ones) - fn, len(of_zeros) - tn, fn, tn
 
 
-def _share(part: Labels, whole: Labels) -> Floats:
+def _weighted_counts(
+    labels: Labels, probabilities: Floats, thresholds: Floats, weights: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    counts = []
+    for label in (1, 0):
+        side = labels == label
+        order = np.argsort(probabilities[side], kind="stable")
+        below = np.append(0.0, np.cumsum(weights[side][order]))
+        place = np.searchsorted(probabilities[side][order], thresholds, side="left")
+        counts += [below[-1] - below[place], below[place]]
+    tp, fn, fp, tn = counts
+    return tp, fp, fn, tn
+
+
+def _share(part: Counts, whole: Counts) -> Floats:
     shares: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
     return shares
 
@@ -175,9 +202,9 @@ def _sentence(aim: Aim, value: float, threshold: float, share: float) -> Message
         threshold=threshold,
     )
     if share == 0:
-        positive = THRESHOLD_TEXTS["none_positive"]
+        positive = one_sentence(threshold_fact("none_positive"))
     elif share == 1:
-        positive = THRESHOLD_TEXTS["all_positive"]
+        positive = one_sentence(threshold_fact("all_positive"))
     else:
         positive = Message("{share:.1%} of the rows are predicted 1.", share=share)
     if 0.05 < share < 0.95:

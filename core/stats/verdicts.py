@@ -2,43 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
 from core.platform.messages import Message, Words, sentences
+from core.platform.own_columns import shown
+from core.stats import reasons
 from core.stats.check import (
     ADD_LABELS,
     FIND_OUT,
-    THRESHOLD_TEXTS,
+    MORE_ROWS,
     THRESHOLD_TODO,
+    Action,
     Check,
     Conclusion,
-    Verdict,
     VerdictCode,
+    one_sentence,
+    threshold_fact,
 )
 
 _Z = 1.959964
 _POWER_Z = 0.8416  # one-sided 80% of the normal distribution
+# with a smaller share of known rows, a performance is not called too good
+_FEW_KNOWN = 0.01
 Params = Mapping[str, Any]
 Wording = tuple[Words, Words, Words]
+# title, why, and details
+Reason = tuple[Words, Words, Sequence[Words]]
 
 
 def conclude(
-    checks: Sequence[Check], current_name: Words, reference_name: Words, *, labels: int = 0
+    checks: Sequence[Check],
+    current_name: Words,
+    reference_name: Words,
+    *,
+    labels: int = 0,
+    unlabelled: int | None = None,
+    positive: Words = "1",
+    is_other_kind: bool = False,
+    trained_share: float = 0.0,
 ) -> Conclusion:
     """Return the overall verdict.
 
     Drifted inputs do not make a model bad, and a lower log loss does not make it good: only a
     performance check can say "does not fit". A model fits only if its skill over the base rate is
-    shown (95% interval above 0). Otherwise `no_skill` says that the interval excludes the
-    reference's skill too, or that the reference has none; `cannot_tell` that both are still
-    possible, and how many labels would decide.
+    shown (95% interval above 0), and on rows that it was not trained on. Otherwise `no_skill` says
+    that the interval excludes the reference's skill too, or that the reference has none;
+    `cannot_tell` that both are still possible, and how many labels would decide.
 
     Parameters
     ----------
     labels : int
         Labelled current rows, to compute how many are needed.
+    unlabelled : int, optional
+        Current rows without a label; None if unknown.
+    positive : str or Message
+        What the positive class is called.
+    is_other_kind : bool
+        Whether the current rows are of a kind that the model was not trained on.
+    trained_share : float
+        Share of the current rows that the model was trained on.
 
     Examples
     --------
@@ -47,8 +71,8 @@ def conclude(
     'unknown'
     >>> skill = Check("skill", "Skill", "performance", 0.01, 0.02, "", "ok", "", -0.02, 0.04)
     >>> conclusion = conclude([skill], "new rows", "old rows", labels=500)
-    >>> conclusion.code, conclusion.params["labels_needed"]
-    ('cannot_tell', 2300)
+    >>> conclusion.code, conclusion.action, conclusion.params["labels_needed"]
+    ('cannot_tell', 'label', 2300)
     """
     own = [check for check in checks if check.group == "performance"]
     judged = [check for check in own if check.verdict != "not_applicable"]
@@ -56,29 +80,44 @@ def conclude(
     by_code = {check.code: check for check in own}
     skill, loss, f1 = (by_code.get(code) for code in ("skill", "log_loss", "f1"))
     has_labels = any(check.value is not None for check in own) or bool(judged)
+    lower = loss is not None and loss.state == "lower_by_base_rate"
     params: dict[str, Any] = {
         "rows": current_name,
         "reference": reference_name,
-        "alerts": [check.title for check in judged if check.verdict == "alert"],
+        "alerts": [check.code for check in judged if check.verdict == "alert"],
         "warnings": [check.title for check in judged if check.verdict == "warning"],
+        "facts": reasons.facts(checks, positive),
         "reason": own[0].text if own and not has_labels else "",
         "support": [check.text for check in alarmed if check.group == "support"],
-        "columns": _columns(checks, "alert"),
-        "outputs": [check.title for check in alarmed if check.group == "output"],
+        "is_outside": any(check.code == "outside_support" for check in alarmed),
+        "columns": reasons.moved_columns(checks, "alert"),
+        "outputs": _outputs(check for check in alarmed if check.group == "output"),
         "odd": [
-            check.title
-            for check in checks
-            if check.group in ("output", "support") and check.verdict == "warning"
+            *_outputs(c for c in checks if c.group == "output" and c.verdict == "warning"),
+            *(c.title for c in checks if c.group == "support" and c.verdict == "warning"),
         ],
-        "stirred": _columns(checks, "warning"),
+        "stirred": reasons.moved_columns(checks, "warning"),
         "threshold": f1.state if has_labels and f1 and f1.verdict != "ok" else "",
-        "log_loss_is_lower": bool(loss and loss.state == "lower_by_base_rate"),
-        "details": [check.text for check in (loss, skill) if check],
+        "positive": positive,
+        "details": [loss.text] if lower and loss is not None else [],
         "labels": labels,
+        "unlabelled": unlabelled,
+        "is_other_kind": is_other_kind and not trained_share,
+        "trained_share": trained_share if has_labels and trained_share >= _FEW_KNOWN else 0.0,
         **(_skill(skill, labels) if has_labels else {}),
     }
     code = _code(params, has_labels=has_labels)
-    return Conclusion(code, *wording(code, params), params)
+    params["action"] = _action(code, params)
+    return Conclusion(code, *wording(code, params), params, params["action"])
+
+
+def _outputs(checks: Iterable[Check]) -> list[Words]:
+    """Return what of the predictions changed: the probability once, whatever measured it."""
+    names = [
+        shown(column) if (column := check.code.partition(".")[2]) else check.title
+        for check in checks
+    ]
+    return list(dict.fromkeys(names))
 
 
 def labels_needed(half_width: float, labels: int, skill: float) -> int:
@@ -139,11 +178,37 @@ def _code(params: Params, *, has_labels: bool) -> VerdictCode:
         return "investigate"
     if not shown:
         return "cannot_tell"
-    return "watch" if params["warnings"] or params["odd"] or params["threshold"] else "fits"
+    doubts = ("warnings", "odd", "threshold", "trained_share")
+    return "watch" if any(params[doubt] for doubt in doubts) else "fits"
+
+
+def _action(code: str, params: Params) -> Action:
+    """Return the one thing to do about a verdict."""
+    waits: Action = "label" if params["unlabelled"] != 0 else "wait"
+    if code == "does_not_fit":
+        alerts = set(params["alerts"])
+        # no threshold helps against both at once
+        is_both = not params["threshold"] and {"precision", "recall"} <= alerts
+        if alerts <= set(reasons.AT_THRESHOLD) and not is_both:
+            return "threshold"
+        if params["is_other_kind"] and not alerts <= set(reasons.OF_CALIBRATION):
+            return "train_rows"
+        return "train" if params["trained_share"] else "retrain"
+    if code == "no_skill":
+        return "train_rows" if params["is_other_kind"] else "train"
+    if code == "investigate":
+        return "investigate"
+    if code == "watch" and params["threshold"]:
+        return "threshold"
+    if code == "watch" and not (params["warnings"] or params["odd"]):
+        return "wait"
+    return "wait" if code == "fits" else waits
 
 
 def wording(code: str, params: Params) -> Wording:
     """Return title, reason and next step of a verdict; its only wording.
+
+    The first sentence of the reason says why; the others are details.
 
     Examples
     --------
@@ -152,121 +217,148 @@ def wording(code: str, params: Params) -> Wording:
     >>> str(title)
     'The model shows no skill on the new rows'
     """
+    lists = ("alerts", "warnings", "facts", "support", "columns", "outputs", "odd", "stirred")
     full = {
-        **dict.fromkeys(
-            ("alerts", "warnings", "support", "columns", "outputs", "odd", "stirred", "details"), ()
-        ),
+        **dict.fromkeys((*lists, "details"), ()),
+        "action": "train",
+        "is_outside": True,
         **params,
     }
-    title, text, todo = _WORDING[code](full)
-    threshold = full.get("threshold")
-    if threshold:
-        text = sentences(text, THRESHOLD_TEXTS[threshold])
-        todo = sentences(todo, THRESHOLD_TODO)
-    return title, text, todo
+    title, why, details = _WORDING[code](full)
+    if full.get("trained_share"):
+        why = sentences(why, trained_on(full["trained_share"]))
+    state: Words = ""
+    if (code_of := full.get("threshold")) and code != "does_not_fit":
+        state = one_sentence(threshold_fact(code_of, full.get("positive", "1")))
+    return title, sentences(why, *details, state), _todo(code, full)
 
 
-def _does_not_fit(params: Params) -> Wording:
+def trained_on(share: float) -> Words:
+    """Return what it means that a model was trained on a share of the rows; empty for few."""
     return (
-        Message("The model does not fit the {rows}", rows=params["rows"]),
-        sentences(
-            Message("In alert: {checks}.", checks=params["alerts"]),
-            _weaker(params),
-            *(params["details"] if params.get("log_loss_is_lower") else ()),
-            *_moved(params),
-        ),
-        Message(
-            "Don't use its predicted classes for these rows. Train on labelled {rows}, or use the "
-            "model for {reference} only.",
+        ""
+        if share < _FEW_KNOWN
+        else Message(
+            "{share:.0%} of these rows were in its training set: its performance on them is "
+            "overestimated.",
+            share=share,
+        )
+    )
+
+
+def _todo(code: str, params: Params) -> Words:
+    """Return what to do, in one sentence; where two things are to be done, one after the other."""
+    needed, labels = params.get("labels_needed", 0), params.get("labels", 0)
+    if code == "cannot_tell" and needed > labels:
+        missing = needed - labels
+        return Message("Add about {missing:,} more labels, then monitor again.", missing=missing)
+    if code == "fits":
+        return Message("Monitor again when new rows are scored.")
+    if code == "does_not_fit" and set(params["alerts"]) <= set(reasons.OF_CALIBRATION):
+        return Message(
+            "Retrain on labelled {rows}; until then, use its ranking, not the values of its "
+            "probabilities.",
+            rows=params["rows"],
+        )
+    return {
+        "threshold": THRESHOLD_TODO,
+        "train_rows": Message(
+            "Train on labelled {rows}; until then, use the model for {reference} only.",
             rows=params["rows"],
             reference=params["reference"],
         ),
+        "train": Message(
+            "Train with other features or candidates; until then, don't use its predictions for "
+            "these rows."
+        ),
+        "retrain": Message(
+            "Retrain on labelled {rows}; until then, don't use its predictions for them.",
+            rows=params["rows"],
+        ),
+        "label": ADD_LABELS,
+        "investigate": FIND_OUT,
+        "wait": MORE_ROWS,
+    }[params["action"]]
+
+
+def _does_not_fit(params: Params) -> Reason:
+    return (
+        Message("The model does not fit the {rows}", rows=params["rows"]),
+        one_sentence(*params["facts"]),
+        [
+            *params["details"],
+            _weaker(params),
+            # else the facts name the columns
+            _changed([*(params["columns"] if params["is_outside"] else ()), *params["outputs"]]),
+        ],
     )
 
 
-def _no_skill(params: Params) -> Wording:
-    known = params["skill_reference"]
-    why = Message(
-        "On the {reference} it is {skill:.2%}.", skill=known, reference=params["reference"]
-    )
+def _no_skill(params: Params) -> Reason:
     return (
         Message("The model shows no skill on the {rows}", rows=params["rows"]),
-        sentences(_interval(params), why, *_moved(params)),
-        Message(
-            "Don't use its probabilities: always predicting the base rate does as well. Train on "
-            "better features or other rows."
-        ),
+        _interval(params),
+        _moved(params),
     )
 
 
-def _cannot_tell(params: Params) -> Wording:
+def _cannot_tell(params: Params) -> Reason:
     title = Message("Cannot tell whether the model fits the {rows}", rows=params["rows"])
     if "skill" not in params:
-        return (title, Message("The skill over the base rate has no interval here."), ADD_LABELS)
+        return title, Message("The skill over the base rate has no interval here."), []
     needed, labels = params.get("labels_needed", 0), params.get("labels", 0)
     of_labels: Words = ""
     if labels and needed > labels:
         of_labels = Message(
             "About {needed:,} labels would show the skill of the {reference} "
-            "({skill:.2%}); there are {labels:,}.",
+            "({skill:.4f}); there are {labels:,}.",
             reference=params["reference"],
             skill=params["skill_reference"],
             needed=needed,
             labels=labels,
         )
-    return (
-        title,
-        sentences(_interval(params), of_labels, _weaker(params)),
-        Message("Add about {missing:,} more labels, then monitor again.", missing=needed - labels)
-        if needed > labels
-        else ADD_LABELS,
-    )
+    return title, _interval(params), [of_labels, _weaker(params)]
 
 
-def _unknown(params: Params) -> Wording:
+def _unknown(params: Params) -> Reason:
     return (
         Message("Unknown whether the model still fits"),
-        sentences(_reason(params), Message("The input is stable, but only labels show skill.")),
-        ADD_LABELS,
+        _reason(params),
+        [Message("The input is stable, but only labels show skill.")],
     )
 
 
-def _investigate(params: Params) -> Wording:
+def _investigate(params: Params) -> Reason:
     if "is_skill_shown" not in params:
         return (
-            Message("Rows outside the training data, and no labels to judge by")
-            if params["support"]
-            else Message("The input changed, and there are no labels to judge by"),
-            sentences(*_moved(params), _reason(params)),
-            FIND_OUT,
+            Message("The input changed, and there are no labels to judge by"),
+            *_first_of([*_moved(params), _reason(params)]),
         )
     has_interval = not params["is_skill_shown"] and "skill" in params
     return (
         Message("The input changed; performance is not in alert"),
-        sentences(
-            *_moved(params),
-            _weaker(params) or Message("No performance check is beyond its limits."),
-            _interval(params) if has_interval else "",
+        *_first_of(
+            [
+                *_moved(params),
+                _weaker(params) or Message("No performance check is beyond its limits."),
+                _interval(params) if has_interval else "",
+            ]
         ),
-        FIND_OUT,
     )
 
 
-def _watch(params: Params) -> Wording:
-    parts = [part for part in (_weaker(params), _changed(params["odd"])) if part]
+def _watch(params: Params) -> Reason:
     return (
         Message("The model fits the {rows}, but watch it", rows=params["rows"]),
-        sentences(*parts),
-        ADD_LABELS if parts else "",
+        *_first_of([_weaker(params), _changed(params["odd"])]),
     )
 
 
-def _fits(params: Params) -> Wording:
-    stirred = params["stirred"]
+def _fits(params: Params) -> Reason:
     return (
         Message("The model fits the {rows}", rows=params["rows"]),
-        sentences(Message("No performance check is beyond its limits."), _changed(stirred)),
-        Message("Monitor again when new rows are scored."),
+        Message("No performance check is beyond its limits."),
+        [_changed(params["stirred"])],
     )
 
 
@@ -281,6 +373,11 @@ _WORDING = {
 }
 
 
+def _first_of(parts: Sequence[Words]) -> tuple[Words, list[Words]]:
+    first, *others = [part for part in parts if part] or [""]
+    return first, others
+
+
 def _reason(params: Params) -> Words:
     reason: Words = params.get("reason") or Message("There are no labels.")
     return reason
@@ -293,10 +390,13 @@ def _weaker(params: Params) -> Words:
 
 def _interval(params: Params) -> Message:
     return Message(
-        "Its skill over the base rate is {skill:.2%} (95% interval {low:.2%} to {high:.2%}).",
+        "It is not shown to beat always predicting the base rate: its skill is {skill:.4f} (95% "
+        "interval {low:.4f} to {high:.4f}), {known:.4f} on the {reference}.",
         skill=params["skill"],
         low=params["skill_low"],
         high=params["skill_high"],
+        known=params["skill_reference"],
+        reference=params["reference"],
     )
 
 
@@ -309,14 +409,3 @@ def _moved(params: Params) -> list[Words]:
 
 def _changed(names: Sequence[Words]) -> Words:
     return Message("Changed: {checks}.", checks=list(names)) if names else ""
-
-
-def _columns(checks: Sequence[Check], verdict: Verdict) -> list[str]:
-    """Return the columns with an input check of this verdict."""
-    return sorted(
-        {
-            check.code.split(".", 1)[1]
-            for check in checks
-            if check.group == "input" and check.verdict == verdict
-        }
-    )

@@ -1,22 +1,22 @@
-"""Metrics of rows with sampling weights, and their 95% intervals by bootstrap."""
+"""Metrics of rows with or without sampling weights, and their 95% intervals."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from core.stats import metrics
+from core.stats import figure_intervals, metrics
 from core.stats.metrics import Floats, Labels
 
 
 def figures(
-    labels: Labels, probabilities: Floats, threshold: float, weights: Floats
+    labels: Labels, probabilities: Floats, threshold: float, weights: Floats | None = None
 ) -> dict[str, float]:
     """Return the metrics as `metrics.classification` does, each row by its weight.
 
     Parameters
     ----------
-    weights : array of float, shape (n,)
-        Positive.
+    weights : array of float, shape (n,), optional
+        Positive; without them each row counts once.
 
     Examples
     --------
@@ -26,6 +26,8 @@ def figures(
     >>> all(abs(twice[name] - value) < 1e-12 for name, value in again.items())
     True
     """
+    if weights is None:
+        return metrics.classification(labels, probabilities, threshold)
     table = metrics.weighted(weights[None], labels, probabilities, threshold)
     measured = table.drop(columns="calibration").iloc[0].dropna().to_dict()
     total = weights.sum()
@@ -40,15 +42,18 @@ def intervals(
     labels: Labels,
     probabilities: Floats,
     threshold: float,
-    weights: Floats,
+    weights: Floats | None = None,
     *,
     resamples: int = 400,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Return the 95% interval of each metric: quantiles over resampled rows, each by its weight.
+    """Return the 95% interval of each metric.
 
-    Empty without rows of both classes.
+    With weights they are quantiles over resampled rows, each by its weight, and empty without rows
+    of both classes; without, see `figure_intervals.of`.
     """
+    if weights is None:
+        return figure_intervals.of(labels, probabilities, threshold, seed=seed)
     if len(np.unique(labels)) < 2:
         return {}
     drawn = [

@@ -19,6 +19,9 @@ from core.platform.classifier import Classifier, Transformer
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
+from core.stats import weighted_figures
+from core.training import candidates as kinds
+from core.training import sample_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +67,8 @@ class Fitted:
         Wall time of cross-validation and fit.
     libraries : tuple of str
         Distributions required to load the estimator.
+    unweighted : tuple of str
+        Ids of the models in it that cannot be fitted by weight, where the rows have weights.
     """
 
     id: str
@@ -74,6 +79,7 @@ class Fitted:
     rows_fit: int
     seconds: float
     libraries: tuple[str, ...]
+    unweighted: tuple[str, ...] = ()
 
 
 class Trainer:
@@ -97,7 +103,8 @@ class Trainer:
     deadline : float, optional
         Value of `time.monotonic` after which the next completed fold raises `OutOfTime`.
     weights : array of float, optional
-        Sampling weight of each row, for the log loss of the folds.
+        Sampling weight of each row, for the fits and the metrics of the folds. Models that cannot
+        be fitted by weight are fitted without.
     """
 
     def __init__(
@@ -120,7 +127,15 @@ class Trainer:
         self._deadline = deadline
         self._seen: list[pd.DataFrame] = []
         self._made: dict[str, tuple[Any, tuple[str, ...]]] = {}
-        self._experiment = _experiment(train, target, folds, seed, fit_share, preprocessor)
+        # the models that a candidate consists of
+        self._models: dict[str, tuple[str, ...]] = {}
+        # a fit that PyCaret finds in its cache would be of other weights
+        more = {} if weights is None else {"memory": False}
+        self._experiment = _experiment(train, target, folds, seed, fit_share, preprocessor, **more)
+        self._by_weight = None if weights is None else sample_weights.ByIndex(weights)
+        if self._by_weight is not None:
+            for definition in self._experiment._all_models_internal.values():
+                definition.class_def = self._by_weight.of(definition.class_def)
         self._experiment.add_metric(
             "log_loss", "Log Loss", self._log_loss, target="pred_proba", greater_is_better=False
         )
@@ -136,6 +151,7 @@ class Trainer:
             After the deadline.
         """
         libraries = ("scikit-learn", "lightgbm") if model == "lightgbm" else ("scikit-learn",)
+        self._models[model] = (model,)
         return self._fitted(
             model,
             libraries,
@@ -148,7 +164,8 @@ class Trainer:
         estimator: Any = fitted.estimator
         if self._preprocessor is not None:
             estimator = estimator.named_steps[_CLASSIFY]
-        self._made[fitted.id] = (estimator, fitted.libraries)
+        self._models[fitted.id] = (fitted.id,)
+        self._made[fitted.id] = (self._to_fit(estimator), fitted.libraries)
 
     def tune(self, model: str, *, trials: int, seconds: float) -> Fitted:
         """Search better parameters for a fitted model, with Optuna through PyCaret.
@@ -185,6 +202,7 @@ class Trainer:
             self._seen.clear()
             return self._experiment.create_model(tuned, verbose=False)
 
+        self._models[f"{model}.tuned"] = self._models[model]
         return self._fitted(f"{model}.tuned", libraries, search)
 
     def blend(self, name: str, models: Sequence[str]) -> Fitted:
@@ -206,6 +224,7 @@ class Trainer:
     def calibrate(self, model: str, method: str) -> Fitted:
         """Fit a model with `sigmoid` or `isotonic` calibration; raises as `fit` does."""
         estimator, libraries = self._made[model]
+        self._models[f"{model}.{method}"] = self._models[model]
         return self._fitted(
             f"{model}.{method}",
             libraries,
@@ -217,6 +236,8 @@ class Trainer:
     ) -> Fitted:
         members = [self._made[model] for model in models]
         libraries = tuple(dict.fromkeys(library for _, needed in members for library in needed))
+        of_members = [part for model in models for part in self._models[model]]
+        self._models[name] = tuple(dict.fromkeys(of_members))
         return self._fitted(
             name, libraries, lambda: combine([estimator for estimator, _ in members])
         )
@@ -237,10 +258,7 @@ class Trainer:
                     folds=self._folds,
                 )
             )
-        self._made[name] = (estimator, libraries)
-        table = self._experiment.pull().drop(index=["Mean", "Std"])
-        scores = table[list(FOLD_METRICS)].rename(columns=FOLD_METRICS).reset_index(drop=True)
-        scores.insert(0, "fold", range(1, len(scores) + 1))
+        self._made[name] = (self._to_fit(estimator), libraries)
         return Fitted(
             name,
             _whole(self._experiment, estimator, self._preprocessor),
@@ -249,7 +267,7 @@ class Trainer:
                 for key, value in estimator.get_params().items()
                 if value is None or isinstance(value, str | int | float)
             },
-            scores.astype("float64").astype({"fold": "int64"}),
+            self._scores(),
             pd.concat(
                 [part.assign(fold=fold) for fold, part in enumerate(self._seen, start=1)],
                 ignore_index=True,
@@ -257,7 +275,43 @@ class Trainer:
             len(self._experiment.X_train),
             seconds,
             libraries,
+            tuple(
+                model
+                for model in self._models[name]
+                if self._by_weight is not None and not kinds.KINDS[model].takes_weights
+            ),
         )
+
+    def _to_fit(self, estimator: Any) -> Any:
+        """Return an estimator for PyCaret to fit again; the given one is of its own class again."""
+        if self._by_weight is None:
+            return estimator
+        from sklearn.base import clone
+
+        again = clone(sample_weights.leave(estimator))
+        self._by_weight.enter(again)
+        return again
+
+    def _scores(self) -> pd.DataFrame:
+        """Return the metrics of each fold: PyCaret's, or those by weight."""
+        if self._weights is None:
+            table = self._experiment.pull().drop(index=["Mean", "Std"])
+            scores = table[list(FOLD_METRICS)].rename(columns=FOLD_METRICS).reset_index(drop=True)
+        else:
+            scores = pd.DataFrame(
+                [
+                    weighted_figures.figures(
+                        part[LABEL].to_numpy(),
+                        part[PROBABILITY].to_numpy(dtype=np.float64),
+                        0.5,
+                        self._weights[part["row"]],
+                    )
+                    for part in self._seen
+                ]
+            )[list(FOLD_METRICS.values())]
+        scores.insert(0, "fold", range(1, len(scores) + 1))
+        typed: pd.DataFrame = scores.astype("float64").astype({"fold": "int64"})
+        return typed
 
     def _log_loss(self, labels: pd.Series[Any], probabilities: Any, **_: Any) -> float:
         """Record a fold's predictions, return their log loss: PyCaret calls this once per fold."""
@@ -280,7 +334,12 @@ class Trainer:
         return float(log_loss(labels, probabilities, labels=[0, 1], sample_weight=weights))
 
 
-def refitted(fitted: Fitted, features: pd.DataFrame, labels: npt.NDArray[np.int64]) -> Classifier:
+def refitted(
+    fitted: Fitted,
+    features: pd.DataFrame,
+    labels: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64] | None = None,
+) -> Classifier:
     """Return the same pipeline refitted on other rows, as PyCaret's `finalize_model` does.
 
     That function itself would fit on the rows that the experiment was set up with.
@@ -291,11 +350,11 @@ def refitted(fitted: Fitted, features: pd.DataFrame, labels: npt.NDArray[np.int6
         The columns that it was fitted on.
     labels : array of int, shape (n,)
         0 or 1.
+    weights : array of float, optional
+        Sampling weight of each row.
     """
-    from sklearn.base import clone
-
     with _wrap_fit_errors(fitted.id):
-        again: Classifier = clone(fitted.estimator).fit(features, labels)
+        again: Classifier = sample_weights.fitted(fitted.estimator, features, labels, weights)
         return again
 
 
@@ -306,6 +365,7 @@ def _experiment(
     seed: int,
     fit_share: float,
     preprocessor: Transformer | None,
+    **more: Any,
 ) -> Any:
     os.environ.setdefault("MPLBACKEND", "Agg")
     # otherwise PyCaret writes logs.log into the current folder
@@ -336,6 +396,7 @@ def _experiment(
         verbose=False,
         system_log=False,
         **share,
+        **more,
     )
     return experiment
 

@@ -21,6 +21,8 @@ class Kind:
         How it works, with its strengths and weaknesses, in a sentence.
     weighs : bool
         Whether it supports class weights.
+    takes_weights : bool
+        Whether it can be fitted by sampling weight.
     approach : {"regression", "classification"}
         Whether it models the probability itself by a formula of the features, or takes the share
         in groups of rows.
@@ -29,6 +31,7 @@ class Kind:
     title: Words
     about: Message
     weighs: bool = False
+    takes_weights: bool = True
     approach: Literal["regression", "classification"] = "classification"
 
 
@@ -59,6 +62,7 @@ KINDS: dict[str, Kind] = {
         Message(
             "The share among the five most similar rows; its probabilities come in steps of 0.2."
         ),
+        takes_weights=False,
     ),
     "lightgbm": Kind(
         "LightGBM",
@@ -91,10 +95,12 @@ KINDS: dict[str, Kind] = {
     "lda": Kind(
         Message("Linear discriminant analysis"),
         Message("A line between two clouds of the same shape; close to logistic regression."),
+        takes_weights=False,
     ),
     "qda": Kind(
         Message("Quadratic discriminant analysis"),
         Message("A curve between two clouds of different shapes; sensitive to redundant columns."),
+        takes_weights=False,
     ),
     "nb": Kind(
         Message("Naive Bayes"),
@@ -103,6 +109,7 @@ KINDS: dict[str, Kind] = {
     "mlp": Kind(
         Message("Neural network"),
         Message("One hidden layer of a hundred units; it needs features of the same scale."),
+        takes_weights=False,
     ),
     "dummy": Kind(
         Message("Base rate"),

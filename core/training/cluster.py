@@ -20,6 +20,8 @@ from core.training import automl
 MODULES = (
     "core.training.cluster",
     "core.training.automl",
+    "core.training.sample_weights",
+    "core.stats.weighted_figures",
     "core.platform.schema",
     "core.platform.own_columns",
 )

@@ -14,7 +14,7 @@ from core.platform.messages import Message, Words, _, in_words
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from core.stats import comparison, figure_intervals, metrics, slices, weighted_figures
+from core.stats import comparison, metrics, places, slices, weighted_figures
 from core.stats import thresholds as choosing
 from core.stats.charts import models as model_charts
 from core.stats.metrics import Floats, Labels
@@ -49,11 +49,14 @@ class Validated:
         `fold` and one column per metric.
     forecasts : DataFrame
         `label` and out-of-fold `probability` of each training row.
+    weights : array of float, optional
+        Sampling weight of each of these rows.
     """
 
     id: str
     folds: pd.DataFrame
     forecasts: pd.DataFrame
+    weights: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -116,16 +119,13 @@ def evaluate(
     rows : DataFrame, n rows
         The test set with all of the project's columns.
     """
-    choice = choose(spec, aim, validated.forecasts)
-    if spec.weights is None:
-        on_test = metrics.classification(labels, probabilities, choice.threshold)
-        spans = figure_intervals.of(labels, probabilities, choice.threshold)
-    else:
-        by_weight = (labels, probabilities, choice.threshold, rows[spec.weights].to_numpy(float))
-        on_test = weighted_figures.figures(*by_weight)
-        spans = weighted_figures.intervals(*by_weight)
+    choice = choose(spec, aim, validated.forecasts, validated.weights)
+    weights = None if spec.weights is None else rows[spec.weights].to_numpy(dtype=np.float64)
+    measured = (labels, probabilities, choice.threshold)
+    on_test = weighted_figures.figures(*measured, weights)
+    spans = weighted_figures.intervals(*measured, weights)
     cv = validated.folds.drop(columns="fold")
-    tables = _tables(spec, validated, choice.threshold, labels, probabilities, rows)
+    tables = _tables(spec, validated, choice.threshold, labels, probabilities, rows, weights)
     name = in_words(kinds.title(validated.id), "en")
     return Evaluated(
         validated.id,
@@ -135,7 +135,8 @@ def evaluate(
             **{f"{key}_cv": float(cv[key].mean()) for key in cv},
             **{f"{key}_cv_std": float(cv[key].std(ddof=0)) for key in cv},
             **{f"{key}_test": value for key, value in on_test.items()},
-            **_calibration(labels, probabilities),
+            "calibration_test": on_test["mean_probability"] - on_test["base_rate"],
+            **_calibration(labels, probabilities, weights),
             **_ends(spans),
         },
         {
@@ -164,9 +165,14 @@ def evaluate(
 
 
 def compare(
-    done: Sequence[Evaluated], best: Evaluated, labels: Labels
+    done: Sequence[Evaluated], best: Evaluated, labels: Labels, weights: Floats | None = None
 ) -> tuple[dict[str, pd.DataFrame], dict[str, dict[str, Any]]]:
     """Compare all candidates with the best one on the same rows of the test set.
+
+    Parameters
+    ----------
+    weights : array of float, shape (n,), optional
+        Sampling weight of each row of the test set.
 
     Returns
     -------
@@ -177,9 +183,9 @@ def compare(
     """
     table = pd.DataFrame([candidate.summary for candidate in done])
     paired = comparison.against_best(
-        labels, {candidate.id: candidate.probabilities for candidate in done}, best.id
+        labels, {candidate.id: candidate.probabilities for candidate in done}, best.id, weights
     )
-    base = float(labels.mean())
+    base = float(labels.mean() if weights is None else np.average(labels, weights=weights))
     figures = {
         "comparison": model_charts.metric_bars(
             named(table[["model", "log_loss_test"]].rename(columns={"log_loss_test": "value"})),
@@ -213,8 +219,15 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(model=[str(kinds.title(model)) for model in table["model"]])
 
 
-def choose(spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame) -> Choice:
+def choose(
+    spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame, weights: Floats | None = None
+) -> Choice:
     """Return the threshold that an aim chooses on the out-of-fold predictions.
+
+    Parameters
+    ----------
+    weights : array of float, optional
+        Sampling weight of each of these rows.
 
     Examples
     --------
@@ -237,6 +250,7 @@ def choose(spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame) -> Choice:
         aim.name,
         aim.cost_false_positive,
         aim.cost_false_negative,
+        weights,
     )
 
 
@@ -247,6 +261,7 @@ def _tables(
     labels: Labels,
     probabilities: Floats,
     rows: pd.DataFrame,
+    weights: Floats | None,
 ) -> dict[str, pd.DataFrame]:
     forecasts = validated.forecasts
     sides = (
@@ -254,22 +269,36 @@ def _tables(
             VALIDATION,
             forecasts[LABEL].to_numpy(dtype=np.int64),
             forecasts[PROBABILITY].to_numpy(dtype=np.float64),
+            validated.weights,
         ),
-        (TEST, labels, probabilities),
+        (TEST, labels, probabilities, weights),
     )
     tables = {
         "folds": validated.folds,
-        "roc": metrics.roc_points(labels, probabilities),
-        "pr": metrics.pr_points(labels, probabilities),
-        "gain": metrics.gain_points(labels, probabilities),
-        "calibration": metrics.calibration_bins(labels, probabilities),
+        "roc": metrics.roc_points(labels, probabilities, weights=weights),
+        "pr": metrics.pr_points(labels, probabilities, weights=weights),
+        "gain": metrics.gain_points(labels, probabilities, weights=weights),
+        "calibration": metrics.calibration_bins(labels, probabilities, weights=weights),
         "confusion": metrics.confusion(labels, probabilities, threshold),
         "validation": forecasts,
         "thresholds": pd.concat(
-            [choosing.trade_off(*of).assign(set=name) for name, *of in sides], ignore_index=True
+            [
+                choosing.trade_off(side_labels, forecast, weights=by).assign(set=name)
+                for name, side_labels, forecast, by in sides
+            ],
+            ignore_index=True,
         ),
-        "slices": slices.by_slice(rows, labels, probabilities, spec.slice_columns, threshold),
+        "slices": slices.by_slice(
+            rows, labels, probabilities, spec.slice_columns, threshold, weights=weights
+        ),
     }
+    if spec.place is not None:
+        tables["places"] = places.errors(
+            rows[spec.place.x].astype("float64"),
+            rows[spec.place.y].astype("float64"),
+            labels,
+            probabilities,
+        )
     court = part(spec.name, "court")
     if spec.court is not None and court is not None:
         place = rows[[spec.court.x, spec.court.y]].assign(
@@ -281,18 +310,17 @@ def _tables(
     return tables
 
 
-def _calibration(labels: Labels, probabilities: Floats) -> dict[str, float]:
+def _calibration(labels: Labels, probabilities: Floats, weights: Floats | None) -> dict[str, float]:
     """Return the calibration and the decomposition of the Brier score as run metrics."""
-    mean, floor = metrics.calibration_floor(probabilities)
+    mean, floor = metrics.calibration_floor(probabilities, weights=weights)
     return {
-        "calibration_test": float(probabilities.mean() - labels.mean()),
-        "calibration_error_test": metrics.calibration_error(labels, probabilities),
+        "calibration_error_test": metrics.calibration_error(labels, probabilities, weights=weights),
         # what chance alone would give
         "calibration_floor_mean_test": mean,
         "calibration_floor_test": floor,
         **{
             f"brier_{name}_test": part
-            for name, part in metrics.brier_parts(labels, probabilities).items()
+            for name, part in metrics.brier_parts(labels, probabilities, weights=weights).items()
         },
     }
 

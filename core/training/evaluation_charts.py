@@ -336,6 +336,8 @@ def paired_differences(
     roles = {name: role for name, role in roles.items() if name in {*drawn["meaning"]}}
     x_title = _("{first} minus {second}", first=first, second=second)
     scale: Any = alt.Undefined
+    if by == "model":
+        x_title = _("{name}: {value}", name=TITLES["log_loss"], value=x_title)
     if by == "model" and (cut := _cut(table)) is not None:
         scale = alt.Scale(domain=cut, nice=False, clamp=True)
         x_title = style.cut_title(x_title, cut[1])

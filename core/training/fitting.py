@@ -187,14 +187,19 @@ def _record(
     sets: TrainingSets,
 ) -> Candidate:
     """Evaluate a fitted candidate on the test set and record everything in its run."""
-    test, labels = sets.test, sets.labels(spec)
+    test, labels, weights = sets.test, sets.labels(spec), sets.weights(spec)
     start = time.perf_counter()
     probabilities = fitted.estimator.predict_proba(sets.features_test)[:, 1]
     seconds = time.perf_counter() - start
     evaluated = evaluation.evaluate(
         spec,
         aim,
-        Validated(fitted.id, fitted.folds, fitted.validation),
+        Validated(
+            fitted.id,
+            fitted.folds,
+            fitted.validation,
+            None if weights is None else weights[fitted.validation["row"]],
+        ),
         labels,
         np.asarray(probabilities, dtype=np.float64),
         sets.rows_test,
@@ -225,7 +230,10 @@ def _record(
                 "seconds_predict_test": seconds,
                 **evaluated.metrics,
             },
-            tags=CandidateRun(threshold_choice=evaluated.choice.text).write(),
+            tags=CandidateRun(
+                threshold_choice=evaluated.choice.text,
+                **({"unweighted": fitted.unweighted} if fitted.unweighted else {}),
+            ).write(),
             tables={**evaluated.tables, "test_predictions": predictions},
             figures=evaluated.figures,
             model=model_record(spec, fitted, sets, threshold),

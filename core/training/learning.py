@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.platform.classifier import Classifier, Unfitted
 from core.platform.messages import Message
+from core.training import sample_weights
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 3
@@ -26,6 +27,7 @@ def learning_curve(
     *,
     seed: int = 0,
     seconds: float = float("inf"),
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> pd.DataFrame:
     """Fit on growing shares of the rows and return the log loss on these and on held-out rows.
 
@@ -41,6 +43,8 @@ def learning_curve(
         0 or 1.
     seconds : float
         Time limit.
+    weights : array of float, optional
+        Sampling weight of each row, for the fits and the log loss.
 
     Returns
     -------
@@ -58,7 +62,6 @@ def learning_curve(
     >>> learning_curve(LogisticRegression(), x, y)["rows"].tolist()
     [20, 20, 50, 50, 100, 100, 150, 150, 200, 200]
     """
-    from sklearn.base import clone
     from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedKFold
 
@@ -83,10 +86,15 @@ def learning_curve(
             rows = np.sort(train[:count])
             if len(np.unique(labels[rows])) < 2:
                 continue
-            fitted = clone(estimator).fit(features.iloc[rows], labels[rows])
+            fitted = sample_weights.fitted(
+                estimator, features.iloc[rows], labels[rows], _of_rows(weights, rows)
+            )
             for name, places in ((TRAINED, rows), (HELD_OUT, held_out)):
                 forecast = fitted.predict_proba(features.iloc[places])[:, 1]
-                losses[name].append(float(log_loss(labels[places], forecast, labels=[0, 1])))
+                loss = log_loss(
+                    labels[places], forecast, labels=[0, 1], sample_weight=_of_rows(weights, places)
+                )
+                losses[name].append(float(loss))
         points += [
             {"rows": count, "set": name, "mean": np.mean(of), "low": min(of), "high": max(of)}
             for name, of in losses.items()
@@ -129,6 +137,12 @@ def sentence(curve: pd.DataFrame) -> Message:
         change=-fell,
         **step,
     )
+
+
+def _of_rows(
+    weights: npt.NDArray[np.float64] | None, places: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64] | None:
+    return None if weights is None else weights[places]
 
 
 def _curve(points: list[dict[str, Any]]) -> pd.DataFrame:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from core.platform.run_tags import AsMessage, RunTags
+from core.platform.run_tags import AsMessage, Listed, RunTags
 from core.platform.runs import TrainedModel
 
 
 class TrainingRun(TrainedModel):
-    """The data of a training, and the run of its best candidate."""
+    """The data of a training, and the run of its best candidate.
+
+    `weights` is the column of sampling weights, `unweighted` the models fitted without them.
+    """
 
     best_run: str = ""
+    weights: str = ""
+    unweighted: Listed = ()
 
 
 class CandidateRun(TrainedModel):
-    """The training data of a candidate, and how its threshold was chosen, in a sentence."""
+    """The training data of a candidate, and how its threshold was chosen, in a sentence.
+
+    `unweighted` are the models in it that were fitted without the rows' sampling weights.
+    """
 
     threshold_choice: AsMessage = ""
+    unweighted: Listed = ()
 
 
 class ExplanationRun(RunTags):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
+from core.data import split
 from core.data.split_checks import SPLITS
 from core.platform import config, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.hooks import hook
-from core.platform.messages import Message, _, in_words
+from core.platform.messages import Message, Words, _, in_words
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import EveryRun, ModelVersion, TrainedModel, VersionTags
@@ -47,8 +48,9 @@ class Options(config.Options):
     fit_share : float
         Share of the training set that PyCaret fits on, 0.1 to 1. PyCaret's own default is 0.7; the
         other 30% would be an unused hold-out, since there is a separate test set.
-    balanced : bool
-        Weigh the classes equally, in the candidates that support it.
+    balanced : bool, optional
+        Weigh the classes equally, in the candidates that support it; by default as the project
+        file says.
     tune_trials, tune_seconds : int
         Search better parameters for the best candidate, within this many trials and seconds.
     blend, stack : bool
@@ -77,7 +79,7 @@ class Options(config.Options):
     folds: int = Field(10, ge=2, le=20)
     seed: int = Field(42, ge=0, le=2**31 - 1)
     fit_share: float = Field(1.0, ge=0.1, le=1.0)
-    balanced: bool = False
+    balanced: bool | None = None
     tune_trials: int = Field(0, ge=0, le=500)
     tune_seconds: int = Field(60, ge=1, le=86_400)
     blend: bool = False
@@ -139,6 +141,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         Before the first preparation.
     """
     spec = project.of(settings)
+    if options.balanced is None:
+        options = options.model_copy(update={"balanced": spec.balanced})
     with tracking.step_run(settings, "train", options, progress) as run_id:
         progress.update(0.02, Message("Reading the rows"))
         sets = training_sets.read(settings, spec)
@@ -151,9 +155,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             features=prepared.features,
             formulas=spec.formulas_of(prepared.features),
             missing="drop" if prepared.is_complete else "impute",
-            rows_name=project.words(spec.rows.development_name)
-            if prepared.is_default_rows
-            else Message("selected rows"),
+            rows_name=_rows_name(spec, prepared),
         ).write()
         if prepared.is_sample:
             # the child runs and the version carry the tags too
@@ -170,7 +172,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.9, Message("Comparing the results"))
         best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
         tables, figures = evaluation.compare(
-            [candidate.evaluated for candidate in done], best.evaluated, sets.labels(spec)
+            [candidate.evaluated for candidate in done],
+            best.evaluated,
+            sets.labels(spec),
+            sets.weights_test(spec),
         )
         curve = _learning_curve(options, best, sets, spec, progress)
         levels = training_sets.levels(sets, spec)
@@ -195,8 +200,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                         if f"{name}_test" in best.evaluated.summary
                     },
                     "log_loss_cv": best.evaluated.log_loss_cv,
+                    "base_rate_test": best.evaluated.metrics["base_rate_test"],
                 },
-                tags={**tags, **TrainingRun(best_run=best.run_id).write()},
+                tags={**tags, **TrainingRun(best_run=best.run_id, **_weighed(spec, done)).write()},
                 tables={
                     **tables,
                     **({} if curve.empty else {"learning": curve}),
@@ -237,6 +243,16 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     return Result(run_id, best.fitted.id, version.version, version.aliases, loss, tuple(left_out))
 
 
+def _rows_name(spec: ProjectSpec, prepared: Prepared) -> Words:
+    """Return what the rows of the sets are called."""
+    if prepared.is_default_rows:
+        return spec.rows.reference_rows
+    # a retraining adds rows that were labelled since, of any kind
+    continues = prepared.options.get("continues") is not None
+    name = "" if continues else split.rows_name(spec, prepared.options["rows"])
+    return name or Message("selected rows")
+
+
 def _register(
     settings: Settings,
     spec: ProjectSpec,
@@ -253,6 +269,7 @@ def _register(
             best.fitted,
             pd.concat([sets.features_train, sets.features_test], ignore_index=True),
             np.concatenate([sets.train[spec.target], sets.test[spec.target]]).astype(np.int64),
+            sets.weights_all(spec),
         )
         rows = len(sets.train) + len(sets.test)
         model = model_record(
@@ -271,6 +288,14 @@ def _register(
     )
 
 
+def _weighed(spec: ProjectSpec, done: list[Candidate]) -> dict[str, Any]:
+    """Return the tags about sampling weights; none for a project without any."""
+    if spec.weights is None:
+        return {}
+    without = [model for candidate in done for model in candidate.fitted.unweighted]
+    return {"weights": spec.weights, "unweighted": tuple(dict.fromkeys(without))}
+
+
 def _learning_curve(
     options: Options, best: Candidate, sets: TrainingSets, spec: ProjectSpec, progress: Progress
 ) -> pd.DataFrame:
@@ -283,6 +308,7 @@ def _learning_curve(
         sets.train[spec.target].to_numpy(dtype=np.int64),
         seed=options.seed,
         seconds=options.learning_seconds,
+        weights=sets.weights(spec),
     )
 
 

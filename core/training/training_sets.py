@@ -36,6 +36,20 @@ class TrainingSets:
             return None
         return self.rows_train[spec.weights].to_numpy(dtype=np.float64)
 
+    def weights_test(self, spec: ProjectSpec) -> Floats | None:
+        """Return the sampling weights of the test set, None for a project without any."""
+        if spec.weights is None:
+            return None
+        return self.rows_test[spec.weights].to_numpy(dtype=np.float64)
+
+    def weights_all(self, spec: ProjectSpec) -> Floats | None:
+        """Return the sampling weights of the training set and then those of the test set."""
+        first, second = self.weights(spec), self.weights_test(spec)
+        if first is None or second is None:
+            return None
+        whole: Floats = np.concatenate([first, second])
+        return whole
+
     def labels(self, spec: ProjectSpec) -> Labels:
         """Return the labels of the test set."""
         return self.test[spec.target].to_numpy(dtype=np.int64)

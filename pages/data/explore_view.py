@@ -8,10 +8,12 @@ import streamlit as st
 from core.data import data_charts, profile, snapshots
 from core.platform import project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, loads, number
+from core.platform.messages import Message, _, loads, n_, number
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.platform.project_parts import TYPE_LABELS
+from core.stats import places
+from core.stats.charts import places as place_charts
 from core.stats.charts import style
 from pages.shared import elements, table_texts
 
@@ -19,6 +21,7 @@ VIEWS = {
     "glance": Message("At a glance"),
     "columns": Message("Columns"),
     "slices": Message("Over time and kind"),
+    "places": Message("By place"),
     "correlation": Message("Correlation"),
     "leakage": Message("Leakage"),
 }
@@ -30,6 +33,8 @@ FINDINGS = {
     "too_good": Message("too good"),
 }
 
+# the choice of a project's time among its slices
+TIME = "courtside_time"
 SHOWN_POINTS = 1500
 # histograms at a glance; the others are under Columns
 MOST_HISTOGRAMS = 6
@@ -62,7 +67,8 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.warning(_("The project file changed. Validate the raw data again."))
         elements.go_to("acquire")
         return
-    offered = [view for view in VIEWS if view != "slices" or spec.slices]
+    has_part = {"slices": spec.slices or spec.time, "places": spec.place}
+    offered = [view for view in VIEWS if has_part.get(view, True)]
     view = st.pills(
         _("View"),
         offered,
@@ -79,6 +85,13 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     if view == "leakage":
         _leakage(table("leakage"))
         return
+    if view == "places":
+        _places(spec, table("places"))
+        return
+    by = _by(spec) if view == "slices" else ""
+    if by == TIME:
+        _over_time(spec, table("over_time"))
+        return
     if view == "glance" and spec.court is not None and part(spec.name, "court") is not None:
         _court(spec, table("court_cells"), table("court_points"))
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -92,7 +105,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     elif view == "columns":
         _columns(spec, _of(table("columns"), kind), _of(table("bins"), kind))
     elif view == "slices":
-        _slices(spec, _of(table("bins"), kind))
+        _slices(spec, _of(table("bins"), kind), by)
     else:
         _correlation(_of(table("correlation"), kind))
 
@@ -133,13 +146,13 @@ def _glance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
 
 
 def _capitalized(text: str) -> str:
-    return str(project.words(text)).capitalize()
+    return elements.capital(project.words(text))
 
 
 def _kind(spec: ProjectSpec) -> profile.Kind:
     names: dict[profile.Kind, str] = {
-        "development": _capitalized(spec.rows.development_name),
-        "production": _capitalized(spec.rows.production_name),
+        "development": _capitalized(spec.rows.reference_rows),
+        "production": _capitalized(spec.rows.current_rows),
         "all": _("All"),
     }
     return st.segmented_control(
@@ -217,8 +230,8 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
             "type": _("Type"),
             "missing": _("Missing"),
             "distinct": _("Distinct"),
-            "positive": config.BarChartColumn(positive.capitalize(), width="small", y_min=0),
-            "negative": config.BarChartColumn(negative.capitalize(), width="small", y_min=0),
+            "positive": config.BarChartColumn(elements.capital(positive), width="small", y_min=0),
+            "negative": config.BarChartColumn(elements.capital(negative), width="small", y_min=0),
             "auc_alone": config.NumberColumn(
                 _("AUC alone"),
                 help=_(
@@ -269,7 +282,7 @@ def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
         f"**{_('How does the share of {positive} vary?', positive=positive)}**", help=_few()
     )
     elements.chart(
-        data_charts.make_rate_by(
+        data_charts.rate_by(
             rates,
             "middle" if is_number else "label",
             axis_title=about,
@@ -279,11 +292,87 @@ def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
     )
 
 
-def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
-    chosen = st.segmented_control(
-        _("By"), list(spec.slices), default=spec.slices[0], required=True, key="slice"
+def _by(spec: ProjectSpec) -> str:
+    """Ask by what rows are compared: a slice, or the time where current rows come later."""
+    timed = [TIME] if spec.time else []
+    offered = [*timed, *spec.slices] if spec.rows.by == "date" else [*spec.slices, *timed]
+    return st.segmented_control(
+        _("By"),
+        offered,
+        format_func=lambda name: _("Time") if name == TIME else name,
+        default=offered[0],
+        required=True,
+        key="slice",
     )
+
+
+def _over_time(spec: ProjectSpec, counts: pd.DataFrame) -> None:
+    if counts.empty:
+        st.info(_("No rows match. Choose other values."))
+        return
+    positive = project.words(spec.positive)
+    left, right = elements.side_by_side()
+    with left:
+        elements.question(
+            _("How does the share of {positive} change over time?", positive=positive)
+        )
+        title = _("Share of {positive}", positive=positive)
+        elements.chart(data_charts.rate_over_time(counts, rate_title=title))
+    with right:
+        elements.question(_("How many rows does each period have?"))
+        elements.chart(data_charts.rows_over_time(counts))
+
+
+def _places(spec: ProjectSpec, cells: pd.DataFrame) -> None:
+    """Draw the share of the positive class by place: the reference beside the current rows."""
+    assert spec.place is not None
+    positive = project.words(spec.positive)
+    drawn = places.with_rates(cells)
+    if drawn.empty:
+        st.info(_("No row has a place."))
+        return
+    reference = drawn[drawn["set"] == "reference"]
+    labelled = int(reference["labelled"].sum())
+    average = float(reference["positive"].sum() / labelled) if labelled else None
+    reach = place_charts.span(drawn["rate"], average or 0.0, place_charts.MOST_RATE)
+    asked = _("Where is the share of {positive} higher or lower?", positive=positive)
+    st.markdown(
+        f"**{project.words(spec.place.title) if spec.place.title else asked}**",
+        help=_(
+            "Each circle is the rows of a place. Those with fewer than {least} labels are hollow.",
+            least=places.MIN_LABELS,
+        ),
+    )
+    columns = elements.side_by_side()
+    named = {"reference": spec.rows.reference_rows, "current": spec.rows.current_rows}
+    for column, name in zip(columns, named, strict=True):
+        mine = drawn[drawn["set"] == name]
+        with column:
+            if mine.empty:
+                continue
+            st.markdown(_capitalized(named[name]))
+            elements.chart(
+                place_charts.rates(
+                    mine,
+                    average=average,
+                    reach=reach,
+                    axes=(spec.place.x, spec.place.y),
+                    ends=drawn,
+                    rate_title=_("Share of {positive}", positive=positive),
+                )
+            )
+    if lost := places.without_place(cells):
+        st.caption(
+            n_(
+                "{count:,} row has no place, or one far from all others.",
+                "{count:,} rows have no place, or one far from all others.",
+                lost,
+            )
+        )
+
+
+def _slices(spec: ProjectSpec, bins: pd.DataFrame, chosen: str) -> None:
+    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
     about = str(project.words(spec.columns[chosen].about))
     column_bins = bins[bins["column"] == chosen]
     column_bins = column_bins[column_bins[["positive", "negative", "unlabelled"]].sum(axis=1) > 0]

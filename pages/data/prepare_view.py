@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -32,6 +33,8 @@ KEYS = (
     "split-seed",
 )
 OWN = "own"
+# values of the row filter that a link asked for, and whether the filter is open
+ASKED, OPEN = "asked-rows", "filter-open"
 
 MISSING = {
     "drop": Message("Drop the row"),
@@ -81,7 +84,9 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.subheader(_("Split quality"), anchor=False)
         checks = elements.table(settings, settings.mlflow_uri, run.run_id, "split_checks")
         quality(settings, run, checks)
-        elements.go_to("train")
+        elements.step_link(
+            "train", Message("Go to {page}", page=elements.STEPS["train"][1]), view="candidates"
+        )
     charts(settings, spec, run)
     with st.expander(_("All checks")):
         elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
@@ -103,8 +108,10 @@ def form(
     disabled: bool,
 ) -> None:
     """Draw the options, as last used, and the button that prepares."""
+    # rows that a link selected are ready to be prepared: the button stands above the form
+    top = st.container()
     features = choose_features(spec, before, disabled=disabled)
-    rows = choose_rows(settings, spec, snapshot, before, disabled=disabled)
+    rows, linked = choose_rows(settings, spec, snapshot, before, disabled=disabled)
     missing = st.segmented_control(
         _("Rows with missing values"),
         list(MISSING),
@@ -165,7 +172,15 @@ def form(
         key="split-seed",
         disabled=disabled,
     )
-    if st.button(_("Prepare"), type="primary", icon=":material/filter_alt:", disabled=disabled):
+    place = top if linked else st.container()
+    if linked:
+        top.info(
+            _("Selected from the report: {rows}. Prepare these rows, then train.", rows=linked),
+            icon=":material/filter_alt:",
+        )
+    if place.button(
+        _("Prepare"), type="primary", icon=":material/filter_alt:", key="prepare", disabled=disabled
+    ):
         if features is not None and not features:
             st.error(_("{field}: nothing is chosen yet.", field=_("Features")))
             return
@@ -250,47 +265,72 @@ def choose_rows(
     before: prepare.Options,
     *,
     disabled: bool,
-) -> dict[str, tuple[str, ...]] | None:
-    """Return the selected filter; None for the project's development rows."""
+) -> tuple[dict[str, tuple[str, ...]] | None, str]:
+    """Return the selected filter, and what its rows are called if a link selected them.
+
+    The filter is None for the project's development rows.
+    """
     column = spec.rows.column
     last = split.default_rows(spec) if before.rows is None else before.rows
     counts = values_of(settings, snapshot)
     if column not in counts:
-        return None
-    name_of_rows = project.words(spec.rows.development_name)
+        return None, ""
+    name_of_rows = spec.rows.reference_rows
     # offered even if there are none: all rows are kept only on an explicit choice
     counts[column].setdefault(spec.rows.development, 0)
     if not counts[column][spec.rows.development]:
         st.warning(
             _("The raw data holds no {rows}. Acquire some, or choose others.", rows=name_of_rows)
         )
-    with st.expander(f"{_('Rows')}: {name_of_rows}"):
-        remaining = {
-            name: [value for value in values if value in counts.get(name, {})]
-            for name, values in last.items()
-        }
-        if last.get(column) and not remaining[column]:
-            remaining[column] = [spec.rows.development]
-        chosen = {
-            name: st.multiselect(
-                name,
+    names = [name for name in dict.fromkeys((column, *spec.slices)) if name in counts]
+    remaining = {
+        name: [value for value in last.get(name, ()) if value in counts[name]] for name in names
+    }
+    if last.get(column) and not remaining[column]:
+        remaining[column] = [spec.rows.development]
+    for name in names:
+        st.session_state.setdefault(f"rows-{name}", remaining[name])
+    select_asked(column, counts, names)
+    wanted = {name: tuple(st.session_state[f"rows-{name}"]) for name in names}
+    wanted = {name: values for name, values in wanted.items() if values}
+    text = elements.plain(str(split.rows_name(spec, wanted) or split.filter_text(wanted)))
+    asked = st.session_state.get(ASKED)
+    is_linked = asked == wanted.get(column) and asked != tuple(last.get(column, ()))
+    # a column that Courtside derives is no name of the table's
+    called = {value: str(split.rows_name(spec, {column: [value]})) for value in counts[column]}
+    is_own = spec.rows.is_derived
+
+    def option(name: str, value: str) -> str:
+        shown = called[value] if is_own and name == column else value
+        return f"{shown or value} ({number(counts[name][value])})"
+
+    with st.expander(f"{_('Rows')}: {text}", key=OPEN, on_change="rerun"):
+        for name in names:
+            st.multiselect(
+                _("Rows") if is_own and name == column else name,
                 list(counts[name]),
                 key=f"rows-{name}",
                 disabled=disabled,
                 help=str(project.words(spec.columns[name].about)),
-                default=remaining.get(name, []),
-                format_func=lambda value, name=name: f"{value} ({number(counts[name][value])})",
+                format_func=lambda value, name=name: option(name, value),
                 placeholder=_("All"),
             )
-            for name in dict.fromkeys((column, *spec.slices))
-            if name in counts
-        }
-    wanted = {name: tuple(values) for name, values in chosen.items() if values}
-    if wanted == split.default_rows(spec):
-        return None
-    text = elements.plain(str(split.filter_text(wanted)))
-    st.caption(f"{_('Rows')}: {text}")
-    return wanted
+    is_default = wanted == split.default_rows(spec)
+    return None if is_default else wanted, text if is_linked else ""
+
+
+def select_asked(
+    column: str, counts: Mapping[str, Mapping[str, int]], names: Sequence[str]
+) -> None:
+    """Select the rows that the address names, once, and open the filter."""
+    asked = tuple(value for value in st.query_params.get_all("rows") if value in counts[column])
+    if "rows" in st.query_params:
+        del st.query_params["rows"]
+    if not asked:
+        return
+    for name in names:
+        st.session_state[f"rows-{name}"] = list(asked) if name == column else []
+    st.session_state[ASKED], st.session_state[OPEN] = asked, True
 
 
 def values_of(settings: Settings, snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
@@ -321,8 +361,8 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
             (_("Test set"), rows(of["rows_test"]), share("test")),
             (
                 _("Filtered"),
-                f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
-                f"{_('Rows')}, {_('Columns')}",
+                rows(of["rows_filtered"]),
+                _("{columns:,} columns", columns=int(of["columns_filtered"])),
             ),
             (
                 _("Left out"),

@@ -192,7 +192,8 @@ def in_use(
         if run and "labels_missing" in run.metrics
         else ""
     )
-    expected = f"{_('Expected')}: {len(spec.columns)}"
+    # columns that Courtside derives are in no file
+    expected = f"{_('Expected')}: {len(spec.columns) - len(spec.derived)}"
     elements.figures(
         [
             (_("Rows"), number(snapshot.rows), labels),

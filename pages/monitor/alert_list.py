@@ -48,7 +48,7 @@ def who_or_why(event: Event) -> str:
 
 def number(value: float | None) -> str:
     """Return a check's value as text."""
-    return "–" if value is None else messages.number(value, ",.4g")
+    return "–" if value is None else messages.number(value, ",.4f")
 
 
 @st.fragment(run_every=5)
@@ -91,7 +91,7 @@ def _card(settings: Settings, incident: Incident, *, is_first: bool) -> None:
             st.markdown(_("Acknowledged: quiet until it clears."))
         _checks(settings, incident)
         events = incidents.history(settings, incident)
-        with st.expander(elements.counted(_("History"), len(events)), icon=":material/history:"):
+        with st.expander(_("History"), icon=":material/history:"):
             _events(events)
 
 

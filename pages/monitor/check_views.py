@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -23,6 +25,8 @@ VIEWS = {
     "columns": Message("Columns"),
     "answers": Message("Predictions and support"),
 }
+# key of the chosen view
+VIEW = "evidence"
 # most failed checks to list, before the rest is left to the tables of all
 FIRST = 12
 WORST_SLICES = 12
@@ -51,7 +55,7 @@ def show(
         default="failed",
         required=True,
         format_func=lambda view: str(VIEWS[view]),
-        key="evidence",
+        key=VIEW,
         label_visibility="collapsed",
     )
     if view == "failed":
@@ -74,7 +78,7 @@ def failed(checks: pd.DataFrame) -> None:
     st.table(
         pd.DataFrame(
             {
-                _("Check"): [_name(row.title, row.others) for row in first.itertuples()],
+                _("Check"): [_name(row) for row in first.to_dict("records")],
                 _("Current, with 95% interval"): [
                     report_view.number(row.value) + _between(row.low, row.high)
                     for row in first.itertuples()
@@ -90,9 +94,14 @@ def failed(checks: pd.DataFrame) -> None:
         st.caption(_("and {count} more", count=more))
 
 
-def _name(title: object, others: int) -> str:
-    name = f"**{elements.plain(elements.words(title))}**"
-    return f"{name} ({_('and {count} more', count=others)})" if others else name
+def _name(row: dict[str, Any]) -> str:
+    """Return the name of a check, and what else of its column failed or why it is uninformative."""
+    name = f"**{elements.plain(elements.words(row['title']))}**"
+    if row["others"]:
+        note = _("also {checks}", checks=row["others"])
+    else:
+        note = elements.words(row["text"]) if row["code"] == "f1" and row["state"] else ""
+    return name + (elements.small(elements.plain(note)) if note else "")
 
 
 def _between(low: float, high: float) -> str:
@@ -243,12 +252,12 @@ def check_table(checks: pd.DataFrame) -> None:
         pd.DataFrame(
             {
                 _("Check"): titles,
-                _("Verdict"): list(map(elements.verdict_badge, checks["verdict"])),
                 _("Current, with 95% interval"): [
                     report_view.number(row.value) + _interval(row.low, row.high)
                     for row in checks.itertuples()
                 ],
                 _("Reference"): checks["reference"].map(report_view.number),
+                _("Verdict"): list(map(elements.verdict_badge, checks["verdict"])),
             }
         ),
         hide_index=True,

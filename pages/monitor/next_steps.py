@@ -1,4 +1,4 @@
-"""What to do about a report: one button, and links to what may help as well."""
+"""What to do about a report: the one action of its verdict, as a button."""
 
 from __future__ import annotations
 
@@ -8,93 +8,96 @@ import streamlit as st
 
 from core.monitoring.records import ReportRun
 from core.platform import steps, tracking
-from core.platform.config import Settings
 from core.platform.messages import NOTHING, Message, plural
-from pages.shared import elements, report_view
-
-# checks that only the threshold can mend
-AT_THRESHOLD = ("f1", "precision", "recall")
+from core.platform.project import ProjectSpec
+from pages.monitor import check_views
+from pages.shared import elements
 
 
 class Action(NamedTuple):
-    """A step that helps: its label, and why."""
+    """A step that helps: its label, why, and what its page opens."""
 
     step: str
     label: Message
     icon: str
     why: Message = NOTHING
+    query: tuple[tuple[str, str], ...] = ()
 
 
-RETRAIN = Action("retrain", Message("Retrain"), "autorenew")
-PREPARE = Action("prepare", Message("Train on such rows"), "filter_alt")
-THRESHOLD = Action(
-    "promote",
-    Message("Choose a threshold"),
-    "tune",
-    Message("The predicted classes fail at the threshold; the probabilities may not."),
-)
-ACQUIRE = Action("acquire", Message("Look at the raw data"), "search")
-MORE = Action("score", Message("Score more rows"), "target")
+ACTIONS = {
+    "threshold": Action(
+        "promote",
+        Message("Choose a threshold"),
+        "tune",
+        Message("The predicted classes fail at the threshold; the probabilities may not."),
+        (("open", "threshold"),),
+    ),
+    "train_rows": Action("prepare", Message("Train on such rows"), "filter_alt"),
+    "train": Action(
+        "train",
+        Message("Go to {page}", page=elements.STEPS["train"][1]),
+        "model_training",
+        query=(("view", "candidates"),),
+    ),
+    "retrain": Action("retrain", Message("Retrain"), "autorenew"),
+    "label": Action("label", Message("Add labels"), "label"),
+    "investigate": Action("monitor", Message("See which columns changed"), "search"),
+    "wait": Action("score", Message("Score more rows"), "target"),
+}
+# of a report of an older app, which has no action
+BY_VERDICT = {
+    "does_not_fit": "retrain",
+    "no_skill": "train",
+    "investigate": "investigate",
+    "fits": "wait",
+    "watch": "wait",
+}
 
 
-def show(settings: Settings, run: tracking.RunInfo) -> None:
-    """Draw the next action as the page's button, and the others as links."""
-    first, *others = actions(settings, run)
-    if st.button(
-        str(first.label),
-        type="primary",
-        icon=f":material/{first.icon}:",
-        key="next",
-        help=str(first.why) or None,
-    ):
+def show(spec: ProjectSpec, run: tracking.RunInfo) -> None:
+    """Draw the action as the page's button, and links to what it goes with."""
+    first, *others = actions(spec, run)
+    if _button(first, is_first=True) and first.step != "monitor":
         of = steps.named(first.step)
-        st.switch_page(
-            f"pages/{of.page}/page.py", query_params={"view": of.view} if of.view else None
-        )
+        query = {**({"view": of.view} if of.view else {}), **dict(first.query)}
+        st.switch_page(f"pages/{of.page}/page.py", query_params=query or None)
     for action in others:
-        elements.step_link(action.step, action.label, icon=f":material/{action.icon}:")
+        _button(action, is_first=False)
 
 
-def actions(settings: Settings, run: tracking.RunInfo) -> list[Action]:
-    """Return what helps with this verdict, the most important first."""
-    code = ReportRun.of(run).verdict or "unknown"
-    missing = int(run.metrics.get("rows_current", 0) - run.metrics.get("rows_labelled", 0))
-    labels = Action(
-        "label",
-        Message("Add labels"),
-        "label",
-        plural(
+def _button(action: Action, *, is_first: bool) -> bool:
+    """Draw the button of an action; one of this page opens the view of the columns below."""
+    return st.button(
+        str(action.label),
+        type="primary" if is_first else "tertiary",
+        icon=f":material/{action.icon}:",
+        key="next" if is_first else f"next-{action.step}",
+        help=str(action.why) or None,
+        on_click=_open_columns if action.step == "monitor" else None,
+    )
+
+
+def _open_columns() -> None:
+    st.session_state[check_views.VIEW] = "columns"
+
+
+def actions(spec: ProjectSpec, run: tracking.RunInfo) -> list[Action]:
+    """Return the action of a verdict; without labels, adding some comes first."""
+    report = ReportRun.of(run)
+    code = report.verdict_action or BY_VERDICT.get(report.verdict, "label")
+    labelled = run.metrics.get("rows_labelled", 0)
+    missing = int(run.metrics.get("rows_current", 0) - labelled)
+    labels = ACTIONS["label"]._replace(
+        why=plural(
             "{count:,} of these rows has no label.",
             "{count:,} of these rows have no label.",
             missing,
-        ),
+        )
     )
-    at_threshold, elsewhere = _failures(settings, run)
-    threshold = [THRESHOLD] if at_threshold else []
-    if code in ("does_not_fit", "no_skill"):
-        helpful = [RETRAIN, PREPARE]
-        if code == "does_not_fit" and not elsewhere:
-            return [*threshold, *helpful]
-    elif code == "investigate":
-        unjudged = [labels] if missing and not run.metrics.get("rows_labelled") else []
-        later = [labels] if missing and not unjudged else []
-        helpful = [*unjudged, ACQUIRE, *later]
-    elif code == "watch":
-        helpful = [MORE, *([labels] if missing else [])]
-    elif code in ("unknown", "cannot_tell"):
-        helpful = [labels]
-    else:
-        helpful = [MORE]
-    return [*helpful, *threshold]
-
-
-def _failures(settings: Settings, run: tracking.RunInfo) -> tuple[bool, bool]:
-    """Return whether F1 fails or the threshold separates no rows, and whether more is in alert."""
-    checks = report_view.checks_of(settings, settings.mlflow_uri, run.run_id)
-    if checks is None:
-        return False, True
-    f1 = checks[checks["code"] == "f1"]
-    bad = f1["verdict"].isin(("warning", "alert"))
-    odd = f1["state"].ne("") & f1["verdict"].ne("ok") & f1["value"].notna()
-    own = checks[(checks["group"] == "performance") & (checks["verdict"] == "alert")]
-    return bool((bad | odd).any()), bool((~own["code"].isin(AT_THRESHOLD)).any())
+    if code == "label":
+        return [labels]
+    if code == "train_rows":
+        return [ACTIONS[code]._replace(query=(("rows", spec.rows.production),))]
+    if code == "investigate" and missing and not labelled:
+        return [labels, ACTIONS[code]]
+    return [ACTIONS[code]]

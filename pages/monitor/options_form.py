@@ -18,12 +18,12 @@ from core.platform.messages import Message, _, n_, p_
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
 from core.stats.check import VERDICT_LABELS
-from pages.shared import elements, report_view, table_texts
+from pages.shared import elements, language, report_view, table_texts
 
 WINDOWS = {
     "scoring": Message("Scoring"),
     "last": Message("Newest rows"),
-    "time": Message("A period"),
+    "time": Message("Time of scoring"),
     "slice": Message("Slice"),
     "test": Message("Test set"),
 }
@@ -101,10 +101,13 @@ def _window(
     elif kind == "time":
         today = date.today()
         with st.container(horizontal=True):
+            form = language.day_format()
             since = st.date_input(
-                p_("date", "From"), today - timedelta(days=7), width=160, key="since"
+                p_("date", "From"), today - timedelta(days=7), width=160, key="since", format=form
             )
-            until = st.date_input(_("To the end of (UTC)"), today, width=160, key="until")
+            until = st.date_input(
+                _("To the end of (UTC)"), today, width=160, key="until", format=form
+            )
         if isinstance(since, date) and isinstance(until, date):
             options["since"] = f"{since.isoformat()}T00:00:00+00:00"
             end = datetime.combine(until, datetime.min.time()) + timedelta(days=1)

@@ -90,9 +90,9 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
     if checks is None:
         st.error(_("Not in this report. Create a new one."))
         return
-    verdict_card.show(settings, shown, checks)
+    verdict_card.show(settings, spec, shown, checks)
     check_views.show(settings, spec, shown, checks)
-    charts.show(settings, shown)
+    charts.show(settings, spec, shown)
 
 
 def first() -> None:

@@ -8,9 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring.records import ReportRun
-from core.platform import messages, tracking
+from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
+from core.platform.project import ProjectSpec
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.monitor import next_steps
 from pages.shared import elements, report_view
@@ -36,15 +37,21 @@ MARKS = {
 }
 
 
-def show(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
+def show(
+    settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, checks: pd.DataFrame
+) -> None:
     """Draw the card and the row of states."""
     report = ReportRun.of(run)
     draw, icon = report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])
     title = elements.words(report.verdict_title) or elements.capital(CONCLUSION_LABELS["unknown"])
-    reason = elements.plain(first_sentence(report.verdict_text))
-    draw(f"## {elements.plain(title)}\n\n{reason}", icon=icon)
+    parts = [
+        f"## {elements.plain(title)}",
+        _shown(report_view.lead(report.verdict_text)),
+        f"**{todo}**" if (todo := _shown(report.verdict_todo)) else "",
+    ]
+    draw("\n\n".join(part for part in parts if part), icon=icon)
     with st.container(horizontal=True, vertical_alignment="center"):
-        next_steps.show(settings, run)
+        next_steps.show(spec, run)
         with st.popover(_("Details"), icon=":material/info:", type="tertiary"):
             _details(settings, run, report)
     st.caption(_subject(run, report))
@@ -54,12 +61,8 @@ def show(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> Non
         _tile(_("Labels"), *_labels(run, _needed(settings, run)), _labels_text(settings, run))
 
 
-def first_sentence(text: Words | None) -> str:
-    """Return the first sentence of a fact of several; an older text as it is."""
-    found = messages.loads(text or "")
-    while isinstance(found, Message) and not found.msgid and found.params.get("sentences"):
-        found = found.params["sentences"][0]
-    return str(found)
+def _shown(fact: Words) -> str:
+    return elements.plain(elements.words(fact))
 
 
 def _subject(run: tracking.RunInfo, report: ReportRun) -> str:
@@ -72,10 +75,12 @@ def _subject(run: tracking.RunInfo, report: ReportRun) -> str:
 
 
 def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> None:
-    st.markdown(elements.plain(elements.words(report.verdict_text)))
-    st.markdown(f"**{elements.plain(elements.words(report.verdict_todo))}**")
+    if more := report_view.after_lead(report.verdict_text):
+        st.markdown(_shown(more))
     st.markdown(f":material/label: {_labels_text(settings, run)}")
     st.markdown(f":material/verified: {_promise(settings, run)}")
+    if report.weights:
+        st.markdown(f":material/balance: {elements.plain(elements.words(report.weights))}")
     elements.run_link(run.run_id, "Monitoramento")
     if report.scoring_run:
         elements.run_link(report.scoring_run, _("Scoring"))
@@ -122,19 +127,20 @@ def _labels_text(settings: Settings, run: tracking.RunInfo) -> str:
 
 def _labels(run: tracking.RunInfo, needed: float | None) -> tuple[str, str, str]:
     rows, known = run.metrics.get("rows_current", 0), run.metrics.get("rows_labelled", 0)
+    note = _("{shown:,} of {rows:,} rows", shown=int(known), rows=int(rows))
+    if known and needed is not None and known < needed:
+        # what is judged, beside its limit
+        note = _("{known:,} of about {needed:,} needed", known=int(known), needed=round(needed))
     state = "ok" if known and (needed is None or known >= needed) else "warning"
-    return (
-        state,
-        number(known / rows if rows else 0.0, ".0%"),
-        _("{shown:,} of {rows:,} rows", shown=int(known), rows=int(rows)),
-    )
+    return state, number(known / rows if rows else 0.0, ".0%"), note
 
 
 def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
     """Return a group's worst verdict, how much of it is at that verdict, and of how many."""
     verdicts = checks["verdict"]
-    if group == "input":  # a column counts once
-        names = checks["code"].str.partition(".")[2]
+    if group in ("input", "output"):  # a column, or the probability, counts once
+        parts = checks["code"].str.partition(".")
+        names = parts[2].where(parts[2].ne(""), parts[0])
         worst = [
             next((v for v in ("alert", "warning", "ok") if v in set(own)), "not_applicable")
             for _name, own in verdicts.groupby(names, sort=False)

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.platform import project
 from core.platform.messages import Message, _
 from pages.overview import reset_form, situation, tiles, verdict_card
 from pages.shared import code_snippets, elements, set_aside_list
@@ -26,17 +25,17 @@ def life_cycle() -> None:
     verdict_card.draw(settings, spec, seen)
     if seen.is_empty and seen.chain is None and not any(tile.run for tile in seen.tiles):
         with st.expander(_("The six steps")):
-            tiles.draw(settings, seen)
+            tiles.draw(settings, spec, seen)
     else:
-        tiles.draw(settings, seen)
+        tiles.draw(settings, spec, seen)
 
 
 elements.header(
     Message("Overview"),
     Message(
         "Trained on {development}, applied to {production}.",
-        development=project.words(spec.rows.development_name),
-        production=project.words(spec.rows.production_name),
+        development=spec.rows.reference_rows,
+        production=spec.rows.current_rows,
     ),
     menu=menu,
 )

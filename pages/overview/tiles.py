@@ -8,11 +8,13 @@ from core.data.records import AcquiredRun
 from core.data.snapshots import SOURCE_LABELS
 from core.jobs.jobs import Job
 from core.monitoring.records import ReportRun
-from core.platform import steps
+from core.platform import project, steps
 from core.platform.config import Settings
 from core.platform.messages import Message, _, number
+from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
-from core.stats.check import CONCLUSION_LABELS
+from core.stats import metrics
+from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS, one_sentence, threshold_fact
 from pages.overview.situation import Situation, Tile
 from pages.shared import elements
 
@@ -25,10 +27,14 @@ BADGES = {
     "queued": (Message("queued"), "blue", ":material/hourglass_top:"),
     "running": (Message("running"), "blue", ":material/progress_activity:"),
     "failed": (Message("failed"), "red", ":material/error:"),
+    # done, with a result that is not as it should be
+    "warning": (VERDICT_LABELS["warning"], "orange", ":material/warning:"),
+    "alert": (VERDICT_LABELS["alert"], "red", ":material/error:"),
 }
+CONCERNS = {"does_not_fit": "alert", "no_skill": "alert", "fits": ""}
 
 
-def draw(settings: Settings, seen: Situation) -> None:
+def draw(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
     """Draw a tile for each step."""
     # an even grid, by pages/shared/style.css
     with st.container(horizontal=True, key="tiles"):
@@ -38,20 +44,37 @@ def draw(settings: Settings, seen: Situation) -> None:
                 if tile.job is not None and tile.state in ("queued", "running"):
                     _progress(settings, tile)
                 elif tile.run is None:
-                    # the card names what is next
-                    is_next = seen.next is not None and seen.next.step == tile.stage.step
-                    missing = "" if is_next else _todo(tile)
+                    # the card names what is next, but for the very first step
+                    following = None if seen.is_empty or seen.next is None else seen.next.step
+                    missing = "" if following == tile.stage.step else _todo(tile)
                     st.markdown(f"### –\n{missing}")
                 else:
-                    _result(settings, tile, tile.run, is_marked=not seen.is_sample)
+                    _result(settings, spec, tile, tile.run, is_marked=not seen.is_sample)
 
 
 def _head(place: int, tile: Tile) -> None:
-    word, colour, badge_icon = BADGES[tile.state]
+    word, colour, badge_icon = BADGES[_concern(tile) or tile.state]
     name, icon = elements.STEPS[tile.stage.step][1:]
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         elements.step_link(tile.stage.step, f"**{place} {name}**", icon=icon)
         st.badge(str(word), icon=badge_icon, color=colour)
+
+
+def _concern(tile: Tile) -> str:
+    """Return whether the result of a step that is done is a warning or an alert; empty if not."""
+    run = tile.run
+    if tile.state != "done" or run is None:
+        return ""
+    if tile.stage.step == "score":
+        return "warning" if _is_one_class(run) else ""
+    if tile.stage.step == "monitor":
+        return CONCERNS.get(ReportRun.of(run).verdict, "warning")
+    return ""
+
+
+def _is_one_class(run: RunInfo) -> bool:
+    """Return whether a scoring of several rows predicts the positive class for none of them."""
+    return run.metrics.get("rows_scored", 0) > 1 and run.metrics.get("predicted_positive") == 0
 
 
 def _progress(settings: Settings, tile: Tile) -> None:
@@ -66,15 +89,17 @@ def _todo(tile: Tile) -> str:
         return elements.plain(elements.words(tile.problem))
     if tile.state == "done" and tile.job is not None:
         return f"{number(_seconds(tile.job), '.0f')} s"
-    return "" if tile.state == "awaited" else str(tile.stage.todo)
+    return str(tile.stage.todo)
 
 
 def _seconds(job: Job) -> float:
     return (job.ended or 0.0) - (job.started or 0.0)
 
 
-def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) -> None:
-    value, meaning = key_figure(settings, tile.stage.step, run)
+def _result(
+    settings: Settings, spec: ProjectSpec, tile: Tile, run: RunInfo, *, is_marked: bool
+) -> None:
+    value, meaning = key_figure(settings, spec, tile.stage.step, run)
     st.markdown(f"### {value}\n{meaning}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
@@ -82,6 +107,7 @@ def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) ->
             label=steps.RUN_NAMES[tile.stage.step],
             icon=":material/history:",
             query_params={"run": run.run_id},
+            help=str(elements.MLFLOW_RUN),
         )
         is_its = tile.job is not None and tile.job.run_id == run.run_id
         seconds = f" · {number(_seconds(tile.job), '.0f')} s" if tile.job and is_its else ""
@@ -96,8 +122,8 @@ def _result(settings: Settings, tile: Tile, run: RunInfo, *, is_marked: bool) ->
         st.caption(f":orange[:material/warning:] {failed}")
 
 
-def key_figure(settings: Settings, step: str, run: RunInfo) -> tuple[str, str]:
-    """Return the key figure of a step's last run, and its meaning."""
+def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -> tuple[str, str]:
+    """Return the key figure of a step's last run, and its meaning; of a training, a metric."""
     of = run.metrics
     if step == "acquire":
         code = AcquiredRun.of(run).source
@@ -109,18 +135,39 @@ def key_figure(settings: Settings, step: str, run: RunInfo) -> tuple[str, str]:
             "rows for training, {tested} for testing", tested=tested
         )
     if step == "train":
+        if spec.metric != "log_loss" and f"{spec.metric}_test" in of:
+            title = str(metrics.TITLES[spec.metric])
+            chance = 0.5 if spec.metric == "roc_auc" else of.get("base_rate_test")
+            meaning = _("{metric}, test", metric=title)
+            if chance is not None:
+                meaning = _(
+                    "{metric} on test (higher is better); {base:.3f} by chance",
+                    metric=title,
+                    base=chance,
+                )
+            return elements.metric_text(of, f"{spec.metric}_test", 3), meaning
         loss = elements.metric_text(of, "log_loss_test")
         skill = of.get("skill_test", 1.0)
         base = number(of.get("log_loss_test", 0.0) / (1 - skill), ".4f") if skill < 1 else "–"
-        return loss, _("log loss on test, base rate {base}", base=base)
+        return loss, _(
+            "log loss on test (lower is better); {base} by always predicting the base rate",
+            base=base,
+        )
     if step == "serve":
-        port = run.params.get("served_port", "–")
-        answers = any(str(server.port) == port for server in elements.ready_servers(settings))
-        version = run.params.get("version", "–")
-        where = _("port {port}", port=port) if answers else _("not served")
+        port, version = run.params.get("served_port", "–"), run.params.get("version", "–")
+        where = _("not served")
+        for server in elements.ready_servers(settings):
+            if str(server.port) == port:
+                # a server follows the champion
+                where, version = _("port {port}", port=port), server.version
         return _("version {version}", version=version), where
     if step == "score":
         f1 = elements.metric_text(of, f"f1_{run.params.get('source')}", 3)
-        return elements.count_text(of, "rows_scored"), _("rows scored, F1 {f1}", f1=f1)
+        meaning = _("rows scored, F1 {f1}", f1=f1)
+        if _is_one_class(run):
+            fact = threshold_fact("none_positive", project.words(spec.positive))
+            meaning += f"  \n{one_sentence(fact)}"
+        return elements.count_text(of, "rows_scored"), meaning
     verdict = ReportRun.of(run).verdict
-    return str(CONCLUSION_LABELS.get(verdict, verdict)), elements.checks_text(of)
+    rows = _("{rows:,} rows", rows=int(of.get("rows_current", 0)))
+    return str(CONCLUSION_LABELS.get(verdict, verdict)), rows

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 import streamlit as st
 
 from core.jobs import chains
 from core.jobs.chains import Chain
-from core.monitoring import alert_store, alerts
+from core.monitoring import incidents
 from core.monitoring.records import ReportRun
 from core.platform import clock, lifecycle, project, steps
 from core.platform.config import Settings
@@ -16,7 +17,7 @@ from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
 from pages.overview.situation import Situation
-from pages.shared import elements, project_choice
+from pages.shared import elements, project_choice, report_view
 
 NAMED = 5
 LIGHTS = {"fits": "green", "does_not_fit": "red", "no_skill": "red"}
@@ -39,8 +40,8 @@ def _first(settings: Settings, spec: ProjectSpec) -> None:
     """Draw what Courtside does, and the button that does it."""
     st.markdown(
         _(
-            "Courtside trains a model for the question **{question}**, serves it, and monitors "
-            "whether it still fits.",
+            "Courtside trains a model, serves it, and monitors whether it still fits. The question "
+            "here: **{question}**",
             question=project.words(spec.question),
         )
     )
@@ -58,7 +59,7 @@ def _first(settings: Settings, spec: ProjectSpec) -> None:
         _alerts(settings)
     if spec.sample is not None:
         st.caption(
-            _("Takes about a minute. Nothing leaves this machine."),
+            _("Takes one or two minutes. Nothing leaves this machine."),
             help=str(project.words(spec.sample.about)),
         )
 
@@ -112,7 +113,7 @@ def _now(settings: Settings, seen: Situation) -> None:
         name = elements.STEPS[active.stage.step][1]
         todo: Words = Message("{step} is running.", step=name)
     else:
-        todo = following.todo if following else lead(report.verdict_todo)
+        todo = following.todo if following else report_view.lead(report.verdict_todo)
     if seen.report is not None and report.verdict_title:
         colour = LIGHTS.get(report.verdict, "orange")
         st.subheader(
@@ -120,7 +121,7 @@ def _now(settings: Settings, seen: Situation) -> None:
             + _mark(seen.report.is_sample),
             anchor=False,
         )
-        st.markdown(elements.plain(elements.words(lead(report.verdict_text))))
+        st.markdown(elements.plain(elements.words(report_view.lead(report.verdict_text))))
         st.markdown(f"**{elements.plain(elements.words(todo))}**")
     else:
         st.subheader(elements.plain(elements.words(todo)) + _mark(seen.is_sample), anchor=False)
@@ -129,26 +130,19 @@ def _now(settings: Settings, seen: Situation) -> None:
             _go(active.stage.step, _("Go to {page}", page=elements.STEPS[active.stage.step][1]))
         elif following is not None:
             _go(following.step, _("Next: {name}", name=elements.STEPS[following.step][1]))
-        elif seen.chain is not None and seen.is_sample:
-            _whole(
-                settings,
-                "folder" if settings.raw_dir else "download",
-                Message("Run on the real data"),
-            )
-            _report_link(seen.report)
-            _dismiss(settings)
         else:
             _go("monitor", _("See the report"), _report_query(seen.report))
+            if seen.chain is not None and seen.is_sample:
+                _whole(
+                    settings,
+                    "folder" if settings.raw_dir else "download",
+                    Message("Run on the real data"),
+                    kind="secondary",
+                )
+                _dismiss(settings)
         if seen.report is not None and (active is not None or following is not None):
             _report_link(seen.report)
         _alerts(settings)
-
-
-def lead(fact: Words) -> Words:
-    """Return the first sentence of a fact of several."""
-    while isinstance(fact, Message) and (parts := fact.params.get("sentences")):
-        fact = parts[0]
-    return fact
 
 
 def _mark(is_sample: bool) -> str:
@@ -167,7 +161,7 @@ def _report_link(run: RunInfo | None) -> None:
 
 def _alerts(settings: Settings) -> None:
     """Link to the unacknowledged alerts, with their number; draw nothing without any."""
-    fresh = [alert for alert in alerts.open_alerts(settings) if alert.state == alert_store.OPEN]
+    fresh = [alert for found in incidents.standing(settings) for alert in found.unanswered]
     if not fresh:
         return
     label = n_(
@@ -199,10 +193,16 @@ def _go(step: str, label: str, query: dict[str, str] | None = None) -> None:
         st.switch_page(f"pages/{of.page}/page.py", query_params={**view, **(query or {})})
 
 
-def _whole(settings: Settings, data: lifecycle.Source, label: Words) -> None:
+def _whole(
+    settings: Settings,
+    data: lifecycle.Source,
+    label: Words,
+    *,
+    kind: Literal["primary", "secondary"] = "primary",
+) -> None:
     st.button(
         str(label),
-        type="primary",
+        type=kind,
         icon=":material/play_arrow:",
         key=f"whole-{data}",
         on_click=_start,

@@ -22,9 +22,11 @@ ALLOWED = Message("You allowed it.")
 
 def leaks(guesses: Guesses, draft: Draft) -> None:
     """Draw the columns that may give the target away, each with a button that allows it."""
-    for out in guesses.left_out.values():
-        if out.is_leak:
-            _leak(out.column, elements.plain(str(out.reason)), _("Allow"), draft, is_used=True)
+    suspected = [out for out in guesses.left_out.values() if out.is_leak]
+    if suspected:
+        elements.question(_("Left out: probably known only after the outcome"))
+    for out in suspected:
+        _leak(out.column, elements.plain(str(out.reason)), _("Use anyway"), draft, is_used=True)
     for column in guesses.allowed:
         text = _("'{column}' is used as a feature despite a warning.", column=column)
         _leak(column, elements.plain(text), _("Leave out"), draft, is_used=False)
@@ -76,14 +78,15 @@ def draw(guesses: Guesses, draft: Draft) -> None:
 
 
 def rows(guesses: Guesses) -> pd.DataFrame:
-    """Return the table of columns: first those that are left out."""
+    """Return the table of columns: first those that are left out, without the suspected leaks."""
     taken = {guesses.target.value, guesses.id.value, guesses.time.value, guesses.weights.value}
     taken |= {guesses.current.value.column} if guesses.current.value.by == "value" else set()
     listed = []
     for column in guesses.columns:
-        if column.name in taken:
-            continue
         out = guesses.left_out.get(column.name)
+        # those that may give the target away have lines of their own
+        if column.name in taken or (out is not None and out.is_leak):
+            continue
         line = guesses.types[column.name]
         about = ALLOWED if column.name in guesses.allowed else line.reason
         listed.append(

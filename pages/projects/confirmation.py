@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -13,17 +14,17 @@ from core.data.guess import Guesses
 from core.data.guess_columns import Profile
 from core.data.guess_roles import Cut, Guess
 from core.data.guess_target import classes
-from core.platform.messages import Message, Words, _, current, day, number
+from core.platform.messages import NOTHING, Message, Words, _, day, number
+from core.stats import metrics
 from pages.projects import table_source
 from pages.projects.draft import Draft, confirmed
 from pages.projects.table_source import Table
-from pages.shared import elements
+from pages.shared import elements, language
 
 VALUE, FILE = "value", "file"
 # values of a column by which rows can be told apart
 MOST_VALUES = 50
 THRESHOLDS = {"f1": Message("The best F1"), "cost": Message("The least cost")}
-RARE = Message("Read average precision first: it measures how well the rare class is ranked.")
 # role -> its label, and the kinds of column that it may be beside those proposed
 ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
     "id": (Message("Id"), ("identifier",)),
@@ -31,7 +32,6 @@ ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
     "group": (Message("Group"), ("identifier", "text", "category", "integer")),
     "weights": (Message("Sampling weights"), ("number", "integer")),
 }
-DAY_FORMATS = {"en": "YYYY-MM-DD", "pt": "DD/MM/YYYY"}
 
 
 def draw(base: Guesses, draft: Draft) -> Guesses:
@@ -47,7 +47,7 @@ def draw(base: Guesses, draft: Draft) -> Guesses:
 
 
 def roles(guesses: Guesses, draft: Draft) -> None:
-    """Draw the lines of id, time, group and weights."""
+    """Draw the lines of id, time, group, weights, and of a place where names suggest one."""
     with st.container(horizontal=True):
         for role, (label, kinds) in ROLES.items():
             more = [
@@ -57,6 +57,14 @@ def roles(guesses: Guesses, draft: Draft) -> None:
             ]
             line = getattr(guesses, role)
             _line(str(label), role, line, draft, more=["", *more], nothing=_("none"))
+        if guesses.place.value or guesses.place.alternatives:
+            _line(
+                _("Place"),
+                "place",
+                guesses.place,
+                draft,
+                named=lambda axes: ", ".join(axes) or _("none"),
+            )
 
 
 def threshold(guesses: Guesses, draft: Draft) -> None:
@@ -67,7 +75,6 @@ def threshold(guesses: Guesses, draft: Draft) -> None:
         guesses.threshold_by,
         draft,
         named=lambda code: str(THRESHOLDS.get(code, number(0.5, ".1f"))),
-        note=RARE if guesses.metric.value == "average_precision" else "",
     )
     if guesses.threshold_by.value == "cost":
         with st.container(horizontal=True):
@@ -80,6 +87,27 @@ def threshold(guesses: Guesses, draft: Draft) -> None:
                 st.number_input(
                     label, 0.0, key=key, width=215, on_change=_typed, args=(draft, name)
                 )
+
+
+def rare_class(guesses: Guesses, draft: Draft) -> None:
+    """Draw what a rare class asks for: the metric shown first, and class weights."""
+    with st.container(horizontal=True):
+        _line(
+            _("Metric shown first"),
+            "metric",
+            guesses.metric,
+            draft,
+            named=lambda code: str(metrics.TITLES[code]),
+        )
+        key = "new-balanced"
+        st.session_state[key] = guesses.balanced.value
+        with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
+            st.checkbox(
+                _("Balance the class weights"),
+                key=key,
+                on_change=lambda: draft.choose("balanced", st.session_state[key]),
+            )
+            _reason(guesses.balanced.reason)
 
 
 def current_rows(
@@ -136,7 +164,8 @@ def cut_words(cut: Cut) -> str:
 
 def _target(guesses: Guesses, draft: Draft) -> None:
     able = [column.name for column in guesses.columns if 2 <= len(classes(column)) <= MOST_VALUES]
-    _line(_("Target"), "target", guesses.target, draft, more=able)
+    line = guesses.target if guesses.target.value else replace(guesses.target, reason=NOTHING)
+    _line(_("Target"), "target", line, draft, more=able)
 
 
 def _line(
@@ -148,7 +177,6 @@ def _line(
     more: Sequence[Any] = (),
     named: Callable[[Any], str] = str,
     nothing: str = "",
-    note: Words = "",
 ) -> None:
     """Draw a guess: what it is, what else it may be, and why, short."""
     options = list(dict.fromkeys([line.value, *line.alternatives, *more]))
@@ -167,11 +195,11 @@ def _line(
             format_func=lambda value: named(value) if value != "" else nothing or "–",
             on_change=chosen,
         )
-        _reason(line.reason, note)
+        _reason(line.reason)
 
 
-def _reason(*reasons: Words) -> None:
-    st.caption(" ".join(elements.plain(str(reason)) for reason in reasons if reason))
+def _reason(reason: Words) -> None:
+    st.caption(elements.plain(str(reason)))
 
 
 def _typed(draft: Draft, name: str) -> None:
@@ -203,7 +231,7 @@ def _start(guesses: Guesses, draft: Draft, cut: Cut) -> None:
         min_value=bounds[0],
         max_value=bounds[1],
         key=key,
-        format=DAY_FORMATS[current()],
+        format=language.day_format(),
         width=200,
         on_change=moved,
     )

@@ -13,7 +13,7 @@ from pages.shared import elements
 
 KEY = "new-draft"
 # of a target, and void with another one
-_OF_TARGET = ("positive", "rows", "left_out", "allowed", "types")
+_OF_TARGET = ("positive", "rows", "left_out", "allowed", "types", "metric", "balanced")
 _ONE_ROLE = ("target", "id", "time", "group", "weights")
 
 
@@ -50,6 +50,9 @@ class Draft:
             self.texts.pop("question", None)
         if name == "positive":
             self.texts.pop("question", None)
+            # another class may be common
+            self.choices.pop("metric", None)
+            self.choices.pop("balanced", None)
         if value and name in _ONE_ROLE:  # a column has one role
             for role in _ONE_ROLE:
                 if role != name and self.choices.get(role) == value:

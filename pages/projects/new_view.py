@@ -55,12 +55,14 @@ def from_table(settings: Settings, table: Table) -> None:
             with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
                 confirmation.threshold(guesses, chosen)
         with creation:
+            if guesses.is_rare:
+                confirmation.rare_class(guesses, chosen)
             columns_table.leaks(guesses, chosen)
         st.subheader(
             _(
                 "{features:,} features, {left_out:,} left out",
                 features=len(guesses.features),
-                left_out=len(guesses.left_out),
+                left_out=sum(not out.is_leak for out in guesses.left_out.values()),
             ),
             anchor=False,
         )

@@ -62,11 +62,11 @@ def draw(now: Standing) -> None:
         elements.submit(
             now.settings, "promote", promote.Options, challenger=first, against=other, dry_run=True
         )
-    compared(now.settings, first, other)
+    compared(now.settings, first, other, now.spec.metric)
 
 
-def compared(settings: Settings, first: str, other: str) -> None:
-    """Show the newest comparison of two versions, if there is any."""
+def compared(settings: Settings, first: str, other: str, metric: str) -> None:
+    """Show the newest comparison of two versions, if there is any; a metric of it comes first."""
     runs = model_facts.decisions(settings, version=first, against=other)
     if not runs:
         st.info(_("Not compared yet. Press Compare."))
@@ -83,6 +83,9 @@ def compared(settings: Settings, first: str, other: str) -> None:
     except NotReadyError:
         st.warning(elements.plain(_why_not(rules)))
         return
+    table = table.sort_values(
+        "metric", key=lambda names: names != metric, kind="stable", ignore_index=True
+    )
     st.markdown(elements.plain(elements.words(rules.loc["same_rows", "text"])))
     names = _("version {version}", version=first), _("version {version}", version=other)
     titles = elements.capital(names[0]), elements.capital(names[1])
@@ -124,6 +127,8 @@ def compared(settings: Settings, first: str, other: str) -> None:
                 second=other,
             )
         )
+    if run.metrics.get("rows_by_weight"):
+        st.caption(_("Metrics, slices and rules count rows by sampling weight."))
     _slices(settings, run, (first, other))
     with st.expander(_("Rules of the gate")):
         decisions.rule_table(rules.reset_index())

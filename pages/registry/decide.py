@@ -8,22 +8,27 @@ import pandas as pd
 import streamlit as st
 
 from core.platform import model_store
-from core.platform.messages import Message, Words, _, day, number
-from core.platform.runs import ModelVersion
+from core.platform.messages import Message, _, day, n_, number
+from core.platform.runs import ModelVersion, RunInfo
 from core.registry import model_facts, registry
 from core.registry.records import PromotionRun
 from core.serving.server import Server
 from core.stats import metrics
-from pages.registry import decisions, gate_form, ledger, version_list
+from pages.registry import decisions, gate_form, ledger, threshold_form, version_list
 from pages.registry.standing import Standing
 from pages.shared import aliases, elements, endpoint_warning
 
 # two beside each other at 1440 px, one above the other at 800
 CARD_WIDTH = 481
-OWN_ROWS = Message(
-    "On the version's own test set; to judge two versions on the same rows, use Compare."
+BETTER_CHALLENGER = Message(
+    "Train on other features or rows; or, under More, ask only that it is not worse."
 )
-METRICS = {f"{name}_test": metrics.TITLES[name] for name in ("log_loss", "skill")}
+MEANINGS = {
+    model_store.CHAMPION: Message("The version that serves."),
+    model_store.CHALLENGER: Message(
+        "A version that may replace the champion, if it passes the rules of the gate."
+    ),
+}
 
 
 def draw(now: Standing) -> None:
@@ -32,15 +37,7 @@ def draw(now: Standing) -> None:
     is_behind = endpoint_warning.behind(now.settings, now.champion, now.live)
     if is_behind:
         elements.job_panel(now.settings, "serve")
-    row = st.container(horizontal=True)
-    with row.container(border=True, width=CARD_WIDTH, height="stretch"):
-        _champion(now, moves)
     due = _due(now)
-    with row.container(border=True, width=CARD_WIDTH, height="stretch"):
-        if due is None:
-            _nothing_due(now)
-        else:
-            _version(now, _title(model_store.CHALLENGER, due), due)
     runs = model_facts.decisions(now.settings, of_gate=True)
     last = PromotionRun.of(runs[0]) if runs else None
     is_about_due = (
@@ -49,6 +46,19 @@ def draw(now: Standing) -> None:
         and now.champion is not None
         and (last.version, last.against) == (due.version, now.champion.version)
     )
+    is_compared = is_about_due and "log_loss_champion" in runs[0].metrics
+    compared = runs[0] if is_compared else None
+    row = st.container(horizontal=True)
+    with row.container(border=True, width=CARD_WIDTH, height="stretch"):
+        _champion(now, moves, compared)
+    with row.container(border=True, width=CARD_WIDTH, height="stretch"):
+        if due is None:
+            _nothing_due(now)
+        else:
+            _version(now, model_store.CHALLENGER, due, compared)
+    is_linked = threshold_form.asked()
+    if is_linked:
+        threshold_form.draw(now, gate_form.follows(now), is_linked=True)
     if due is not None:
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
@@ -61,11 +71,14 @@ def draw(now: Standing) -> None:
                 decisions.detail(now.settings, runs[0])
             objected = is_about_due and last is not None and last.decision in ("hold", "refuse")
             if objected:
-                elements.go_to("train")
-            gate_form.draw(now, due, is_next=not (is_behind or objected))
+                st.markdown(_("**To do:** {todo}", todo=BETTER_CHALLENGER))
+                elements.go_to("prepare")
+            gate_form.draw(now, due, is_next=not (is_behind or objected or is_linked))
     elif now.offered:
         with st.expander(_("Judge another version")):
             gate_form.draw(now, now.offered[0], is_next=False)
+    if not is_linked:
+        threshold_form.draw(now, gate_form.follows(now), is_linked=False)
     with st.expander(_("Roll back")):
         gate_form.rollback(now, moves)
     if last is not None and not is_about_due:
@@ -86,24 +99,18 @@ def _due(now: Standing) -> ModelVersion | None:
     return next((each for each in now.offered if each.version == chosen), now.challenger)
 
 
-def _champion(now: Standing, moves: pd.DataFrame) -> None:
+def _champion(now: Standing, moves: pd.DataFrame, compared: RunInfo | None) -> None:
     champion = now.champion
     if champion is None:
         st.subheader(_missing(model_store.CHAMPION), anchor=False)
         return
-    title = _title(model_store.CHAMPION, champion)
     is_served = now.live is not None and now.live.version == champion.version
-    _version(now, title, champion, live=now.live if is_served else None)
+    live = now.live if is_served else None
+    _version(now, model_store.CHAMPION, champion, compared, live=live)
     _since(now, moves)
     if now.live is None:
         st.badge(_("not served"), color="gray")
         elements.go_to("serve")
-
-
-def _title(alias: str, version: ModelVersion) -> str:
-    """Return what a version is, and which."""
-    number_of = _("version {version}", version=version.version)
-    return f"{elements.capital(aliases.words(alias))}: {number_of}"
 
 
 def _missing(alias: str) -> str:
@@ -118,31 +125,46 @@ def _served(live: Server) -> None:
 
 
 def _version(
-    now: Standing, title: Words, version: ModelVersion, *, live: Server | None = None
+    now: Standing,
+    alias: str,
+    version: ModelVersion,
+    compared: RunInfo | None,
+    *,
+    live: Server | None = None,
 ) -> None:
     """Draw a version: its candidate, its metrics, and the way to its card.
 
     Parameters
     ----------
+    alias : {"champion", "challenger"}
+        What it is.
+    compared : RunInfo, optional
+        The run of the gate that measured both versions on the same rows.
     live : Server, optional
         The live endpoint, if it serves this version.
     """
+    title = (
+        f"{elements.capital(aliases.words(alias))}: "
+        f"{_('version {version}', version=version.version)}"
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(str(title), anchor=False, width="content")
+        st.subheader(title, anchor=False, width="content", help=str(MEANINGS[alias]))
         if live is not None:
             _served(live)
         if version.is_sample:
             elements.sample_badge()
-    st.caption(f"{version_list.candidate(version)} · {elements.ago(version.created)}")
-    measured = now.figures.get(version.version, {})
-    for place, (metric, label) in zip(st.columns(2), METRICS.items(), strict=True):
+    kind = elements.words(version.about.rows_name)
+    st.caption(
+        " · ".join(
+            elements.plain(part)
+            for part in (version_list.candidate(version), kind, elements.ago(version.created))
+            if part
+        )
+    )
+    shown = _own(now, version) if compared is None else _on_same_rows(now, compared, alias)
+    for place, (label, value, note, about) in zip(st.columns(2), shown, strict=True):
         place.metric(
-            str(label),
-            number(measured[metric], ".4f") if metric in measured else "–",
-            delta=version_list.interval(measured, metric) or None,
-            delta_color="off",
-            delta_arrow="off",
-            help=str(OWN_ROWS),
+            label, value, delta=note or None, delta_color="off", delta_arrow="off", help=about
         )
     st.button(
         _("Model card"),
@@ -154,6 +176,42 @@ def _version(
     )
 
 
+def _own(now: Standing, version: ModelVersion) -> list[tuple[str, str, str, str]]:
+    """Return metrics on the version's own test set: label, value, interval, and which rows."""
+    measured = now.figures.get(version.version, {})
+    return [
+        (
+            _("{metric}, test", metric=metrics.TITLES[name]),
+            elements.metric_text(measured, f"{name}_test"),
+            version_list.interval(measured, f"{name}_test"),
+            str(version_list.OWN_ROWS),
+        )
+        for name in metrics.ordered(("log_loss", "skill"), now.spec.metric)[:2]
+    ]
+
+
+def _on_same_rows(now: Standing, run: RunInfo, alias: str) -> list[tuple[str, str, str, str]]:
+    """Return the same of the rows on which a run of the gate measured both versions."""
+
+    def table(name: str, key: str) -> pd.DataFrame:
+        return elements.table(now.settings, now.settings.mlflow_uri, run.run_id, name).set_index(
+            key
+        )
+
+    values = table("comparison", "metric")[alias]
+    rows = n_("{count:,} row", "{count:,} rows", int(run.metrics["rows_judged"]))
+    about = elements.words(table("rules", "code").loc["same_rows", "text"])
+    return [
+        (
+            _("{metric}, same rows", metric=metrics.TITLES[name]),
+            number(values[name], ".4f"),
+            rows,
+            about,
+        )
+        for name in ("log_loss", "brier_score")
+    ]
+
+
 def _since(now: Standing, moves: pd.DataFrame) -> None:
     """Show since when the champion is in place, what it replaced, and who decided so."""
     if moves.empty or pd.isna(moves["from"].iloc[0]):
@@ -162,22 +220,20 @@ def _since(now: Standing, moves: pd.DataFrame) -> None:
     said = {
         "when": day(datetime.fromtimestamp(newest["from"].timestamp())),
         "decision": version_list.move(newest["decision"], former),
-        "person": elements.plain(version_list.person(newest["decided_by"])),
+        "person": version_list.decided_by(newest["decided_by"]),
     }
     st.caption(
         " · ".join(
-            (
-                elements.capital(_("since {day}", day=said["when"])),
-                said["decision"],
-                f"{_('Decided by')} {said['person']}",
-            )
+            (elements.capital(_("since {day}", day=said["when"])), said["decision"], said["person"])
         )
     )
 
 
 def _nothing_due(now: Standing) -> None:
     """Say that there is no challenger, why, and where one comes from."""
-    st.subheader(_missing(model_store.CHALLENGER), anchor=False)
+    st.subheader(
+        _missing(model_store.CHALLENGER), anchor=False, help=str(MEANINGS[model_store.CHALLENGER])
+    )
     champion = now.champion
     named = now.by_alias.get(model_store.CHALLENGER)
     left_out = [version for version in now.beside if version not in now.offered]

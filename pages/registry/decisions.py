@@ -8,7 +8,7 @@ import streamlit as st
 from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import _, n_, number
-from core.registry import registry
+from core.registry import promote, registry
 from core.registry.records import PromotionRun
 from pages.registry import version_list
 from pages.shared import elements
@@ -27,7 +27,9 @@ UNKNOWN = (registry.DECISIONS[registry.UNKNOWN], "gray")
 def badge(decided: PromotionRun) -> None:
     """Show a decision as a word in its colour."""
     word, colour = DECISIONS.get(decided.decision, UNKNOWN)
-    st.badge(f"{_('Dry run')}: {word}" if decided.dry_run else str(word), color=colour)
+    # what changes nothing anyway needs no such mark
+    is_tried = decided.dry_run and decided.decision in promote.MOVING
+    st.badge(f"{_('Dry run')}: {word}" if is_tried else str(word), color=colour)
 
 
 def detail(settings: Settings, run: tracking.RunInfo) -> None:
@@ -37,8 +39,7 @@ def detail(settings: Settings, run: tracking.RunInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_about(decided, run.params.get("threshold", "None")), width="content")
         st.caption(
-            f"{_('Decided by')} "
-            f"{elements.plain(version_list.person(decided.decided_by or registry.UNKNOWN))} · "
+            f"{version_list.decided_by(decided.decided_by or registry.UNKNOWN)} · "
             f"{elements.ago(run.started)}",
             width="content",
         )
@@ -61,14 +62,15 @@ def _about(decided: PromotionRun, threshold: str) -> str:
 
 
 def rule_table(rules: pd.DataFrame) -> None:
-    """Show the results of the gate's rules, each with its limit and meaning."""
+    """Show the results of the gate's rules, each with the value that is judged and its limit."""
+    judged = rules.get("judged", pd.Series("", index=rules.index))
     st.table(
         pd.DataFrame(
             {
                 _("Rule"): [elements.words(title) for title in rules["title"]],
                 _("Verdict"): [elements.badge(*GATE[verdict]) for verdict in rules["verdict"]],
                 _("Value"): [
-                    _measured(*of) for of in zip(rules["code"], rules["value"], strict=True)
+                    _measured(*of) for of in zip(rules["code"], rules["value"], judged, strict=True)
                 ],
                 _("Limit"): [
                     _limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)
@@ -82,23 +84,29 @@ def rule_table(rules: pd.DataFrame) -> None:
     )
 
 
-def _measured(code: str, value: float) -> str:
-    """Return the value of a rule with its unit."""
-    if pd.isna(value):
-        return "–"
-    count = round(value)
-    return {
-        "same_rows": n_("{count:,} row", "{count:,} rows", count),
-        "better": f"{number(value, '+.4f') if value else 0} nats",
-        "slices": number(count),
-        "latency": f"{number(value, '.3g')} ms",
-        "size": f"{number(value / 1e6, '.3g')} MB",
-        "schema": number(count),
-    }.get(code, number(value, ".4f"))
+def _measured(code: str, value: float, judged: str) -> str:
+    """Return the value of a rule with its unit, and what it is if it is the end of an interval."""
+    end = elements.words(judged)
+    return f"{number(value, '+.4f')}{elements.small(end)}" if end else _with_unit(code, value)
 
 
 def _limited(code: str, value: float) -> str:
     """Return the limit of a rule."""
     if pd.isna(value):
         return "–"
-    return f"{'≥' if code == 'same_rows' else '≤'} {_measured(code, value)}"
+    if code == "better":
+        return f"{'≤' if value else '<'} {number(value, 'g')}"
+    return f"{'≥' if code == 'same_rows' else '≤'} {_with_unit(code, value)}"
+
+
+def _with_unit(code: str, value: float) -> str:
+    if pd.isna(value):
+        return "–"
+    count = round(value)
+    return {
+        "same_rows": n_("{count:,} row", "{count:,} rows", count),
+        "latency": f"{number(value, '.3g')} ms",
+        "size": f"{number(value / 1e6, '.3g')} MB",
+        "slices": number(count),
+        "schema": number(count),
+    }.get(code, number(value, ".4f") if value else "0")

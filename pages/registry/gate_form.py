@@ -5,18 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.platform import model_store, project, tracking
-from core.platform.config import Settings
-from core.platform.errors import NotReadyError
-from core.platform.messages import NOTHING, Message, _, n_, number, sentences
-from core.platform.own_columns import LABEL, PROBABILITY
-from core.platform.project import ProjectSpec
+from core.platform import model_store
+from core.platform.messages import NOTHING, Message, _, sentences
 from core.platform.runs import ModelVersion
 from core.registry import promote
-from core.stats import metrics, thresholds
-from core.stats.charts import models as model_charts
-from core.training import evaluation_charts
-from pages.registry import version_list
+from pages.registry import threshold_form, version_list
 from pages.registry.standing import Standing
 from pages.shared import elements, login
 
@@ -54,9 +47,10 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
         )
         tried = st.button(_("Dry run"), icon=":material/science:", disabled=now.going)
     rule = Message(
-        "**Promote** makes version {version} the champion if it passes every rule.", version=chosen
+        "**Promote** makes version {version} the champion if it passes every rule of the gate.",
+        version=chosen,
     )
-    st.caption(str(sentences(rule, _follows(now))))
+    st.caption(str(sentences(rule, follows(now))))
     with st.expander(_("More")):
         options = _options(now, chosen)
     options["challenger"] = chosen
@@ -65,7 +59,7 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
     _override(now, options)
 
 
-def _follows(now: Standing) -> Message:
+def follows(now: Standing) -> Message:
     """Return what happens to the live endpoint; empty without one."""
     if now.live is None:
         return NOTHING
@@ -87,7 +81,7 @@ def _options(now: Standing, chosen: str) -> dict[str, object]:
     margin = 0.0
     if aim == "not_worse":
         margin = st.number_input(
-            _("Margin (nats of log loss)"),
+            _("Margin (log loss)"),
             min_value=0.0,
             max_value=0.1,
             step=0.001,
@@ -100,7 +94,7 @@ def _options(now: Standing, chosen: str) -> dict[str, object]:
         help=_("Promotes a copy of the version with that threshold."),
     )
     version = next(version for version in now.offered if version.version == chosen)
-    threshold = _threshold(now.settings, now.spec, version) if changes else None
+    threshold = threshold_form.choose(now.settings, now.spec, version) if changes else None
     by = st.text_input(
         _("Decided by"), max_chars=80, key="decided-by", disabled=bool(login.logged_in())
     )
@@ -109,7 +103,10 @@ def _options(now: Standing, chosen: str) -> dict[str, object]:
 
 def _override(now: Standing, options: dict[str, object]) -> None:
     chosen = options["challenger"]
-    with st.expander(_("Promote against the rules")):
+    with st.expander(_("Promote anyway")):
+        st.caption(
+            _("Makes version {version} the champion whatever the gate says.", version=chosen)
+        )
         reason = st.text_area(
             _("Reason, at least {count} characters", count=promote.MIN_REASON),
             max_chars=2000,
@@ -152,7 +149,7 @@ def rollback(now: Standing, moves: pd.DataFrame) -> None:
         candidate=version_list.candidate(previous),
     )
     moves_live = live is not None and live.version != previous.version
-    st.markdown(str(sentences(back, _follows(now) if moves_live else "")))
+    st.markdown(str(sentences(back, follows(now) if moves_live else "")))
     note = st.text_input(_("Note"), max_chars=2000, key="rollback-note")
     if st.button(
         _("Roll back to version {version}", version=previous.version),
@@ -186,74 +183,3 @@ def _no_way_back(now: Standing, moves: pd.DataFrame) -> Message:
         "There is nothing to roll back to: version {before} no longer has the alias `previous`.",
         before=before,
     )
-
-
-def _threshold(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> float:
-    """Draw the choice of another threshold with its consequences, and return it."""
-    key = f"threshold-{version.version}"
-    own = version.about.threshold
-    if key not in st.session_state:
-        st.session_state[key] = round(0.5 if own is None else own, 2)
-    # only this fragment reruns while the slider moves
-    st.fragment(_consequences)(settings, spec, version, key)
-    return float(st.session_state[key])
-
-
-@elements.show_errors()
-def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, key: str) -> None:
-    value = st.slider(_("Threshold"), 0.0, 1.0, step=0.01, key=key)
-    table, is_of_folds = _trade_off(settings, settings.mlflow_uri, version.run_id)
-    at = table.iloc[(table["threshold"] - value).abs().argmin()]
-    own = version.about.threshold
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
-    titles = {
-        **{name: str(metrics.TITLES[name]) for name in ("f1", "precision", "recall", "accuracy")},
-        "share_positive": _("Predicted {label}", label=positive),
-    }
-    shown = {
-        _("Metric"): list(titles.values()),
-        f"{_('Threshold')} {number(value, '.2f')}": [_share(at[figure]) for figure in titles],
-    }
-    if own is not None:
-        kept = table.iloc[(table["threshold"] - own).abs().argmin()]
-        shown[elements.capital(_("at its own threshold, {threshold:.2f}", threshold=own))] = [
-            _share(kept[figure]) for figure in titles
-        ]
-        shown[_("Difference")] = [
-            "–"
-            if pd.isna(at[figure] - kept[figure])
-            else _("{value} points", value=number(100 * (at[figure] - kept[figure]), "+.1f"))
-            for figure in titles
-        ]
-    st.table(pd.DataFrame(shown), hide_index=True)
-    counts = pd.DataFrame(
-        [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
-        columns=["actual", "predicted", "rows"],
-    ).astype("int64")
-    elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
-    elements.chart(evaluation_charts.threshold_trade_off(table, value))
-    total = int(counts["rows"].sum())
-    st.caption(
-        f"{_('Validation folds')}: {n_('{count:,} row', '{count:,} rows', total)}"
-        if is_of_folds
-        else _("A threshold that is chosen on the test set looks better there than it is.")
-    )
-
-
-def _share(value: float) -> str:
-    return "–" if pd.isna(value) else number(value, ".1%")
-
-
-@st.cache_data(show_spinner=False, max_entries=16)
-def _trade_off(_settings: Settings, store: str, run_id: str) -> tuple[pd.DataFrame, bool]:
-    """Return the consequences of each threshold, and whether on the validation folds.
-
-    Without rows of those they are on the test set.
-    """
-    try:
-        table, is_of_folds = tracking.table(_settings, run_id, "validation"), True
-    except NotReadyError:
-        table, is_of_folds = tracking.table(_settings, run_id, "test_predictions"), False
-    labels = table[LABEL].to_numpy(dtype="int64")
-    probabilities = table[PROBABILITY].to_numpy(dtype="float64")
-    return thresholds.trade_off(labels, probabilities), is_of_folds

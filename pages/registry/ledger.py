@@ -24,6 +24,7 @@ def draw(settings: Settings, model: str) -> None:
     if moves.empty:
         st.info(_("Nothing here yet."))
         return
+    st.caption(_("Which version was the champion when, and who decided so."))
     now = pd.Timestamp.now("UTC")
 
     def local(moment: pd.Timestamp) -> str:

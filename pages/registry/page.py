@@ -52,7 +52,7 @@ with elements.show_errors():
     place = st.container()
     with elements.show_errors():
         if view == "versions":
-            version_list.draw(listed, now.figures)
+            version_list.draw(listed, now.figures, spec.metric)
         elif view == "compare":
             comparison.draw(now)
         elif view == "ledger":

@@ -15,6 +15,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, p_, span
 from core.platform.runs import ModelVersion
 from core.registry import model_card, model_facts, registry
+from core.stats import metrics
 from core.training import candidates as kinds
 from pages.shared import aliases, elements, table_texts
 
@@ -23,13 +24,14 @@ MOVES = {
     "first": Message("first champion"),
     "first_real": Message("first model on real data"),
     "promote": Message("promoted"),
-    "override": Message("promoted against the rules"),
+    "override": registry.DECISIONS["override"],
     "rollback": registry.DECISIONS["rollback"],
 }
 Figures = Mapping[str, Mapping[str, float]]
-# columns of the table, unless all are wanted
-MAIN = ("version", "aliases", "candidate", "log_loss", "interval", "data")
-FORMATS = {"log_loss": ".4f", "roc_auc": ".3f", "threshold": ".3f"}
+OWN_ROWS = Message(
+    "On the version's own test set; to judge two versions on the same rows, use Compare."
+)
+FORMATS = {"log_loss": ".4f", "roc_auc": ".3f", "average_precision": ".3f", "threshold": ".3f"}
 # the version whose card opens in this run of the page
 CARD = "registry-card"
 
@@ -43,6 +45,11 @@ def candidate(version: ModelVersion) -> str:
 def person(name: Words) -> str:
     """Return who decided, in words."""
     return _("unknown") if name == registry.UNKNOWN else elements.words(name)
+
+
+def decided_by(name: Words) -> str:
+    """Return who decided, with a label, in Markdown."""
+    return _("{name}: {value}", name=_("Decided by"), value=elements.plain(person(name)))
 
 
 def move(decision: str, former: str) -> str:
@@ -106,8 +113,8 @@ def read_address(numbers: Sequence[str]) -> bool:
     return True
 
 
-def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
-    """Show all versions as a table; a selected row opens its card."""
+def draw(listed: Sequence[ModelVersion], measured: Figures, metric: str) -> None:
+    """Show all versions as a table, a metric first; a selected row opens its card."""
     numbers = [version.version for version in listed]
     if st.session_state.get("version") not in numbers:
         champion = next(
@@ -128,7 +135,9 @@ def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
     everything = st.session_state.get("registry-all-columns", False)
     st.dataframe(
         table_texts.localized(
-            pd.DataFrame([_row(version, measured.get(version.version, {})) for version in listed]),
+            pd.DataFrame(
+                [_row(version, measured.get(version.version, {}), metric) for version in listed]
+            ),
             FORMATS,
         ),
         hide_index=True,
@@ -136,20 +145,18 @@ def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
         on_select=take,
         selection_mode="single-row",
         key=key,
-        column_order=None if everything else MAIN,
+        column_order=None if everything else _columns(metric),
         column_config={
             "version": column(_("Version"), width=70),
             "aliases": _("Alias"),
             "candidate": _("Candidate"),
-            "log_loss": column(
-                _("Log loss, test"),
-                help=_(
-                    "On the version's own test set; to judge two versions on the same rows, "
-                    "use Compare."
-                ),
-            ),
+            "log_loss": column(_("Log loss, test"), help=str(OWN_ROWS)),
             "interval": _("95% interval"),
             "roc_auc": _("ROC AUC, test"),
+            "average_precision": column(
+                _("{metric}, test", metric=str(metrics.TITLES["average_precision"])),
+                help=str(OWN_ROWS),
+            ),
             "threshold": _("Threshold"),
             "features": _("Features"),
             "data": _("Data"),
@@ -171,15 +178,23 @@ def draw(listed: Sequence[ModelVersion], measured: Figures) -> None:
         st.toggle(_("All columns"), key="registry-all-columns")
 
 
-def _row(version: ModelVersion, measured: Mapping[str, float]) -> dict[str, object]:
+def _columns(metric: str) -> tuple[str, ...]:
+    """Return the columns of the table: a metric with its interval, and the log loss."""
+    return tuple(
+        dict.fromkeys(("version", "aliases", "candidate", metric, "interval", "log_loss", "data"))
+    )
+
+
+def _row(version: ModelVersion, measured: Mapping[str, float], metric: str) -> dict[str, object]:
     copied = version.about.copied_from
+    shown = metrics.ordered(("log_loss", "roc_auc", "average_precision"), metric)
     return {
         "version": int(version.version),
         "aliases": aliases.listed(version.aliases),
         "candidate": candidate(version),
-        "log_loss": measured.get("log_loss_test"),
-        "interval": interval(measured),
-        "roc_auc": measured.get("roc_auc_test"),
+        shown[0]: measured.get(f"{shown[0]}_test"),
+        "interval": interval(measured, f"{metric}_test"),
+        **{name: measured.get(f"{name}_test") for name in shown[1:]},
         "threshold": version.about.threshold,
         "features": len(version.about.features) or None,
         "data": elements.data_word(version.is_sample),

@@ -28,7 +28,7 @@ COLUMNS: dict[str, Words] = {
     "when": Message("When"),
     "decision": Message("Decision"),
     "outcome": Message("Challenger"),
-    "strategy": Message("Strategy"),
+    "strategy": Message("Policy"),
     "trigger": Message("Triggered by"),
     "seconds": Message("Seconds"),
 }

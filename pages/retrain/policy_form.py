@@ -34,7 +34,8 @@ def section(settings: Settings, policy: Policy) -> None:
     chosen: dict[str, Any] = policy.model_dump() | {"strategy": strategy}
     if strategy in ("reactive", "predictive"):
         with st.container(horizontal=True):
-            chosen["k"] = _number(_("Windows in alert"), "k", policy.k, 1, 20)
+            about = _("A window is the rows of one report.")
+            chosen["k"] = _number(_("Windows in alert"), "k", policy.k, 1, 20, about)
             chosen["n"] = _number(_("of the last windows"), "n", policy.n, 1, 50)
             chosen["min_labels"] = _number(
                 _("Labels a window needs"), "min_labels", policy.min_labels, 100, 10**6
@@ -66,9 +67,10 @@ def section(settings: Settings, policy: Policy) -> None:
         st.success(_("Saved."), icon=":material/check:")
 
 
-def _number(label: str, name: str, value: int, low: int, high: int) -> int:
+def _number(label: str, name: str, value: int, low: int, high: int, about: str = "") -> int:
     key = f"policy-{name}"
-    return int(st.number_input(label, low, high, value, step=1, width=190, key=key))
+    asked = st.number_input(label, low, high, value, step=1, width=190, key=key, help=about or None)
+    return int(asked)
 
 
 def _days(label: str, name: str, value: float) -> float:

@@ -14,7 +14,7 @@ from core.platform.project import ProjectSpec
 from core.retraining import injection, replay_rows
 from core.retraining import simulation as replay
 from core.training import candidates as kinds
-from pages.shared import elements
+from pages.shared import elements, language
 
 STRATEGIES = ("reactive", "predictive", "calendar")
 SPEEDS = {
@@ -42,7 +42,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
             required=True,
             key="rows",
             format_func={
-                "development": str(project.words(spec.rows.development_name)).capitalize(),
+                "development": elements.capital(spec.rows.reference_rows),
                 "all": _("All"),
             }.__getitem__,
         )
@@ -217,6 +217,7 @@ def _injection(
             min_value=days[0],
             max_value=days[1],
             key="drift_begin",
+            format=language.day_format(),
             width=150,
         )
         options["begin"] = begin.isoformat()

@@ -198,7 +198,7 @@ def columns(
                 key=f"column-{served.run_id}-{names}-{name}",
             )
     if missing := [name for name in inputs if chosen[name] is None]:
-        st.warning(_("{field}: nothing is chosen yet.", field=missing))
+        st.warning(_("The model needs {inputs}.", inputs=missing))
         return None
     taken = {name: column for name, column in chosen.items() if column is not None}
     if twice := sorted(
@@ -215,14 +215,21 @@ def columns(
         f"{_('Label')}: {taken.get(spec.target) or _('none')} · "
         f"{_('Key')}: {taken.get(spec.id) or _('none')}"
     )
-    checked(spec, first, taken, inputs)
+    # a model that imputes scores rows with missing inputs
+    checked(spec, first, taken, inputs if served.is_complete else ())
     return {name: column for name, column in taken.items() if name != column}
 
 
 def checked(
-    spec: ProjectSpec, first: pd.DataFrame, taken: dict[str, str], inputs: tuple[str, ...]
+    spec: ProjectSpec, first: pd.DataFrame, taken: dict[str, str], required: tuple[str, ...]
 ) -> None:
-    """State which of the first rows would be left out, and why."""
+    """State which of the first rows would be left out, and why.
+
+    Parameters
+    ----------
+    required : tuple of str
+        Inputs that a row needs.
+    """
     frame = pd.DataFrame({name: first[column] for name, column in taken.items()})
     clean, refused = schema.usable(frame, schema.chosen_columns(spec, list(taken)))
 
@@ -232,7 +239,7 @@ def checked(
         for refusal in refused
     ]
     broken = {refusal.column: refusal.rows for refusal in refused}
-    for name in inputs:
+    for name in required:
         empty = clean[name].isna().to_numpy()
         if name in broken:
             empty &= ~broken[name]

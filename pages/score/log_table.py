@@ -33,7 +33,7 @@ from core.platform.own_columns import (
 from core.platform.project import ProjectSpec
 from core.predictions_log import labels, predictions
 from pages.score import label_view, scorings
-from pages.shared import aliases, elements, table_texts
+from pages.shared import aliases, elements, language, table_texts
 
 PAGE_ROWS, FILE_ROWS = 100, 100_000
 TABLE_HEIGHT = 400
@@ -140,7 +140,12 @@ def filters(spec: ProjectSpec, tallies: list[predictions.Tally]) -> predictions.
             since = time.time() // 60 * 60 - seconds
         elif when == "days":
             today = datetime.now().date()
-            days = st.date_input(_("From, to"), (today - timedelta(6), today), key="days")
+            days = st.date_input(
+                _("From, to"),
+                (today - timedelta(6), today),
+                key="days",
+                format=language.day_format(),
+            )
             if len(days) == 2:
                 begin, end = (datetime.combine(date, datetime.min.time()) for date in days)
                 since, until = begin.timestamp(), (end + timedelta(1)).timestamp()

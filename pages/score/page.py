@@ -21,7 +21,7 @@ VIEWS = {
 
 elements.header(
     _("Score"),
-    _("Predict with the served model. Every prediction is logged."),
+    _("Predict with the served model. Scored rows are logged."),
     menu=lambda: code_snippets.button(settings, "score", "explain", "label"),
 )
 view = elements.views("score", {code: label for code, (label, _module) in VIEWS.items()})

@@ -22,11 +22,11 @@ from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILI
 from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.scoring.records import ScoringRun
-from core.stats import metrics
+from core.stats import metrics, verdicts
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.charts import style
-from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
+from core.stats.check import one_sentence, threshold_fact
 from pages.score import scorings
 from pages.shared import elements, report_view, table_texts
 
@@ -117,6 +117,9 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
             icon=report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])[1],
             report=reports[0].run_id,
         )
+        of = reports[0].metrics
+        if known := verdicts.trained_on(of.get("rows_trained_on", 0) / of["rows_current"]):
+            st.caption(str(known))
     elif run.metrics["rows_scored"] < monitor.MIN_ROWS:
         st.caption(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
     else:
@@ -128,11 +131,15 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
 def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Show the metrics of a scoring beside those of the test set."""
     of, source = run.metrics, run.params["source"]
+    version = model_store.require_version(settings, run.params["model"], run.params["version"])
     trained = tracking.run(settings, ScoringRun.of(run).model_run)
     test = trained.metrics if trained else {}
     out = of.get("rows_skipped", 0) + of.get("rows_rejected", 0)
     base_rate = of.get(f"base_rate_{source}")
     rows, reached = of["rows_scored"], of["predicted_positive"]
+    mean = f"mean_probability_{source}"
+    usual = ("log_loss", "roc_auc", "f1", "skill")
+    names = usual if spec.metric == "log_loss" else (spec.metric, "log_loss", "f1", "skill")
     positive = project.words(spec.positive)
     shown: list[tuple[Words, Words, Words]] = [
         (
@@ -146,13 +153,20 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
         ),
         (
             _("Mean predicted probability"),
-            number(of["probability_mean"], ".1%"),
+            # by weight, as what was observed
+            number(of[mean if ScoringRun.of(run).weights else "probability_mean"], ".1%"),
             "" if base_rate is None else _("observed {base:.1%}", base=base_rate),
         ),
         (
             _("Predicted {label}", label=positive),
             number(reached, ",.0f"),
-            number(reached / rows, ".1%") if rows else "",
+            listed(
+                [
+                    number(reached / rows if rows else 0.0, ".1%"),
+                    _("threshold {threshold:.3g}", threshold=version.threshold),
+                ],
+                "unit",
+            ),
         ),
     ]
     if of.get("rows_per_second"):
@@ -170,11 +184,27 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
                     elements.metric_text(test, f"{name}_test", digits),
                 ),
             )
-            for name, digits in (("log_loss", 4), ("roc_auc", 3), ("f1", 3), ("skill", 4))
+            for name in names
+            for digits in (4 if name in ("log_loss", "skill") else 3,)
         ]
     elements.figures(shown)
+    if base_rate is not None and spec.weights:
+        st.caption(_by_weight(spec.weights, run))
     if base_rate is not None:
         caution(spec, run, base_rate, test)
+
+
+def _by_weight(column: str, run: tracking.RunInfo) -> str:
+    """Return whether the metrics are by sampling weight."""
+    if ScoringRun.of(run).weights:
+        text = _("The metrics count rows by the sampling weight '{column}'.", column=column)
+    else:
+        text = _(
+            "The metrics count each row once: the sampling weight '{column}' is not known for all "
+            "labelled rows.",
+            column=column,
+        )
+    return elements.plain(text)
 
 
 def _beside(of: dict[str, float], name: str, digits: int, test: str) -> str:
@@ -192,29 +222,26 @@ def caution(
     """State what F1 alone would hide; what log loss would hide is in its tooltip."""
     of, source = run.metrics, run.params["source"]
     positive = project.words(spec.positive)
-    facts: list[Words] = []
-    reached = of.get("predicted_positive", 0)
-    if reached == 0:
-        facts += [THRESHOLD_TEXTS["none_positive"], THRESHOLD_TODO]
-    elif reached == of["rows_scored"]:
-        facts += [THRESHOLD_TEXTS["all_positive"], THRESHOLD_TODO]
+    state, reached = "", of.get("predicted_positive", 0)
+    if reached in (0, of["rows_scored"]):
+        state = "all_positive" if reached else "none_positive"
     elif of.get(f"f1_{source}") == 0:
-        facts.append(THRESHOLD_TEXTS["no_true_positive"])
+        state = "no_true_positive"
+    # what to do about it is on Monitor
+    facts: list[Words] = [one_sentence(threshold_fact(state, positive))] if state else []
     of_loss: list[Words] = []
     loss, known = of[f"log_loss_{source}"], test.get("log_loss_test")
     base = metrics.base_rate_log_loss(base_rate)
     if base == base:
-        of_loss.append(Message("The base rate alone has a log loss of {base:.4f} here.", base=base))
+        of_loss.append(Message("Always predicting the base rate gives {alone:.4f}.", alone=base))
     if known is not None and loss < known and base_rate < test.get("base_rate_test", 0.0):
         of_loss.append(
             Message(
-                "A log loss below that of the test set ({test:.4f}) is not an improvement: "
-                "{positive} is rarer here ({base_rate:.1%} against {base_rate_test:.1%}). "
-                "Skill allows for that.",
-                test=known,
-                positive=positive,
-                base_rate=base_rate,
-                base_rate_test=test["base_rate_test"],
+                "{metric} is lower, but that is not an improvement: the base rate changed from "
+                "{before:.1%} to {rate:.1%}.",
+                metric=metrics.TITLES["log_loss"],
+                before=test["base_rate_test"],
+                rate=base_rate,
             )
         )
     if not facts:

@@ -164,7 +164,7 @@ def facts(
 
 def support(spec: ProjectSpec, cells: pd.DataFrame, place: Place) -> list[Words]:
     """Return how far the map is supported by known rows, in sentences."""
-    rows_name = str(project.words(spec.rows.development_name))
+    rows_name = str(spec.rows.reference_rows)
     said: list[Words] = part(spec.name, "court_map").support_sentences(cells, place, rows_name)
     return said
 

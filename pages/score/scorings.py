@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.platform import project, tracking
+from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import _, n_
 from core.platform.project import ProjectSpec
@@ -20,7 +20,7 @@ HISTORY = 50
 def source_words(spec: ProjectSpec, source: str) -> str:
     """Return the name of a source of rows: an option of a scoring, or as the log names it."""
     names = {
-        "production": str(project.words(spec.rows.production_name)).capitalize(),
+        "production": elements.capital(spec.rows.current_rows),
         **{
             code: elements.capital(predictions.SOURCE_LABELS[code])
             for code in ("row", "upload", "file", "api")

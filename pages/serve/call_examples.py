@@ -47,7 +47,7 @@ def _texts(
     headers = {"Content-Type": "application/json"}
     if with_key:
         headers["X-Api-Key"] = KEY
-    payload = json.dumps(body, allow_nan=False)
+    payload = json.dumps(body, allow_nan=False, ensure_ascii=False)
     given = "".join(
         f" \\\n  -H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()
     )

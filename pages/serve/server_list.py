@@ -25,6 +25,9 @@ from pages.serve import call_examples
 from pages.shared import elements
 from pages.shared.endpoint_warning import STATES
 
+# of fewer requests, the slowest are no percentiles
+PERCENTILE_REQUESTS = 20
+
 
 def live_card(settings: Settings, served: server.Server, name: str) -> None:
     """Draw the live endpoint: its state, how to call it, and the rest on request."""
@@ -200,7 +203,7 @@ def _figures(status: gateway.Status) -> None:
                 _("Median latency"),
                 "–" if counts.p50 is None else f"{number(counts.p50, ',.0f')} ms",
                 ""
-                if counts.p95 is None
+                if counts.p95 is None or counts.requests < PERCENTILE_REQUESTS
                 else f"95%: {number(counts.p95, ',.0f')} ms · 99%: {number(counts.p99, ',.0f')} ms",
             ),
             (_("Refused (4xx)"), number(counts.refused), refused or _("none")),

@@ -36,6 +36,7 @@ WITHIN = (
     '[data-testid="stNumberInputStepUp"]',
     '[data-testid="stToolbar"]',
     ".gdg-search-bar",
+    '[role="listbox"] [data-key^="__select"]',
 )
 # parts that hold a page's texts too: their own names alone are Streamlit's
 NAMED = (

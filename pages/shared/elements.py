@@ -12,6 +12,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 import streamlit as st
+from altair.utils import schemapi
 from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
@@ -41,6 +42,8 @@ from core.serving import server
 from core.stats.check import VERDICT_LABELS
 from pages.shared import browser, drafts, language, login, project_choice, style
 
+# a chart is validated once, whole, when it is drawn: not also each part of it when it is created
+schemapi.disable_debug_mode()
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
 # four beside each other at 1440 px, two at 800
@@ -663,19 +666,6 @@ def check_table(
 def small(text: str) -> str:
     """Return a note for a line of its own in a table cell, small and grey."""
     return f"  \n:small[:gray[{text}]]"
-
-
-def checks_text(values: Mapping[str, float]) -> str:
-    """Return the number of a report's checks beyond their limits; alerts are raised by rules."""
-    bad, doubtful = values.get("checks_alert"), values.get("checks_warning")
-    if bad is None or doubtful is None:
-        return "–"
-    return n_(
-        "{count:,} check in alert, {warnings:,} in warning",
-        "{count:,} checks in alert, {warnings:,} in warning",
-        int(bad),
-        warnings=int(doubtful),
-    )
 
 
 def count_text(values: Mapping[str, float], name: str) -> str:

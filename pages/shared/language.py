@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -10,6 +12,11 @@ from core.platform.messages import LANGUAGES, _
 
 PARAMETER = "lang"
 _CHOSEN = "language"
+# how a field shows a day
+_DAY_FORMATS: dict[str, Literal["YYYY-MM-DD", "DD/MM/YYYY"]] = {
+    "en": "YYYY-MM-DD",
+    "pt": "DD/MM/YYYY",
+}
 
 
 def chosen() -> str:
@@ -20,6 +27,11 @@ def chosen() -> str:
     if asked in LANGUAGES and st.session_state.get(_CHOSEN) is None:
         return asked
     return str(st.session_state.get(_CHOSEN) or "en")
+
+
+def day_format() -> Literal["YYYY-MM-DD", "DD/MM/YYYY"]:
+    """Return how `st.date_input` shows a day in the current language."""
+    return _DAY_FORMATS[messages.current()]
 
 
 def choose() -> None:

@@ -33,7 +33,7 @@ def page_title() -> tuple[str, str]:
         spec = project.of(Settings.load({**os.environ, f"{PREFIX}PROJECT": str(name)}))
     except CourtsideError:
         return "Courtside", NEUTRAL_ICON
-    icon = "🏀" if spec.court is not None else NEUTRAL_ICON
+    icon = spec.icon or NEUTRAL_ICON
     if spec.name == BUILT_IN:
         return "Courtside", icon
     return f"{project.words(spec.title)} · Courtside", icon

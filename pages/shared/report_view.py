@@ -12,6 +12,7 @@ from core.monitoring import report_tables
 from core.platform import messages, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, Words, sentences
 from core.platform.messages import number as number_text
 from pages.shared import elements
 
@@ -62,6 +63,23 @@ def of_current(table: pd.DataFrame) -> pd.DataFrame:
     if "set" not in table:
         return table
     return table[table["set"] == "current"].drop(columns="set").reset_index(drop=True)
+
+
+def lead(fact: Words | None) -> Words:
+    """Return the first sentence of a fact of several; an older text as it is."""
+    first, _rest = _parted(fact)
+    return first
+
+
+def after_lead(fact: Words | None) -> Message:
+    """Return all sentences of a fact but the first."""
+    return sentences(*_parted(fact)[1])
+
+
+def _parted(fact: Words | None) -> tuple[Words, list[Words]]:
+    known = messages.loads(fact or "")
+    parts = known.params.get("sentences") if isinstance(known, Message) else None
+    return (parts[0], list(parts[1:])) if parts else (known, [])
 
 
 def draw(build: Callable[[], Any], *key: str) -> None:

@@ -8,11 +8,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.platform import project
-from core.platform.messages import _
+from core.platform.messages import Message, _
 from core.platform.project import ProjectSpec
 
 Value = float | str | None
 WIDTH = 226
+BOOLEAN = {1.0: Message("yes"), 0.0: Message("no")}
 
 
 def field(
@@ -52,6 +53,17 @@ def field(
             accept_new_options=not column.categories,
             placeholder=_("Missing"),
         )
+    if column.type == "boolean":
+        return place.selectbox(
+            name,
+            list(BOOLEAN),
+            index=None,
+            format_func=lambda value: str(BOOLEAN[value]),
+            key=key,
+            help=str(project.words(column.about)),
+            width=WIDTH,
+            placeholder=_("Missing"),
+        )
     value = place.number_input(
         name,
         min_value=None if column.min is None else kind(column.min),
@@ -59,7 +71,7 @@ def field(
         value=None,
         key=key,
         step=kind(1) if kind is int else 0.001,
-        format=None if kind is int else "%.4f",
+        format=None if kind is int else "%.8g",
         help=str(project.words(column.about)),
         placeholder=_("Missing"),
         width=WIDTH,

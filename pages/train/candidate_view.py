@@ -1,4 +1,4 @@
-"""One candidate of a training in depth: metrics, threshold, slices, and the court."""
+"""One candidate of a training in depth: metrics, threshold, slices, and by place."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.stats import metrics
 from core.stats.charts import models as model_charts
+from core.stats.charts import places as place_charts
 from core.training import candidates as kinds
 from core.training import evaluation, evaluation_charts
 from core.training.records import CandidateRun, TrainingRun
@@ -28,6 +29,7 @@ VIEWS = {
     "threshold": Message("Threshold"),
     "slices": Message("Slices"),
     "court": Message("On the court"),
+    "places": Message("By place"),
 }
 SETS = {evaluation.VALIDATION: Message("Validation folds"), evaluation.TEST: Message("Test set")}
 # rows of the slices' table shown at first
@@ -43,7 +45,7 @@ SLICE_FORMATS = {
 
 
 def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame) -> None:
-    """Show one candidate in depth: metrics, threshold, slices, or the court.
+    """Show one candidate in depth: metrics, threshold, slices, or by place.
 
     Parameters
     ----------
@@ -62,7 +64,8 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
         st.session_state["in-depth"] = order[0]
     candidate = tracking.run(settings, st.session_state["in-depth"])
     has_court = spec.court is not None and part(spec.name, "court") is not None
-    views = [view for view in VIEWS if view != "court" or has_court]
+    has_part = {"court": has_court, "places": spec.place is not None}
+    views = [view for view in VIEWS if has_part.get(view, True)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             _("Candidate"),
@@ -92,11 +95,13 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
         )
         return
     if view == "figures":
-        _figures(candidate)
+        _figures(spec, candidate)
     elif view == "threshold":
         _threshold(settings, spec, candidate)
     elif view == "slices":
         _slices(settings, candidate)
+    elif view == "places":
+        _places(settings, spec, candidate)
     else:
         _court(settings, spec, candidate)
 
@@ -109,25 +114,26 @@ def _about_metrics(candidate: tracking.RunInfo) -> str:
     )
 
 
-def _figures(candidate: tracking.RunInfo) -> None:
+def _figures(spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     measured = candidate.metrics
     base = measured["base_rate_test"]
     threshold = float(candidate.params["threshold"])
     guess = metrics.base_rate_log_loss(base) if 0 < base < 1 else float("nan")
     labelled = _("threshold {threshold:.3g}", threshold=threshold)
     notes = {
-        "log_loss": _("base rate {base:.4f}", base=guess),
-        "skill": _("base rate {base:.4f}", base=0.0),
+        "log_loss": _("guessing {base:.4f}", base=guess),
+        "skill": _("guessing {base:.4f}", base=0.0),
         "roc_auc": _("chance {base}", base=number(0.5, ".4f")),
         "average_precision": _("chance {base}", base=number(base, ".4f")),
-        "brier_score": _("base rate {base:.4f}", base=base * (1 - base)),
+        "brier_score": _("guessing {base:.4f}", base=base * (1 - base)),
         "f1": labelled,
         "precision": labelled,
         "recall": labelled,
         "accuracy": labelled,
     }
     rows: list[tuple[Words, str, str]] = [
-        (title, name, notes[name]) for name, title in metrics.TITLES.items()
+        (metrics.TITLES[name], name, notes[name])
+        for name in metrics.ordered(metrics.TITLES, spec.metric)
     ]
     floor = measured["calibration_floor_test"]
     rows += [
@@ -222,7 +228,8 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         counts = pd.DataFrame(
             [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
             columns=["actual", "predicted", "rows"],
-        ).astype("int64")
+        )
+        counts["rows"] = counts["rows"].round().astype("int64")
         elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
         st.caption(
             f"{_('Predicted {label}', label=positive)}: {share('share_positive')}; "
@@ -320,14 +327,27 @@ def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -
     with right:
         elements.question(_("Predicted minus observed"))
         st.markdown(str(court.residual_sentence(places)))
-        st.caption(
-            _(
-                "{coloured} of {places} places have enough labelled rows to be coloured; among "
-                "so many, one large difference is chance.",
-                coloured=places["residual"].notna().sum(),
-                places=len(places),
-            )
-        )
+        st.caption(_chance(places["residual"]))
+
+
+def _places(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
+    assert spec.place is not None
+    cells = elements.table(settings, settings.mlflow_uri, candidate.run_id, "places")
+    if cells.empty:
+        st.info(_("No row has a place."))
+        return
+    elements.question(_("Where are predictions too high or too low?"))
+    elements.chart(place_charts.errors(cells, axes=(spec.place.x, spec.place.y)))
+    st.caption(_chance(cells["difference"]))
+
+
+def _chance(differences: pd.Series) -> str:
+    return _(
+        "{coloured} of {places} places have enough labelled rows to be coloured; among "
+        "so many, one large difference is chance.",
+        coloured=differences.notna().sum(),
+        places=len(differences),
+    )
 
 
 def _badge(finding: str) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.platform import model_store, tracking
+from core.platform import model_store, project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, listed, number, p_, sentences
+from core.platform.messages import Message, Words, _, number, p_, sentences
 from core.platform.project import ProjectSpec
 from core.stats import metrics, performance
 from core.stats.charts import models as model_charts
-from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
+from core.stats.check import THRESHOLD_TODO, one_sentence, threshold_fact
 from core.training import candidates as kinds
-from core.training import evaluation_charts, learning
+from core.training import evaluation_charts, learning, sample_weights
 from core.training.records import TrainingRun
+from pages.shared import aliases as alias_words
 from pages.shared import elements, table_texts
 from pages.train import candidate_view
 
@@ -70,7 +71,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) ->
     if st.session_state[SIDE] == "one":
         candidate_view.draw(settings, spec, run, table)
         return
-    _leaderboard(run, table)
+    _leaderboard(spec, run, table)
     _paired(settings, run, table)
     _curves(settings, run, table)
 
@@ -106,22 +107,24 @@ def _best_candidate(
             elements.sample_badge()
     base = best["log_loss_test"] / (1 - best["skill_test"])
     threshold = float(run.params["threshold"])
+    notes = {
+        "log_loss": _("guessing {base:.4f}", base=base),
+        "roc_auc": _("chance {base}", base=number(0.5, ".1f")),
+        "average_precision": _base_rate(run),
+        "f1": _("threshold {threshold:.3g}", threshold=threshold),
+    }
+    usual = ("log_loss", "roc_auc", "f1")
+    # as many figures as fit one line
+    shown = usual if spec.metric == "log_loss" else (spec.metric, "log_loss", "f1")
     elements.figures(
         [
-            (
-                _("{metric}, test", metric=_("Log loss")),
-                number(best["log_loss_test"], ".4f"),
-                _noted(best, "log_loss", _("base rate {base:.4f}", base=base)),
-            ),
-            (
-                _("{metric}, test", metric="ROC AUC"),
-                number(best["roc_auc_test"], ".3f"),
-                _noted(best, "roc_auc", _("chance {base}", base=number(0.5, ".1f"))),
-            ),
-            (
-                _("{metric}, test", metric="F1"),
-                number(best["f1_test"], ".3f"),
-                _noted(best, "f1", _("threshold {threshold:.3g}", threshold=threshold)),
+            *(
+                (
+                    _("{metric}, test", metric=str(metrics.TITLES[name])),
+                    number(best[f"{name}_test"], ".4f"),
+                    _noted(best, name, notes[name]),
+                )
+                for name in shown
             ),
             (
                 _("Rows fitted on"),
@@ -133,8 +136,21 @@ def _best_candidate(
     if state := performance.threshold_state(
         {"positive_rate": best.get("positive_rate_test", 0.5), "f1": best["f1_test"]}
     ):
-        text = str(sentences(THRESHOLD_TEXTS[state], THRESHOLD_TODO))
+        fact = threshold_fact(state, project.words(spec.positive))
+        text = str(sentences(one_sentence(fact), THRESHOLD_TODO))
         st.warning(text, icon=":material/tune:")
+    if spec.metric != "log_loss":
+        st.caption(
+            _(
+                "{metric} is shown first, as the project file says. The best has the lowest log "
+                "loss in the folds.",
+                metric=str(metrics.TITLES[spec.metric]),
+            )
+        )
+    trained = TrainingRun.of(run)
+    if trained.weights:
+        text = str(sample_weights.sentence(trained.weights, trained.unweighted))
+        st.caption(elements.plain(text))
     for model, reason in _left_out(settings, run):
         st.warning(
             _(
@@ -156,7 +172,9 @@ def _registered(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
         return ""
     version = versions[-1]
     served = version.about.rows_served
-    aliases = f" ({listed(version.aliases, 'unit')})" if version.aliases else ""
+    # the first version is both: what it is to callers counts
+    held = [alias for alias in version.aliases if alias == model_store.CHAMPION]
+    aliases = f" ({alias_words.listed(held or version.aliases)})" if version.aliases else ""
     text = _(
         "Registered as **version {version}**{aliases} of {model}.",
         version=version.version,
@@ -172,12 +190,19 @@ def _registered(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
     return text
 
 
+def _base_rate(run: tracking.RunInfo) -> str:
+    """Return what average precision is by chance; empty for a training that does not say."""
+    base = run.metrics.get("base_rate_test")
+    return "" if base is None else _("chance {base}", base=number(base, ".3f"))
+
+
 def _noted(row: pd.Series, name: str, note: str) -> str:
     """Return the interval of a metric, if it is known, and a note."""
     low, high = (row.get(f"{name}_test_{end}") for end in ("low", "high"))
     if pd.isna(low) or pd.isna(high):
         return note
-    return f"{number(low, '.3f')}–{number(high, '.3f')}; {note}"
+    interval = f"{number(low, '.3f')}–{number(high, '.3f')}"
+    return f"{interval}; {note}" if note else interval
 
 
 def _left_out(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
@@ -187,7 +212,7 @@ def _left_out(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]
     return list(table.itertuples(index=False, name=None))
 
 
-def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
+def _leaderboard(spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             _("**How do the candidates compare?** Select a row to see it in depth."),
@@ -217,7 +242,7 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
         on_select=take,
         selection_mode="single-row",
         key="leaderboard",
-        column_order=ALL if every else USUAL,
+        column_order=_columns(ALL if every else USUAL, spec.metric),
         column_config={
             "best": st.column_config.TextColumn(_("Best"), width=60),
             "name": _("Candidate"),
@@ -232,6 +257,16 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
             "run": st.column_config.LinkColumn(_("Run"), display_text=p_("link", "open")),
         },
     )
+
+
+def _columns(names: tuple[str, ...], first: str) -> tuple[str, ...]:
+    """Return the columns of the leaderboard, the metric shown first right after the names."""
+    if first == "log_loss":
+        return names
+    place = names.index("log_loss_cv")
+    shown = f"{first}_test"
+    others = [name for name in names[place:] if name != shown]
+    return (*names[:place], shown, *others)
 
 
 def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> None:
@@ -255,6 +290,10 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
             ),
         )
         st.markdown(_difference(pairs, best))
+        if useless := [
+            str(kinds.title(model)) for model in table["model"][table["skill_test"] < 0]
+        ]:
+            st.markdown(_("{names}: worse than a constant guess.", names=useless))
         with st.popover(_("Details"), type="tertiary", width="content"):
             st.table(
                 pd.DataFrame(

@@ -58,14 +58,26 @@ def after_training(is_training: bool) -> None:
         st.session_state["train-view"] = "results"
 
 
+def is_stale(prepared: storage.Prepared | None, last: tracking.RunInfo | None) -> bool:
+    """Return whether the results are of other sets than the current ones."""
+    return (
+        prepared is not None
+        and last is not None
+        and last.params.get("prepared_by") != prepared.run_id
+    )
+
+
 def state(prepared: storage.Prepared | None, last: tracking.RunInfo | None, coming: bool) -> None:
     """Say whether the results are of the current sets."""
     if prepared is None or last is None:
         return
     if prepared.rules != spec.digest:
         st.warning(_("The raw data or the project file has changed since. Prepare again."))
-    elif last.params.get("prepared_by") != prepared.run_id and not coming:
+        elements.go_to("prepare")
+    elif is_stale(prepared, last) and not coming:
         st.warning(_("The prepared sets have changed since this training. Train again."))
+        if view == "results":
+            elements.step_link("train", Message("Candidates"), view="candidates")
 
 
 def candidates(
@@ -99,7 +111,8 @@ with elements.show_errors():
     active = {job.step for job in jobs.active(settings)}
     is_training = chain is not None or "train" in active
     after_training(is_training)
-    view = elements.views("train", VIEWS, default="candidates" if last is None else "results")
+    begins = last is None or (is_stale(prepared, last) and not is_training)
+    view = elements.views("train", VIEWS, default="candidates" if begins else "results")
     if view != "explain" or is_training:
         progress(chain)
     coming = is_training or "prepare" in active

@@ -104,11 +104,11 @@ def fits(settings: Settings, spec: ProjectSpec, prepared: storage.Prepared, pres
     )
 
 
-def _fill(preset: Preset | None) -> None:
+def _fill(preset: Preset | None, *, balanced: bool) -> None:
     """Set the whole form to a preset's options, or to the defaults."""
-    options = train.Options()
+    options = train.Options(balanced=balanced)
     if preset is not None:
-        options = train.Options(candidates=preset.candidates, blend=preset.blend)
+        options = train.Options(candidates=preset.candidates, blend=preset.blend, balanced=balanced)
     for key, name in OPTIONS.items():
         st.session_state[key] = getattr(options, name)
     st.session_state["candidates"] = list(options.candidates)
@@ -152,6 +152,7 @@ def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
                     disabled=locked or is_filled,
                     on_click=_fill,
                     args=(preset,),
+                    kwargs={"balanced": spec.balanced},
                 )
 
 
@@ -172,6 +173,7 @@ def _preset(spec: ProjectSpec, preset: Preset, *, is_ready: bool, locked: bool) 
             disabled=locked,
             on_click=_fill,
             args=(None,),
+            kwargs={"balanced": spec.balanced},
         )
     _warn_of_late(spec, spec.features_called(preset.features))
 
@@ -239,7 +241,7 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
             )
     options = {
         **_validation(locked=locked),
-        **_tuning(locked=locked),
+        **_tuning(spec, locked=locked),
         **_threshold(spec, locked=locked),
     }
     names = list(kinds.KINDS) if everything else picked
@@ -275,7 +277,8 @@ def _validation(*, locked: bool) -> dict[str, Any]:
     return {"folds": int(folds), "seed": int(seed), "fit_share": share}
 
 
-def _tuning(*, locked: bool) -> dict[str, Any]:
+def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
+    st.session_state.setdefault("balanced", spec.balanced)
     with st.expander(_("Tune, combine, calibrate")):
         left, middle, right = st.columns(3)
         trials = left.number_input(

@@ -106,7 +106,7 @@ def test_one_button_leads_to_the_verdict(page) -> None:
     expect(page.get_by_text(re.compile("^[1-6] / 6 ·"))).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text(re.compile("^[3-6] / 6 ·"))).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "first-2-running")
-    report = page.get_by_role("link", name="See the report")
+    report = page.get_by_role("button", name="See the report")
     # the rest of the life cycle: beside other tests it takes several times as long as alone
     report.wait_for(timeout=3 * PATIENCE_MS)
     verdict = page.get_by_role("heading", name=re.compile("does not fit the 3-point shots"))
@@ -132,6 +132,44 @@ def test_a_full_page_has_no_grave_fault_and_fits_a_narrow_window(
         window.wait_for_function(f"() => ({OVERFLOW})() <= 1")
     finally:
         window.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def arrive(page, address: str) -> None:
+    """Go to an address, and wait until it is drawn."""
+    page.goto(address)
+    page.get_by_role("heading", level=1).first.wait_for()
+    settle(page)
+
+
+def test_a_narrow_window_folds_the_sidebar_and_keys_open_it(window, app: str) -> None:
+    window.set_viewport_size({"width": 800, "height": 1000})
+    arrive(window, f"{app}/score?view=log&lang=pt")
+    button = window.get_by_test_id("stExpandSidebarButton")
+    button.wait_for()
+    tops = [metric.bounding_box() for metric in window.get_by_test_id("stMetric").all()]
+    assert [place["y"] == tops[0]["y"] for place in tops[:3]] == [True, True, False]
+    button.focus()
+    window.keyboard.press("Enter")
+    link = window.get_by_test_id("stSidebarNav").get_by_role("link", name="Execuções")
+    link.click()
+    window.get_by_role("heading", name="Execuções", level=1).wait_for()
+    assert window.get_by_role("button", name="Recolher a barra lateral").count() == 1
+    window.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def test_what_was_asked_for_is_marked_at_once_until_it_ends(window, app: str) -> None:
+    arrive(window, f"{app}/train?view=candidates&lang=pt")
+    window.evaluate("""() => {
+      const app = document.querySelector('[data-testid="stApp"]');
+      window.marks = [];
+      new MutationObserver(() => window.marks.push(getComputedStyle(app, '::before').content))
+        .observe(app, {attributeFilter: ['data-test-script-state']});
+    }""")
+    window.get_by_test_id("stMain").get_by_role("radio", name="Explicar").click()
+    window.wait_for_function("() => window.marks.length > 1")
+    settle(window)
+    assert window.evaluate("() => window.marks[0]") == '""'
+    assert window.evaluate("() => window.marks.at(-1)") == "none"
 
 
 def open_reset(page) -> None:

@@ -88,7 +88,7 @@ def journey(page) -> dict[str, str]:
 def test_the_sample_is_taken_from_acquiring_to_the_verdict_by_clicking(page) -> None:
     shown = journey(page)
     assert shown["rows"] == "30,697"
-    assert shown["filtered"] == "(20285, 7)"
+    assert shown["filtered"] == "20,285 rows"
     assert (shown["train"], shown["test"]) == ("16,228 rows", "4,057 rows")
     assert 0.66 < float(shown["log_loss"]) < 0.70
     assert shown["scored"] == "6,426"
@@ -103,7 +103,7 @@ def test_the_sample_is_taken_from_acquiring_to_the_verdict_by_clicking(page) -> 
 def test_the_real_shots_give_the_known_figures_by_clicking(page) -> None:
     shown = journey(page)
     assert shown["rows"] == "30,697"
-    assert shown["filtered"] == "(20285, 7)"
+    assert shown["filtered"] == "20,285 rows"
     assert (shown["train"], shown["test"]) == ("16,228 rows", "4,057 rows")
     assert shown["best"] == "Logistic regression"
     assert 0.678 <= float(shown["log_loss"]) <= 0.679

@@ -151,6 +151,7 @@ def addresses(page: str) -> list[str]:
     return [address, *(f"{page}?view={view}" for view in VIEWS[page])]
 
 
+@pytest.mark.long
 def test_no_page_opens_with_an_english_word(window, full_app: str, known, english) -> None:
     left = {}
     for page in elements.PAGES:
@@ -185,34 +186,3 @@ def test_no_empty_page_has_an_english_word(
         if found := left_in(opened(window, empty_app, address), known, english):
             left[address] = found
     assert not left, left
-
-
-def test_a_narrow_window_folds_the_sidebar_and_keys_open_it(window, full_app: str) -> None:
-    window.set_viewport_size({"width": 800, "height": 1000})
-    opened(window, full_app, "score?view=log")
-    button = window.get_by_test_id("stExpandSidebarButton")
-    button.wait_for()
-    tops = [metric.bounding_box() for metric in window.get_by_test_id("stMetric").all()]
-    assert [place["y"] == tops[0]["y"] for place in tops[:3]] == [True, True, False]
-    button.focus()
-    window.keyboard.press("Enter")
-    link = window.get_by_test_id("stSidebarNav").get_by_role("link", name="Execuções")
-    link.click()
-    window.get_by_role("heading", name="Execuções", level=1).wait_for()
-    assert window.get_by_role("button", name="Recolher a barra lateral").count() == 1
-    window.set_viewport_size({"width": 1440, "height": 1000})
-
-
-def test_what_was_asked_for_is_marked_at_once_until_it_ends(window, full_app: str) -> None:
-    opened(window, full_app, "train?view=candidates")
-    window.evaluate("""() => {
-      const app = document.querySelector('[data-testid="stApp"]');
-      window.marks = [];
-      new MutationObserver(() => window.marks.push(getComputedStyle(app, '::before').content))
-        .observe(app, {attributeFilter: ['data-test-script-state']});
-    }""")
-    window.get_by_test_id("stMain").get_by_role("radio", name="Explicar").click()
-    window.wait_for_function("() => window.marks.length > 1")
-    settle(window)
-    assert window.evaluate("() => window.marks[0]") == '""'
-    assert window.evaluate("() => window.marks.at(-1)") == "none"

@@ -193,7 +193,7 @@ def test_the_sample_comes_in_and_what_is_hostile_or_offline_gets_a_sentence(
         page.get_by_test_id("stMain").get_by_role("radio", name=choice, exact=True).click()
         page.wait_for_timeout(500)
     press(page, "Prepare")
-    assert figure(page, "Filtered") == "(20285, 17)"
+    assert figure(page, "Filtered") == "20,285 rows"
     expect(page.get_by_text("noted only after what is predicted").first).to_be_visible()
     expect(page.get_by_text("No game_id has rows on both sides").first).to_be_visible()
     keep(page, "prepare-choices")

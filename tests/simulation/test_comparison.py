@@ -35,7 +35,7 @@ def test_a_difference_holds_the_truth_for_a_rare_class_too(
     rows: int, rate: float, samples: Samples
 ) -> None:
     rng = np.random.default_rng(1)
-    missed = dict.fromkeys(["log_loss", "brier_score"], 0)
+    missed = dict.fromkeys(["log_loss", "brier_score", "average_precision"], 0)
     for _ in range(samples.of(200)):
         truth = np.clip(rate * np.exp(rng.normal(0, 0.8, rows)), 0.001, 0.95)
         labels = (rng.uniform(size=rows) < truth).astype(np.int64)

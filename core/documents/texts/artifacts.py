@@ -73,6 +73,8 @@ def _stage(facts: Facts, step: Step) -> dict[str, Any]:
         artifact
         for artifact in step.outputs
         if not artifact.part or has(facts.spec.name, artifact.part)
+        # what only a project with a time, or with a place, has
+        if artifact.when not in ("time", "place") or getattr(facts.spec, artifact.when)
     ]
     left = {artifact.path for artifact in step.outputs}
     return {

@@ -10,11 +10,11 @@ from core.documents.dossier import Document, Facts, Figure, RunFacts
 from core.documents.texts.reading import figure, metric, records, settings, table_of, words
 from core.documents.texts.writing import written
 from core.platform import project
-from core.platform.messages import Message, _
+from core.platform.messages import Message, Words, _
 from core.registry.model_card import OTHER_TITLES
-from core.stats.metrics import TITLES
+from core.stats.metrics import TITLES, ordered
 from core.training import candidates as kinds
-from core.training import evaluation_charts
+from core.training import evaluation_charts, sample_weights
 from core.training.records import CandidateRun, TrainingRun
 
 MOST_SLICES, LEAST_ROWS = 10, 50
@@ -47,6 +47,7 @@ FIGURES = (
     "log_loss",
     "skill",
     "roc_auc",
+    "average_precision",
     "brier_score",
     "calibration_error",
     "f1",
@@ -95,7 +96,8 @@ def build(facts: Facts) -> Document:
             for pair in records(run, "paired")
         ],
         left_out=records(run, "left_out"),
-        figures_shown=[(name, titles[name]) for name in FIGURES],
+        by_weight=_by_weight(run),
+        figures_shown=[(name, titles[name]) for name in ordered(FIGURES, facts.spec.metric)],
         **(_limits(facts, run) if run else {}),
         **values,
     )
@@ -135,6 +137,12 @@ def base_log_loss(run: RunFacts | None) -> float | None:
     if loss is None or skill is None or skill >= 1:
         return None
     return loss / (1 - skill)
+
+
+def _by_weight(run: RunFacts | None) -> Words:
+    """Return what sampling weights did in a training; empty without any."""
+    trained = TrainingRun() if run is None else TrainingRun.of(run)
+    return sample_weights.sentence(trained.weights, trained.unweighted) if trained.weights else ""
 
 
 def _candidates(facts: Facts, run: RunFacts | None) -> list[dict[str, Any]]:
@@ -178,7 +186,7 @@ def _limits(facts: Facts, run: RunFacts) -> dict[str, Any]:
     trained = TrainingRun.of(run)
     known = {*spec.columns, *spec.engineered}
     return {
-        "rows_name": project.words(trained.rows_name or spec.rows.development_name),
+        "rows_name": project.words(trained.rows_name or spec.rows.reference_rows),
         "split_limit": SPLITS.get(prepared.params.get("split", "")) if prepared else None,
         "late": [name for name in trained.features if name in known and spec.recorded_after(name)],
     }

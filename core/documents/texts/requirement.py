@@ -137,7 +137,6 @@ def whole(title: str, blocks: Sequence[Block]) -> Found:
     )
 
 
-def answered(facts: Facts, answer: Callable[[Facts], list[Block]]) -> Found:
+def answered(blocks: Sequence[Block]) -> Found:
     """Return `whole` for an answer, titled by its first heading."""
-    blocks = answer(facts)
     return whole(next(block.text for block in blocks if isinstance(block, Heading)), blocks)

@@ -8,6 +8,7 @@ from core.platform.rows.faults import sentence as sentence
 from core.platform.rows.rules import NO as NO
 from core.platform.rows.rules import SPREADSHEET as SPREADSHEET
 from core.platform.rows.rules import YES as YES
+from core.platform.rows.rules import DateForm as DateForm
 from core.platform.rows.rules import Rule as Rule
 from core.platform.rows.rules import label_word as label_word
 from core.platform.rows.rules import rule_of as rule_of
@@ -16,6 +17,7 @@ from core.platform.rows.values import Read as Read
 from core.platform.rows.values import clean_cells as clean_cells
 from core.platform.rows.values import clean_numbers as clean_numbers
 from core.platform.rows.values import empty_rows as empty_rows
+from core.platform.rows.values import iso as iso
 from core.platform.rows.values import key_text as key_text
 from core.platform.rows.values import label_of as label_of
 from core.platform.rows.values import missing as missing

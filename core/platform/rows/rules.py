@@ -15,6 +15,8 @@ from typing import Any, Literal
 SPREADSHEET = re.compile(r"^\s*(?:[=@\t\r]|[+-](?!\s*$|[\d.,]+(?:[eE][+-]?\d+)?%?\s*$))", re.DOTALL)
 
 Type = Literal["text", "integer", "number", "boolean", "label", "date"]
+# in which order a source writes the parts of a day; ISO 8601 is always read
+DateForm = Literal["year-month-day", "day-month-year", "month-day-year"]
 # Spellings of a boolean, normalized by `label_word`; 2 is the no of questionnaires.
 YES = frozenset({"1", "true", "t", "yes", "y", "on", "sim", "s", "verdadeiro"})
 NO = frozenset({"0", "2", "false", "f", "no", "n", "off", "não", "nao", "falso"})
@@ -38,6 +40,8 @@ class Rule:
     negative, positive : tuple of str
         Values of a label that mean 0 and 1, normalized by `label_word`, if it is not written as 0
         and 1; without negative ones, every other value means 0.
+    date_form : {"year-month-day", "day-month-year", "month-day-year"}
+        In which order the source writes the parts of a day; ISO 8601 is always read.
     """
 
     type: Type = "number"
@@ -47,6 +51,7 @@ class Rule:
     pattern: str | None = None
     negative: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
+    date_form: DateForm = "year-month-day"
 
     @property
     def labels(self) -> dict[str, float]:
@@ -66,7 +71,7 @@ def rule_of(about: str | Mapping[str, Any]) -> Rule:
     --------
     >>> rule_of("text"), rule_of({"type": "integer", "min": 0, "categories": []}).min
     (Rule(type='text', min=None, max=None, categories=(), pattern=None, negative=(),
-    positive=()), 0)
+    positive=(), date_form='year-month-day'), 0)
     """
     if isinstance(about, str):
         return Rule("text" if about == "text" else "number")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.rows.faults import EXACT_LIMIT, FIRST_YEAR, LARGEST, LAST_YEAR, Fault
-from core.platform.rows.rules import NO, YES, Rule, label_word, text_fault
+from core.platform.rows.rules import NO, YES, DateForm, Rule, label_word, text_fault
 
 # Markers of a missing value in columns of numbers or days, as in pandas. In a text column only an
 # empty text is missing: NA may be a country.
@@ -70,6 +70,10 @@ _SETTLED = re.compile(
 _MANY, _AT_ONCE = 100, 100_000
 # what pandas calls columns of nothing but hashable values
 _HASHABLE = ("string", "empty", "boolean", "integer", "floating", "decimal")
+# 31/12/2024, 31.12.2024 and 31-12-2024, with a time of day or without
+_OTHER_DAY = re.compile(
+    r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4})(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?)?"
+)
 _BLANK = " \t\r\n"
 Bools = npt.NDArray[np.bool_]
 
@@ -103,7 +107,7 @@ def read(values: pd.Series[Any], rule: Rule) -> Read:
     if rule.type == "text":
         return _texts(values, rule)
     if rule.type == "date":
-        return _dates(values)
+        return _dates(values, rule)
     if rule.positive or rule.type == "boolean":
         return _words(values, rule)
     return _numbers(values, rule)
@@ -139,7 +143,7 @@ def clean_cells(values: Sequence[Any], rule: Rule) -> Sequence[Any] | None:
     For requests of a few rows, where creating a Series would dominate.
     """
     if rule.type == "date":
-        moments = [_moment(value) for value in values]
+        moments = [_moment(value, rule.date_form) for value in values]
         return moments if all(type(value) is str for value in moments) else None
     if rule.type == "text":
         if not all(type(value) is str and value for value in values):
@@ -413,17 +417,17 @@ def _text_of(value: Any) -> str | None:
     return str(value)
 
 
-def _dates(values: pd.Series[Any]) -> Read:
+def _dates(values: pd.Series[Any], rule: Rule) -> Read:
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biufc":
         # pandas would interpret a number as nanoseconds since 1970
         broken = values.notna().to_numpy()
         empty = pd.Series([None] * len(values), index=values.index, name=values.name, dtype=object)
-        return Read(empty, _faults(values, Rule("date"), {"type": broken}))
+        return Read(empty, _faults(values, rule, {"type": broken}))
     codes, cells = pd.factorize(_hashable(values, False) if values.dtype == object else values)
     if _are_settled(cells):
         texts = np.array([*cells, None], dtype="object")[codes]
         return Read(pd.Series(texts, index=values.index, name=values.name, dtype="object"))
-    moments = [*(_moment(cell) for cell in cells), None]
+    moments = [*(_moment(cell, rule.date_form) for cell in cells), None]
     kept = np.array(
         [moment if isinstance(moment, str) else None for moment in moments], dtype="object"
     )
@@ -431,7 +435,7 @@ def _dates(values: pd.Series[Any]) -> Read:
         [moment.code if isinstance(moment, Fault) else "" for moment in moments], dtype="object"
     )
     masks = {code: (why == code)[codes] for code in ("type", "years")}
-    faults = _faults(values, Rule("date"), masks)
+    faults = _faults(values, rule, masks)
     return Read(
         pd.Series(kept[codes], index=values.index, name=values.name, dtype="object"), faults
     )
@@ -464,10 +468,29 @@ def _are_settled(cells: Any) -> bool:
     return True
 
 
-def _moment(value: Any) -> str | Fault | None:
+def iso(text: str, form: DateForm) -> str:
+    """Return a day in the form of a source as ISO 8601; any other text as it is.
+
+    Examples
+    --------
+    >>> iso("31/12/2024 8:30", "day-month-year"), iso("12-31-2024", "month-day-year")
+    ('2024-12-31 08:30', '2024-12-31')
+    >>> iso("2024-12-31", "day-month-year"), iso("31/12/2024", "year-month-day")
+    ('2024-12-31', '31/12/2024')
+    """
+    written = None if form == "year-month-day" else _OTHER_DAY.fullmatch(text)
+    if written is None:
+        return text
+    first, _, second, year, hour, minute, seconds = written.groups()
+    month, day = (second, first) if form == "day-month-year" else (first, second)
+    time = f" {hour:0>2}:{minute}" + (f":{seconds}" if seconds else "") if hour else ""
+    return f"{year}-{month:0>2}-{day:0>2}{time}"
+
+
+def _moment(value: Any, form: DateForm = "year-month-day") -> str | Fault | None:
     """Return a day, or a date-time with a UTC mark if it names a zone."""
     if isinstance(value, str):
-        text = value.strip(_BLANK)
+        text = iso(value.strip(_BLANK), form)
         if text in MISSING_MARKS or text == "NaT":
             return None
         written = _MOMENT.fullmatch(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from core.training import candidates as kinds
 
 TEMPLATE = "projects/kobe/answers.md.j2"
 GROUPS = ("performance", "output", "support", "input")
+# by the name of the question
+Answers = Mapping[str, Sequence[Block]]
 
 
 def build(facts: Facts) -> Document:
@@ -64,20 +66,18 @@ def build(facts: Facts) -> Document:
     )
 
 
-def section(name: str) -> Callable[[Facts], list[Block]]:
-    """Return a function of facts that gives an answer: the blocks of its question's section."""
-
-    def answer(facts: Facts) -> list[Block]:
-        blocks = build(facts).blocks
-        titles = [
-            place
-            for place, block in enumerate(blocks)
-            if isinstance(block, Heading) and block.level == 2
-        ]
-        at = list(QUESTIONS).index(name)
-        return list(blocks[titles[at] : [*titles, len(blocks)][at + 1]])
-
-    return answer
+def sections(facts: Facts) -> Answers:
+    """Return the answer to each question, its heading first."""
+    blocks = build(facts).blocks
+    starts = [
+        place
+        for place, block in enumerate(blocks)
+        if isinstance(block, Heading) and block.level == 2
+    ]
+    ends = [*starts[1:], len(blocks)]
+    return {
+        name: blocks[start:end] for name, start, end in zip(QUESTIONS, starts, ends, strict=False)
+    }
 
 
 def _candidates(facts: Facts) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from core.documents.texts.requirement import (
 )
 from core.platform.messages import Message, _, in_context
 from core.platform.steps import STEPS
-from core.projects.kobe import answers, checklist_of_data, checklist_of_operation
+from core.projects.kobe import checklist_of_data, checklist_of_operation
+from core.projects.kobe.answers import Answers, sections
 from core.projects.kobe.course import QUESTIONS, REGRESSION, TREE
 from core.projects.kobe.evidence import differs, metrics, missing, present, proved, run_steps
 from core.training import candidates as kinds
@@ -56,8 +57,9 @@ def inspect(facts: Facts) -> tuple[Requirement, ...]:
     >>> sorted({point for line in lines for point in line.graded}) == list(range(1, 24))
     True
     """
-    lines = [*_first(), *checklist_of_data.lines(facts), *_training()]
-    lines += checklist_of_operation.lines(facts)
+    answers = sections(facts)
+    lines = [*_first(answers), *checklist_of_data.lines(facts, answers), *_training(answers)]
+    lines += checklist_of_operation.lines(facts, answers)
     return tuple(_required(facts, line) for line in lines)
 
 
@@ -77,7 +79,7 @@ def _required(facts: Facts, line: Line) -> Requirement:
     )
 
 
-def _first() -> list[Line]:
+def _first(answers: Answers) -> list[Line]:
     """Return the lines about the repository, the approaches, and the written answers."""
     code_lacks, facts_lack = _("Add what is missing."), _("Run the steps whose facts are missing.")
     train_both = _(
@@ -159,14 +161,14 @@ def _first() -> list[Line]:
         Line(
             "3.1",
             str(QUESTIONS["pipelines"]),
-            lambda facts: answered(facts, answers.section("pipelines")),
+            lambda _facts: answered(answers["pipelines"]),
             "documents",
             facts_lack,
         ),
         Line(
             "4.1",
             str(QUESTIONS["tools"]),
-            lambda facts: answered(facts, answers.section("tools")),
+            lambda _facts: answered(answers["tools"]),
             "documents",
             facts_lack,
         ),
@@ -189,7 +191,7 @@ def _first() -> list[Line]:
     ]
 
 
-def _training() -> list[Line]:
+def _training(answers: Answers) -> list[Line]:
     train = run_steps("train")
     return [
         Line(
@@ -204,7 +206,7 @@ def _training() -> list[Line]:
         Line(
             "7.3",
             str(QUESTIONS["approaches"]),
-            lambda facts: answered(facts, answers.section("approaches")),
+            lambda _facts: answered(answers["approaches"]),
             "documents",
             train,
         ),

@@ -8,7 +8,7 @@ from core.documents.texts.reading import code, listed, metric, plain_tags
 from core.documents.texts.requirement import Found, Line, absent, answered, needs
 from core.platform.artifacts import FILTERED, TEST_SET, TRAIN_SET
 from core.platform.messages import _
-from core.projects.kobe import answers
+from core.projects.kobe.answers import Answers
 from core.projects.kobe.course import EXPECTED, QUESTIONS
 from core.projects.kobe.evidence import (
     differs,
@@ -24,7 +24,7 @@ from core.projects.kobe.evidence import (
 STRATIFIED = 0.001
 
 
-def lines(facts: Facts) -> list[Line]:
+def lines(facts: Facts, answers: Answers) -> list[Line]:
     """Return the lines about acquisition and preparation."""
     spec, defaults = facts.spec, _("Prepare with the defaults.")
     real = _("Acquire the real source, then prepare with the defaults.")
@@ -117,7 +117,7 @@ def lines(facts: Facts) -> list[Line]:
         Line(
             "6.12",
             str(QUESTIONS["split"]),
-            lambda project_facts: answered(project_facts, answers.section("split")),
+            lambda _facts: answered(answers["split"]),
             "documents",
             defaults,
         ),

@@ -7,9 +7,9 @@ from core.documents.texts.reading import code, listed, plain_tags
 from core.documents.texts.requirement import Found, Line, absent, answered, needs
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
-from core.platform import messages, project
+from core.platform import messages
 from core.platform.messages import _
-from core.projects.kobe import answers
+from core.projects.kobe.answers import Answers
 from core.projects.kobe.course import QUESTIONS
 from core.projects.kobe.evidence import differs, metrics, missing, present, proved, run_steps, shape
 from core.registry.records import PromotionRun
@@ -22,9 +22,9 @@ CONTROL_ROWS = 100
 ALARMS = ("recall", "specificity", "precision")
 
 
-def lines(facts: Facts) -> list[Line]:
+def lines(facts: Facts, answers: Answers) -> list[Line]:
     """Return the lines about operation, the dashboard, and further topics of the course."""
-    production = project.words(facts.spec.rows.production_name)
+    production = facts.spec.rows.current_rows
     score, monitor = run_steps("serve", "score"), run_steps("score", "monitor")
     labels = _("Monitor rows with labels.")
     return [
@@ -60,7 +60,7 @@ def lines(facts: Facts) -> list[Line]:
         Line(
             "8.6",
             str(QUESTIONS["bases"]),
-            lambda project_facts: answered(project_facts, answers.section("bases")),
+            lambda _facts: answered(answers["bases"]),
             "documents",
             monitor,
             (20,),
@@ -77,7 +77,7 @@ def lines(facts: Facts) -> list[Line]:
         Line(
             "8.9",
             str(QUESTIONS["retraining"]),
-            lambda project_facts: answered(project_facts, answers.section("retraining")),
+            lambda _facts: answered(answers["retraining"]),
             "documents",
             run_steps("replay"),
             (23,),

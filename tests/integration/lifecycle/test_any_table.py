@@ -12,13 +12,16 @@ import pytest
 from core.data import acquire, prepare, snapshots
 from core.data.snapshots import Archive
 from core.monitoring import monitor
+from core.monitoring.records import ReportRun
 from core.platform import own_columns, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.project import ProjectSpec
 from core.retraining import replay_rows
 from core.scoring import label, score
+from core.scoring.records import ScoringRun
 from core.training import train
+from core.training.records import TrainingRun
 from tests import any_table
 from tests.any_table import loans, penguins
 
@@ -135,3 +138,47 @@ def test_names_classes_and_holes_as_people_have_them(settings: Settings, tmp_pat
     checks = tracking.table(settings, result.run_id, "checks")
     for name in spec.features:
         assert f"psi.{name}" in set(checks["code"])
+    assert_by_weight(settings, spec, rows, current)
+
+
+def assert_by_weight(
+    settings: Settings, spec: ProjectSpec, rows: pd.DataFrame, current: pd.Series
+) -> None:
+    """Check that training, scoring and the report count rows by their sampling weight."""
+    trained, scored, report = (
+        tracking.last_run(settings, step) for step in ("train", "score", "monitor")
+    )
+    assert trained is not None
+    assert scored is not None
+    assert report is not None
+    assert TrainingRun.of(trained).weights == ScoringRun.of(scored).weights == spec.weights
+    assert ReportRun.of(report).weights
+    kept = storage.read_output(Path(scored.params["output"]))
+    by = rows.loc[current, "weight"].to_numpy()[kept[own_columns.ROW]]
+    known = kept[own_columns.LABEL].notna().to_numpy()
+    label = kept[own_columns.LABEL][known].to_numpy()
+    assert scored.metrics["base_rate_production"] == pytest.approx(
+        np.average(label, weights=by[known])
+    )
+    for end in ("", "_low", "_high"):
+        assert f"log_loss_production{end}" in scored.metrics
+    assert report.metrics["log_loss_current"] == pytest.approx(
+        scored.metrics["log_loss_production"]
+    )
+    assert abs(np.average(label, weights=by[known]) - label.mean()) > 1e-4
+    best = tracking.run(settings, TrainingRun.of(trained).best_run)
+    assert best is not None
+    assert report.metrics["log_loss_reference"] == pytest.approx(best.metrics["log_loss_test"])
+    # a file may have weights or not, and one that is read in parts is not by weight
+    for sent, way in ((rows, "upload"), (rows.drop(columns="weight"), "upload"), (rows, "path")):
+        content = sent.to_csv(index=False).encode()
+        source: dict[str, object] = {"upload": storage.stage_upload(settings, "a.csv", content)}
+        if way == "path":
+            path = settings.home / "a.csv"
+            path.write_bytes(content)
+            source = {"path": str(path)}
+        result = score.run(settings, score.Options(source=way, way="in_process", **source))
+        run = tracking.run(settings, result.run_id)
+        assert run is not None
+        by_weight = way == "upload" and "weight" in sent
+        assert ScoringRun.of(run).weights == (spec.weights if by_weight else "")

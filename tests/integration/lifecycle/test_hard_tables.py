@@ -69,10 +69,8 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name == "holes" else pytest.mark.long) for name in TABLES],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", TABLES)
 def test_a_hard_table_reaches_a_verdict(
     name: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from core.data import prepare
 from core.jobs import jobs
 from core.monitoring import alerts, monitor, report_html
 from core.monitoring.records import ReportRun
@@ -82,7 +83,7 @@ def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
     assert tags["courtside.verdict"] == "does_not_fit"
     text = str(ReportRun.of(production).verdict_text)
     assert "Log loss is lower, but that is not an improvement: the base rate changed" in text
-    assert "where the model was never tested" in text
+    assert "never tested" in text
     assert checks.loc["f1", ["value", "verdict"]].tolist() == [0.0, "alert"]
     assert checks.loc["log_loss", "verdict"] == "not_applicable"
     assert checks.loc["log_loss", "value"] < checks.loc["log_loss", "reference"]
@@ -95,8 +96,24 @@ def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
     groups = checks["group"].drop_duplicates().tolist()
     assert groups == ["performance", "output", "support", "input"]
     alarmed = checks[checks["verdict"].isin(["alert", "warning"])]
-    assert alarmed["todo"].map(str).all()
+    # the verdict says what to do about performance
+    assert alarmed.loc[alarmed["group"] != "performance", "todo"].map(str).all()
     assert alarmed["text"].map(str).all()
+
+
+def test_rows_of_the_training_set_are_counted_and_no_more_training_on_them_is_advised(
+    prepared_sample: Settings, tmp_path: Path
+) -> None:
+    settings = copy_home(prepared_sample, tmp_path / "prepared")
+    both = {SPEC.rows.column: (SPEC.rows.development, SPEC.rows.production)}
+    prepare.run(settings, prepare.Options(rows=both))
+    production = champion_that_scored(settings, tmp_path).report()
+    known = production.metrics["rows_trained_on"] / production.metrics["rows_current"]
+    assert 0.3 < known < 0.9
+    report = ReportRun.of(production)
+    assert report.verdict not in ("fits", "")
+    assert report.verdict_action != "train_rows"
+    assert f"{known:.0%} of these rows" in str(report.verdict_text)
 
 
 def test_a_report_records_all_that_pages_and_policies_read(

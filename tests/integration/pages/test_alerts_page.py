@@ -73,7 +73,9 @@ def test_an_incident_shows_its_checks_their_age_and_their_limits(
     raised(settings, now - DAY, "b" * 32, f1="warning")
     app = open_page(settings, "monitor", view="alerts")
     assert not app.exception
-    assert app.button_group(key="monitor-view").options[1] == "Alerts (2)"
+    # the alert of the report as a whole is the incident itself, and counts nowhere
+    assert app.button_group(key="monitor-view").options[1] == "Alerts (1)"
+    assert any(popover.proto.popover.label == "Acknowledge (1)" for popover in app.get("popover"))
     text = text_of(app)
     assert ":orange-badge[warning] **It does not fit**" in text
     assert (
@@ -82,13 +84,13 @@ def test_an_incident_shows_its_checks_their_age_and_their_limits(
     )
     (row,) = app.table[0].value.to_dict("records")
     assert row["Check"] == "**F1 at the \\*threshold\\***"
-    assert (row["Value"], row["Limits"]) == ("0.125", "alert below 0.4")
+    assert (row["Value"], row["Limits"]) == ("0.1250", "alert below 0.4")
     assert (row["Rule"], row["State"]) == ("Performance", "open")
     assert row["Verdict"] == ":orange-badge[warning]"
     assert app.table[1].value["What"].tolist() == [":red-badge[raised]"] * 2
     # and the overview shows it too
     overview = open_page(settings, "overview")
-    label = ":red[2 open alerts, oldest 3 days]"
+    label = ":red[1 open alert, oldest 3 days]"
     (link,) = [link for link in overview.get("page_link") if link.label == label]
     assert link.proto.query_string == "view=alerts"
 

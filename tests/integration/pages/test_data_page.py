@@ -311,7 +311,7 @@ def test_the_form_begins_with_the_choices_of_the_current_sets(
     assert not app.exception
     assert app.multiselect(key="rows-period").value == ["1", "2"]
     assert app.number_input(key="test-share").disabled
-    assert any("period = 1, 2; playoffs = 0" in caption.value for caption in app.caption)
+    assert filter_label(app) == "Rows: period = 1, 2; playoffs = 0"
     press(app, "Prepare")
     (job,) = jobs.latest(copied.settings)
     again = prepare.Options(**job.options)
@@ -348,6 +348,44 @@ def test_no_row_filter_is_all_rows(
     press(app, "Prepare")
     (job,) = jobs.latest(copied.settings)
     assert job.options["rows"] == {}
+
+
+def filter_label(app: AppTest) -> str:
+    (label,) = [each.label for each in app.expander if each.label.startswith("Rows: ")]
+    return label
+
+
+def test_a_link_selects_its_rows_and_the_filter_names_what_is_selected(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "data", view="prepare")
+    assert filter_label(app) == "Rows: 2-point shots"
+    assert not app.session_state["filter-open"]
+    app = open_page(copied.settings, "data", view="prepare", rows=SPEC.rows.production)
+    assert not app.exception
+    assert app.multiselect(key="rows-shot_type").value == [SPEC.rows.production]
+    assert app.session_state["filter-open"]
+    assert filter_label(app) == "Rows: 3-point shots"
+    assert "from the report: 3-point shots" in app.info[0].value
+    # another choice is a person's own
+    both = [SPEC.rows.development, SPEC.rows.production]
+    app.multiselect(key="rows-shot_type").set_value(both).run()
+    assert filter_label(app) == "Rows: 2-point shots and 3-point shots"
+    assert not app.info
+    app.multiselect(key="rows-shot_type").set_value([SPEC.rows.production]).run()
+    press(app, "Prepare")
+    (job,) = jobs.latest(copied.settings)
+    assert job.options["rows"] == {"shot_type": [SPEC.rows.production]}
+    jobs.cancel(copied.settings, job.job_id)
+    # once prepared, nothing is left to say
+    prepare.run(copied.settings, prepare.Options(rows={"shot_type": (SPEC.rows.production,)}))
+    app = open_page(copied.settings, "data", view="prepare", rows=SPEC.rows.production)
+    assert filter_label(app) == "Rows: 3-point shots"
+    assert not app.info
+    # values that the data does not have select nothing
+    app = open_page(copied.settings, "data", view="prepare", rows="4PT Field Goal")
+    assert not app.exception
+    assert not app.info
 
 
 def test_missing_development_rows_are_reported_and_not_replaced(

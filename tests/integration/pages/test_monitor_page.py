@@ -13,17 +13,18 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.jobs import jobs
-from core.monitoring import monitor
-from core.platform import config, project, tracking
+from core.monitoring import monitor, report_tables
+from core.platform import config, project, steps, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, sentences
 from core.platform.run_record import SILENT, Record
 from core.platform.run_tags import TAG
 from core.predictions_log import predictions
 from core.stats import drift
+from core.stats.check import Action
 from core.stats.checks import Check, as_table
 from pages.monitor import next_steps, options_form, report_files, verdict_card
-from pages.shared import elements
+from pages.shared import elements, report_view
 from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
@@ -208,12 +209,13 @@ def rows_of(app: AppTest) -> dict[str, dict[str, str]]:
 def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page, text_of) -> None:
     app = page()
     assert not app.exception
-    assert app.warning[0].value == "## The input has changed\n\nWhy."
+    assert app.warning[0].value == "## The input has changed\n\nWhy.\n\n**Do it.**"
     assert [heading.value for heading in app.subheader] == ["Checks"]
     (primary,) = [button for button in app.button if button.proto.type == "primary"]
     assert primary.label == "Add labels"
     assert "400 of these rows have no label" in primary.help
-    assert "Look at the raw data" in links(app)
+    looked = app.button(key="next-monitor").click().run()
+    assert looked.segmented_control(key="evidence").value == "columns"
     assert list(rows_of(app)) == ["**PSI: lat**"]
     row = rows_of(app)["**PSI: lat**"]
     assert (row["Current, with 95% interval"], row["Limit"]) == ("2.4000", "alert: above 0.2")
@@ -230,7 +232,6 @@ def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page,
     assert "at most **0.4%** of windows of this size raise an alert." in text
     assert "Labels: **0** received, 400 missing." in text
     assert "takes about 1,400 labels." in text
-    assert "**Do it.**" in text
 
 
 def test_without_labels_performance_says_why_not(page, text_of) -> None:
@@ -254,10 +255,9 @@ def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of
     app = page(report=does_not_fit)
     assert app.error[0].value.startswith("## It does not fit\n")
     assert "This is an older report." in text_of(app)
-    assert {"See the newest", "Train on such rows"} <= set(links(app))
+    assert "See the newest" in links(app)
     (primary,) = [button for button in app.button if button.proto.type == "primary"]
-    # F1 alone failed: the threshold, not the model
-    assert primary.label == "Choose a threshold"
+    assert primary.label == "Retrain"
     assert list(rows_of(app)) == ["**F1 at the threshold**", "**PSI: lat**"]
     assert rows_of(app)["**F1 at the threshold**"]["Limit"] == "alert below 0.25"
     app = app.segmented_control(key="evidence").set_value("performance").run()
@@ -273,10 +273,50 @@ def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of
 
 
 def test_the_reason_is_the_first_sentence_of_the_verdict() -> None:
-    several = sentences(sentences("", Message("{n} rows.", n=2), "More."), "Still more.")
-    assert verdict_card.first_sentence(several) == "2 rows."
-    assert verdict_card.first_sentence("Of an older report. Whole.") == "Of an older report. Whole."
-    assert verdict_card.first_sentence(None) == ""
+    several = sentences(Message("{n} rows.", n=2), sentences("Why.", "Moved."), "More.")
+    assert str(report_view.lead(several)) == "2 rows."
+    assert str(report_view.after_lead(several)) == "Why. Moved. More."
+    older = "Of an older report. Whole."
+    assert (report_view.lead(older), str(report_view.after_lead(older))) == (older, "")
+    assert str(report_view.lead(None)) == ""
+
+
+@pytest.mark.parametrize(
+    ("action", "page_and_query"),
+    [
+        ("threshold", ("registry", {"view": "decide", "open": "threshold"})),
+        ("train_rows", ("data", {"view": "prepare", "rows": SPEC.rows.production})),
+        ("train", ("train", {"view": "candidates"})),
+        ("retrain", ("retrain", {})),
+        ("label", ("score", {"view": "labels"})),
+        ("wait", ("score", {"view": "rows"})),
+    ],
+)
+def test_the_action_of_a_verdict_is_the_one_button_and_opens_what_it_promises(
+    lived, page_and_query: tuple[str, dict[str, str]], action: Action
+) -> None:
+    run = lived.run("monitor")
+    judged = replace(run, tags={**run.tags, "courtside.verdict_action": action})
+    chosen = next_steps.actions(SPEC, judged)[0]
+    of = steps.named(chosen.step)
+    query = {**({"view": of.view} if of.view else {}), **dict(chosen.query)}
+    assert (of.page, query) == page_and_query
+
+
+def test_the_columns_and_the_probability_count_once_in_cards_and_table() -> None:
+    both = [
+        replace(check, code=f"{kind}{check.code[3:]}", verdict="alert")
+        for check in checks_of("does_not_fit")
+        if check.group in ("input", "output")
+        for kind in ("psi", "ks")
+    ]
+    checks = report_tables.complete(as_table(both))
+    failed = report_tables.failed(checks)
+    assert failed["code"].tolist() == ["psi.courtside_probability", "psi.lat"]
+    assert [len(others) for others in failed["others"]] == [1, 1]
+    for group in ("input", "output"):
+        state, figure, _note = verdict_card._state(group, checks[checks["group"] == group])
+        assert (state, figure) == ("alert", "Alert: 1")
 
 
 def test_the_next_action_leads_to_its_page(page, reports) -> None:
@@ -289,19 +329,22 @@ def test_the_next_action_leads_to_its_page(page, reports) -> None:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("no_skill", ["retrain", "prepare"]),
-        ("watch", ["score", "label"]),
+        ("does_not_fit", ["retrain"]),
+        ("no_skill", ["train"]),
+        ("watch", ["score"]),
         ("unknown", ["label"]),
         ("cannot_tell", ["label"]),
         ("fits", ["score"]),
     ],
 )
-def test_each_verdict_has_its_next_actions(reports, code: str, expected: list[str]) -> None:
+def test_a_report_of_an_older_app_has_the_usual_action_of_its_verdict(
+    reports, code: str, expected: list[str]
+) -> None:
     settings, (fits, _, _) = reports
     run = tracking.run(settings, fits)
     assert run is not None
     run = replace(run, tags=run.tags | {"courtside.verdict": code})
-    assert [action.step for action in next_steps.actions(settings, run)] == expected
+    assert [action.step for action in next_steps.actions(SPEC, run)] == expected
 
 
 def test_a_link_to_a_report_that_is_gone_shows_the_newest(page, text_of) -> None:

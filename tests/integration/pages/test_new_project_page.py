@@ -95,9 +95,19 @@ def test_the_guesses_are_shown_with_their_reasons(
     text = text_of(opened)
     for name in (*lines, "current", "threshold_by"):
         assert str(getattr(guesses, name).reason) in text.replace("\\", "")
-    assert str(guesses.left_out["exit_code"].reason) in text.replace("\\", "")
+    # what may give the target away is listed once, with its button
+    assert text.replace("\\", "").count(str(guesses.left_out["exit_code"].reason)) == 1
+    assert "exit_code" not in set(columns_table.rows(guesses)["column"])
     assert opened.text_input(key="new-name").value == "customers"
     assert opened.text_input(key="new-question").value == guesses.question
+
+
+def test_a_table_without_a_target_says_so_once(
+    home: Settings, open_page: OpenPage, text_of: Callable[[AppTest], str]
+) -> None:
+    lines = "\n".join(["notes", *(f"sentence {number}" for number in range(40))])
+    app = drop(open_page(home, "projects", view="new"), "notes.csv", lines.encode())
+    assert text_of(app).count("Only one column was read") == 1
 
 
 def test_another_target_brings_other_guesses(opened: AppTest) -> None:
@@ -118,7 +128,7 @@ def test_a_leak_is_allowed_with_one_click_and_left_out_again(
     app = press(opened, "new-allow-exit_code")
     assert app.button(key="new-allow-exit_code").label == "Leave out"
     app = press(app, "new-allow-exit_code")
-    assert app.button(key="new-allow-exit_code").label == "Allow"
+    assert app.button(key="new-allow-exit_code").label == "Use anyway"
     press(press(app, "new-allow-exit_code"), "create-only")
     spec = projects.listed(home)[1].spec
     assert spec is not None
@@ -282,9 +292,8 @@ def test_a_table_of_the_allowed_folder_is_read_where_it_is(
 def test_the_table_of_columns_leaves_out_allows_and_sets_types(tmp_path: Path) -> None:
     guesses = expected(tmp_path)
     frame = columns_table.rows(guesses)
-    assert frame["column"][0] == "exit_code"
-    assert not frame["use"][0]
-    assert frame["use"][1:].all()
+    assert "exit_code" not in set(frame["column"])
+    assert frame["use"].all()
     draft = Draft("customers")
     edits = {"exit_code": {"use": True}, "city": {"use": False}, "age": {"type": "number"}}
     columns_table.apply(draft, guesses, edits)
@@ -305,6 +314,8 @@ def test_a_date_cut_can_be_moved(home: Settings, open_page: OpenPage) -> None:
     app = drop(open_page(home, "projects", view="new"), "days.csv", content(frame))
     start = app.date_input(key="new-start")
     app = start.set_value(pd.Timestamp("2025-03-01").date()).run()
+    # how many rows that leaves is said of a day of one's own too
+    assert any("Rows from 2025-03-01 on (" in caption.value for caption in app.caption)
     assert not app.exception
     press(app, "create-only")
     spec = projects.listed(home)[1].spec

@@ -14,7 +14,7 @@ from core.platform import messages, model_store, project, steps, storage, tracki
 from core.platform.config import Settings
 from core.predictions_log import predictions
 from core.serving import server
-from pages.overview import verdict_card
+from pages.shared import report_view
 from tests.conftest import copy_home
 from tests.integration.pages.conftest import said
 
@@ -78,9 +78,9 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     assert shown["Rows"][0] == f"{acquired['rows_raw']:,.0f}"
     assert shown["Rows"][1] == f"Without label: {acquired['labels_missing']:,.0f}"
     assert shown["Columns"][0] == f"{acquired['columns_raw']:.0f}"
-    assert (
-        shown["Filtered"][0]
-        == f"({prepared['rows_filtered']:.0f}, {prepared['columns_filtered']:.0f})"
+    assert shown["Filtered"] == (
+        f"{prepared['rows_filtered']:,.0f} rows",
+        f"{prepared['columns_filtered']:.0f} columns",
     )
     for label, name in (("Training set", "train"), ("Test set", "test")):
         assert shown[label][0].startswith(f"{prepared[f'rows_{name}']:,.0f} ")
@@ -110,8 +110,8 @@ def test_train_shows_the_figures_of_the_best_and_the_registered_version(
     assert app.subheader[0].value == "Best: Logistic regression"
     for label, text in (
         ("Log loss, test", f"{recorded['log_loss_test']:.4f}"),
-        ("ROC AUC, test", f"{recorded['roc_auc_test']:.3f}"),
-        ("F1, test", f"{recorded['f1_test']:.3f}"),
+        ("ROC AUC, test", f"{recorded['roc_auc_test']:.4f}"),
+        ("F1, test", f"{recorded['f1_test']:.4f}"),
         ("Rows fitted on", f"{recorded['rows_fit']:,.0f}"),
     ):
         assert shown[label][0] == text
@@ -122,7 +122,7 @@ def test_train_shows_the_figures_of_the_best_and_the_registered_version(
     assert comparison["best"].tolist() == ["★"]
     assert comparison["run"].tolist() == [f"/runs?run={run_id}" for run_id in stored["run_id"]]
     assert comparison["view"].tolist() == ["regression"]
-    assert "**version 1** (challenger, champion)" in text_of(app)
+    assert "**version 1** (champion)" in text_of(app)
 
 
 def test_the_base_rate_beside_the_log_loss_is_that_of_the_test_set(
@@ -133,7 +133,7 @@ def test_the_base_rate_beside_the_log_loss_is_that_of_the_test_set(
     _, _, test = storage.read_prepared(lived.settings)
     base = metrics.base_rate_log_loss(float(test[SPEC.target].mean()))
     shown = metrics_of(open_page(lived.settings, "train"))
-    assert shown["Log loss, test"][1].endswith(f"; base rate {base:.4f}")
+    assert shown["Log loss, test"][1].endswith(f"; guessing {base:.4f}")
 
 
 def test_serve_shows_the_server_its_model_and_how_to_call_it(
@@ -193,12 +193,15 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     app = open_page(lived.settings, "monitor")
     run = lived.run("monitor")
     assert run.tags["courtside.verdict"] == "does_not_fit"
-    title, reason = app.error[0].value.split("\n\n")
+    title, reason, todo = app.error[0].value.split("\n\n")
     assert title == f"## {said(run, 'verdict_title')}"
-    assert said(run, "verdict_text").startswith(reason)
     texts = [element.value for element in app.markdown]
-    assert said(run, "verdict_text") in texts
-    assert f"**{said(run, 'verdict_todo')}**" in texts
+    # the reason is on top, the rest on request, nothing twice
+    assert any(said(run, "verdict_text") == f"{reason} {text}" for text in texts)
+    assert todo == f"**{said(run, 'verdict_todo')}**"
+    assert run.tags["courtside.verdict_action"] == "train_rows"
+    (primary,) = [button for button in app.button if button.proto.type == "primary"]
+    assert primary.label == "Train on such rows"
     assert any(f" of {run.metrics['rows_current']:,.0f} rows" in text for text in texts)
     of_model = model_store.require_version(lived.settings, SPEC.model, "champion").run_id
     assert {run.run_id, lived.run("score").run_id, of_model} <= linked_runs(app)
@@ -246,14 +249,16 @@ def test_the_overview_shows_each_stage_done_and_the_verdict(
     text = text_of(app)
     states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert len(states) == 6
-    assert all("done" in state for state in states)
+    # no green mark beside a result that is not as it should be
+    marks = ["done", "done", "done", "done", "warning", "alert"]
+    assert all(mark in state for mark, state in zip(marks, states, strict=True))
     runs = {step: lived.run(step) for step in STEP_OF.values()}
     assert {run.run_id for run in runs.values()} <= linked_runs(app)
     monitored = runs["monitor"]
     assert said(monitored, "verdict_title") in app.subheader[0].value
     # the main reason, and what to do
     reason, todo = (
-        str(verdict_card.lead(messages.loads(monitored.tags[f"courtside.verdict_{name}"])))
+        str(report_view.lead(messages.loads(monitored.tags[f"courtside.verdict_{name}"])))
         for name in ("text", "todo")
     )
     assert reason in text
@@ -343,8 +348,13 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
     states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert "out of date" in states[1]
     prepare.run(copied.settings, prepare.Options())
+    # there one trains again; the results say that they are older, and lead there
     app = open_page(copied.settings, "train")
+    assert app.segmented_control(key="train-view").value == "candidates"
     assert any("Train again" in warning.value for warning in app.warning)
+    app = open_page(copied.settings, "train", view="results")
+    assert any("Train again" in warning.value for warning in app.warning)
+    assert "view=candidates" in [link.proto.query_string for link in app.page_link]
     assert SAMPLE in text_of(app)
     assert SAMPLE not in text_of(open_page(copied.settings, "data", view="prepare"))
     assert next_step(open_page(copied.settings, "overview")) == "Next: Train"
@@ -382,6 +392,6 @@ def test_prepare_shows_the_known_size_of_the_filtered_real_rows(
     assert SAMPLE not in text_of(app)
     app = open_page(settings, "data", view="prepare")
     shown = metrics_of(app)
-    assert shown["Filtered"][0] == "(20285, 7)"
+    assert shown["Filtered"] == ("20,285 rows", "7 columns")
     assert (shown["Training set"][0], shown["Test set"][0]) == ("16,228 rows", "4,057 rows")
     assert SAMPLE not in text_of(app)

@@ -16,7 +16,7 @@ from core.platform.config import Settings
 from core.scoring import score
 from core.training import train
 from tests import any_table
-from tests.integration.pages.test_second_project import PAGES
+from tests.integration.pages.test_second_project import FOREIGN, PAGES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,10 +53,13 @@ def lived(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -
         "score?view=labels",
     ],
 )
-def test_every_page_opens(lived: Settings, open_page: Callable[..., AppTest], page: str) -> None:
+def test_every_page_opens(
+    lived: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str], page: str
+) -> None:
     app = open_page(lived, page)
     assert not app.exception
     assert not app.error, app.error[0].value
+    assert FOREIGN.findall(text_of(app)) == []
 
 
 def test_what_needs_a_time_is_not_offered(
@@ -72,4 +75,6 @@ def test_what_needs_a_time_is_not_offered(
 
 def test_its_documents_hold(lived: Settings) -> None:
     for document in gather.build(lived):
-        assert as_markdown.render(document)
+        text = as_markdown.render(document)
+        assert text
+        assert FOREIGN.findall(text) == [], document.name

@@ -25,11 +25,13 @@ from core.platform.messages import loads
 from core.platform.run_record import SILENT, ModelRecord, Record
 from core.platform.run_tags import TAG
 from core.platform.runs import EveryRun
+from core.predictions_log import predictions
 from core.registry import model_card, model_facts, promote, registry
 from core.serving import endpoint, server
 from core.stats import thresholds
 from pages.shared.statuses import GATE
 from tests.conftest import new_home
+from tests.integration.pages.conftest import said
 
 SPEC = project.load("kobe")
 FEATURES = ("shot_distance", "period")
@@ -186,7 +188,10 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
     assert "built-in sample, not real data" in text
     assert f"answering, port {lived.port}" in text
     shown = figures_of(app)
-    for title, name in (("Log loss", "log_loss_test"), ("Skill over base rate", "skill_test")):
+    for title, name in (
+        ("Log loss, test", "log_loss_test"),
+        ("Skill over base rate, test", "skill_test"),
+    ):
         low, high = run.metrics[f"{name}_low"], run.metrics[f"{name}_high"]
         assert shown[title] == (f"{run.metrics[name]:.4f}", f"{low:.4f} to {high:.4f}")
     assert version.run_id in linked_runs(app)
@@ -223,21 +228,30 @@ def test_champion_and_challenger_stand_beside_each_other(
         "Decision: version 4",
     ]
     text = text_of(app)
-    assert "Promoted against the rules · Decided by ann" in text
+    assert "Promoted anyway · Decided by: ann" in text
     assert "Go to Serve" in [link.label for link in app.page_link]
-    log_losses = [metric.value for metric in app.metric if metric.label == "Log loss"]
-    versions = [
-        model_store.require_version(judged_shared.settings, SPEC.model, alias)
+    # the gate measured both on the same rows
+    judged_run = tracking.run(judged_shared.settings, judged_shared.tried.run_id)
+    assert judged_run is not None
+    assert [
+        (metric.value, metric.delta) for metric in app.metric if metric.label.startswith("Log loss")
+    ] == [
+        (f"{judged_run.metrics[f'log_loss_{alias}']:.4f}", "3,000 rows")
         for alias in ("champion", "challenger")
-    ]
-    assert log_losses == [
-        f"{tracking.run(judged_shared.settings, each.run_id).metrics['log_loss_test']:.4f}"
-        for each in versions
     ]
     # the card follows the choice in the form
     app = app.selectbox(key="challenger").select("3").run()
     assert "Challenger: version 3" in [heading.value for heading in app.subheader]
     assert "not judged" in text_of(app)
+    # without a decision about it, each has the metrics of its own test set
+    versions = [
+        model_store.require_version(judged_shared.settings, SPEC.model, name)
+        for name in ("champion", "3")
+    ]
+    assert [metric.value for metric in app.metric if metric.label == "Log loss, test"] == [
+        f"{tracking.run(judged_shared.settings, each.run_id).metrics['log_loss_test']:.4f}"
+        for each in versions
+    ]
 
 
 def test_a_version_on_real_rows_names_the_sample_that_it_replaced(
@@ -285,7 +299,7 @@ def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
     app = app.button(key="open-card").click().run()
     text = text_of(app)
     assert "| Alias | champion |" in text
-    assert "promoted against the rules, by ann" in text
+    assert "promoted anyway, by ann" in text
     assert "![x](http" not in text
     app = app.selectbox(key="version").select("1").run()
     app = app.button(key="open-card").click().run()
@@ -355,11 +369,12 @@ def test_the_last_answer_is_shown_rule_by_rule(
     assert judged_shared.tried.run_id in linked_runs(app)
     assert judged_shared.compared.run_id not in linked_runs(app)
     assert "**Version 4** · Compared with version 2 · Threshold 0.3" in text
-    assert "Dry run: nothing was changed." in text
-    assert "Dry run: refused" in text
+    # what the gate refuses is not moved, dry run or not
+    assert "Dry run:" not in text
+    assert "refused" in text
     # the gate objects: promoting is not what the page asks for
     assert not [button for button in app.button if button.proto.type == "primary"]
-    assert "Decided by bob" in text
+    assert "Decided by: bob" in text
     rules = tracking.table(judged_shared.settings, judged_shared.tried.run_id, "rules")
     shown = app.table[-1].value
     assert shown["Rule"].tolist() == [str(loads(title)) for title in rules["title"]]
@@ -374,7 +389,11 @@ def test_the_last_answer_is_shown_rule_by_rule(
         "3,000 rows",
         "≥ 200 rows",
     ]
-    assert rules_shown.loc["Log loss", "Limit"] == "≤ 0 nats"
+    # the end of the interval is judged, and stands beside the limit
+    high = rules.set_index("code").loc["better", "value"]
+    assert high > 0
+    assert rules_shown.loc["Log loss", "Limit"] == "< 0"
+    assert rules_shown.loc["Log loss", "Value"].startswith(f"{high:+.4f}")
     assert rules_shown.loc["Model size", "Limit"] == "≤ 10 MB"
 
 
@@ -449,6 +468,49 @@ def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
     assert "chosen on the test set" not in text_of(app)
 
 
+def test_a_link_opens_another_threshold_for_the_champion(
+    judged: Judged, open_page: OpenPage, press: Press
+) -> None:
+    app = open_page(judged.settings, "registry", view="decide")
+    assert not app.slider
+    app = open_page(judged.settings, "registry", view="decide", open="threshold")
+    assert not app.exception
+    # the one action of the page, before the decision about the challenger
+    assert [button.label for button in app.button if button.proto.type == "primary"] == [
+        "Use this threshold"
+    ]
+    assert app.slider(key="threshold-2").value == 0.45
+    app = press(app, "Use this threshold")
+    assert "is the champion already" in app.error[0].value
+    app = app.slider(key="threshold-2").set_value(0.3).run()
+    press(app, "Use this threshold")
+    options = submitted(judged.settings)
+    assert (options["challenger"], options["threshold"]) == ("2", 0.3)
+    done = promote.run(judged.settings, promote.Options(**options))
+    assert (done.decision, done.champion) == ("promote", "5")
+    copy = model_store.require_version(judged.settings, SPEC.model, "5")
+    assert (copy.threshold, copy.about.copied_from) == (0.3, "2")
+
+
+def test_another_threshold_is_judged_on_the_rows_that_a_report_is_about(
+    lived, open_page: OpenPage, text_of: TextOf
+) -> None:
+    app = open_page(lived.settings, "registry", view="decide", open="threshold")
+    assert not app.exception
+    rows = predictions.read(lived.settings, lived.run("score").run_id)
+    rows = rows[rows["courtside_label"].notna()]
+    table = thresholds.trade_off(
+        rows["courtside_label"].to_numpy(dtype="int64"), rows["courtside_probability"].to_numpy()
+    ).set_index("threshold")
+    app = app.slider(key="threshold-1").set_value(0.3).run()
+    shown = app.table[0].value.set_index("Metric")
+    assert shown.loc["Recall", "Threshold 0.30"] == f"{table.loc[0.3, 'recall']:.1%}"
+    assert said(lived.run("monitor"), "window") in text_of(app).replace("\\", "")
+    app = app.segmented_control(key="threshold-rows").set_value("folds").run()
+    assert "Validation folds: " in text_of(app)
+    assert app.table[0].value["Threshold 0.30"][2] != shown.loc["Recall", "Threshold 0.30"]
+
+
 def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: Press) -> None:
     app = open_page(judged.settings, "registry")
     for reason in ("", "because", "          "):
@@ -487,7 +549,7 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     done = promote.run(judged.settings, promote.Options(**options))
     assert done.champion == "1"
     app = open_page(judged.settings, "registry")
-    sentence = f"Rollback · Decided by {promote.user()}"
+    sentence = f"Rollback · Decided by: {promote.user()}"
     assert sentence in text_of(app)
     ledger = view(app, "ledger").dataframe[0].value
     assert ledger["run"][0] == f"/runs?run={done.run_id}"
@@ -499,7 +561,7 @@ def test_the_ledger_is_that_of_the_registry(judged_shared: Judged, open_page: Op
     ledger = registry.ledger(judged_shared.settings, SPEC.model)
     assert shown["version"].tolist() == [int(number) for number in ledger["version"]]
     assert shown["decided_by"].tolist() == ["ann", "the app"]
-    assert shown["decision"].tolist() == ["Promoted against the rules", "First champion"]
+    assert shown["decision"].tolist() == ["Promoted anyway", "First champion"]
     assert shown["to"][0] == "–"
     assert shown["to"][1] == shown["from"][0]
     assert shown["run"].tolist() == [f"/runs?run={run_id}" for run_id in ledger["run_id"]]

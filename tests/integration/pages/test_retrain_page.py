@@ -17,6 +17,7 @@ from core.platform.run_record import SILENT, Record
 from core.platform.run_tags import TAG
 from core.retraining import policy, policy_store, retrain
 from core.retraining.policy_settings import Policy
+from core.retraining.records import DecisionRun
 from core.stats import checks
 from core.stats.checks import Check
 from pages.retrain import recommendation
@@ -26,11 +27,11 @@ DAY = 86_400.0
 LOSSES = (0.650, 0.656, 0.661, 0.668, 0.673, 0.679)
 
 
-def report(settings: Settings, position: int, loss: float) -> str:
+def report(settings: Settings, position: int, loss: float, verdict: str = "ok") -> str:
     """Record a report of ten days as the step does, with the given log loss."""
     with tracking.step_run(settings, "monitor", monitor.Options(), SILENT) as run_id:
         check = Check(
-            "log_loss", "Log loss", "performance", loss, 0.65, "", "ok", "", alert_high=0.70
+            "log_loss", "Log loss", "performance", loss, 0.65, "", verdict, "", alert_high=0.70
         )
         begin = 1.7e9 + 10 * position * DAY
         tags = {
@@ -92,11 +93,11 @@ def test_a_rising_figure_is_shown_with_its_forecast(
     assert not app.exception
     text = text_of(app)
     assert "a limit will be crossed within the horizon" in text
-    assert "Windows: 6, 6 with enough labels" in text
+    assert "Reports: 6, 6 with at least 100 labels" in text
     assert "Nothing here yet." in text
     assert len(tracking.runs(home, step="retrain")) == 0
     assert len(app.get("vega_lite_chart")) == 1
-    assert primary(app) == ["Decide now"]
+    assert primary(app) == ["Apply the policy"]
     # the policy's own view has it too
     app = open_page(home, "retrain", view="policy")
     assert len(app.get("vega_lite_chart")) == 1
@@ -184,7 +185,38 @@ def test_buttons_start_jobs_and_a_retraining_by_hand_needs_a_reason(
     app = press(app, "Retrain")
     retrainings = jobs.latest(home, "retrain")
     assert [job.options["reason"] for job in retrainings] == ["Labels of a new kind came in"]
-    assert all(button.disabled for button in app.button if button.label == "Decide now")
+    assert app.button(key="busy").disabled
+    # a policy can be applied only if there is one
+    assert "decide" not in [button.key for button in app.button]
+    policy_store.save(home, Policy(strategy="reactive"))
+    assert open_page(home, "retrain").button(key="decide").disabled
+
+
+def test_a_retraining_that_was_held_back_says_why_and_leads_to_the_decision(
+    home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    report(home, len(LOSSES), 0.75, "alert")
+    app = open_page(home, "retrain")
+    assert "retrain" in [button.key for button in app.button]
+    assert not primary(app)
+    spec = project.load(home.project)
+    with tracking.step_run(home, "retrain", retrain.Options(), SILENT) as run_id:
+        done = DecisionRun(
+            decision="retrain",
+            retrained_version="1",
+            windows_until=2e9,
+            challenger="2",
+            gate="hold",
+            gate_text="Not shown to be better.",
+        )
+        tracking.log(home, run_id, Record(params={"model": spec.model}, tags=done.write()))
+    app = open_page(home, "retrain")
+    assert not app.exception
+    text = text_of(app)
+    assert "Version **2**, retrained from version 1" in text
+    assert "Not shown to be better." in text
+    assert str(policy.NOT_PROMOTED) in text
+    assert primary(app) == ["Go to Registry"]
 
 
 def test_a_damaged_policy_is_reported_and_can_be_saved_again(

@@ -42,7 +42,7 @@ PAGES = (
     "runs",
 )
 FOREIGN = re.compile(
-    r"kobe|(?<!snap)shot|lakers|hoop|\bcourt\b|[23]-point|[23]pt"
+    r"kobe|(?<!snap)shot|lakers|hoop|\bcourt\b|basketball|make rate|[23]-point|[23]pt"
     r"|(?<!of )\bcourse\b|grader|checklist|\bbrief\b|first version of this work",
     re.IGNORECASE,
 )

@@ -57,7 +57,7 @@ def test_a_newcomer_presses_one_button_and_sees_every_stage(
     assert "Does the shot go in?" in text_of(app)
     assert BUTTON in labels(app)
     # one sentence, and a way to go step by step
-    assert "Courtside trains a model for the question" in text_of(app)
+    assert "Courtside trains a model, serves it" in text_of(app)
     assert "Use your own data" in [link.value for link in app.page_link]
     app = press(app, BUTTON)
     assert not app.error
@@ -114,8 +114,8 @@ def test_it_ends_with_the_verdict_and_the_real_data_come_next(
     assert app.subheader[0].value.endswith(f"] {said(run, 'verdict_title')} :small[{SAMPLE_MARK}]")
     assert said(run, "verdict_todo").startswith(first_todo(app))
     assert first_todo(app)
-    (report,) = (link for link in app.page_link if link.value == "See the report")
-    assert report.proto.query_string == f"view=report&report={run.run_id}"
+    (primary,) = [button for button in app.button if button.proto.type == "primary"]
+    assert primary.label == "See the report"
     assert f"### {copied.run('train').metrics['log_loss_test']:.4f}\nlog loss on test" in text
     app = press(app, REAL)
     assert [(job.step, job.options) for job in jobs.active(settings)] == [

@@ -232,6 +232,7 @@ def command(settings: Settings, *words: str) -> tuple[int, dict[str, object], st
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
+@pytest.mark.long
 def test_a_read_only_home_can_be_read_and_refuses_writes_with_a_message(
     read_only: Settings,
 ) -> None:

@@ -1,6 +1,7 @@
 """One row contract: the same rows get one answer, or one refusal, on every path."""
 
 import csv
+import dataclasses
 import datetime
 import decimal
 import io
@@ -356,6 +357,25 @@ def test_column_types_accept_their_natural_widths():
 def test_the_time_of_day_and_the_zone_are_never_dropped(value, stored):
     read = rows.read(pd.Series([value, None], name="a"), Rule("date"))
     assert (read.values.tolist(), read.faults) == ([stored, None], ())
+
+
+def test_a_day_is_read_in_the_form_of_its_source_and_as_iso(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a;b\n31/12/2000;1\n2000-10-31 19:30;2\n05.06.2001 8:30;3\n12/31/2000;4\n;5\n")
+    wanted = {"a": Column(type="date", date_form="day-month-year"), "b": Column(type="integer")}
+    inspected = schema.inspect(tables.read(path, "a.csv", wanted), wanted)
+    assert inspected.frame["a"].tolist()[:3] == [
+        "2000-12-31",
+        "2000-10-31T19:30:00",
+        "2001-06-05T08:30:00",
+    ]
+    # what is no day in that form is refused, not read in another
+    (finding,) = (each for each in inspected.findings if each.severity == "error")
+    assert (finding.column, finding.rows) == ("a", 1)
+    cells = ("31/12/2000", "2000-12-31")
+    rule = wanted["a"].rule
+    assert rows.clean_cells(cells, rule) == ["2000-12-31", "2000-12-31"]
+    assert rows.rule_of(dataclasses.asdict(rule)) == rule
 
 
 @pytest.mark.parametrize(

@@ -318,6 +318,21 @@ def test_the_champion_cannot_challenge_itself(
         world.gate(challenger="9")
 
 
+def test_the_champion_gets_another_threshold_without_a_comparison(world: World) -> None:
+    world.register(informed())
+    tried = world.gate(challenger="champion", threshold=0.3, dry_run=True)
+    assert (tried.decision, tried.champion) == ("promote", "1")
+    result = world.gate(challenger="champion", threshold=0.3, decided_by="ann")
+    assert (result.decision, result.version, result.champion) == ("promote", "2", "2")
+    assert set(world.rules(result)["verdict"]) == {"not_applicable"}
+    assert str(result.text).startswith("Only the threshold changes")
+    copy = model_store.require_version(world.settings, SPEC.model, "2")
+    assert (copy.threshold, copy.about.copied_from) == (0.3, "1")
+    assert world.aliases() == {"champion": "2", "previous": "1"}
+    with pytest.raises(InputError, match="Version 2 is the champion already"):
+        world.gate(challenger="champion", threshold=0.3)
+
+
 @pytest.mark.long
 def test_rows_that_the_champion_was_trained_on_are_left_out(world: World) -> None:
     trained_on = world.test.iloc[:1000]

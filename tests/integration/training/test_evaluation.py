@@ -149,7 +149,7 @@ def test_candidates_are_compared_in_pairs_with_the_best(
     home: Settings, result: train.Result
 ) -> None:
     paired = tracking.table(home, result.run_id, "paired")
-    comparison = tracking.table(home, result.run_id, "comparison").set_index("name")
+    comparison = tracking.table(home, result.run_id, "comparison").set_index("model", drop=False)
     (other,) = paired.itertuples()
     assert other.model != comparison.index[comparison["model"] == result.best][0]
     loss = comparison["log_loss_test"]

@@ -15,7 +15,7 @@ from core.data import guess_project, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_columns import profile
 from core.data.guess_roles import Cut
-from core.platform import messages
+from core.platform import messages, project
 from core.platform.errors import InputError
 from core.platform.rows import Rule, read
 
@@ -78,7 +78,11 @@ def codes(guesses: Guesses) -> dict[str, str]:
         (["2013-01-01T10:00:00Z", "2013-06-01T11:30:00Z"], "timestamp"),
         (["2013-01-01 10:00:00-03:00", "2013-06-01 11:30:00+02:00"], "timestamp"),
         (["9999-12-31", "2014-02-03"], "date"),
-        (["31/12/2013", "01/02/2014"], "odd_date"),
+        (["31/12/2013", "01/02/2014", "NA"], "date"),
+        (["12/31/2013 8:30", "2/1/2014 18:30"], "timestamp"),
+        (["05/06/2013", "06/05/2013"], "odd_date"),
+        (["31/12/13", "01/02/14"], "odd_date"),
+        (["30/02/2013", "01/02/2014"], "odd_date"),
         (["2013-13-45", "2014-02-03"], "category"),
         ([None, None], "empty"),
         (["", " ", "NA"], "empty"),
@@ -156,7 +160,7 @@ def test_text_of_thousands_of_levels_is_a_feature_and_free_text_is_not(
     words = np.array([f"w{number}" for number in range(300)])
     table["title"] = [f"title {number}" for number in rng.integers(0, 250, ROWS)]
     table["comment"] = [" ".join(rng.choice(words, 9)) for _ in range(ROWS)]
-    table["when"] = [f"{day:02d}/03/2024" for day in rng.integers(1, 28, ROWS)]
+    table["when"] = [f"{day:02d}/03/24" for day in rng.integers(1, 28, ROWS)]
     guesses = guess(table)
     assert codes(guesses) == {"comment": "free_text", "when": "free_text"}
     assert "title" in guesses.features
@@ -232,7 +236,7 @@ def test_a_target_that_cannot_be_one_is_refused(table: pd.DataFrame) -> None:
         guess(table, target="chrun")
     with pytest.raises(InputError, match=r"No row has churn = maybe\. Its values are: "):
         guess(table, target="churn", positive="maybe")
-    nothing = guess(table[["age"]])
+    nothing = guess(table[["age"]].assign(twice=2 * table["age"]))
     assert nothing.target.value == ""
     with pytest.raises(InputError, match="No column has only two or a few values"):
         nothing.project_file("x", "X")
@@ -290,6 +294,17 @@ def test_a_column_that_says_what_rows_are_for_is_the_cut(table: pd.DataFrame) ->
     )
     assert "split" not in guesses.features
     assert {cut.by for cut in guesses.current.alternatives} == {"random", "none"}
+
+
+def test_dates_of_other_forms_are_a_time_and_cut_the_rows(table: pd.DataFrame) -> None:
+    days = pd.Timestamp(2024, 1, 1) + pd.to_timedelta(np.arange(len(table)) % 300, "D")
+    iso = guess(table.assign(when=days.strftime("%Y-%m-%d")))
+    for form, pattern in (("day-month-year", "%d/%m/%Y"), ("month-day-year", "%m.%d.%Y")):
+        guesses = guess(table.assign(when=days.strftime(pattern)))
+        assert guesses.time.value == "when"
+        assert guesses.current.value == iso.current.value
+        spec = project.parse(guesses.project_file("one", "One"))
+        assert (spec.columns["when"].type, spec.columns["when"].date_form) == ("date", form)
 
 
 def test_an_id_with_repeated_values_is_refused(table: pd.DataFrame) -> None:
@@ -386,6 +401,13 @@ def test_rare_positives_change_threshold_and_metric(
     assert guesses.threshold_by.value == way
     assert guesses.metric.value == ("average_precision" if way == "f1" else "log_loss")
     assert guesses.with_(threshold_by="cost").threshold_by.value == "cost"
+    assert guesses.is_rare == (way == "f1")
+    spec = project.parse(guesses.project_file("rare", "Rare").encode(), "rare.toml")
+    assert (spec.metric, spec.balanced) == (guesses.metric.value, False)
+    other = guesses.with_(metric="roc_auc", balanced=True)
+    assert other.metric.alternatives[0] == guesses.metric.value
+    spec = project.parse(other.project_file("rare", "Rare").encode(), "rare.toml")
+    assert (spec.metric, spec.balanced) == ("roc_auc", True)
 
 
 def test_names_may_be_any_text(table: pd.DataFrame) -> None:
@@ -508,6 +530,40 @@ def test_a_zip_holds_a_single_table(tmp_path: Path) -> None:
         guess_sample.read_some(tmp_path / "table.xlsx")
 
 
+@pytest.mark.parametrize(
+    ("names", "place"),
+    [
+        (("lat", "lon"), ("lon", "lat")),
+        (("Latitude", "Longitude"), ("Longitude", "Latitude")),
+        (("loc_x", "loc_y"), ("loc_x", "loc_y")),
+        (("X", "Y"), ("X", "Y")),
+        (("start_station_latitude", "start_station_longitude"), None),
+        (("startLat", "startLng"), ("startLng", "startLat")),
+        (("easting", "northing"), ("easting", "northing")),
+        (("lat", "y"), ()),
+        (("plateau", "long_name"), ()),
+    ],
+)
+def test_coordinates_are_a_place(
+    table: pd.DataFrame, rng: np.random.Generator, names: tuple[str, str], place: tuple[str, ...]
+) -> None:
+    table = table.assign(**{name: rng.normal(40, 5, ROWS).round(4) for name in names})
+    guesses = guess(table)
+    expected = names[::-1] if place is None else place
+    assert guesses.place.value == expected
+    spec = project.parse(guesses.project_file("places", "Places"))
+    assert (spec.place is None) == (not expected)
+    if expected:
+        assert (spec.place.x, spec.place.y) == expected
+        assert guesses.with_(place=()).place.alternatives == (expected,)
+        assert project.parse(guesses.with_(place=()).project_file("places", "P")).place is None
+
+
+def test_coordinates_of_few_values_are_none(table: pd.DataFrame, rng: np.random.Generator) -> None:
+    table = table.assign(x=rng.integers(0, 3, ROWS), y=rng.integers(0, 3, ROWS))
+    assert guess(table, target="churn").place.value == ()
+
+
 def test_a_chosen_time_offers_a_cut_by_date() -> None:
     days = pd.date_range("2024-01-01", periods=600).strftime("%Y-%m-%d")
     frame = pd.DataFrame({"day": days, "x": range(600), "churn": ["no", "yes", "no"] * 200})
@@ -515,3 +571,31 @@ def test_a_chosen_time_offers_a_cut_by_date() -> None:
     assert guesses.current.value.by == "date"
     # a number has an order too, and no day to cut at
     assert guess(frame).with_(time="x").time.value == "x"
+
+
+def test_a_part_of_time_that_only_says_when_a_row_is_is_no_feature(
+    rng: np.random.Generator,
+) -> None:
+    moments = pd.date_range("2023-07-03", "2024-06-30", periods=ROWS)
+    # another zone has the month of before for some hours
+    local = moments - pd.Timedelta(hours=14)
+    table = pd.DataFrame(
+        {
+            "seen": moments.strftime("%Y-%m-%d"),
+            "month": local.month,
+            "weekday": moments.weekday,
+            "size": rng.normal(size=ROWS),
+            "late": rng.choice(["yes", "no"], ROWS),
+        }
+    )
+    guesses = guess(table, rows=Cut("date", column="seen", start="2024-01-01"))
+    assert codes(guesses)["month"] == "identifier"
+    assert {"weekday", "size"} <= set(guesses.features)
+    # its values are in both parts of the rows now
+    assert "month" in guesses.with_(rows=Cut("random", share=0.3, seed=24)).features
+    assert "month" in guesses.with_(allowed=("month",)).features
+
+
+def test_a_file_of_one_column_is_said_to_be_no_table() -> None:
+    lines = pd.DataFrame({"minutes of the meeting": [f"sentence {n}" for n in range(40)]})
+    assert "Only one column was read" in str(guess(lines).target.reason)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core.platform import project
+from core.platform import messages, project
 from core.platform.config import CODE_ROOT
 from core.platform.errors import InputError
+from core.platform.project_parts import Rows
 
 RAIN = (CODE_ROOT / "tests" / "rain.toml").read_text(encoding="utf-8")
 COURT = '[court]\ntitle = "Where"\nx = "date"\ny = "pressure"\n\n[rows]'
@@ -32,6 +33,13 @@ FEATURES = 'features = ["pressure", "humidity"]'
         ("min = 900", "min = 1200", "columns.pressure: min 1200 is above max 1100"),
         ("[rows]", COURT, "date and pressure must be of type number"),
         ("[rows]", COURT.replace("date", "wind"), "not in [columns]: wind"),
+        ("[rows]", COURT.replace("court", "place"), "date and pressure must be of type number"),
+        (
+            "[rows]",
+            '[place]\nx = "pressure"\ny = "pressure"\n\n[rows]',
+            "used more than once: pressure",
+        ),
+        (FEATURES, FEATURES + '\nicon = "rain"', "it must be a single emoji: rain"),
         (FEATURES, FEATURES + '\nseason = "date"', "season"),
         ("[rows]", '[sample]\ntables = "rain.json"\n\n[rows]', "sample.about"),
     ],
@@ -89,3 +97,37 @@ def test_a_project_with_code_of_its_own_has_its_file_in_a_folder(tmp_path: Path)
     (tmp_path / "sun" / "project.toml").write_text("name =", encoding="utf-8")
     with pytest.raises(InputError, match=r"sun/project\.toml cannot be used"):
         project.load("sun", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "reference", "current"),
+    [
+        (
+            {"by": "date", "of": "day", "start": "2025-06-01"},
+            "linhas anteriores a 01/06/2025",
+            "linhas a partir de 01/06/2025",
+        ),
+        (
+            {"by": "date", "of": "year", "start": 2008},
+            "linhas anteriores a 2008",
+            "linhas a partir de 2008",
+        ),
+        ({"by": "random", "share": 0.3}, "outros 70% das linhas", "30% das linhas, ao acaso"),
+        (
+            {"by": "value", "of": "way", "production_values": ("air",)},
+            "linhas com outro valor de way",
+            "linhas com way = air",
+        ),
+        (
+            {"by": "date", "of": "day", "start": "2025-06-01", "production_name": "June"},
+            "linhas anteriores a 01/06/2025",
+            "June",
+        ),
+    ],
+)
+def test_rows_are_called_by_how_they_are_chosen(
+    keys: dict[str, object], reference: str, current: str
+) -> None:
+    rows = Rows(**keys)
+    with messages.speaking("pt"):
+        assert (str(rows.reference_rows), str(rows.current_rows)) == (reference, current)

@@ -142,6 +142,21 @@ def test_an_exported_project_can_be_imported_elsewhere(rain: Settings, tmp_path:
     assert project.of(projects.create(other, projects.text_of(rain))) == project.of(rain)
 
 
+def test_flights_can_be_added_and_its_rows_are_generated(home: Settings) -> None:
+    assert projects.examples(home) == ("flights",)
+    added = projects.add_example(home, "flights")
+    assert (added.home, projects.names(home)) == (
+        home.home / "projects" / "flights",
+        ("kobe", "flights"),
+    )
+    spec = project.of(added)
+    assert (spec.rows.by, spec.time, spec.sample is not None) == ("date", "scheduled", True)
+    assert project.sample_tables("flights")["routes"]
+    # the file of an example that was added can be edited: it keeps its sample
+    text = projects.text_of(added).replace("Flights from", "Flights off")
+    assert projects.edit(added, text) == ()
+
+
 def test_a_built_in_example_gets_a_nested_home_unless_its_data_is_in_the_outer_one(
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,7 +82,9 @@ def test_one_row_and_one_class_have_a_change() -> None:
 )
 def test_better_means_that_the_whole_interval_is(low: float, high: float, verdict: str) -> None:
     result = gate.better((low + high) / 2, (low, high))
-    assert (result.verdict, result.limit) == (verdict, 0.0)
+    # what is judged stands beside its limit
+    assert (result.verdict, result.value, result.limit) == (verdict, high, 0.0)
+    assert (result.verdict == "pass") == (high < 0)
     assert f"{low:+.4f} to {high:+.4f}" in str(result.text)
 
 
@@ -99,7 +101,8 @@ def test_better_means_that_the_whole_interval_is(low: float, high: float, verdic
 def test_not_worse_has_a_margin(low: float, high: float, verdict: str) -> None:
     limits = Limits(aim="not_worse", margin=0.005)
     result = gate.better((low + high) / 2, (low, high), limits)
-    assert (result.verdict, result.limit) == (verdict, 0.005)
+    assert (result.verdict, result.value, result.limit) == (verdict, high, 0.005)
+    assert (result.verdict == "pass") == (high <= 0.005)
 
 
 def test_a_harmed_slice_is_named_the_worst_first() -> None:
@@ -138,7 +141,10 @@ def test_calibration_holds_only_what_is_above_chance_and_the_champion(
     error: float, low: float, verdict: str
 ) -> None:
     result = gate.calibration(error, 0.02, low + 0.01, (low, low + 0.02))
-    assert (result.verdict, result.value, result.limit) == (verdict, error, 0.02)
+    # by the error itself, or else by the difference from the champion
+    judged = (error, 0.02) if error <= 0.02 else (low, 0)
+    assert (result.verdict, result.value, result.limit) == (verdict, *judged)
+    assert (result.verdict == "pass") == (judged[0] <= judged[1])
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def every_chart(title=None):
         "class_balance": data_charts.class_balance(
             counts, positive="made", negative="missed", title=title
         ),
-        "make_rate_by": data_charts.make_rate_by(
-            profile.rates(bins), "middle", average=0.5, title=title
+        "rate_by": data_charts.rate_by(
+            profile.rates(bins), "middle", rate_title="Made", average=0.5, title=title
         ),
         "class_density": data_charts.class_density(
             bins, positive="made", negative="missed", axis_title="Distance (ft)", title=title

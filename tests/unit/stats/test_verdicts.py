@@ -11,11 +11,21 @@ import pandas as pd
 import pytest
 
 from core.platform import messages
+from core.platform.own_columns import PROBABILITY, shown
 from core.retraining import policy
 from core.retraining.policy import DAY, Policy
 from core.retraining.policy_evidence import Window
 from core.stats import checks, performance, slices, verdicts
-from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Conclusion, Limit, VerdictCode
+from core.stats.check import (
+    THRESHOLD_TODO,
+    Action,
+    Check,
+    Conclusion,
+    Limit,
+    VerdictCode,
+    one_sentence,
+    threshold_fact,
+)
 
 REFERENCE = {
     "log_loss": 0.68,
@@ -98,12 +108,12 @@ def test_a_threshold_that_separates_no_rows_is_one_state_with_one_advice(
     results = performance.performance(REFERENCE, REFERENCE | changes, 900, None, limits)
     by_code = {check.code: check for check in results}
     assert {by_code[code].state for code in ("f1", "precision", "recall")} == {state}
-    assert (by_code["f1"].verdict, by_code["f1"].todo) == ("alert", THRESHOLD_TODO)
-    for code in ("precision", "recall"):
-        assert (by_code[code].verdict, by_code[code].todo) == ("not_applicable", "")
-    conclusion = checks.conclude(results, *NAMES, labels=900)
-    assert str(THRESHOLD_TEXTS[state]) in str(conclusion.text)
-    assert str(conclusion.todo).count(str(THRESHOLD_TODO)) == 1
+    assert by_code["f1"].verdict == "alert"
+    assert {by_code[code].verdict for code in ("precision", "recall")} == {"not_applicable"}
+    conclusion = checks.conclude(results, *NAMES, labels=900, positive="made")
+    assert conclusion.params["facts"] == [threshold_fact(state, "made")]
+    assert str(conclusion.text) == str(one_sentence(threshold_fact(state, "made")))
+    assert (conclusion.action, conclusion.todo) == ("threshold", THRESHOLD_TODO)
 
 
 def test_a_threshold_that_never_labels_any_row_is_reported_without_a_change() -> None:
@@ -119,31 +129,27 @@ def test_a_threshold_that_never_labels_any_row_is_reported_without_a_change() ->
     between = {"skill": (0.01, 0.03)}
     results = performance.performance(rare, rare, 900, between)
     f1 = next(check for check in results if check.code == "f1")
-    assert (f1.verdict, f1.text, f1.todo) == (
+    assert (f1.verdict, f1.text) == (
         "not_applicable",
-        THRESHOLD_TEXTS["none_positive"],
-        THRESHOLD_TODO,
+        one_sentence(threshold_fact("none_positive")),
     )
     conclusion = checks.conclude(results, *NAMES, labels=900)
     assert conclusion.code == "watch"
-    assert str(THRESHOLD_TEXTS["none_positive"]) in str(conclusion.text)
-    assert str(conclusion.todo) == str(THRESHOLD_TODO)
+    assert str(one_sentence(threshold_fact("none_positive"))) in str(conclusion.text)
+    assert (conclusion.action, conclusion.todo) == ("threshold", THRESHOLD_TODO)
 
 
-def test_precision_and_recall_that_both_fell_are_not_advised_against_each_other() -> None:
-    limits = {code: Limit(0.45, None, 0.25) for code in ("precision", "recall")}
-    results = performance.performance(
-        REFERENCE, REFERENCE | {"precision": 0.2, "recall": 0.2}, 900, None, limits
-    )
-    todo = {str(check.todo) for check in results if check.code in ("precision", "recall")}
-    assert len(todo) == 1
-    assert "both fell" in todo.pop()
+def test_no_check_of_performance_has_an_advice_beside_that_of_the_verdict() -> None:
+    limits = {code: Limit(0.45, None, 0.25) for code in ("precision", "recall", "f1", "roc_auc")}
+    bad = REFERENCE | {"precision": 0.2, "recall": 0.2, "f1": 0.2, "roc_auc": 0.2}
+    results = performance.performance(REFERENCE, bad, 900, None, limits)
+    assert {check.todo for check in results if check.verdict == "alert"} == {""}
 
 
-def test_a_skill_below_zero_is_no_removed_loss() -> None:
+def test_the_skill_is_given_once_and_its_text_says_the_scale() -> None:
     results = performance.performance(REFERENCE, REFERENCE | {"skill": -0.89, "log_loss": 1.3}, 900)
-    text = next(check.text for check in results if check.code == "skill")
-    assert str(text) == "Log loss against always predicting 48.0%: +89.00%; before, -2.00%."
+    check = next(check for check in results if check.code == "skill")
+    assert (check.value, check.text.params) == (-0.89, {"base_rate": 0.48})
 
 
 def test_a_slice_of_few_labels_in_the_reference_is_not_called_missing() -> None:
@@ -185,6 +191,86 @@ def test_a_policy_does_not_call_unshown_skill_nothing_to_do(verdict: str, code: 
     )
     reactive = Policy(strategy="reactive", k=1, n=1)
     assert policy.decide(reactive, [window], trained_at=0, now=DAY).code == code
+
+
+def alarmed(code: str, value: float, reference: float | None = 0.6, **fields: Any) -> Check:
+    group = fields.pop("group", "performance")
+    return Check(code, code, group, value, reference, "", "alert", "", **fields)
+
+
+AUC, F1 = alarmed("roc_auc", 0.539), alarmed("f1", 0.0, state="none_positive")
+OUTSIDE = alarmed("outside_support", 0.514, group="support")
+
+
+def test_a_model_that_does_not_fit_says_why_in_one_sentence_of_at_most_three_facts() -> None:
+    many = [alarmed("calibration_error", 0.2), F1, AUC, moved(), OUTSIDE]
+    conclusion = checks.conclude(many, *NAMES, labels=900, positive="made")
+    facts = conclusion.params["facts"]
+    assert [fact.params for fact in facts] == [
+        {"share": 0.514},
+        {"value": 0.539},
+        {"positive": "made"},
+    ]
+    assert str(conclusion.text).startswith(f"{one_sentence(*facts)} ")
+    # without rows elsewhere, the columns that moved; precision and recall are left to F1
+    rates = [alarmed("precision", 0.1), alarmed("recall", 0.1), alarmed("f1", 0.1)]
+    conclusion = checks.conclude([*rates, moved()], *NAMES, labels=900)
+    columns, f1 = conclusion.params["facts"]
+    assert columns.params == {"columns": ["x"]}
+    assert f1.params == {"check": "f1", "value": 0.1, "before": 0.6}
+
+
+def test_probabilities_that_are_off_do_not_blame_the_predicted_classes() -> None:
+    results = performance.performance(
+        REFERENCE, REFERENCE | {"mean_probability": 0.36, "base_rate": 0.48}, 9000
+    )
+    off = [replace(c, verdict="alert") for c in results if c.code == "calibration"]
+    conclusion = checks.conclude(off, *NAMES, labels=9000, is_other_kind=True)
+    (fact,) = conclusion.params["facts"]
+    assert fact.params == {"predicted": 0.36, "observed": 0.48}
+    assert (conclusion.code, conclusion.action) == ("does_not_fit", "retrain")
+    assert "ranking" in str(conclusion.todo)
+
+
+def test_a_check_of_the_probability_is_named_once_among_what_changed() -> None:
+    probability = [
+        alarmed(f"{kind}.{PROBABILITY}", 2.0, group="output", reference=None)
+        for kind in ("psi", "ks")
+    ]
+    conclusion = checks.conclude([AUC, *probability], *NAMES, labels=900)
+    assert conclusion.params["outputs"] == [shown(PROBABILITY)]
+
+
+@pytest.mark.parametrize(
+    ("judged", "about", "action"),
+    [
+        # the threshold is to blame only if nothing else is, and another one would help
+        ([F1], {}, "threshold"),
+        ([alarmed("precision", 0.1), alarmed("recall", 0.1), alarmed("f1", 0.1)], {}, "retrain"),
+        ([F1, AUC], {"is_other_kind": True}, "train_rows"),
+        ([F1, AUC], {}, "retrain"),
+        # such rows were trained on already
+        ([F1, AUC], {"is_other_kind": True, "trained_share": 0.6}, "train"),
+        ([skill(-0.05, -0.08, -0.01)], {"is_other_kind": True}, "train_rows"),
+        ([skill(-0.05, -0.08, -0.01)], {}, "train"),
+        ([skill(0.02, 0.01, 0.03), moved()], {}, "investigate"),
+        ([skill(0.01, -0.02, 0.04)], {"unlabelled": 30}, "label"),
+        ([skill(0.02, 0.01, 0.03)], {}, "wait"),
+    ],
+)
+def test_each_verdict_has_one_action(
+    judged: list[Check], about: dict[str, Any], action: Action
+) -> None:
+    conclusion = checks.conclude(judged, *NAMES, labels=900, **about)
+    assert (conclusion.action, conclusion.params["action"]) == (action, action)
+
+
+def test_rows_of_the_training_set_never_simply_fit() -> None:
+    good = [skill(0.02, 0.01, 0.03)]
+    assert checks.conclude(good, *NAMES, labels=900, trained_share=0.001).code == "fits"
+    conclusion = checks.conclude(good, *NAMES, labels=900, trained_share=0.62)
+    assert (conclusion.code, conclusion.action) == ("watch", "wait")
+    assert "62% of these rows" in str(conclusion.text)
 
 
 def every_conclusion() -> list[Conclusion]:
