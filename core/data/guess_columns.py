@@ -279,7 +279,7 @@ def _numeric(name: str, numbers: Floats, *, is_unique: bool | None = None) -> Pr
     levels, inverse, counts = np.unique(known, return_inverse=True, return_counts=True)
     codes = np.zeros(len(numbers), np.int64)
     codes[~np.isnan(numbers)] = inverse + 1
-    whole = bool((levels % 1 == 0).all())
+    whole = bool((levels == np.trunc(levels)).all())
     if len(levels) == 1:
         kind: Kind = "constant" if len(known) >= IDENTIFIES * len(numbers) else "integer"
     elif len(levels) == 2 and tuple(levels) in ((0.0, 1.0), (1.0, 2.0)):

@@ -34,7 +34,7 @@ _BLOCK = 4 << 20
 _PIECES = 50
 # columns whose values are compared over the whole file, at most
 _MOST_KEYS = 4
-_CODE = r"^\s*-?0[0-9]"
+_CODE = r"^-?0[0-9]"
 _FIRST = 200
 _NUMERIC = frozenset("0123456789+-.,")
 _UNPACKED = 2_000_000_000
@@ -269,26 +269,34 @@ def _numbers(column: Any, head: tables.Head) -> pd.Series[Any]:
     import pyarrow.compute as compute
 
     texts = column.combine_chunks()
-    first = [text.strip() for text in texts.drop_null().slice(0, _FIRST).to_pylist()]
+    few = texts.slice(0, 4 * _FIRST).drop_null()
+    first = (few if len(few) >= _FIRST else texts.drop_null()).slice(0, _FIRST).to_pylist()
     # most texts are known by their first values
-    if not all(text[:1] in _NUMERIC or text in MISSING_MARKS for text in first):
+    if not all(text.strip()[:1] in _NUMERIC or text.strip() in MISSING_MARKS for text in first):
         return _categories(texts)
-    marked = compute.is_in(
-        compute.utf8_trim_whitespace(texts), pyarrow.array(sorted(MISSING_MARKS))
+    plain = plain_numbers(texts, head.dialect or csv_dialect.PLAIN)
+    # most numbers have no spaces around them
+    for known in (plain, None):
+        bare = compute.utf8_trim_whitespace(plain) if known is None else known
+        marked = compute.is_in(bare, pyarrow.array(sorted(MISSING_MARKS)))
+        bare = compute.if_else(marked, None, bare)
+        try:
+            numbers = compute.cast(bare, pyarrow.float64())
+            break
+        except pyarrow.ArrowInvalid:
+            continue
+    else:
+        return _categories(texts)
+    with_zero = compute.or_(compute.starts_with(bare, "0"), compute.starts_with(bare, "-0"))
+    if compute.any(compute.match_substring_regex(bare.filter(with_zero), _CODE)).as_py():
+        return _categories(texts)
+    values = numbers.to_numpy(zero_copy_only=False)
+    is_whole = (
+        not numbers.null_count
+        and len(values)
+        and bool((values == np.trunc(values)).all() and np.abs(values).max() < 2**53)
     )
-    known = compute.if_else(marked, None, plain_numbers(texts, head.dialect or csv_dialect.PLAIN))
-    try:
-        numbers = compute.cast(compute.utf8_trim_whitespace(known), pyarrow.float64())
-    except pyarrow.ArrowInvalid:
-        return _categories(texts)
-    if compute.any(compute.match_substring_regex(known, _CODE)).as_py():
-        return _categories(texts)
-    values: pd.Series[Any] = numbers.to_pandas()
-    is_whole = not numbers.null_count and bool(
-        (values % 1 == 0).all() and values.abs().max() < 2**53
-    )
-    whole: pd.Series[Any] = values.astype("int64") if is_whole and len(values) else values
-    return whole
+    return pd.Series(values.astype("int64") if is_whole else values)
 
 
 def _categories(texts: Any) -> pd.Series[Any]:

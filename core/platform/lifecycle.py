@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from core.platform.messages import Message, Words
 
+# In a table of more rows, half as many folds estimate the log loss as well, in half the time.
+MANY_ROWS, FEW_FOLDS = 100_000, 5
+
 State = Literal["done", "stale", "todo", "blocked"]
 Source = Literal["sample", "folder", "download"]
 
@@ -173,7 +176,9 @@ def whole(data: Source = "sample") -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def of_table(acquire: Mapping[str, Any], *, has_current: bool) -> list[tuple[str, dict[str, Any]]]:
+def of_table(
+    acquire: Mapping[str, Any], *, has_current: bool, rows: int = 0
+) -> list[tuple[str, dict[str, Any]]]:
     """Return the steps of the life cycle of a table, with their options, in order.
 
     Parameters
@@ -182,11 +187,16 @@ def of_table(acquire: Mapping[str, Any], *, has_current: bool) -> list[tuple[str
         How the table is acquired.
     has_current : bool
         Whether it has current rows; without, the steps end with the served model.
+    rows : int
+        Rows of the table: with many, Train takes fewer folds.
 
     Examples
     --------
     >>> [step for step, _ in of_table({"source": "upload"}, has_current=False)]
     ['acquire', 'prepare', 'train', 'serve']
+    >>> dict(of_table({"source": "upload"}, has_current=False, rows=300_000))["train"]
+    {'folds': 5}
     """
     after = [part for part in whole()[1:] if has_current or part[0] not in ("score", "monitor")]
-    return [("acquire", dict(acquire)), *after]
+    few = {"train": {"folds": FEW_FOLDS}} if rows > MANY_ROWS else {}
+    return [("acquire", dict(acquire)), *((step, few.get(step, of)) for step, of in after)]

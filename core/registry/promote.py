@@ -23,6 +23,8 @@ from core.registry.records import PromotionRun
 
 MIN_REASON = 10
 SAME_CLASSIFIER = Message("Only the threshold changes: the probabilities stay the same.")
+# decisions that move the champion, unless in a dry run
+MOVING = ("promote", "override", "rollback")
 NAMED = r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$"
 
 
@@ -185,7 +187,7 @@ def run(
         code, text = _final(options, author, decision)
         progress.update(0.9, Message("Writing the results"))
         _record(settings, run_id, options, author, version, other, judged, (code, text))
-        moves = code not in ("hold", "refuse", "unchanged") and not options.dry_run
+        moves = code in MOVING and not options.dry_run
         if moves:
             copy = _with_threshold(settings, options, version, run_id)
             if copy != version:
@@ -286,7 +288,7 @@ def _rollback(
 def _final(options: Options, author: _Author, decision: Decision) -> tuple[str, Words]:
     """Return the final decision and its reason: by the rules, or by a person against them."""
     code, text = _by_person(options.action, author, decision)
-    if options.dry_run:
+    if options.dry_run and code in MOVING:
         return code, sentences(Message("Dry run: nothing was changed."), text)
     return code, text
 

@@ -22,6 +22,10 @@ Code = Literal["retrain", "wait", "investigate", "person", "none"]
 SUPPORTING = ("psi." + PROBABILITY, "ks." + PROBABILITY)
 NOTHING = Message("Nothing to do.")
 BY_HAND = Message("Choose a policy, or retrain by hand with a reason.")
+NOT_PROMOTED = Message(
+    "The challenger trained on this report was not promoted: decide on Registry, or train on other "
+    "features or rows."
+)
 MONITOR = Message("Score rows, bring their labels, and monitor.")
 MORE_WINDOWS = Message("Wait for more windows")
 USED = Message(
@@ -105,14 +109,16 @@ def decide(
         decided = _calendar(policy, trained_at=max(trained_at, retrained_at or 0.0), now=now)
     bad = windows[-1].alerts(performance=True) if windows else []
     if decided.code == "none" and bad and not strategy:
-        return Decision(
+        decided = Decision(
             "person",
             Message("The model does not fit: a person decides"),
             (Message("In alert: {checks}.", checks=listed(bad)), *decided.reasons),
             (windows[-1].run_id,),
-            BY_HAND,
+            NOT_PROMOTED if windows[-1].run_id in used else BY_HAND,
         )
-    if decided.code in ("retrain", "wait") and waiting is not None:
+        if waiting is None:
+            return decided
+    if decided.code in ("retrain", "wait", "person") and waiting is not None:
         return Decision(
             "wait",
             Message("{challenger} waits for a person", challenger=waiting),

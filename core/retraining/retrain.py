@@ -310,7 +310,8 @@ def _retrain(
         reason=Message(
             "Retrained from version {version}: {title}.",
             version=champion.version,
-            title=decision.title,
+            # why a person asked for it, in their words
+            title=options.reason.rstrip(".") if options.reason else decision.title,
         ),
         decided_by=None
         if options.reason

@@ -147,4 +147,5 @@ def _life_cycle(
     acquire: dict[str, Any] = {"source": "file", "path": table.resolve()}
     acquire |= {part: value for part, value in vars(dialect).items() if value}
     has_current = guesses.current.value.by != "none"
-    return run_steps(own, lifecycle.of_table(acquire, has_current=has_current))
+    steps = lifecycle.of_table(acquire, has_current=has_current, rows=guesses.rows)
+    return run_steps(own, steps)

@@ -296,15 +296,23 @@ def choose_rows(
     text = elements.plain(str(split.rows_name(spec, wanted) or split.filter_text(wanted)))
     asked = st.session_state.get(ASKED)
     is_linked = asked == wanted.get(column) and asked != tuple(last.get(column, ()))
+    # a column that Courtside derives is no name of the table's
+    called = {value: str(split.rows_name(spec, {column: [value]})) for value in counts[column]}
+    is_own = spec.rows.is_derived
+
+    def option(name: str, value: str) -> str:
+        shown = called[value] if is_own and name == column else value
+        return f"{shown or value} ({number(counts[name][value])})"
+
     with st.expander(f"{_('Rows')}: {text}", key=OPEN, on_change="rerun"):
         for name in names:
             st.multiselect(
-                name,
+                _("Rows") if is_own and name == column else name,
                 list(counts[name]),
                 key=f"rows-{name}",
                 disabled=disabled,
                 help=str(project.words(spec.columns[name].about)),
-                format_func=lambda value, name=name: f"{value} ({number(counts[name][value])})",
+                format_func=lambda value, name=name: option(name, value),
                 placeholder=_("All"),
             )
     is_default = wanted == split.default_rows(spec)

@@ -37,9 +37,7 @@ ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
 def draw(base: Guesses, draft: Draft) -> Guesses:
     """Draw the lines of target and roles, and return the guesses after the choices."""
     guesses = confirmed(base, draft)
-    if len(guesses.columns) < 2:
-        st.warning(_("Only one column was found. Check the separator, or choose another file."))
-    elif not guesses.target.value:
+    if not guesses.target.value:
         st.warning(str(guesses.target.reason), icon=":material/help:")
     with st.container(horizontal=True):
         _target(guesses, draft)

@@ -71,7 +71,9 @@ def draw(
         text = sure.project_file(name, title, question=question, costs=(costs[0], costs[1]))
         own = projects.create(settings, text)
         steps = lifecycle.of_table(
-            {**_source(settings, own, files), **stated}, has_current=sure.current.value.by != "none"
+            {**_source(settings, own, files), **stated},
+            has_current=sure.current.value.by != "none",
+            rows=sure.rows,
         )
         if runs:
             chains.start(own, steps, Message("Life cycle of {title}", title=title))

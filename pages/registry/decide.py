@@ -14,12 +14,15 @@ from core.registry import model_facts, registry
 from core.registry.records import PromotionRun
 from core.serving.server import Server
 from core.stats import metrics
-from pages.registry import decisions, gate_form, ledger, version_list
+from pages.registry import decisions, gate_form, ledger, threshold_form, version_list
 from pages.registry.standing import Standing
 from pages.shared import aliases, elements, endpoint_warning
 
 # two beside each other at 1440 px, one above the other at 800
 CARD_WIDTH = 481
+BETTER_CHALLENGER = Message(
+    "Train on other features or rows; or, under More, ask only that it is not worse."
+)
 MEANINGS = {
     model_store.CHAMPION: Message("The version that serves."),
     model_store.CHALLENGER: Message(
@@ -53,9 +56,9 @@ def draw(now: Standing) -> None:
             _nothing_due(now)
         else:
             _version(now, model_store.CHALLENGER, due, compared)
-    is_linked = gate_form.asks_for_threshold()
+    is_linked = threshold_form.asked()
     if is_linked:
-        gate_form.champion_threshold(now, is_linked=True)
+        threshold_form.draw(now, gate_form.follows(now), is_linked=True)
     if due is not None:
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
@@ -68,15 +71,14 @@ def draw(now: Standing) -> None:
                 decisions.detail(now.settings, runs[0])
             objected = is_about_due and last is not None and last.decision in ("hold", "refuse")
             if objected:
-                elements.step_link(
-                    "train", Message("Train on other features or rows"), view="candidates"
-                )
+                st.markdown(_("**To do:** {todo}", todo=BETTER_CHALLENGER))
+                elements.go_to("prepare")
             gate_form.draw(now, due, is_next=not (is_behind or objected or is_linked))
     elif now.offered:
         with st.expander(_("Judge another version")):
             gate_form.draw(now, now.offered[0], is_next=False)
     if not is_linked:
-        gate_form.champion_threshold(now, is_linked=False)
+        threshold_form.draw(now, gate_form.follows(now), is_linked=False)
     with st.expander(_("Roll back")):
         gate_form.rollback(now, moves)
     if last is not None and not is_about_due:
@@ -218,15 +220,11 @@ def _since(now: Standing, moves: pd.DataFrame) -> None:
     said = {
         "when": day(datetime.fromtimestamp(newest["from"].timestamp())),
         "decision": version_list.move(newest["decision"], former),
-        "person": elements.plain(version_list.person(newest["decided_by"])),
+        "person": version_list.decided_by(newest["decided_by"]),
     }
     st.caption(
         " · ".join(
-            (
-                elements.capital(_("since {day}", day=said["when"])),
-                said["decision"],
-                f"{_('Decided by')} {said['person']}",
-            )
+            (elements.capital(_("since {day}", day=said["when"])), said["decision"], said["person"])
         )
     )
 

@@ -8,7 +8,7 @@ import streamlit as st
 from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import _, n_, number
-from core.registry import registry
+from core.registry import promote, registry
 from core.registry.records import PromotionRun
 from pages.registry import version_list
 from pages.shared import elements
@@ -27,7 +27,9 @@ UNKNOWN = (registry.DECISIONS[registry.UNKNOWN], "gray")
 def badge(decided: PromotionRun) -> None:
     """Show a decision as a word in its colour."""
     word, colour = DECISIONS.get(decided.decision, UNKNOWN)
-    st.badge(f"{_('Dry run')}: {word}" if decided.dry_run else str(word), color=colour)
+    # what changes nothing anyway needs no such mark
+    is_tried = decided.dry_run and decided.decision in promote.MOVING
+    st.badge(f"{_('Dry run')}: {word}" if is_tried else str(word), color=colour)
 
 
 def detail(settings: Settings, run: tracking.RunInfo) -> None:
@@ -37,8 +39,7 @@ def detail(settings: Settings, run: tracking.RunInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_about(decided, run.params.get("threshold", "None")), width="content")
         st.caption(
-            f"{_('Decided by')} "
-            f"{elements.plain(version_list.person(decided.decided_by or registry.UNKNOWN))} · "
+            f"{version_list.decided_by(decided.decided_by or registry.UNKNOWN)} · "
             f"{elements.ago(run.started)}",
             width="content",
         )

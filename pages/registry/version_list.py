@@ -47,6 +47,11 @@ def person(name: Words) -> str:
     return _("unknown") if name == registry.UNKNOWN else elements.words(name)
 
 
+def decided_by(name: Words) -> str:
+    """Return who decided, with a label, in Markdown."""
+    return _("{name}: {value}", name=_("Decided by"), value=elements.plain(person(name)))
+
+
 def move(decision: str, former: str) -> str:
     """Return what moved the champion, in words.
 

@@ -28,6 +28,8 @@ MARKS = {
 FINE = ("green", "check_circle")
 # verdicts of a report after which nothing to do is good news
 WELL = ("fits", "watch")
+# results of the gate after which a challenger is not promoted
+HELD = ("hold", "refuse")
 
 
 def mark(decision: Decision, state: retrain.State, by: Policy) -> tuple[str, str]:
@@ -55,7 +57,7 @@ def draw(
         for reason in decision.reasons[:1]:
             st.markdown(elements.plain(str(reason)))
         st.markdown(_("**To do:** {todo}", todo=decision.todo))
-        _waiting(state, decided)
+        _outcome(state, decided)
         _actions(settings, decision, state, by, decided, going=going)
         st.caption(
             _(
@@ -78,11 +80,25 @@ def _challenger(
     return (waiting[0], DecisionRun.of(waiting[0])) if waiting else None
 
 
-def _waiting(state: retrain.State, decided: Sequence[tracking.RunInfo]) -> None:
-    challenger = _challenger(state, decided)
-    if challenger is None:
+def _retrained(
+    state: retrain.State, decided: Sequence[tracking.RunInfo]
+) -> tuple[tracking.RunInfo, DecisionRun] | None:
+    """Return the newest retraining of this champion, if it brought a challenger."""
+    for run in decided:
+        decision = DecisionRun.of(run)
+        if decision.decision == "retrain" and (
+            decision.retrained_version == state.champion.version
+        ):
+            return (run, decision) if decision.challenger else None
+    return None
+
+
+def _outcome(state: retrain.State, decided: Sequence[tracking.RunInfo]) -> None:
+    """Say what came of the newest retraining: a challenger that waits, or why it does not."""
+    retrained = _retrained(state, decided)
+    if retrained is None:
         return
-    run, decision = challenger
+    run, decision = retrained
     text = _(
         "Version **{version}**, retrained from version {old}, {ago}.",
         version=decision.challenger,
@@ -90,6 +106,8 @@ def _waiting(state: retrain.State, decided: Sequence[tracking.RunInfo]) -> None:
         ago=elements.ago(run.started),
     )
     st.markdown(f"{text} {decision_list.gate_badge(decision.gate)}")
+    if decision.gate in HELD:
+        st.markdown(elements.plain(elements.words(decision.gate_text)))
 
 
 def _actions(
@@ -103,7 +121,12 @@ def _actions(
 ) -> None:
     challenger = _challenger(state, decided)
     code = decision.code if decision else "person"
+    retrained = _retrained(state, decided)
+    is_held = retrained is not None and retrained[1].gate in HELD
     main = "promote" if challenger else _main(code, by)
+    if main == "retrain" and is_held:
+        # the same training once more would end alike
+        main = "registry"
     with st.container(horizontal=True, vertical_alignment="center"):
         if challenger:
             _promote(settings, *challenger, going=going)
@@ -117,6 +140,13 @@ def _actions(
             )
         elif main == "report":
             _to_report(state)
+        elif main == "registry" and st.button(
+            _("Go to {page}", page=_("Registry")),
+            type="primary",
+            icon=":material/inventory_2:",
+            key="to-registry",
+        ):
+            st.switch_page("pages/registry/page.py", query_params={"view": "decide"})
         if main == "retrain":
             _by_hand(settings, is_main=True, going=going)
         # without a policy there is nothing to apply

@@ -102,9 +102,12 @@ def test_the_guesses_are_shown_with_their_reasons(
     assert opened.text_input(key="new-question").value == guesses.question
 
 
-def test_a_file_of_one_column_is_no_table(home: Settings, open_page: OpenPage) -> None:
-    app = drop(open_page(home, "projects", view="new"), "notes.csv", b"notes\nfirst\nsecond\n")
-    assert ["one column" in warning.value for warning in app.warning] == [True]
+def test_a_table_without_a_target_says_so_once(
+    home: Settings, open_page: OpenPage, text_of: Callable[[AppTest], str]
+) -> None:
+    lines = "\n".join(["notes", *(f"sentence {number}" for number in range(40))])
+    app = drop(open_page(home, "projects", view="new"), "notes.csv", lines.encode())
+    assert text_of(app).count("Only one column was read") == 1
 
 
 def test_another_target_brings_other_guesses(opened: AppTest) -> None:

@@ -25,11 +25,13 @@ from core.platform.messages import loads
 from core.platform.run_record import SILENT, ModelRecord, Record
 from core.platform.run_tags import TAG
 from core.platform.runs import EveryRun
+from core.predictions_log import predictions
 from core.registry import model_card, model_facts, promote, registry
 from core.serving import endpoint, server
 from core.stats import thresholds
 from pages.shared.statuses import GATE
 from tests.conftest import new_home
+from tests.integration.pages.conftest import said
 
 SPEC = project.load("kobe")
 FEATURES = ("shot_distance", "period")
@@ -226,7 +228,7 @@ def test_champion_and_challenger_stand_beside_each_other(
         "Decision: version 4",
     ]
     text = text_of(app)
-    assert "Promoted anyway · Decided by ann" in text
+    assert "Promoted anyway · Decided by: ann" in text
     assert "Go to Serve" in [link.label for link in app.page_link]
     # the gate measured both on the same rows
     judged_run = tracking.run(judged_shared.settings, judged_shared.tried.run_id)
@@ -367,11 +369,12 @@ def test_the_last_answer_is_shown_rule_by_rule(
     assert judged_shared.tried.run_id in linked_runs(app)
     assert judged_shared.compared.run_id not in linked_runs(app)
     assert "**Version 4** · Compared with version 2 · Threshold 0.3" in text
-    assert "Dry run: nothing was changed." in text
-    assert "Dry run: refused" in text
+    # what the gate refuses is not moved, dry run or not
+    assert "Dry run:" not in text
+    assert "refused" in text
     # the gate objects: promoting is not what the page asks for
     assert not [button for button in app.button if button.proto.type == "primary"]
-    assert "Decided by bob" in text
+    assert "Decided by: bob" in text
     rules = tracking.table(judged_shared.settings, judged_shared.tried.run_id, "rules")
     shown = app.table[-1].value
     assert shown["Rule"].tolist() == [str(loads(title)) for title in rules["title"]]
@@ -489,6 +492,25 @@ def test_a_link_opens_another_threshold_for_the_champion(
     assert (copy.threshold, copy.about.copied_from) == (0.3, "2")
 
 
+def test_another_threshold_is_judged_on_the_rows_that_a_report_is_about(
+    lived, open_page: OpenPage, text_of: TextOf
+) -> None:
+    app = open_page(lived.settings, "registry", view="decide", open="threshold")
+    assert not app.exception
+    rows = predictions.read(lived.settings, lived.run("score").run_id)
+    rows = rows[rows["courtside_label"].notna()]
+    table = thresholds.trade_off(
+        rows["courtside_label"].to_numpy(dtype="int64"), rows["courtside_probability"].to_numpy()
+    ).set_index("threshold")
+    app = app.slider(key="threshold-1").set_value(0.3).run()
+    shown = app.table[0].value.set_index("Metric")
+    assert shown.loc["Recall", "Threshold 0.30"] == f"{table.loc[0.3, 'recall']:.1%}"
+    assert said(lived.run("monitor"), "window") in text_of(app).replace("\\", "")
+    app = app.segmented_control(key="threshold-rows").set_value("folds").run()
+    assert "Validation folds: " in text_of(app)
+    assert app.table[0].value["Threshold 0.30"][2] != shown.loc["Recall", "Threshold 0.30"]
+
+
 def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: Press) -> None:
     app = open_page(judged.settings, "registry")
     for reason in ("", "because", "          "):
@@ -527,7 +549,7 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     done = promote.run(judged.settings, promote.Options(**options))
     assert done.champion == "1"
     app = open_page(judged.settings, "registry")
-    sentence = f"Rollback · Decided by {promote.user()}"
+    sentence = f"Rollback · Decided by: {promote.user()}"
     assert sentence in text_of(app)
     ledger = view(app, "ledger").dataframe[0].value
     assert ledger["run"][0] == f"/runs?run={done.run_id}"

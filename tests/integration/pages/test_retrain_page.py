@@ -17,6 +17,7 @@ from core.platform.run_record import SILENT, Record
 from core.platform.run_tags import TAG
 from core.retraining import policy, policy_store, retrain
 from core.retraining.policy_settings import Policy
+from core.retraining.records import DecisionRun
 from core.stats import checks
 from core.stats.checks import Check
 from pages.retrain import recommendation
@@ -26,11 +27,11 @@ DAY = 86_400.0
 LOSSES = (0.650, 0.656, 0.661, 0.668, 0.673, 0.679)
 
 
-def report(settings: Settings, position: int, loss: float) -> str:
+def report(settings: Settings, position: int, loss: float, verdict: str = "ok") -> str:
     """Record a report of ten days as the step does, with the given log loss."""
     with tracking.step_run(settings, "monitor", monitor.Options(), SILENT) as run_id:
         check = Check(
-            "log_loss", "Log loss", "performance", loss, 0.65, "", "ok", "", alert_high=0.70
+            "log_loss", "Log loss", "performance", loss, 0.65, "", verdict, "", alert_high=0.70
         )
         begin = 1.7e9 + 10 * position * DAY
         tags = {
@@ -189,6 +190,33 @@ def test_buttons_start_jobs_and_a_retraining_by_hand_needs_a_reason(
     assert "decide" not in [button.key for button in app.button]
     policy_store.save(home, Policy(strategy="reactive"))
     assert open_page(home, "retrain").button(key="decide").disabled
+
+
+def test_a_retraining_that_was_held_back_says_why_and_leads_to_the_decision(
+    home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    report(home, len(LOSSES), 0.75, "alert")
+    app = open_page(home, "retrain")
+    assert "retrain" in [button.key for button in app.button]
+    assert not primary(app)
+    spec = project.load(home.project)
+    with tracking.step_run(home, "retrain", retrain.Options(), SILENT) as run_id:
+        done = DecisionRun(
+            decision="retrain",
+            retrained_version="1",
+            windows_until=2e9,
+            challenger="2",
+            gate="hold",
+            gate_text="Not shown to be better.",
+        )
+        tracking.log(home, run_id, Record(params={"model": spec.model}, tags=done.write()))
+    app = open_page(home, "retrain")
+    assert not app.exception
+    text = text_of(app)
+    assert "Version **2**, retrained from version 1" in text
+    assert "Not shown to be better." in text
+    assert str(policy.NOT_PROMOTED) in text
+    assert primary(app) == ["Go to Registry"]
 
 
 def test_a_damaged_policy_is_reported_and_can_be_saved_again(

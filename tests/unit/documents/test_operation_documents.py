@@ -253,8 +253,9 @@ def test_the_artifacts_are_complete_with_the_existing_files() -> None:
     for stage in STEPS:
         below = section(document, str(stage.title))
         table = next(block for block in below if isinstance(block, Table))
+        # the project has a court and no other place
         assert [row[0] for row in table.rows] == [
-            f"`{artifact.name}`" for artifact in stage.outputs
+            f"`{artifact.name}`" for artifact in stage.outputs if artifact.when != "place"
         ]
     for path in complete_facts().files:
         assert f"`{path}`" in document_text

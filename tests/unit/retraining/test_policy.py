@@ -93,6 +93,17 @@ def test_nothing_is_retrained_while_a_challenger_waits() -> None:
     assert "Version 7" in str(decision.title)
 
 
+def test_without_a_policy_what_to_do_depends_on_the_last_retraining() -> None:
+    windows = [window(0, performance_skill="alert")]
+    no_policy = Policy()
+    before = decide(no_policy, windows)
+    after = decide(no_policy, windows, used={windows[0].run_id})
+    assert (before.code, before.todo) == ("person", policy.BY_HAND)
+    assert (after.code, after.todo) == ("person", policy.NOT_PROMOTED)
+    waits = decide(no_policy, windows, used={windows[0].run_id}, waiting="Version 7")
+    assert waits.code == "wait"
+
+
 def test_a_trend_triggers_before_the_limit_is_crossed() -> None:
     windows = [window(i, loss=0.65 + 0.005 * i) for i in range(6)]
     decision = decide(PREDICTIVE, windows)
