@@ -227,7 +227,7 @@ def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page,
     ):
         assert tile in text
     # the details
-    assert "at most **0.4%** of windows of this size raise an alert." in text
+    assert "at most **0.40%** of windows of this size raise an alert." in text
     assert "Labels: **0** received, 400 missing." in text
     assert "takes about 1,400 labels." in text
 
