@@ -6,11 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from core.data.guess_columns import Bools, Profile
 from core.data.guess_leaks import Leak
 from core.data.guess_words import PERIODS, has
 from core.platform.messages import Message
 
+# The share of the current rows up to which a part of time may have a value of the reference: a day
+# begins at another hour in another zone.
+SHARED = 0.01
 # the codes that are suspicions: a person may allow such a column
 LEAKS = ("too_good", "holes", "one_class", "afterwards")
 
@@ -83,8 +88,8 @@ def _clock(column: Profile, later: Bools | None) -> tuple[str, Message] | None:
     numbers = column.numbers
     if later is None or numbers is None or not has(column.name, PERIODS):
         return None
-    before, after = set(numbers[~later]), set(numbers[later])
-    if not before or not after or before & after:
+    before, after = numbers[~later], numbers[later]
+    if not len(before) or not len(after) or np.isin(after, before).mean() > SHARED:
         return None
     return (
         "identifier",

@@ -226,16 +226,24 @@ def wording(code: str, params: Params) -> Wording:
     }
     title, why, details = _WORDING[code](full)
     if full.get("trained_share"):
-        known = Message(
-            "{share:.0%} of these rows were in its training set: its performance on them is "
-            "overestimated.",
-            share=full["trained_share"],
-        )
-        why = sentences(why, known)
+        why = sentences(why, trained_on(full["trained_share"]))
     state: Words = ""
     if (code_of := full.get("threshold")) and code != "does_not_fit":
         state = one_sentence(threshold_fact(code_of, full.get("positive", "1")))
     return title, sentences(why, *details, state), _todo(code, full)
+
+
+def trained_on(share: float) -> Words:
+    """Return what it means that a model was trained on a share of the rows; empty for few."""
+    return (
+        ""
+        if share < _FEW_KNOWN
+        else Message(
+            "{share:.0%} of these rows were in its training set: its performance on them is "
+            "overestimated.",
+            share=share,
+        )
+    )
 
 
 def _todo(code: str, params: Params) -> Words:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.platform import tracking
+from core.platform import project, tracking
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.platform.own_columns import PROBABILITY, shown
+from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from pages.monitor import check_views
 from pages.shared import elements, report_view
 
 
-def show(settings: Settings, run: tracking.RunInfo) -> None:
+def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Draw calibration, or the predictions where there are no labels, and a column beside it."""
     store = settings.mlflow_uri
     reliability = report_view.stored_table(settings, store, run.run_id, "reliability")
@@ -31,7 +32,7 @@ def show(settings: Settings, run: tracking.RunInfo) -> None:
             check_views.probabilities(run, densities)
     if densities is not None and drift is not None and len(drift):
         with right:
-            _column(settings, run, drift, densities)
+            _column(spec, run, drift, densities)
 
 
 def _calibration(run: tracking.RunInfo, reliability: pd.DataFrame) -> None:
@@ -44,7 +45,7 @@ def _calibration(run: tracking.RunInfo, reliability: pd.DataFrame) -> None:
 @st.fragment
 @elements.show_errors()
 def _column(
-    settings: Settings, run: tracking.RunInfo, drift: pd.DataFrame, densities: pd.DataFrame
+    spec: ProjectSpec, run: tracking.RunInfo, drift: pd.DataFrame, densities: pd.DataFrame
 ) -> None:
     ordered = drift.sort_values("psi", ascending=False, kind="stable")["feature"].tolist()
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -57,6 +58,14 @@ def _column(
             label_visibility="collapsed",
             width=200,
         )
+    about = (
+        project.words(spec.about(chosen))
+        if chosen in {**spec.columns, **spec.engineered}
+        else shown(chosen)
+    )
     report_view.draw(
-        lambda: drift_charts.feature_density(densities, chosen), run.run_id, "density", chosen
+        lambda: drift_charts.feature_density(densities, chosen, axis_title=str(about)),
+        run.run_id,
+        "density",
+        chosen,
     )

@@ -23,7 +23,7 @@ from pages.shared import elements, language, report_view, table_texts
 WINDOWS = {
     "scoring": Message("Scoring"),
     "last": Message("Newest rows"),
-    "time": Message("A period"),
+    "time": Message("Time of scoring"),
     "slice": Message("Slice"),
     "test": Message("Test set"),
 }

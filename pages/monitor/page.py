@@ -92,7 +92,7 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
         return
     verdict_card.show(settings, spec, shown, checks)
     check_views.show(settings, spec, shown, checks)
-    charts.show(settings, shown)
+    charts.show(settings, spec, shown)
 
 
 def first() -> None:

@@ -136,8 +136,16 @@ def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -
         )
     if step == "train":
         if spec.metric != "log_loss" and f"{spec.metric}_test" in of:
-            title = _("{metric}, test", metric=str(metrics.TITLES[spec.metric]))
-            return elements.metric_text(of, f"{spec.metric}_test"), title
+            title = str(metrics.TITLES[spec.metric])
+            chance = 0.5 if spec.metric == "roc_auc" else of.get("base_rate_test")
+            meaning = _("{metric}, test", metric=title)
+            if chance is not None:
+                meaning = _(
+                    "{metric} on test (higher is better); {base:.3f} by chance",
+                    metric=title,
+                    base=chance,
+                )
+            return elements.metric_text(of, f"{spec.metric}_test", 3), meaning
         loss = elements.metric_text(of, "log_loss_test")
         skill = of.get("skill_test", 1.0)
         base = number(of.get("log_loss_test", 0.0) / (1 - skill), ".4f") if skill < 1 else "–"

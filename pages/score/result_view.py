@@ -22,7 +22,7 @@ from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILI
 from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.scoring.records import ScoringRun
-from core.stats import metrics
+from core.stats import metrics, verdicts
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.charts import style
@@ -117,6 +117,9 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
             icon=report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])[1],
             report=reports[0].run_id,
         )
+        of = reports[0].metrics
+        if known := verdicts.trained_on(of.get("rows_trained_on", 0) / of["rows_current"]):
+            st.caption(str(known))
     elif run.metrics["rows_scored"] < monitor.MIN_ROWS:
         st.caption(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
     else:

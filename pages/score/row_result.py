@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -33,20 +34,23 @@ def show(
     """Show a prediction, its outcome, and its reasons; `mapped` is the row on the court above."""
     version = model_store.require_version(settings, run.params["model"], run.params["version"])
     first = rows.iloc[0]
-    called = project.words(spec.positive if first[PREDICTED] else spec.negative)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(
-                f"**{number(first[PROBABILITY], '.1%')}** {project.words(spec.positive)} · "
-                + _("Predicted {label}", label=f"**{called}**"),
-                width="content",
-            )
+            st.markdown(words(spec, first), width="content")
             if run.is_sample:
                 elements.sample_badge()
             details(run, str(first.get(PREDICTION_ID, "")))
         with elements.show_errors():
             outcome(settings, spec, run, str(first.get(PREDICTION_ID, "")))
     reasons(settings, spec, run, version, mapped)
+
+
+def words(spec: ProjectSpec, first: pd.Series[Any]) -> str:
+    """Return the probability and the predicted class of a row, in Markdown."""
+    called = project.words(spec.positive if first[PREDICTED] else spec.negative)
+    return f"**{number(first[PROBABILITY], '.1%')}** {project.words(spec.positive)} · " + _(
+        "Predicted {label}", label=f"**{called}**"
+    )
 
 
 def details(run: tracking.RunInfo, prediction_id: str) -> None:

@@ -13,6 +13,9 @@ from core.scoring import score
 from pages.score import result_view, row_form, row_result, scorings, serving_choice
 from pages.shared import elements, row_field
 
+# key of the newest prediction that the visit has seen
+SEEN = "row-seen"
+
 
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the form of a row, and the newest prediction of one."""
@@ -48,4 +51,9 @@ def _result(
             )
         )
         return
-    row_result.show(settings, spec, run, result_view.read(str(path)), mapped)
+    rows = result_view.read(str(path))
+    if st.session_state.get(SEEN, last.run_id) != last.run_id and run.run_id == last.run_id:
+        # the result may lie below the fold
+        st.toast(row_result.words(spec, rows.iloc[0]), icon=":material/target:")
+    st.session_state[SEEN] = last.run_id
+    row_result.show(settings, spec, run, rows, mapped)

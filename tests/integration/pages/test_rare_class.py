@@ -82,7 +82,8 @@ def test_pages_show_average_precision_first_and_say_what_chooses(
     (board,) = (frame for frame in app.dataframe if "average_precision_test" in frame.value)
     shown = [name for name in board.proto.column_order if name.endswith(("_test", "_cv"))]
     assert shown[:2] == ["average_precision_test", "log_loss_cv"]
-    assert "Average precision, test" in text_of(open_page(lived, "overview"))
+    overview = text_of(open_page(lived, "overview"))
+    assert "Average precision on test (higher is better); 0." in overview
     versions = open_page(lived, "registry?view=versions").dataframe[0]
     assert "average_precision" in versions.proto.column_order
     app = open_page(lived, "registry?view=compare")

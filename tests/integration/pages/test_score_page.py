@@ -202,7 +202,7 @@ def test_columns_of_a_file_are_matched_or_asked_for(
     app.file_uploader(key="file").upload("rows.csv", content.getvalue(), "text/csv")
     app = app.run()
     assert not app.exception
-    assert "period: nothing is chosen yet." in text_of(app)
+    assert "The model needs period." in text_of(app)
     assert next(button for button in app.button if button.label == "Score").disabled
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = app.run()
@@ -251,7 +251,7 @@ def test_the_columns_of_a_path_can_be_listed_and_mapped(
     app.text_input(key="path").set_value(str(path))
     app = press(app.run(), "First rows")
     assert not app.exception
-    assert "period: nothing is chosen yet." in text_of(app)
+    assert "The model needs period." in text_of(app)
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = press(app.run(), "Score")
     (job,) = jobs.active(copied.settings)

@@ -50,9 +50,18 @@ def rows() -> pd.DataFrame:
     return pd.DataFrame(x, columns=FEATURES).assign(y=label)
 
 
-def trainer_factory(before: object = None) -> Callable[..., automl.Trainer]:
+def trainer_factory(
+    before: object = None, weights: np.ndarray | None = None
+) -> Callable[..., automl.Trainer]:
     return partial(
-        automl.Trainer, rows(), "y", folds=3, seed=42, fit_share=1.0, preprocessor=before
+        automl.Trainer,
+        rows(),
+        "y",
+        folds=3,
+        seed=42,
+        fit_share=1.0,
+        preprocessor=before,
+        weights=weights,
     )
 
 
@@ -168,6 +177,25 @@ def test_a_job_gets_the_address_too(value: str) -> None:
     assert settings.dask == value
     assert Settings.load(settings.environment()) == settings
     assert Settings.load({}).dask is None
+
+
+def test_a_worker_fits_by_weight(address: str) -> None:
+    weights = np.where(rows()["y"] == 1, 9.0, 1.0)
+    new_trainer = trainer_factory(weights=weights)
+    models: dict[str, dict[str, object]] = {"lr": {}, "knn": {}}
+    parallel = {name: done() for name, done in cluster.fit_all(address, new_trainer, models)}
+    serial = new_trainer()
+    for name, fitted in parallel.items():
+        expected = serial.fit(name)
+        pd.testing.assert_frame_equal(fitted.validation, expected.validation)
+        pd.testing.assert_frame_equal(fitted.folds, expected.folds)
+        assert fitted.unweighted == expected.unweighted == (("knn",) if name == "knn" else ())
+    plain = trainer_factory()().fit("lr")
+    first, second = (
+        each.estimator.predict_proba(rows()[FEATURES])[:, 1].mean()
+        for each in (parallel["lr"], plain)
+    )
+    assert first > second + 0.2
 
 
 def test_parallel_and_serial_fits_and_combinations_give_the_same_figures(address: str) -> None:

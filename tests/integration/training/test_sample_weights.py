@@ -79,9 +79,10 @@ def test_a_weight_of_two_is_a_doubled_row(frame: pd.DataFrame) -> None:
     assert np.abs(away.coef_ - same.coef_).max() > 0.01
 
 
-def test_equal_weights_change_nothing(frame: pd.DataFrame) -> None:
+@pytest.mark.parametrize("share", [1.0, 0.7])
+def test_equal_weights_change_nothing(frame: pd.DataFrame, share: float) -> None:
     first, second = (
-        trainer(frame, by).fit("lightgbm", {"n_estimators": 5})
+        trainer(frame, by, fit_share=share).fit("lightgbm", {"n_estimators": 5})
         for by in (None, np.full(len(frame), 3.0))
     )
     pd.testing.assert_frame_equal(first.validation, second.validation)
