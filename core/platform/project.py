@@ -318,7 +318,7 @@ class ProjectSpec(Options):
 
         Examples
         --------
-        >>> load("kobe").features_called("The six of the course")[:2]
+        >>> load("kobe").features_called("The six of the brief")[:2]
         ('lat', 'lon')
         """
         sets = {feature_set.title: feature_set.features for feature_set in self.feature_sets}
