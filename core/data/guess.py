@@ -361,12 +361,9 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     group = _chosen(table, choices.group, guess_roles.group_of(table.without(taken)))
     cut = guess_roles.rows_of(timed, label, time.value)
     if choices.rows is not None:
-        is_date = choices.rows.by == "date" and choices.rows.column
-        reason = (
-            guess_roles.date_reason(table.column(choices.rows.column), choices.rows)
-            if is_date
-            else CHOSEN
-        )
+        reason = CHOSEN
+        if choices.rows.by == "date" and choices.rows.column:
+            reason = guess_roles.date_reason(table.column(choices.rows.column), choices.rows)
         cut = Guess(choices.rows, reason, (cut.value, *cut.alternatives))
     place = guess_roles.place_of(table.without({target.value}))
     if choices.place is not None:
