@@ -296,7 +296,8 @@ def _numbers(column: Any, head: tables.Head) -> pd.Series[Any]:
         and len(values)
         and bool((values == np.trunc(values)).all() and np.abs(values).max() < 2**53)
     )
-    return pd.Series(values.astype("int64") if is_whole else values)
+    series: pd.Series[Any] = pd.Series(values.astype("int64") if is_whole else values)
+    return series
 
 
 def _categories(texts: Any) -> pd.Series[Any]:

@@ -53,7 +53,7 @@ def alone(
     places, target, fold = places[some], target[some], np.arange(len(some)) % FOLDS
     measured = {
         name: separation(_bins(features[name].to_numpy()[places]), target, fold)
-        for name in features
+        for name in map(str, features)
     }
     return pd.Series(measured, dtype="float64")
 
@@ -90,7 +90,7 @@ def inspect(
      ['action_type', 'recorded_after'], ['action_type', 'constant'], ['shot_id', 'identifier']]
     """
     lines = []
-    for name in features:
+    for name in map(str, features):
         values = features[name] if rows is None else features[name][rows]
         for finding, text in _findings(name, values, measured, spec):
             lines.append((name, finding, measured[name], text))
@@ -122,7 +122,7 @@ def auc_alone(values: pd.Series[Any], labels: pd.Series[Any]) -> float:
     >>> auc_alone(pd.Series(["a", "b"] * 100), labels), auc_alone(pd.Series([1.0] * 200), labels)
     (1.0, 0.5)
     """
-    return float(alone(values.to_frame(0), labels)[0])
+    return float(alone(values.to_frame("x"), labels)["x"])
 
 
 def separation(codes: Ints, target: Floats, fold: Ints) -> float:
@@ -150,7 +150,7 @@ def separation(codes: Ints, target: Floats, fold: Ints) -> float:
 
 def _bins(values: npt.NDArray[Any]) -> Ints:
     if not pd.api.types.is_numeric_dtype(values):
-        return np.asarray(pd.factorize(values)[0] + 1, dtype=np.int64)
+        return np.asarray(pd.factorize(pd.Series(values))[0] + 1, dtype=np.int64)
     numbers = values.astype(float)
     missing = np.isnan(numbers)
     known = np.sort(numbers[~missing])

@@ -169,7 +169,7 @@ def filter_rows(
             )
         # a row of weight 0 stands for no other
         complete &= (weights > 0).to_numpy()
-    frame = raw.take(np.flatnonzero(complete))
+    frame = raw.take(np.flatnonzero(complete))  # type: ignore[arg-type]  # the stubs want a list
     frame.index = pd.RangeIndex(len(frame))
     frame[spec.target] = frame[spec.target].astype("int64")
     labels = frame[spec.target].unique()

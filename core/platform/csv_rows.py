@@ -333,7 +333,7 @@ class _Growing:
         if self._known is None:
             self.held += sum(map(sys.getsizeof, part))
             return part
-        codes, cells = pd.factorize(part)
+        codes, cells = pd.factorize(pd.Series(part))
         before = len(self._known)
         same = [self._known.setdefault(cell, cell) for cell in cells]
         self.held += sum(map(sys.getsizeof, list(self._known)[before:]))

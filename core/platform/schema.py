@@ -288,7 +288,7 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
     rows = validated.frame
     if not rows[spec.id].is_monotonic_increasing:
         rows = rows.sort_values(spec.id, kind="stable")
-    rows = rows.set_axis(pd.RangeIndex(len(rows)), copy=False)
+    rows = rows.set_axis(pd.RangeIndex(len(rows)), axis="index", copy=False)
     return Validated(rows, (*validated.findings, *_of_labels(rows[spec.target], spec)))
 
 
@@ -512,7 +512,7 @@ def _repeated_rows(clean: pd.DataFrame, raw: pd.DataFrame, unique: str) -> list[
             unique=unique,
         )
 
-    wrong = repeated_rows.mask(clean, [name for name in clean if name != unique])
+    wrong = repeated_rows.mask(clean, [str(name) for name in clean if name != unique])
     return _of_rows("duplicate_row", "", wrong, raw, unique, tell)
 
 
