@@ -162,6 +162,8 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     page.set_viewport_size({"width": 800, "height": 1000})
     open_view(page, "Compare")
     keep(page, "registry-narrow", width=800)
+    # a narrow window folds the sidebar
+    page.set_viewport_size({"width": 1440, "height": 1000})
 
     go(page, "Serve")
     press(page, "Stop")
