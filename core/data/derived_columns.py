@@ -152,7 +152,13 @@ def _is_file(name: str, rows: Rows) -> bool:
 
 def _random(ids: pd.Series[Any], spec: ProjectSpec) -> Bools:
     kind = spec.columns[spec.id].type
-    texts = np.array([key_text(value, kind) or "" for value in ids], dtype="object")
+    texts: npt.NDArray[Any]
+    if spec.id == ID:
+        texts = ids.to_numpy()  # derived as key texts
+    elif ids.dtype.kind == "i":
+        texts = ids.astype("str").to_numpy(dtype="object")
+    else:
+        texts = np.array([key_text(value, kind) or "" for value in ids], dtype="object")
     hashes = pd.util.hash_array(texts, hash_key=f"{spec.rows.seed:016d}", categorize=False)
     return np.asarray(hashes / _WHOLE < spec.rows.share, dtype=bool)
 

@@ -49,7 +49,7 @@ class Known:
 
     def __init__(self, values: Floats) -> None:
         known = np.unique(values[np.isfinite(values)])
-        self._is_whole, self._is_single = _are_whole(values), _are_single(values)
+        self._is_whole, self._is_single = _are_whole(known), _are_single(known)
         self._scale = float(np.median(np.abs(known))) if known.size else 0.0
         steps = np.diff(known, prepend=-np.inf)
         self._known = known[steps > ROUNDING * np.maximum(np.abs(known), self._scale)]

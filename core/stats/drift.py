@@ -153,15 +153,19 @@ class Column:
     def __init__(self, values: pd.Series[Any], bins: int = 10) -> None:
         self.is_number = pd.api.types.is_numeric_dtype(values)
         self.rows, self.bins = len(values), bins
-        self.missing = int(values.isna().sum())
         if self.is_number:
             numbers = _numbers(values)
-            self._known = Known(numbers[~np.isnan(numbers)])
+            numbers = numbers[~np.isnan(numbers)]
+            self.missing = self.rows - len(numbers)
+            self._known = Known(numbers)
             self.sorted = np.sort(self._known.values)
-            names, counts = np.unique(self.sorted, return_counts=True)
-            self.names: npt.NDArray[Any] = names
+            # `np.unique` would sort them again
+            first = np.flatnonzero(np.diff(self.sorted, prepend=np.nan) != 0)
+            counts = np.diff(first, append=len(self.sorted))
+            self.names: npt.NDArray[Any] = self.sorted[first]
         else:
             codes, texts = pd.factorize(values.dropna().astype("object"))
+            self.missing = self.rows - len(codes)
             counts = np.bincount(codes, minlength=len(texts))
             self.names = np.asarray(texts, dtype=object)
         names = self.names
@@ -169,7 +173,8 @@ class Column:
         self.is_few = len(names) <= intervals.DISCRETE
         self.is_binned = self.is_number and len(names) > bins
         if self.is_binned:
-            self.edges = np.unique(np.quantile(self.sorted, np.linspace(0, 1, bins + 1)))[1:-1]
+            shares = np.linspace(0, 1, bins + 1)
+            self.edges = np.unique(intervals.quantiles(self.sorted, shares))[1:-1]
             self.old = np.bincount(
                 np.searchsorted(self.edges, self.sorted, side="right"),
                 minlength=len(self.edges) + 1,
@@ -361,9 +366,9 @@ def _compared(before: pd.Series[Any], after: pd.Series[Any]) -> dict[str, Any]:
     except Exception:  # noqa: BLE001  a fault of one column is that column alone
         _log.exception("The column %s could not be compared", before.name)
         return {"reason": "failed"}
-    if before.isna().all():
+    if not len(before) or figures["missing_reference"] == 1:
         figures["reason"] = "reference_empty"
-    elif after.isna().all():
+    elif not len(after) or figures["missing_current"] == 1:
         figures["reason"] = "current_empty"
     return figures
 

@@ -33,7 +33,7 @@ def edges(values: Floats, bins: int) -> Floats:
     return cuts
 
 
-def quantiles(ordered: Floats, shares: Sequence[float]) -> Floats:
+def quantiles(ordered: Floats, shares: Sequence[float] | Floats) -> Floats:
     """Return quantiles of sorted values as `np.quantile` does, which sorts them again.
 
     Examples

@@ -61,6 +61,15 @@ _MOMENT = re.compile(
     r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
     r" ?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
+# as `_moment` returns them; a moment without a zone at midnight would become a day
+_SETTLED = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}Z|T(?!00:00:00)[0-9]{2}:[0-9]{2}:[0-9]{2})?"
+)
+# values of a column that are worth a look at all of them, and that are converted at a time
+_MANY, _AT_ONCE = 100, 100_000
+# what pandas calls columns of nothing but hashable values
+_HASHABLE = ("string", "empty", "boolean", "integer", "floating", "decimal")
 # 31/12/2024, 31.12.2024 and 31-12-2024, with a time of day or without
 _OTHER_DAY = re.compile(
     r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4})(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?)?"
@@ -258,10 +267,7 @@ def _words(values: pd.Series[Any], rule: Rule) -> Read:
     """Convert a label with words of its own, or a boolean, to 1 and 0."""
     known = _BOOLEAN if rule.type == "boolean" else rule.labels
     others = 0.0 if rule.positive and not rule.negative else math.nan
-    plain = values.astype("object")
-    # a parquet file can contain lists, which are not hashable
-    plain = plain.where(plain.map(lambda cell: isinstance(cell, Hashable)), _NO_TEXT)
-    codes, cells = pd.factorize(plain)
+    codes, cells = pd.factorize(_hashable(values.astype("object"), _NO_TEXT))
     # one more place, for missing values
     numbers, wrong = np.full(len(cells) + 1, math.nan), np.zeros(len(cells) + 1, dtype=bool)
     for place, cell in enumerate(cells):
@@ -417,11 +423,10 @@ def _dates(values: pd.Series[Any], rule: Rule) -> Read:
         broken = values.notna().to_numpy()
         empty = pd.Series([None] * len(values), index=values.index, name=values.name, dtype=object)
         return Read(empty, _faults(values, rule, {"type": broken}))
-    plain = values
-    if values.dtype == object:
-        # a parquet file can contain lists, which are not hashable
-        plain = values.where(values.map(lambda cell: isinstance(cell, Hashable)), False)
-    codes, cells = pd.factorize(plain)
+    codes, cells = pd.factorize(_hashable(values, False) if values.dtype == object else values)
+    if _are_settled(cells):
+        texts = np.array([*cells, None], dtype="object")[codes]
+        return Read(pd.Series(texts, index=values.index, name=values.name, dtype="object"))
     moments = [*(_moment(cell, rule.date_form) for cell in cells), None]
     kept = np.array(
         [moment if isinstance(moment, str) else None for moment in moments], dtype="object"
@@ -434,6 +439,33 @@ def _dates(values: pd.Series[Any], rule: Rule) -> Read:
     return Read(
         pd.Series(kept[codes], index=values.index, name=values.name, dtype="object"), faults
     )
+
+
+def _hashable(values: pd.Series[Any], other: Any) -> pd.Series[Any]:
+    """Return values with another one in place of those that are not hashable.
+
+    A parquet file can contain lists.
+    """
+    if pd.api.types.infer_dtype(values, skipna=True) in _HASHABLE:
+        return values
+    return values.where(values.map(lambda cell: isinstance(cell, Hashable)), other)
+
+
+def _are_settled(cells: Any) -> bool:
+    """Return whether these are texts of days and moments that `_moment` returns as they are."""
+    if len(cells) < _MANY or not all(
+        type(cell) is str and _SETTLED.fullmatch(cell) for cell in cells
+    ):
+        return False
+    if int(min(cells)[:4]) < FIRST_YEAR or int(max(cells)[:4]) > LAST_YEAR:
+        return False
+    try:
+        for start in range(0, len(cells), _AT_ONCE):
+            # refuses a day or a time that there is not
+            np.array([cell[:19] for cell in cells[start : start + _AT_ONCE]], "datetime64[s]")
+    except ValueError:
+        return False
+    return True
 
 
 def iso(text: str, form: DateForm) -> str:

@@ -4,10 +4,45 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from core.data.derived_columns import derive
-from core.platform.own_columns import PART
+from core.data.derived_columns import _random, derive
+from core.platform.own_columns import ID, PART
 from core.platform.project import ProjectSpec
+from core.platform.rows import key_text
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids"),
+    [
+        (None, [f"{place:07d}-{place:08x}" for place in range(50)]),
+        ("integer", list(range(-20, 30))),
+        ("integer", [f"0{place}" for place in range(50)]),
+        ("text", [f" a{place} " for place in range(50)]),
+        ("number", [place / 4 for place in range(50)]),
+    ],
+    ids=["derived", "integers", "digits", "texts", "numbers"],
+)
+def test_a_random_part_is_of_the_keys_whatever_their_type(
+    kind: str | None, ids: list[object]
+) -> None:
+    name = "key" if kind else ID
+    own = {"id": "key", "columns": {"key": {"type": kind}}} if kind else {"columns": {}}
+    spec = ProjectSpec(
+        name="x",
+        title="X",
+        question="?",
+        model="x",
+        target="y",
+        positive="yes",
+        negative="no",
+        features=("x",),
+        rows={"by": "random", "share": 0.3},
+        **{**own, "columns": {**own["columns"], "x": {"type": "number"}, "y": {"type": "label"}}},
+    )
+    keys = np.array([key_text(value, kind or "text") for value in ids], dtype="object")
+    hashes = pd.util.hash_array(keys, hash_key=f"{spec.rows.seed:016d}", categorize=False)
+    assert (hashes / 2.0**64 < 0.3).tolist() == _random(pd.Series(ids, name=name), spec).tolist()
 
 
 def test_a_random_part_has_labels_as_its_reference_has() -> None:

@@ -186,3 +186,11 @@ def test_correlations_over_missing_values_are_those_of_pandas() -> None:
     again = profile.correlation(frame, SPEC).set_index(["kind", "one", "other"])["correlation"]
     assert np.isnan(again["all", numbers[0], numbers[2]])
     assert again["all", numbers[0], numbers[1]] == pytest.approx(both.corr().iloc[0, 1])
+
+
+def test_days_and_moments_are_counted_as_pandas_does() -> None:
+    texts = ["2000-10-31", None, "2000-10-31T19:30:00", "1678-01-01", "2261-12-31T23:59:59.123456Z"]
+    moments = pd.to_datetime(pd.Series(texts), format="ISO8601", utc=True)
+    wanted = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    days = profile._days(pd.Series(texts, dtype="object"))
+    assert np.array_equal(days, wanted.to_numpy(dtype=float), equal_nan=True)

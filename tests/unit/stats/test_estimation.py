@@ -67,7 +67,7 @@ def test_the_roc_curve_is_that_of_the_definition_threshold_by_threshold() -> Non
 
 
 def test_log_loss_brier_and_accuracy_are_means_over_all_labels_that_there_may_be() -> None:
-    p = np.array([0.05, 0.3, 0.45, 0.5, 0.62, 0.8, 0.99])
+    p = np.array([0.05, 0.3, 0.5, 0.62, 0.99])
     mean = dict.fromkeys(("log_loss", "brier_score", "accuracy"), 0.0)
     for labels in itertools.product([0, 1], repeat=len(p)):
         chance = float(np.prod(np.where(labels, p, 1 - p)))
