@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -106,9 +108,22 @@ class Profile:
         return [int(code) for code in most[: len(self.values)]]
 
     @property
+    def ends(self) -> dict[str, Any]:
+        """The first and last of its dates, for a message, in the form of the reader's language."""
+        return {"first": _moment(self.low), "last": _moment(self.high)}
+
+    @property
     def number_type(self) -> str:
         """`integer` or `number`, for a column of numbers of whatever kind."""
         return "integer" if self.is_whole else "number"
+
+
+def _moment(end: float | str | None) -> Any:
+    """Return a day or a moment; what is neither stays as it is."""
+    for kind in (date, datetime):
+        with suppress(ValueError):
+            return kind.fromisoformat(str(end))
+    return end
 
 
 def profile(values: pd.Series[Any], *, is_unique: bool | None = None) -> Profile:

@@ -81,7 +81,7 @@ def _about(column: Profile) -> Message:
     if column.kind == "empty":
         return Message("No values.")
     if column.kind in ("date", "timestamp"):
-        ends = {"first": str(column.low), "last": str(column.high)}
+        ends = column.ends
         if column.date_form in DATE_FORMS:
             form = DATE_FORMS[column.date_form]
             return Message("Dates from {first} to {last}, written {form}.", **ends, form=form)

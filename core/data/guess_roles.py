@@ -157,8 +157,7 @@ def time_of(columns: Sequence[Profile]) -> Guess:
     reason = Message(
         "'{column}' runs from {first} to {last}, without missing values.",
         column=best.name,
-        first=str(best.low),
-        last=str(best.high),
+        **best.ends,
     )
     return Guess(best.name, reason, (*(column.name for column in able[1:]), ""))
 
