@@ -361,12 +361,9 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     group = _chosen(table, choices.group, guess_roles.group_of(table.without(taken)))
     cut = guess_roles.rows_of(timed, label, time.value)
     if choices.rows is not None:
-        is_date = choices.rows.by == "date" and choices.rows.column
-        reason = (
-            guess_roles.date_reason(table.column(choices.rows.column), choices.rows)
-            if is_date
-            else CHOSEN
-        )
+        reason = CHOSEN
+        if choices.rows.by == "date" and choices.rows.column:
+            reason = guess_roles.date_reason(table.column(choices.rows.column), choices.rows)
         cut = Guess(choices.rows, reason, (cut.value, *cut.alternatives))
     place = guess_roles.place_of(table.without({target.value}))
     if choices.place is not None:
@@ -375,7 +372,7 @@ def _of(table: _Table, choices: Choices) -> Guesses:
     # a column that only says which rows are current says nothing of new rows
     parts = {cut.value.column} if cut.value.by == "value" else set()
     features = table.without(taken | parts)
-    suspected, alone = _leaks(table, features, label, target.value, positive.value)
+    suspected, alone = _leaks(table, features, label, target.value, positive)
     later = guess_roles.later(cut.value, table.columns)
     out = left_out(features, suspected, group=group.value, chosen=choices.left_out, later=later)
     allowed = tuple(name for name in out if name in choices.allowed)
@@ -512,15 +509,19 @@ def _chosen(table: _Table, choice: str | None, guessed: Guess) -> Guess:
 
 
 def _leaks(
-    table: _Table, features: Sequence[Profile], label: Floats, target: str, positive: str
+    table: _Table, features: Sequence[Profile], label: Floats, target: str, positive: Guess
 ) -> tuple[dict[str, guess_leaks.Leak], dict[str, float]]:
     kinds = ("empty", "constant", "identifier", "free_text", "odd_date", "date", "timestamp")
     able = [column for column in features if column.kind not in kinds]
-    key = (target, positive, *(column.name for column in able))
+    key = (target, positive.value, *(column.name for column in able))
     if key not in table.measured:
         table.measured[key] = guess_leaks.leaks(able, label) if len(label) else ({}, {})
     suspected, alone = table.measured[key]
-    return dict(suspected), dict(alone)
+    # a label is called as the table calls it; several other values have no name
+    names = {1: positive.value}
+    if len(positive.alternatives) == 1:
+        names[0] = positive.alternatives[0]
+    return {name: leak.with_labels(names) for name, leak in suspected.items()}, dict(alone)
 
 
 def _other(guess: Guess, choice: Any) -> Guess:

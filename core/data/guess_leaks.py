@@ -7,7 +7,7 @@ column comes near, or if its holes or some of its values occur in a single class
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -51,6 +51,14 @@ class Leak:
     code: str
     reason: Message
     numbers: Mapping[str, Any]
+
+    def with_labels(self, names: Mapping[int, str]) -> Leak:
+        """Return the same with the names of the labels in its reason, where they are known."""
+        given = self.reason.params
+        if given.get("label") not in names:
+            return self
+        named = Message(self.reason.msgid, **{**given, "label": f"'{names[given['label']]}'"})
+        return replace(self, reason=named)
 
 
 def leaks(columns: Sequence[Profile], label: Floats) -> tuple[dict[str, Leak], dict[str, float]]:

@@ -11,8 +11,14 @@ from core.data import profile
 from core.platform.project import ProjectSpec
 
 # periods from fine to coarse: code, that of pandas, days
-PERIODS = (("hour", "h", 1 / 24), ("day", "D", 1.0), ("week", "W-SUN", 7.0))
-PERIODS += (("month", "M", 30.4), ("quarter", "Q", 91.3), ("year", "Y", 365.25))
+PERIODS = (
+    ("hour", "h", 1 / 24),
+    ("day", "D", 1.0),
+    ("week", "W-SUN", 7.0),
+    ("month", "M", 30.4),
+    ("quarter", "Q", 91.3),
+    ("year", "Y", 365.25),
+)
 # more points than this are a cloud, and fewer rows than this in each are noise
 MOST_POINTS, ROWS_IN_A_POINT = 110, 30
 

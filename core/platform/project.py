@@ -187,9 +187,10 @@ class ProjectSpec(Options):
         for name in ("time", "group", "weights"):
             if column := getattr(self, name):
                 yield (name,), column
-        for key, part in (("court", self.court), ("place", self.place)):
-            if part:
-                yield from (((key, "x"), part.x), ((key, "y"), part.y))
+        for table, axes in (("court", self.court), ("place", self.place)):
+            if axes:
+                yield (table, "x"), axes.x
+                yield (table, "y"), axes.y
         yield from ((("allowed",), name) for name in self.allowed if name not in self.engineered)
         for place, identity in enumerate(self.identities):
             yield ("identities", place, "column"), identity.column

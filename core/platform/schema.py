@@ -273,7 +273,12 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
     validated = inspect(
         frame,
         spec.columns,
-        filled=[name for name in spec.source_columns if name != spec.target],
+        # no step needs a value of what is left out
+        filled=[
+            name
+            for name in spec.source_columns
+            if name != spec.target and name not in spec.left_out
+        ],
         unique=spec.id,
         identities=spec.identities,
         unread=unread,

@@ -46,6 +46,8 @@ FIND_OUT = Message(
 )
 LABEL_SOME = Message("Look at these rows, and label some.")
 MORE_ROWS = Message("Wait for more rows, or choose a longer window.")
+# With a smaller share of training rows among them, rows are as good as new.
+FEW_TRAINED_ON = 0.01
 # How far a column has moved.
 CHANGE_LABELS: dict[str, Message] = {
     "ok": Message("Stable"),
@@ -153,6 +155,19 @@ def threshold_fact(state: str, positive: Words = "1") -> Message:
             "no row that is predicted {positive} is {positive}", positive=positive
         ),
     }[state]
+
+
+def trained_on(share: float) -> Words:
+    """Return what it means that a model was trained on a share of the rows; empty for few."""
+    return (
+        ""
+        if share < FEW_TRAINED_ON
+        else Message(
+            "{share:.0%} of these rows were in its training set: its performance on them is "
+            "overestimated.",
+            share=share,
+        )
+    )
 
 
 def one_sentence(*facts: Words) -> Message:

@@ -11,6 +11,7 @@ from core.platform.own_columns import shown
 from core.stats import reasons
 from core.stats.check import (
     ADD_LABELS,
+    FEW_TRAINED_ON,
     FIND_OUT,
     MORE_ROWS,
     THRESHOLD_TODO,
@@ -20,12 +21,11 @@ from core.stats.check import (
     VerdictCode,
     one_sentence,
     threshold_fact,
+    trained_on,
 )
 
 _Z = 1.959964
 _POWER_Z = 0.8416  # one-sided 80% of the normal distribution
-# with a smaller share of known rows, a performance is not called too good
-_FEW_KNOWN = 0.01
 Params = Mapping[str, Any]
 Wording = tuple[Words, Words, Words]
 # title, why, and details
@@ -103,7 +103,7 @@ def conclude(
         "labels": labels,
         "unlabelled": unlabelled,
         "is_other_kind": is_other_kind and not trained_share,
-        "trained_share": trained_share if has_labels and trained_share >= _FEW_KNOWN else 0.0,
+        "trained_share": trained_share if has_labels and trained_share >= FEW_TRAINED_ON else 0.0,
         **(_skill(skill, labels) if has_labels else {}),
     }
     code = _code(params, has_labels=has_labels)
@@ -231,19 +231,6 @@ def wording(code: str, params: Params) -> Wording:
     if (code_of := full.get("threshold")) and code != "does_not_fit":
         state = one_sentence(threshold_fact(code_of, full.get("positive", "1")))
     return title, sentences(why, *details, state), _todo(code, full)
-
-
-def trained_on(share: float) -> Words:
-    """Return what it means that a model was trained on a share of the rows; empty for few."""
-    return (
-        ""
-        if share < _FEW_KNOWN
-        else Message(
-            "{share:.0%} of these rows were in its training set: its performance on them is "
-            "overestimated.",
-            share=share,
-        )
-    )
 
 
 def _todo(code: str, params: Params) -> Words:

@@ -362,7 +362,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
             (
                 _("Filtered"),
                 rows(of["rows_filtered"]),
-                _("{columns:,} columns", columns=int(of["columns_filtered"])),
+                n_("{count:,} column", "{count:,} columns", int(of["columns_filtered"])),
             ),
             (
                 _("Left out"),

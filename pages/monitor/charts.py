@@ -58,13 +58,10 @@ def _column(
             label_visibility="collapsed",
             width=200,
         )
-    about = (
-        project.words(spec.about(chosen))
-        if chosen in {**spec.columns, **spec.engineered}
-        else shown(chosen)
-    )
+    is_known = chosen in {**spec.columns, **spec.engineered}
+    about = str((is_known and project.words(spec.about(chosen))) or shown(chosen))
     report_view.draw(
-        lambda: drift_charts.feature_density(densities, chosen, axis_title=str(about)),
+        lambda: drift_charts.feature_density(densities, chosen, axis_title=about),
         run.run_id,
         "density",
         chosen,

@@ -96,7 +96,7 @@ def _promise(settings: Settings, run: tracking.RunInfo) -> str:
     if rate is None:
         return _("Not in this report. Create a new one.")
     return _(
-        "False alarms: without any change, at most **{rate:.1%}** of windows of this size "
+        "False alarms: without any change, at most **{rate:.2%}** of windows of this size "
         "raise an alert.",
         rate=rate,
     )

@@ -33,7 +33,7 @@ def draw(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
         elif seen.is_empty:
             _first(settings, spec)
         else:
-            _now(settings, seen)
+            _now(settings, spec, seen)
 
 
 def _first(settings: Settings, spec: ProjectSpec) -> None:
@@ -105,7 +105,7 @@ def _broken(settings: Settings, chain: Chain) -> None:
         _alerts(settings)
 
 
-def _now(settings: Settings, seen: Situation) -> None:
+def _now(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
     """Draw the newest verdict, and what comes next."""
     report = ReportRun.of(seen.report) if seen.report else ReportRun()
     active, following = seen.active, seen.next

@@ -63,16 +63,17 @@ def draw(guesses: Guesses, draft: Draft) -> None:
         disabled=["column", "about"],
         on_change=edited,
         column_config={
-            "use": config.CheckboxColumn(_("Feature"), width="small"),
-            "column": config.TextColumn(_("Column"), width="medium"),
+            "use": config.CheckboxColumn(_("Feature"), width=70),
+            "column": config.TextColumn(_("Column"), width=150),
             "type": config.SelectboxColumn(
                 _("Type"),
                 options=TYPES,
                 format_func=lambda code: str(TYPE_LABELS[code]),
                 required=True,
-                width="small",
+                width=90,
             ),
-            "about": config.TextColumn(_("Values, or why the column is left out"), width="large"),
+            # wide enough for a reason at 1440 px
+            "about": config.TextColumn(_("Values, or why the column is left out"), width=640),
         },
     )
 

@@ -15,7 +15,7 @@ from core.platform import storage, tables
 from core.platform.config import Settings
 from core.platform.csv_dialect import DialectError, Given
 from core.platform.errors import InputError
-from core.platform.messages import Message, _, number
+from core.platform.messages import Message, _, n_, number
 from core.platform.storage import Upload
 from pages.shared import csv_format, elements, table_texts, uploads
 
@@ -167,8 +167,8 @@ def describe(guesses: Guesses) -> None:
     unlabelled = guesses.sampled - guesses.labelled if guesses.target.value else 0
     parts = [
         f"**{elements.plain(guesses.file)}**",
-        _("{rows:,} rows", rows=guesses.rows),
-        _("{columns:,} columns", columns=len(guesses.columns)),
+        n_("{count:,} row", "{count:,} rows", guesses.rows),
+        n_("{count:,} column", "{count:,} columns", len(guesses.columns)),
     ]
     if guesses.labelled:
         parts.append(_("{share} positive", share=number(guesses.share, ".1%")))

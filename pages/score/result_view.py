@@ -22,11 +22,11 @@ from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILI
 from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.scoring.records import ScoringRun
-from core.stats import metrics, verdicts
+from core.stats import metrics
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.charts import style
-from core.stats.check import one_sentence, threshold_fact
+from core.stats.check import one_sentence, threshold_fact, trained_on
 from pages.score import scorings
 from pages.shared import elements, report_view, table_texts
 
@@ -118,7 +118,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
             report=reports[0].run_id,
         )
         of = reports[0].metrics
-        if known := verdicts.trained_on(of.get("rows_trained_on", 0) / of["rows_current"]):
+        if known := trained_on(of.get("rows_trained_on", 0) / of["rows_current"]):
             st.caption(str(known))
     elif run.metrics["rows_scored"] < monitor.MIN_ROWS:
         st.caption(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))

@@ -117,7 +117,7 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     promote = page.get_by_test_id("stMain").get_by_role("button", name=re.compile("Promote$"))
     promote.click()
     expect(page.get_by_text("Train it with calibration.").first).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_text("held back", exact=True)).to_be_visible()
+    expect(page.get_by_text("held back", exact=True).first).to_be_visible()
     keep(page, "registry-held")
     section(page, "Promote anyway")
     page.get_by_role("textbox", name=re.compile("Reason")).fill("too short")

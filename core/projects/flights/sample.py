@@ -100,7 +100,7 @@ def generate(tables: Mapping[str, Any], seed: int = 24) -> pd.DataFrame:
             **{name: np.where(read, values.round(1), np.nan) for name, values in now.items()},
             "dep_delay": departure,
             "arr_delay": arrival,
-            "late": np.where(cancelled, None, np.where(late, "yes", "no")),
+            "late": pd.Series(np.where(late, "yes", "no")).where(~cancelled, None),
         }
     )
 
@@ -211,4 +211,4 @@ def _distance(tables: Mapping[str, Any], origin: Any, places: Floats) -> Ints:
     end = np.radians(places)
     half = np.sin((end - begin) / 2) ** 2
     root = half[:, 0] + np.cos(begin[:, 0]) * np.cos(end[:, 0]) * half[:, 1]
-    return (2 * KM * np.arcsin(np.sqrt(root))).round().astype("int64")
+    return np.asarray((2 * KM * np.arcsin(np.sqrt(root))).round(), dtype=np.int64)

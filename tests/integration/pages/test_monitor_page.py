@@ -214,8 +214,6 @@ def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page,
     (primary,) = [button for button in app.button if button.proto.type == "primary"]
     assert primary.label == "Add labels"
     assert "400 of these rows have no label" in primary.help
-    looked = app.button(key="next-monitor").click().run()
-    assert looked.segmented_control(key="evidence").value == "columns"
     assert list(rows_of(app)) == ["**PSI: lat**"]
     row = rows_of(app)["**PSI: lat**"]
     assert (row["Current, with 95% interval"], row["Limit"]) == ("2.4000", "alert: above 0.2")
@@ -229,9 +227,23 @@ def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page,
     ):
         assert tile in text
     # the details
-    assert "at most **0.4%** of windows of this size raise an alert." in text
+    assert "at most **0.40%** of windows of this size raise an alert." in text
     assert "Labels: **0** received, 400 missing." in text
     assert "takes about 1,400 labels." in text
+
+
+def test_the_link_to_the_columns_opens_their_view(page) -> None:
+    app = page().button(key="next-monitor").click().run()
+    assert app.segmented_control(key="evidence").value == "columns"
+    assert any("psi" in table.value for table in app.dataframe)
+
+
+def test_labels_are_judged_beside_the_number_that_is_needed(page, reports) -> None:
+    run = tracking.run(reports[0], reports[1][1])
+    assert run is not None
+    state, share, note = verdict_card._labels(run, 1400.0)
+    assert (state, share, note) == ("warning", "75%", "300 of about 1,400 needed")
+    assert verdict_card._labels(run, 250.0) == ("ok", "75%", "300 of 400 rows")
 
 
 def test_without_labels_performance_says_why_not(page, text_of) -> None:

@@ -295,3 +295,44 @@ def test_a_scoring_without_a_report_offers_to_monitor_it(
     app = open_page(copied.settings, "score", view="rows")
     (link,) = [link for link in app.get("page_link") if "Monitor these rows" in link.label]
     assert f"scoring={scored.scoring}" in link.proto.query_string
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_missing_inputs_leave_rows_out_only_of_a_model_that_needs_them(is_complete: bool) -> None:
+    def page(is_complete: bool) -> None:
+        import pandas as pd
+
+        from core.platform import project
+        from pages.score import file_form
+
+        spec = project.load("kobe")
+        first = pd.DataFrame({"lat": ["34.0", ""], "lon": ["-118.2", "-118.3"]})
+        names = tuple(first)
+        required = names if is_complete else ()
+        file_form.checked(spec, first, {name: name for name in names}, required)
+
+    app = AppTest.from_function(page, args=(is_complete,)).run()
+    assert not app.exception
+    assert (len(app.warning), len(app.success)) == ((1, 0) if is_complete else (0, 1))
+
+
+def test_a_boolean_input_is_asked_for_in_words() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from core.platform import project
+        from pages.shared import row_field
+
+        spec = project.load("kobe")
+        column = spec.columns["playoffs"].model_copy(
+            update={"type": "boolean", "min": None, "max": None}
+        )
+        spec = spec.model_copy(update={"columns": {**spec.columns, "playoffs": column}})
+        value = row_field.field(st.container(), spec, "playoffs", 1.0, [], key="field")
+        st.text(repr(value))
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    assert app.selectbox(key="field").options == ["yes", "no"]
+    assert app.text[0].value == "1.0"
+    assert app.selectbox(key="field").set_value(0.0).run().text[0].value == "0.0"

@@ -343,6 +343,8 @@ def test_leaks_are_left_out_and_one_choice_allows_them(
     }
     assert guesses.left_out["done"].numbers["other"] == "due"
     assert guesses.left_out["state"].numbers["values"] == ["closed"]
+    # a class is called as the table calls it
+    assert "have label 'yes'" in str(guesses.left_out["last_call"].reason)
     allowed = guesses.with_(allowed=["state"])
     assert allowed.allowed == ("state",)
     assert "state" in allowed.features

@@ -259,6 +259,17 @@ def test_rows_come_in_the_order_of_their_id(few_shots: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(validated, few_shots, check_dtype=False)
 
 
+def test_a_missing_value_of_a_column_that_is_left_out_is_no_warning(
+    few_shots: pd.DataFrame,
+) -> None:
+    holes = few_shots.assign(opponent=None)
+    spec = project.load("kobe")
+    without = spec.model_copy(update={"left_out": {"opponent": "chosen"}})
+    for of, warned in ((spec, ["opponent"]), (without, [])):
+        findings = schema.inspect_source(holes, of).findings
+        assert [each.column for each in findings if each.check == "missing"] == warned
+
+
 def test_a_rule_about_several_choices_is_reported_in_a_sentence() -> None:
     with pytest.raises(ValidationError) as caught:
         train.Options(aim="cost", cost_false_positive=0.0, cost_false_negative=0.0)
