@@ -13,7 +13,7 @@ from core.platform.config import Settings
 
 # page -> the next step it names, and the link to it
 NEXT = {
-    "overview": ("Courtside trains a model for the question", "Use your own data"),
+    "overview": ("Courtside trains a model, serves it", "Use your own data"),
     "data": ("No raw data yet. Acquire it first.", None),
     "data?view=source": ("No raw data yet. Acquire it first.", None),
     "data?view=explore": ("No raw data yet. Acquire it first.", "Go to Acquire"),
