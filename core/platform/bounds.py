@@ -21,6 +21,8 @@ from core.platform.messages import Message
 # line of a CSV.
 MAX_BYTES = 1_000_000_000
 MAX_CELLS = 32_000_000
+# of a CSV that pandas reads at once: 0.12 KB each, where every text is different
+MAX_AT_ONCE = 6_500_000
 # Its numbers and texts together, of which equal ones are stored once.
 MAX_HELD = 700_000_000
 # of a text beside its characters
@@ -123,6 +125,18 @@ def check_table(name: str, rows: int, columns: int) -> None:
     check_columns(name, columns)
     if rows * columns > MAX_CELLS:
         raise FileError("cells", name=name, cells=rows * columns, most=MAX_CELLS)
+
+
+def check_at_once(name: str, cells: int) -> None:
+    """Refuse a CSV that only pandas can read, and that would not fit into memory meanwhile.
+
+    Raises
+    ------
+    FileError
+        With the code `cells`.
+    """
+    if cells > MAX_AT_ONCE:
+        raise FileError("cells", name=name, cells=cells, most=MAX_AT_ONCE)
 
 
 def check_held(name: str, size: int) -> None:

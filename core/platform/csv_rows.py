@@ -20,8 +20,6 @@ from core.platform.messages import Message
 from core.platform.rows import EXACT_LIMIT, MISSING_MARKS
 from core.platform.rows.values import BOOLEANS
 
-# values at a time: while they are parsed, each takes some 30 bytes
-_CELLS = 4_000_000
 # bytes at a time for Arrow; more than the longest line
 _BLOCK = 16 << 20
 # a column with so large a share of different texts is not searched for equal ones
@@ -74,15 +72,13 @@ def read(
         # the nearest float, as in all other readers
         "float_precision": "round_trip",
     }
-    size = max(_CELLS // max(len(columns), 1), 1)
     with bounds.opened(path, name) as opened:
         file = with_new_lines(opened, dialect)
         grown = _Grown(name, rows, texts, kept)
         is_read = is_bare and _by_arrow(file, grown, columns, dialect)
-        if not is_read and rows > size:
-            file.seek(0)
-            grown = _Grown(name, rows, texts, kept)
-            is_read = _in_parts(file, grown, given, size)
+        if not is_read:
+            # in parts pandas would drop what is too much in the first row of each
+            bounds.check_at_once(name, rows * len(columns))
         file.seek(0)
         return grown.frame(file, given) if is_read else _at_once(file, name, given, kept)
 
@@ -117,20 +113,6 @@ def _at_once(
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
         shorter: pd.DataFrame = pd.read_csv(file, **given, index_col=False)
     return shorter[list(kept)]
-
-
-def _in_parts(file: IO[bytes], grown: _Grown, given: dict[str, Any], size: int) -> bool:
-    """Read the rows; return False if some are longer than the header, which is settled at once."""
-    try:
-        with pd.read_csv(file, **given, chunksize=size) as parts:
-            while (part := next(parts, None)) is not None:
-                if not isinstance(part.index, pd.RangeIndex):
-                    return False
-                grown.append({name: part[name].to_numpy() for name in grown.columns}, len(part))
-                del part  # before the next one is parsed
-    except pd.errors.ParserError:
-        return False
-    return True
 
 
 def _by_arrow(file: IO[bytes], grown: _Grown, columns: Sequence[str], dialect: Dialect) -> bool:

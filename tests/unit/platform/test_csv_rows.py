@@ -12,6 +12,7 @@ import pytest
 
 from core.platform import bounds, csv_rows, tables
 from core.platform.bounds import FileError
+from core.platform.errors import InputError
 from core.platform.project import Column
 
 # cells of columns that pandas infers in many ways
@@ -54,7 +55,7 @@ def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("kind", [None, "text", "number", "label"])
-def test_arrow_and_parts_give_what_pandas_reads_at_once(
+def test_arrow_gives_what_pandas_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, end: str
 ) -> None:
     path = write(tmp_path, end)
@@ -64,9 +65,6 @@ def test_arrow_and_parts_give_what_pandas_reads_at_once(
     quoted = dataclasses.replace(head, is_bare=False)
     at_once = tables.read(path, columns=columns, head=quoted)
     same(tables.read(path, columns=columns, head=head), at_once)
-    for rows in (1, 2, 3):
-        monkeypatch.setattr(csv_rows, "_CELLS", rows * len(CELLS))
-        same(tables.read(path, columns=columns, head=quoted), at_once)
     # the longest line
     monkeypatch.setattr(csv_rows, "_BLOCK", 200)
     same(tables.read(path, columns=columns, head=head), at_once)
@@ -92,29 +90,44 @@ def test_a_return_between_two_blocks_is_the_end_of_one_line(
         assert (head.rows, head.is_bare) == (20, True)
 
 
-def test_rows_that_are_too_long_are_reported_in_whatever_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["x", '"x"'], ids=["Arrow", "pandas"])
+def test_rows_that_are_too_long_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(csv_rows, "_CELLS", 4)
+    monkeypatch.setattr(csv_rows, "_BLOCK", 20)
     path = tmp_path / "a.csv"
-    path.write_text("x,y\n" + "1,2\n" * 9 + "1,2,3\n")
-    with pytest.raises(Exception, match="line 11 has 3 values instead of 2"):
-        tables.read(path)
-    path.write_text("x,y\n" + "1,2,\n" * 9)
+    for row in range(1, 6):
+        lines = ["1,2"] * 6
+        lines[row] = "1,2,3"
+        path.write_text("\n".join([f"{name},y", *lines, ""]))
+        with pytest.raises(InputError, match="has 3 values instead of 2"):
+            tables.read(path)
+    path.write_text(f"{name},y\n" + "1,2,\n" * 9)
     assert tables.read(path).to_dict("list") == {"x": [1] * 9, "y": [2] * 9}
 
 
-@pytest.mark.parametrize("quote", ["", '"'], ids=["Arrow", "pandas"])
-def test_texts_that_take_too_much_memory_are_refused_while_they_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quote: str
+def test_what_pandas_reads_at_once_has_a_limit_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_rows, "_CELLS", 200)
+    monkeypatch.setattr(bounds, "MAX_AT_ONCE", 100)
+    path = tmp_path / "a.csv"
+    path.write_text("x,y\n" + "1,2\n" * 51)
+    assert len(tables.read(path)) == 51
+    path.write_text('"x",y\n' + "1,2\n" * 51)
+    with pytest.raises(FileError) as caught:
+        tables.read(path)
+    assert caught.value.code == "cells"
+
+
+def test_texts_that_take_too_much_memory_are_refused_while_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_rows, "_BLOCK", 2000)
     monkeypatch.setattr(bounds, "MAX_HELD", 30_000)
     path, columns = tmp_path / "a.csv", {name: Column(type="text") for name in "xy"}
-    path.write_text("x,y\n" + f"{quote}same text{quote},again\n" * 1000)
+    path.write_text("x,y\n" + "same text,again\n" * 1000)
     assert tables.read(path, columns=columns)["x"].map(id).nunique() == 1
-    names = (f"{quote}text {place}{quote},again\n" for place in range(1000))
-    path.write_text("x,y\n" + "".join(names))
+    path.write_text("x,y\n" + "".join(f"text {place},again\n" for place in range(1000)))
     with pytest.raises(FileError) as caught:
         tables.read(path, columns=columns)
     assert caught.value.code == "text"
