@@ -212,8 +212,12 @@ def _at_least(value: float, limit: Limit) -> Verdict:
 
 
 def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any]) -> Message:
-    if kind in ("missing", "unseen", "range"):
-        return Message("{share:.1%} of the rows.", share=value)
+    if kind == "missing":
+        return Message("Missing in {share:.1%} of the rows.", share=value)
+    if kind == "unseen":
+        return Message("New values in {share:.1%} of the rows.", share=value)
+    if kind == "range":
+        return Message("Out of range in {share:.1%} of the rows.", share=value)
     before, now = float(row["mean_reference"]), float(row["mean_current"])
     change = CHANGE_LABELS[verdict]
     if before != before:

@@ -53,7 +53,10 @@ def _compared(facts: Facts, run: RunFacts) -> dict[str, Any]:
         unlabelled["code"].str.startswith("estimated_")
         & (unlabelled["verdict"] == "not_applicable")
     ]
-    todo = [report.verdict_todo, *alerts[alerts["group"] != "input"]["todo"]]
+    # which columns changed is said once, of all of them
+    moved = report_tables.by_column(alerts)["column"].tolist()
+    is_said = (alerts["group"] == "input") | (bool(moved) & (alerts["code"] == "domain_auc"))
+    todo = [report.verdict_todo, *alerts[~is_said]["todo"]]
     return {
         "report": report,
         "trained": next(
@@ -66,7 +69,7 @@ def _compared(facts: Facts, run: RunFacts) -> dict[str, Any]:
         "columns": report_tables.by_column(checks).to_dict("records"),
         "slices": _slices(run, checks),
         "todo": list(dict.fromkeys(words(text) for text in todo if text)),
-        "alerted": report_tables.by_column(alerts)["column"].tolist(),
+        "alerted": moved,
     }
 
 
