@@ -426,7 +426,7 @@ def load(name: str, folder: Path | None = None) -> ProjectSpec:
     --------
     >>> load("curry")
     Traceback (most recent call last):
-    core.platform.errors.InputError: 'curry' does not exist. Choose from: flights, kobe.
+    core.platform.errors.InputError: 'curry' does not exist. Choose from: flights and kobe.
     """
     return _read(name, folder or FOLDER)
 

@@ -132,8 +132,8 @@ def influences(values: Floats, weights: Floats | None) -> Floats:
 
     Examples
     --------
-    >>> influences(np.array([1.0, 4.0]), np.array([1.0, 2.0])).tolist()
-    [1.6666666666666665, 4.333333333333333]
+    >>> influences(np.array([1.0, 4.0]), np.array([1.0, 2.0])).round(3).tolist()
+    [1.667, 4.333]
     """
     if weights is None:
         return values

@@ -44,22 +44,35 @@ def mean(candidate: automl.Fitted, frame: pd.DataFrame) -> float:
     return float(np.average(candidate.estimator.predict_proba(frame[FEATURES])[:, 1], weights=by))
 
 
+def holds(candidate: automl.Fitted, frame: pd.DataFrame, strong: np.ndarray) -> None:
+    """Check that a candidate's mean prediction is the base rate of the population."""
+    population = np.average(frame["y"], weights=strong)
+    assert mean(candidate, frame) == pytest.approx(population, abs=0.03), candidate.id
+    assert candidate.unweighted == ()
+    # the folds are measured by weight too: always predicting the base rate has no skill
+    assert candidate.folds["accuracy"].mean() > population - 0.05
+
+
 def test_the_mean_prediction_is_the_weighted_base_rate_not_that_of_the_rows(
     frame: pd.DataFrame, strong: np.ndarray, weighted: automl.Trainer
 ) -> None:
     base, population = frame["y"].mean(), np.average(frame["y"], weights=strong)
     assert population - base > 0.3
-    fits = [weighted.fit(model, params) for model, params in (("lr", {}), ("dt", {"max_depth": 2}))]
-    fits += [weighted.fit("lightgbm", {"n_estimators": 20}), weighted.fit("dummy")]
-    fits += [weighted.blend("blend", ["lr", "dt"]), weighted.stack("stack", ["lr", "dt"])]
-    fits += [weighted.calibrate("lr", "isotonic"), weighted.tune("dt", trials=1, seconds=20)]
-    for candidate in fits:
-        assert mean(candidate, frame) == pytest.approx(population, abs=0.03), candidate.id
-        assert candidate.unweighted == ()
-        # the folds are measured by weight too: always predicting the base rate has no skill
-        assert candidate.folds["accuracy"].mean() > population - 0.05
+    holds(weighted.fit("lr"), frame, strong)
+    holds(weighted.calibrate("lr", "isotonic"), frame, strong)
     plain = trainer(frame, None).fit("lr")
     assert mean(plain, frame) < population - 0.1
+
+
+@pytest.mark.long
+def test_so_it_is_however_a_candidate_is_fitted(frame: pd.DataFrame, strong: np.ndarray) -> None:
+    own = trainer(frame, strong)
+    fits = [own.fit(model, params) for model, params in (("lr", {}), ("dt", {"max_depth": 2}))]
+    fits += [own.fit("lightgbm", {"n_estimators": 20}), own.fit("dummy")]
+    fits += [own.blend("blend", ["lr", "dt"]), own.stack("stack", ["lr", "dt"])]
+    fits += [own.tune("dt", trials=1, seconds=20)]
+    for candidate in fits:
+        holds(candidate, frame, strong)
 
 
 def test_a_weight_of_two_is_a_doubled_row(frame: pd.DataFrame) -> None:
@@ -79,7 +92,7 @@ def test_a_weight_of_two_is_a_doubled_row(frame: pd.DataFrame) -> None:
     assert np.abs(away.coef_ - same.coef_).max() > 0.01
 
 
-@pytest.mark.parametrize("share", [1.0, 0.7])
+@pytest.mark.parametrize("share", [1.0, pytest.param(0.7, marks=pytest.mark.long)])
 def test_equal_weights_change_nothing(frame: pd.DataFrame, share: float) -> None:
     first, second = (
         trainer(frame, by, fit_share=share).fit("lightgbm", {"n_estimators": 5})
@@ -118,6 +131,7 @@ def test_what_is_stored_is_of_the_librarys_own_class(
     )
 
 
+@pytest.mark.long
 def test_an_adopted_candidate_is_fitted_by_weight_in_a_blend(
     frame: pd.DataFrame, strong: np.ndarray, weighted: automl.Trainer
 ) -> None:
