@@ -45,7 +45,7 @@ def test_a_dropped_table_leads_to_a_verdict(page, tmp_path: Path) -> None:
     positive.click()
     page.get_by_role("option", name="poisonous", exact=True).click()
     settle(page)
-    assert page.get_by_label("Question").input_value() == "class = poisonous?"
+    assert page.get_by_label("Question").input_value() == "Is class poisonous?"
     keep(page, "new-project-1-confirmation")
     assert page.evaluate(OVERFLOW) <= 1
     press(page, "Create and run")
