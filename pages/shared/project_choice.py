@@ -19,7 +19,8 @@ from pages.shared import drafts
 PARAMETER = "project"
 PAGE = "pages/projects/page.py"
 HOME_PAGE = "pages/overview/page.py"
-NEUTRAL_ICON = ":material/monitoring:"
+# an emoji is drawn by the browser; an icon of the font would be fetched from its maker
+NEUTRAL_ICON = "📈"
 _CHOSEN, _DRAFTS = "project", "drafts-of-projects"
 # what belongs to the person: the language, and the project itself
 _STAYS = ("language", _CHOSEN)

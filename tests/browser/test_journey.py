@@ -72,7 +72,7 @@ def journey(page) -> dict[str, str]:
     page.get_by_role("button", name="Details", exact=True).click()
     page.get_by_role("link", name=re.compile("Monitoramento")).first.click()
     expect(page.get_by_role("heading", name=re.compile("Monitoramento"))).to_be_visible()
-    expect(page.get_by_text("finished", exact=False).first).to_be_visible()
+    expect(page.get_by_text("done", exact=True).first).to_be_visible()
     keep(page, "8-run")
     go(page, "Overview")
     expect(page.get_by_role("button", name="See the report")).to_be_visible()

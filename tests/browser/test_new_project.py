@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.browser.driving import OVERFLOW, PATIENCE_MS, figure, keep, press, settle, visit
+from tests.browser.driving import OVERFLOW, PATIENCE_MS, figure, keep, press, settle, view, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -57,6 +57,7 @@ def test_a_dropped_table_leads_to_a_verdict(page, tmp_path: Path) -> None:
     assert page.locator(".st-key-verdict-card").get_by_role("heading").inner_text()
     keep(page, "new-project-2-verdict")
     visit(page, "Data")
+    view(page, "Source")
     assert figure(page, "Rows") == "900"
     # the sidebar folds in a narrow window, and stays so
     page.get_by_role("link", name="New project").click()

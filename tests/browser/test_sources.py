@@ -157,7 +157,7 @@ HOSTILE = {
     "bomb.zip": (zipped({"data.csv": b"0" * 60_000_000}), "MB unpacked; the limit is 50.0"),
     "paths.zip": (zipped({"../data.csv": b"x"}), "a path that leads out of it"),
     "latin.csv": ("nome,\xe9\n".encode("latin-1"), "25 of 25 columns are missing.*Found: nome, é"),
-    "brazil.csv": (b"lat;lon\n34,0;-118,2\n", "is divided by semicolons"),
+    "brazil.csv": (b"lat;lon\n34,0;-118,2\n", "of 25 columns are missing.*Found: lat, lon"),
     "twice.csv": (b"lat,lat\n1,2\n", "has repeated columns"),
     "text.parquet": (b"lat,lon\n1,2\n", "does not hold what its ending says"),
 }
@@ -196,6 +196,7 @@ def test_the_sample_comes_in_and_what_is_hostile_or_offline_gets_a_sentence(
         page.wait_for_timeout(500)
     press(page, "Prepare")
     assert figure(page, "Filtered") == "20,285 rows"
-    expect(page.get_by_text("noted only after what is predicted").first).to_be_visible()
-    expect(page.get_by_text("No game_id has rows on both sides").first).to_be_visible()
+    expect(page.get_by_text("is recorded only after the predicted event").first).to_be_visible()
+    in_one_set = re.compile("Each of the .* values of game_id is in only one set")
+    expect(page.get_by_text(in_one_set).first).to_be_visible()
     keep(page, "prepare-choices")
