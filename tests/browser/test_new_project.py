@@ -61,6 +61,8 @@ def test_a_dropped_table_leads_to_a_verdict(page, tmp_path: Path) -> None:
     assert figure(page, "Rows") == "900"
     # the sidebar folds in a narrow window, and stays so
     page.get_by_role("link", name="New project").click()
+    # the page before has an upload of its own
+    page.get_by_role("heading", name="Projects", exact=True, level=1).wait_for()
     page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(
         tmp_path / "mushrooms.csv"
     )
