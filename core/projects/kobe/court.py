@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Words, _
-from core.stats.charts.style import PALETTE, legible
+from core.stats.charts.style import PALETTE, diverging, legible
 
 if TYPE_CHECKING:
     import altair as alt
@@ -429,9 +429,8 @@ def residual_chart(
         alt.Tooltip("made_rate:Q", title=_("Made"), format=".1%"),
         alt.Tooltip("residual:Q", title=_("Predicted minus observed"), format="+.1%"),
     ]
-    colour = _diverging(
-        "residual:Q", _("Predicted minus observed"), 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
-    )
+    span = (-RESIDUAL_SPAN, 0.0, RESIDUAL_SPAN)
+    colour = diverging("residual:Q", _("Predicted minus observed"), span, "+.0%")
     layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
     return on_the_court(layers, title or _("Predicted minus observed"), title)
 
@@ -497,7 +496,7 @@ def _bin_layers(
     ]
     low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)
     title = _("Make rate (grey: {average:.0%})", average=average)
-    colour = _diverging("make_rate:Q", title, average, low, high, ".0%")
+    colour = diverging("make_rate:Q", title, (low, average, high), ".0%")
     return _coloured(bins, "make_rate", colour, sizes, place, tooltip)
 
 
@@ -520,30 +519,6 @@ def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
             symbolFillColor=PALETTE["neutral"],
             symbolStrokeColor="transparent",
             labelExpr=f"datum.value >= {steps[-1]} ? {json.dumps(capped)} : datum.label",
-        ),
-    )
-
-
-def _diverging(
-    field: str, title: str, middle: float, low: float, high: float, form: str
-) -> alt.Color:
-    import altair as alt
-
-    return alt.Color(
-        field,
-        title=title,
-        scale=alt.Scale(
-            domain=[low, middle, high],
-            range=[PALETTE["below"], PALETTE["average"], PALETTE["above"]],
-            clamp=True,
-            interpolate="lab",
-        ),
-        legend=alt.Legend(
-            format=form,
-            values=[low, high],
-            orient="bottom",
-            gradientLength=130,
-            labelExpr=f"(datum.value < {middle:.6f} ? '≤ ' : '≥ ') + datum.label",
         ),
     )
 

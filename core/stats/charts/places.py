@@ -82,7 +82,7 @@ def rates(
     ]
     title = _("{rate} (grey: {average:.0%})", rate=rate_title, average=average)
     low, high = max(average - reach, 0.0), min(average + reach, 1.0)
-    colour = _diverging("rate:Q", title, (low, average, high), ".0%")
+    colour = style.diverging("rate:Q", title, (low, average, high), ".0%")
     return _finish(_layers(cells, "rate", colour, tooltip, axes, ends), axes, ends, title)
 
 
@@ -112,7 +112,7 @@ def errors(cells: pd.DataFrame, *, axes: tuple[str, str]) -> alt.LayerChart:
         alt.Tooltip("difference:Q", title=title, format="+.1%"),
     ]
     reach = span(cells["difference"], 0.0, MOST_ERROR)
-    colour = _diverging("difference:Q", title, (-reach, 0.0, reach), "+.0%")
+    colour = style.diverging("difference:Q", title, (-reach, 0.0, reach), "+.0%")
     return _finish(_layers(cells, "difference", colour, tooltip, axes, cells), axes, cells, title)
 
 
@@ -158,30 +158,6 @@ def _sizes(cells: pd.DataFrame) -> alt.Size:
             symbolFillColor=PALETTE["neutral"],
             symbolStrokeColor="transparent",
             labelExpr=f"datum.value >= {steps[-1]} ? {json.dumps(capped)} : datum.label",
-        ),
-    )
-
-
-def _diverging(field: str, title: str, domain: tuple[float, float, float], form: str) -> alt.Color:
-    import altair as alt
-
-    low, middle, high = domain
-    return alt.Color(
-        field,
-        title=title,
-        scale=alt.Scale(
-            domain=list(domain),
-            range=[PALETTE["below"], PALETTE["average"], PALETTE["above"]],
-            clamp=True,
-            interpolate="lab",
-        ),
-        legend=alt.Legend(
-            format=form,
-            values=[low, high],
-            orient="bottom",
-            gradientLength=130,
-            titleLimit=320,
-            labelExpr=f"(datum.value < {middle:.6f} ? '≤ ' : '≥ ') + datum.label",
         ),
     )
 

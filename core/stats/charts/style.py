@@ -335,6 +335,44 @@ def labels(shown: list[str], title: str) -> alt.X:
     return alt.X("label:N", title=title, sort=shown, axis=axis)
 
 
+def diverging(field: str, title: str, domain: tuple[float, float, float], form: str) -> alt.Color:
+    """Return a colour from below the middle of a domain to above it, grey at the middle.
+
+    Parameters
+    ----------
+    domain : tuple of float
+        The low end, the middle and the high end; values beyond an end have its colour.
+    form : str
+        How the ends are written, as d3 formats a number.
+
+    Examples
+    --------
+    >>> diverging("rate:Q", "Rate", (0.2, 0.5, 0.8), ".0%").to_dict()["scale"]["domain"]
+    [0.2, 0.5, 0.8]
+    """
+    import altair as alt
+
+    low, middle, high = domain
+    return alt.Color(
+        field,
+        title=title,
+        scale=alt.Scale(
+            domain=list(domain),
+            range=[PALETTE["below"], PALETTE["average"], PALETTE["above"]],
+            clamp=True,
+            interpolate="lab",
+        ),
+        legend=alt.Legend(
+            format=form,
+            values=[low, high],
+            orient="bottom",
+            gradientLength=130,
+            titleLimit=320,
+            labelExpr=f"(datum.value < {middle:.6f} ? '≤ ' : '≥ ') + datum.label",
+        ),
+    )
+
+
 def rule(axis: str, value: float, text: str, *, in_legend: bool = True) -> alt.Chart:
     """Return a dashed line across the chart at a value of `axis`, "x" or "y".
 
