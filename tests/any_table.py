@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from core.platform.project import ProjectSpec
 
 PLAIN = """
 name = "plain"
@@ -60,6 +63,23 @@ start = 2009-01-01
 "seen at" = { type = "date" }
 "weight" = { type = "number" }
 """
+
+
+def smallest(**more: Any) -> ProjectSpec:
+    """Return a project that predicts `y` from the number `x`, with the given keys added."""
+    columns = {"x": {"type": "number"}, "y": {"type": "label"}, **more.pop("columns", {})}
+    return ProjectSpec(
+        name="x",
+        title="X",
+        question="?",
+        model="x",
+        target="y",
+        positive="yes",
+        negative="no",
+        features=("x",),
+        columns=columns,
+        **more,
+    )
 
 
 def loans(rows: int = 500) -> pd.DataFrame:

@@ -6,22 +6,11 @@ import pytest
 
 from core.data import data_charts, over_time
 from core.platform.project import ProjectSpec
+from tests.any_table import smallest
 
 
 def spec_of(kind: str = "date") -> ProjectSpec:
-    return ProjectSpec(
-        name="x",
-        title="X",
-        question="?",
-        model="x",
-        target="y",
-        positive="yes",
-        negative="no",
-        time="on",
-        features=("x",),
-        columns={"x": {"type": "number"}, "y": {"type": "label"}, "on": {"type": kind}},
-        rows={"by": "labels"},
-    )
+    return smallest(time="on", columns={"on": {"type": kind}}, rows={"by": "labels"})
 
 
 def rows_of(moments) -> pd.DataFrame:
