@@ -122,7 +122,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.5, Message("Checking {rows:,} rows", rows=len(raw)))
         unread = [name for name in columns if name not in raw and name not in spec.left_out]
         inspected = schema.inspect_source(raw, spec, unread)
-        notes += derived_columns.findings(raw, [file.name for file in files], spec)
+        notes += derived_columns.findings(raw, spec)
         findings = (*inspected.findings, *notes, *left_out)
         rows_raw, width = len(raw), len(columns)
         del raw  # a million rows should be in memory only once
@@ -139,9 +139,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         )
         inspected.required()
         snapshot = _snapshot(settings, spec, options, files, rows_raw, width, run_id, dialects)
-        progress.update(0.6, Message("Describing the data"))
+        progress.update(0.6, Message("Running the checks"))
         record = _record(spec, inspected.frame, snapshot, options)
-        progress.update(0.85, Message("Recording the run"))
+        progress.update(0.85, Message("Writing the results"))
         tracking.log(settings, run_id, record)
         snapshots.keep(settings, snapshot, [file.path for file in files])
         if options.source == "download":
@@ -256,7 +256,7 @@ def _collect(
 ) -> list[_File]:
     """Return the files of the source; zip files are not unpacked yet."""
     if options.source == "sample":
-        progress.update(0.1, Message("Creating the sample"))
+        progress.update(0.1, Message("Reading the rows"))
         tables = project.sample_tables(settings.project)
         sample = part(spec.name, "sample")
         if sample is None:
@@ -313,10 +313,9 @@ def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
     if missing:
         raise InputError(
             Message(
-                "{missing} is no longer in {path}. Found: {files}.",
-                missing=missing,
-                path=path,
-                files=list(by_name),
+                "'{name}' does not exist. Choose from: {names}.",
+                name=missing[0],
+                names=list(by_name),
             )
         )
     return [_File(name, by_name[name]) for name in options.files or by_name]

@@ -76,7 +76,7 @@ def class_balance(
     return style.finish(
         [bars, words.encode(x=alt.X("middle:Q"), text=alt.Text("share:Q", format=".1%"))],
         title,
-        _("Share of each label in each set"),
+        _("{vertical} by {horizontal}", vertical=_("Share of rows"), horizontal=_("Set")),
         height=style.height_of(len(sets), band=48, legend=True),
     )
 
@@ -242,7 +242,7 @@ def class_density(
     ]
     table = pd.concat(parts, ignore_index=True).sort_values(["set", "place"], kind="stable")
     layers = density_charts.layers(table, axis_title, roles, of=_("each class"))
-    about = _("Distribution of {axis_title} by label", axis_title=axis_title)
+    about = _("{vertical} by {horizontal}", vertical=_("Share of rows"), horizontal=axis_title)
     if not is_small:
         return style.finish(layers, title, about)
     for layer in layers:

@@ -87,18 +87,11 @@ def refuse(plan: Plan) -> None:
         raise InputError(
             Message("The project does not have these columns: {columns}.", columns=unknown)
         )
-    if plan.split == "time" and spec.time is None:
+    if plan.split in ("time", "group") and getattr(spec, plan.split) is None:
         raise InputError(
             Message(
-                "The project names no column of time. Name one in the "
-                "project file, or choose another split."
-            )
-        )
-    if plan.split == "group" and spec.group is None:
-        raise InputError(
-            Message(
-                "The project names no column of groups. Name one in the "
-                "project file, or choose another split."
+                "The project file names no `{key}`. Name one, or choose another split.",
+                key=plan.split,
             )
         )
 

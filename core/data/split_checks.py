@@ -154,12 +154,8 @@ def _drift(drift: pd.DataFrame) -> Check:
     verdict: Verdict = (
         "alert" if value >= PSI_ALERT else "warning" if value >= PSI_WARNING else "ok"
     )
-    moved = [str(name) for name in ranked.loc[ranked["psi"] >= PSI_WARNING, "feature"]]
-    text = (
-        Message("The test rows are unlike the training rows in {columns}.", columns=list(moved))
-        if moved
-        else Message("The columns are alike in both sets; {column} differs most.", column=worst)
-    )
+    moved = [str(name) for name in ranked.loc[ranked["psi"] >= PSI_WARNING, "feature"]] or [worst]
+    text = Message("Train and test differ most in {columns}.", columns=moved)
     limits = Message(
         "warning from {warning:g}, alert from {alert:g}", warning=PSI_WARNING, alert=PSI_ALERT
     )
@@ -175,7 +171,7 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             None,
             "",
             "not_applicable",
-            Message("The project names no column of groups."),
+            Message("The project file names no `{key}`.", key="group"),
         )
     sides = set(train[group].dropna()), set(test[group].dropna())
     shared, all_of_them = len(sides[0] & sides[1]), len(sides[0] | sides[1])
@@ -213,7 +209,7 @@ def _time(train: pd.DataFrame, test: pd.DataFrame, time: str | None, split: Spli
             None,
             "",
             "not_applicable",
-            Message("The project names no column of time."),
+            Message("The project file names no `{key}`.", key="time"),
         )
     if split != "time":
         return _check(

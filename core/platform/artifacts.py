@@ -88,6 +88,17 @@ def _chart(table: str) -> Message:
     return Message("The chart of `{path}`.", path=path)
 
 
+# texts of several artifacts
+BY_PERIOD_OR_PLACE = Message("Rows and positives by period or place.")
+BY_MODEL = Message("The metrics of each model and fold, to compare.")
+ALONG = Message("The predicted probability by value of the features.")
+LEFT_OUT = Message("What was left out, with the reason.")
+DECISION = Message("The decision with its reasons, and the reports used.")
+ROWS = Message("Each row with its prediction and label.")
+CHECKS = Message("The checks with value, limits and verdict.")
+INPUTS = Message("Inputs and target of the chosen rows: all, the training set and the test set.")
+
+
 def _copy(*paths: str) -> Message:
     return Message(
         "A copy of {paths}, which no later run replaces.", paths=[f"`{path}`" for path in paths]
@@ -100,18 +111,14 @@ EVERY_RUN = Artifact(
 )
 
 # artifacts of several steps
-ALL_COLUMNS = Message("The same rows with all columns, to evaluate a model by other columns.")
-CALIBRATION = Message("The points of the curve.")
+ALL_COLUMNS = Message("The same rows with all columns: for slices, and as monitoring's reference.")
+CURVE = Message("The points of the curve.")
 CONFUSION = Message("The number of rows by label and predicted class.")
 CONTRIBUTIONS = Message("The contribution of each feature to a prediction.")
+DISTRIBUTIONS = Message("The distribution of each column, to compare.")
 DRIFT = Message("The drift of each column: PSI, KS, Jensen-Shannon distance and chi-squared.")
 FINDINGS = Message("Errors and oddities in the data: severity, column, rows and examples.")
-FOLDS = Message("The metrics of each fold, to see how much they vary.")
-GAIN = Message("The points of the curve.")
 LEAKAGE = Message("Columns that leak the label or identify rows, with the reason.")
-PRECISION_RECALL = Message("The points of the curve.")
-REJECTED = Message("The rejected rows, with the reason.")
-ROC = Message("The points of the curve.")
 SLICES = Message("The metrics per slice, to find where the model is worse.")
 
 ACQUIRE = (
@@ -130,7 +137,7 @@ ACQUIRE = (
         "run: tables/columns.parquet",
         Message("A profile of each column: type, missing values, range, and its ROC AUC alone."),
     ),
-    Artifact("run: tables/bins.parquet", Message("The distribution of each column, to compare.")),
+    Artifact("run: tables/bins.parquet", DISTRIBUTIONS),
     Artifact(
         "run: tables/values.parquet",
         Message("The values of the row filters, with their numbers of rows."),
@@ -140,35 +147,16 @@ ACQUIRE = (
         Message("The correlation of each pair of numeric columns, to find redundant ones."),
     ),
     Artifact("run: tables/leakage.parquet", LEAKAGE),
-    Artifact(
-        "run: tables/over_time.parquet",
-        Message("The rows in each period, and how many are positive."),
-        "time",
-    ),
-    Artifact("run: tables/places.parquet", Message("The rows on the map, by position."), "place"),
-    Artifact(
-        "run: tables/court_cells.parquet",
-        Message("The rows on the map, by position."),
-        part="court",
-    ),
-    Artifact(
-        "run: tables/court_points.parquet",
-        Message("The rows on the map, by position."),
-        part="court",
-    ),
+    Artifact("run: tables/over_time.parquet", BY_PERIOD_OR_PLACE, "time"),
+    Artifact("run: tables/places.parquet", BY_PERIOD_OR_PLACE, "place"),
+    Artifact("run: tables/court_cells.parquet", BY_PERIOD_OR_PLACE, part="court"),
+    Artifact("run: tables/court_points.parquet", BY_PERIOD_OR_PLACE, part="court"),
 )
 
 PREPARE = (
-    Artifact(
-        FILTERED, Message("The chosen rows before the split: inputs and target, sorted by id.")
-    ),
-    Artifact(
-        TRAIN_SET,
-        Message(
-            "Inputs and target of the rows on which candidates are fitted and cross-validated."
-        ),
-    ),
-    Artifact(TEST_SET, Message("Inputs and target of the rows on which candidates are evaluated.")),
+    Artifact(FILTERED, INPUTS),
+    Artifact(TRAIN_SET, INPUTS),
+    Artifact(TEST_SET, INPUTS),
     Artifact(TRAIN_ROWS, ALL_COLUMNS),
     Artifact(TEST_ROWS, ALL_COLUMNS),
     Artifact(
@@ -177,15 +165,10 @@ PREPARE = (
     ),
     Artifact("run: documents/lineage.json", _copy("data/05_model_input/prepared.json")),
     Artifact("run: files/<set>.parquet", _copy(FILTERED, "data/05_model_input/<set>.parquet")),
-    Artifact(
-        "run: tables/missing.parquet",
-        Message("Missing values per column, to see how many rows they cost."),
-    ),
+    Artifact("run: tables/missing.parquet", Message("The missing values of each column.")),
     Artifact("run: tables/class_balance.parquet", Message("The number of rows by set and label.")),
     Artifact("run: figures/class_balance.svg", _chart("class_balance")),
-    Artifact(
-        "run: tables/split_checks.parquet", Message("The checks with value, limits and verdict.")
-    ),
+    Artifact("run: tables/split_checks.parquet", CHECKS),
     Artifact("run: tables/split_drift.parquet", DRIFT),
     Artifact("run: tables/leakage.parquet", LEAKAGE),
 )
@@ -205,40 +188,29 @@ TRAIN = (
     ),
     Artifact(
         "model: artifacts/pipeline.<kind>",
-        Message(
-            "The fitted scikit-learn pipeline of preprocessing and classifier, saved with skops."
-        ),
+        Message("The fitted pipeline of preprocessing and classifier, saved with skops."),
     ),
     Artifact(
         "model: requirements.txt",
         Message("The pinned versions of the libraries that the model needs."),
     ),
-    Artifact("run: tables/comparison.parquet", Message("The metrics of each model, to compare.")),
+    Artifact("run: tables/comparison.parquet", BY_MODEL),
     Artifact("run: figures/comparison.svg", _chart("comparison")),
     Artifact(
         "run: tables/paired.parquet",
         Message("Each candidate's difference in log loss from the best, with its interval."),
     ),
     Artifact("run: figures/paired.svg", _chart("paired"), "several"),
-    Artifact("run: tables/folds.parquet", FOLDS),
-    Artifact("run: tables/roc.parquet", ROC),
-    Artifact("run: tables/calibration.parquet", CALIBRATION),
-    Artifact("run: tables/pr.parquet", PRECISION_RECALL),
-    Artifact("run: tables/gain.parquet", GAIN),
+    Artifact("run: tables/folds.parquet", BY_MODEL),
+    Artifact("run: tables/roc.parquet", CURVE),
+    Artifact("run: tables/calibration.parquet", CURVE),
+    Artifact("run: tables/pr.parquet", CURVE),
+    Artifact("run: tables/gain.parquet", CURVE),
     Artifact("run: tables/confusion.parquet", CONFUSION),
-    Artifact(
-        "run: tables/learning.parquet",
-        Message("Log loss by number of training rows, to see whether more would help."),
-        "learning",
-    ),
+    Artifact("run: tables/learning.parquet", CURVE, "learning"),
     Artifact("run: figures/learning.svg", _chart("learning"), "learning"),
-    Artifact(
-        "run: tables/left_out.parquet", Message("The candidates that failed, with the reason.")
-    ),
-    Artifact(
-        "run: tables/test_rows.parquet",
-        Message("The test rows with all columns: the reference of monitoring."),
-    ),
+    Artifact("run: tables/left_out.parquet", LEFT_OUT),
+    Artifact("run: tables/test_rows.parquet", ALL_COLUMNS),
     Artifact(
         "run: tables/train_keys.parquet",
         Message("The ids of the training rows, to keep them out of later evaluations."),
@@ -248,30 +220,21 @@ TRAIN = (
         Message("The values of text columns in the training rows, to count new ones in Score."),
         "texts",
     ),
-    Artifact(TEST_PREDICTIONS, Message("Each row with its prediction and label.")),
+    Artifact(TEST_PREDICTIONS, ROWS),
     Artifact(
         "candidate: tables/validation.parquet",
         Message("The out-of-fold prediction of each training row, to choose the threshold."),
     ),
-    Artifact(
-        "candidate: tables/thresholds.parquet",
-        Message("Precision, recall, F1 and errors at each threshold."),
-    ),
+    Artifact("candidate: tables/thresholds.parquet", CURVE),
     Artifact("candidate: tables/slices.parquet", SLICES),
     Artifact("candidate: tables/confusion.parquet", CONFUSION),
-    Artifact("candidate: tables/folds.parquet", FOLDS),
-    Artifact("candidate: tables/roc.parquet", ROC),
-    Artifact("candidate: tables/pr.parquet", PRECISION_RECALL),
-    Artifact("candidate: tables/calibration.parquet", CALIBRATION),
-    Artifact("candidate: tables/gain.parquet", GAIN),
-    Artifact(
-        "candidate: tables/places.parquet", Message("Predicted and observed by place."), "place"
-    ),
-    Artifact(
-        "candidate: tables/court.parquet",
-        Message("The rows on the map, by position."),
-        part="court",
-    ),
+    Artifact("candidate: tables/folds.parquet", BY_MODEL),
+    Artifact("candidate: tables/roc.parquet", CURVE),
+    Artifact("candidate: tables/pr.parquet", CURVE),
+    Artifact("candidate: tables/calibration.parquet", CURVE),
+    Artifact("candidate: tables/gain.parquet", CURVE),
+    Artifact("candidate: tables/places.parquet", BY_PERIOD_OR_PLACE, "place"),
+    Artifact("candidate: tables/court.parquet", BY_PERIOD_OR_PLACE, part="court"),
     Artifact("candidate: figures/roc.svg", _chart("roc")),
     Artifact("candidate: figures/calibration.svg", _chart("calibration")),
     Artifact("candidate: figures/confusion.svg", _chart("confusion")),
@@ -284,18 +247,10 @@ PROMOTE = (
             "The alias of the version that is served and monitored; @previous is the one before."
         ),
     ),
-    Artifact("run: tables/rules.parquet", Message("The checks with value, limits and verdict.")),
-    Artifact(
-        "run: tables/comparison.parquet",
-        Message("The metrics of each model, to compare."),
-        "both_scored",
-    ),
+    Artifact("run: tables/rules.parquet", CHECKS),
+    Artifact("run: tables/comparison.parquet", BY_MODEL, "both_scored"),
     Artifact("run: tables/slices.parquet", SLICES, "both_scored"),
-    Artifact(
-        "run: tables/judged_rows.parquet",
-        Message("Each row with its prediction and label."),
-        "both_scored",
-    ),
+    Artifact("run: tables/judged_rows.parquet", ROWS, "both_scored"),
 )
 
 EXPLAIN = (
@@ -305,31 +260,15 @@ EXPLAIN = (
         "overall",
     ),
     Artifact("run: tables/shap.parquet", CONTRIBUTIONS, "overall"),
-    Artifact(
-        "run: tables/partial.parquet",
-        Message("The mean predicted probability by value of each feature."),
-        "overall",
-    ),
-    Artifact(
-        "run: tables/shap_rows.parquet",
-        Message("Each row with its prediction and label."),
-        "overall",
-    ),
+    Artifact("run: tables/partial.parquet", ALONG, "overall"),
+    Artifact("run: tables/shap_rows.parquet", ROWS, "overall"),
     Artifact("run: figures/importance.svg", _chart("importance"), "overall"),
     Artifact("run: figures/shap.svg", _chart("shap"), "overall"),
     Artifact("run: figures/partial_<feature>.svg", _chart("partial"), "overall"),
     Artifact("run: tables/contributions.parquet", CONTRIBUTIONS, "row"),
     Artifact("run: figures/contributions.svg", _chart("contributions"), "row"),
-    Artifact(
-        "run: tables/along.parquet",
-        Message("The predicted probability of the row with other inputs."),
-        "around_row",
-    ),
-    Artifact(
-        "run: tables/map.parquet",
-        Message("The predicted probability of the row with other inputs."),
-        "around_row",
-    ),
+    Artifact("run: tables/along.parquet", ALONG, "around_row"),
+    Artifact("run: tables/map.parquet", ALONG, "around_row"),
     Artifact("run: figures/map.svg", _chart("map"), "around_row"),
 )
 
@@ -343,7 +282,7 @@ SERVE = (
 )
 
 SCORE = (
-    Artifact(SCORED, Message("Each row with its prediction and label.")),
+    Artifact(SCORED, ROWS),
     Artifact(
         LOG, Message("Every prediction with key, time and version, and its label once it arrives.")
     ),
@@ -352,10 +291,10 @@ SCORE = (
         "run: figures/probability.svg", Message("The chart of `{path}`.", path=SCORED), "table"
     ),
     Artifact("run: tables/validation.parquet", FINDINGS, "upload"),
-    Artifact("run: tables/rejected.parquet", REJECTED, "rejected"),
+    Artifact("run: tables/rejected.parquet", LEFT_OUT, "rejected"),
 )
 
-LABEL = (Artifact("run: tables/rejected.parquet", REJECTED),)
+LABEL = (Artifact("run: tables/rejected.parquet", LEFT_OUT),)
 
 MONITOR = (
     Artifact(
@@ -363,13 +302,11 @@ MONITOR = (
     ),
     Artifact("run: documents/report.json", _copy(REPORT)),
     Artifact("run: files/monitoring_<run>.json", _copy(REPORT)),
-    Artifact("run: tables/checks.parquet", Message("The checks with value, limits and verdict.")),
+    Artifact("run: tables/checks.parquet", CHECKS),
     Artifact("run: tables/drift.parquet", DRIFT),
     Artifact("run: tables/slices.parquet", SLICES, "slices"),
-    Artifact(
-        "run: tables/densities.parquet", Message("The distribution of each column, to compare.")
-    ),
-    Artifact("run: tables/reliability.parquet", CALIBRATION),
+    Artifact("run: tables/densities.parquet", DISTRIBUTIONS),
+    Artifact("run: tables/reliability.parquet", CURVE),
     Artifact("run: tables/confusion.parquet", CONFUSION),
     Artifact(
         "run: tables/ranking.parquet",
@@ -391,23 +328,10 @@ MONITOR = (
 )
 
 RETRAIN = (
-    Artifact(
-        "run: documents/decision.json",
-        Message("The decision: reasons, what to do, and the reports used."),
-    ),
-    Artifact(
-        "run: tables/windows.parquet",
-        Message("The reports behind the decision: period, rows, labels and alerts."),
-    ),
-    Artifact(
-        "run: tables/reasons.parquet",
-        Message("The decision: reasons, what to do, and the reports used."),
-    ),
-    Artifact(
-        "run: tables/by_kind.parquet",
-        Message("The metrics per slice, to find where the model is worse."),
-        "kinds",
-    ),
+    Artifact("run: documents/decision.json", DECISION),
+    Artifact("run: tables/windows.parquet", DECISION),
+    Artifact("run: tables/reasons.parquet", DECISION),
+    Artifact("run: tables/by_kind.parquet", SLICES, "kinds"),
 )
 
 REPLAY = (
@@ -419,10 +343,7 @@ REPLAY = (
         "run: tables/windows.parquet",
         Message("Metrics, verdict and decision of each policy in each window."),
     ),
-    Artifact(
-        "run: tables/decisions.parquet",
-        Message("The decisions of each policy, with their reasons."),
-    ),
+    Artifact("run: tables/decisions.parquet", DECISION),
     Artifact("run: figures/log_loss.svg", _chart("windows")),
     Artifact("run: figures/gain.svg", _chart("windows")),
 )

@@ -241,8 +241,11 @@ class ProjectSpec(Options):
                 "production",
             )
         if both := [name for name in self.features if name in self.left_out]:
-            fault = Message("left out, and a feature too: {names}", names=both)
-            raise FaultError(fault, "left_out", both[0])
+            raise FaultError(
+                Message("{keys} must differ: {values}", keys=["features", "left_out"], values=both),
+                "left_out",
+                both[0],
+            )
         if self.positive == self.negative:
             raise FaultError(
                 Message(
@@ -477,13 +480,8 @@ def _kept(path: Path, project: str, changed: int, size: int) -> ProjectSpec:
     name = f"{PROJECTS}/{project}/{PROJECT_FILE}"
     spec = parse(path.read_bytes(), name)
     if spec.name != project:
-        raise InputError(
-            Message(
-                "The project file {name} is of another project: its name is {project}.",
-                name=name,
-                project=spec.name,
-            )
-        )
+        fault = Message("the name must stay {name}; a new name is a new project", name=project)
+        raise InputError(unusable(name, Message("{where}: {reason}.", where="name", reason=fault)))
     return spec
 
 

@@ -99,7 +99,7 @@ def roles(spec: ProjectSpec) -> None:
         if part and part.x == part.y:
             raise FaultError(Message("used more than once: {names}", names=[part.x]), key)
     if spec.icon and not _is_icon(spec.icon):
-        raise FaultError(Message("it must be a single emoji: {given}", given=spec.icon), "icon")
+        raise FaultError(Message("write it like {examples}", examples="🏀"), "icon")
     if spec.threshold_by == "cost" and not spec.cost_false_positive + spec.cost_false_negative:
         raise FaultError(
             Message("neither kind of error costs anything: give one of them a cost"), "threshold_by"

@@ -383,7 +383,7 @@ def _by_their_names(
             _whole(
                 "repeated_column",
                 name,
-                Message("Repeated columns: {columns}. Send each of them once.", columns=name),
+                Message("Repeated columns: {columns}. Name each once.", columns=name),
             )
             for name in repeated
         ]

@@ -37,8 +37,8 @@ FORBIDDEN_SENTENCE = Message(
 # kind of fault -> what happened to a file or a database, and what to do
 SENTENCES: dict[Kind, Message] = {
     "full": Message(
-        "The disk is full: {name} cannot be written. Make room, then try again. Earlier data can "
-        "still be read."
+        "The disk is full: {name} cannot be written. Make room, then try again. What is finished "
+        "is kept."
     ),
     "read_only": FORBIDDEN_SENTENCE,
     "forbidden": FORBIDDEN_SENTENCE,
@@ -148,9 +148,6 @@ def damaged_document(name: str) -> Message:
 def _damaged_json(path: Path) -> Message:
     name = path.name
     known = {
-        "clock.json": Message(
-            "{name} is damaged. Delete {path}: the clock starts again.", name=name, path=path
-        ),
         "reset.json": Message(
             "{name} is damaged: a reset was under way. Delete {path}, and reset again; everything "
             "is in its place or in the newest folder of {folder}.",

@@ -90,7 +90,7 @@ def write_faulty_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path,
         ),
         "wrong label": (
             as_csv(few.assign(shot_made_flag=2), folder / "label.csv"),
-            "'shot_made_flag' must be 0, 1 or empty",
+            "'shot_made_flag' must be one of '0', '1' or empty",
         ),
         "repeated id": (
             as_csv(pd.concat([few, few.head(3)]), folder / "twice.csv"),

@@ -284,6 +284,6 @@ def test_texts_and_missing_values_are_sent_as_json(stub):
     }
     with pytest.raises(InputError, match=r"'t' must not be missing.* 'b' must not be missing"):
         client.score(stub.url, frame, kinds)
-    with pytest.raises(InputError, match=r"'b' must be a number from .* in 1 row \(inf\), row 2"):
+    with pytest.raises(InputError, match=r"'b' must lie in .* in 1 row \(inf\), row 2"):
         client.score(stub.url, frame.assign(b=[1, np.inf, np.nan]), kinds, is_complete=False)
     assert len(stub.received) == 1

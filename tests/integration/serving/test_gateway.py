@@ -171,7 +171,7 @@ SCORED = [
 ]
 # What it refuses in words that do not say which column or row is at fault, or repeat all rows.
 NAMED = [
-    (split([[1e308, 5]]), JSON, "'distance' must be a number from -1e+38 to 1e+38"),
+    (split([[1e308, 5]]), JSON, "'distance' must lie in -1e+38..1e+38"),
     (
         split([[3, 5], [float("nan"), 1]]),
         JSON,
@@ -185,12 +185,12 @@ NAMED = [
     (
         split([[float("inf"), 5]]),
         JSON,
-        "'distance' must be a number from -1e+38 to 1e+38: violated in 1 row (inf), row 1",
+        "'distance' must lie in -1e+38..1e+38: violated in 1 row (inf), row 1",
     ),
     (
         split([[1e400, 5]]),
         JSON,
-        "'distance' must be a number from -1e+38 to 1e+38: violated in 1 row (inf), row 1",
+        "'distance' must lie in -1e+38..1e+38: violated in 1 row (inf), row 1",
     ),
     (split([["far", 5]]), JSON, "'distance' must be a number: violated in 1 row"),
     (split([[[3], 5]]), JSON, "'distance' must be a number: violated in 1 row"),

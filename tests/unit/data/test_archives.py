@@ -89,8 +89,7 @@ def test_a_zip_within_a_zip_within_a_zip_is_not_opened(unpack) -> None:
 )
 def test_paths_that_lead_out_are_refused(unpack, name: str) -> None:
     message = refused(unpack, zipped({"good.csv": TABLE, name: TABLE}))
-    assert "contains a path that leads out of it" in message
-    assert "Pack the tables without folders" in message
+    assert "has paths that lead out of it" in message
 
 
 def test_a_link_is_refused(unpack) -> None:
@@ -105,7 +104,7 @@ def test_a_link_is_refused(unpack) -> None:
 def test_a_bomb_is_refused_by_what_it_claims(unpack) -> None:
     bomb = zipped({"data.csv": b"0" * 50_000_000})
     assert len(bomb) < 100_000
-    assert "50.0 MB unpacked; the limit is 1.0 MB" in refused(unpack, bomb)
+    assert "50.0 MB of data; the limit is 1.0 MB" in refused(unpack, bomb)
 
 
 def test_a_bomb_that_claims_little_is_stopped_while_it_is_unpacked(unpack) -> None:
@@ -132,8 +131,8 @@ def test_bombs_within_are_counted_together(unpack) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no zip at all", "is broken, or not a zip file"),
-        (zipped({"data.csv": TABLE})[:-10], "is broken, or not a zip file"),
+        (b"no zip at all", "is not a CSV or parquet file"),
+        (zipped({"data.csv": TABLE})[:-10], "is not a CSV or parquet file"),
         (zipped({"a.txt": b"x"}), "holds no CSV or parquet file"),
         (zipped({f"{i}.csv": TABLE for i in range(300)}), "300 files; the limit is 200"),
     ],

@@ -141,7 +141,7 @@ def test_a_broken_download_resumes_where_it_ended(stub, fetch) -> None:
 
 def test_the_next_attempt_continues_a_failed_download(stub, fetch, tmp_path: Path) -> None:
     stub.plan = ["broken", (503, 10)]
-    with pytest.raises(DownloadError, match="The downloaded part is kept"):
+    with pytest.raises(DownloadError, match="cannot be reached"):
         fetch()
     (part,) = (tmp_path / "downloads").iterdir()
     size = part.stat().st_size
@@ -276,7 +276,7 @@ def test_a_redirect_to_a_public_address_is_followed(
 def test_redirects_in_a_circle_end(stub, fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_refuse_private", lambda url: None)
     stub.plan = ["/again"]
-    with pytest.raises(DownloadError, match="redirects more than 5 times"):
+    with pytest.raises(DownloadError, match="cannot be reached"):
         fetch()
     assert len(stub.requests) == 6
 
