@@ -135,9 +135,7 @@ def rate_by(
     )
     layers: list[alt.Chart] = []
     if average is not None:
-        layers.append(
-            style.rule("y", average, _("Average of all rows: {average:.1%}", average=average))
-        )
+        layers.append(style.rule("y", average, style.labelled(_("Base rate"), average, ".1%")))
     low, rate = (
         style.share_y(field, f"{rate_title} (%)", zero=False) for field in ("low:Q", "rate:Q")
     )

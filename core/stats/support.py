@@ -19,7 +19,7 @@ from core.platform.messages import Message, Words
 from core.stats import checks as judging
 from core.stats import intervals
 from core.stats.alignment import aligned_frame
-from core.stats.check import LABEL_SOME, MORE_ROWS, Check, Interval, Limit, Verdict, find_out_why
+from core.stats.check import ADD_LABELS, MORE_ROWS, Check, Interval, Limit, Verdict, find_out_why
 
 TITLES = {
     "domain_auc": Message("AUC of a classifier of current against reference rows"),
@@ -275,13 +275,7 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         Limit(warning_high=AUC_WARNING, alert_high=AUC_ALERT),
     )
     names = [str(name) for name in support.ranking["feature"].head(2)]
-    text = (
-        Message("The current rows look like the reference.")
-        if verdict == "ok"
-        else Message(
-            "The current rows differ from the reference, most of all in {columns}.", columns=names
-        )
-    )
+    text = Message("Current and reference rows differ most in {columns}.", columns=names)
     return Check(
         "domain_auc",
         title,
@@ -323,7 +317,7 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         _outside(support),
         support.outside_low,
         support.outside_high,
-        "" if verdict == "ok" else LABEL_SOME,
+        "" if verdict == "ok" else ADD_LABELS,
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )

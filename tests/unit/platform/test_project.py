@@ -30,7 +30,7 @@ FEATURES = 'features = ["pressure", "humidity"]'
         ),
         ('production = "hills"', 'production = "coast"', "development and production must differ"),
         ('negative = "dry"', 'negative = "wet"', "positive and negative must differ: wet"),
-        ("min = 900", "min = 1200", "columns.pressure: `min = 1200` must not be above `max = 1100`"),
+        ("min = 900", "min = 1200", "`min = 1200` must not be above `max = 1100`"),
         ("[rows]", COURT, "date and pressure must be of type number"),
         ("[rows]", COURT.replace("date", "wind"), "not in [columns]: wind"),
         ("[rows]", COURT.replace("court", "place"), "date and pressure must be of type number"),

@@ -116,7 +116,7 @@ def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
             'place = { max = 3, type = "text"',
             "min and max do not apply to type text",
         ),
-        ("place = { type", 'place = { pattern = "(", type', "the pattern ( is invalid"),
+        ("place = { type", 'place = { pattern = "(", type', "`(` cannot be used"),
         ("rained = { type", 'rained = { aliases = ["date"], type', "used more than once: date"),
         ("[rows]", '[engineered]\nx = { formula = "wind", about = "x" }\n[rows]', "wind"),
         (

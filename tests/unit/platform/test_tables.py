@@ -204,7 +204,7 @@ def test_more_cells_than_the_limit_are_refused_before_they_are_read(
     pd.DataFrame({"x": range(600), "y": 1}).to_parquet(path)
     assert "1,200 values; the limit is 1,000" in refused(path)
     monkeypatch.setattr(bounds, "MAX_BYTES", 100)
-    assert "MB; the limit is 0.0 MB" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 100))
+    assert "MB of data; the limit is 0.0 MB" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 100))
 
 
 def test_previewing_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_small_file_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
         for _ in range(2):
             writer.write_table(plain)
     assert path.stat().st_size < 5_000_000
-    assert re.search(r"48\d\.\d MB; the limit is 400.0 MB", refused(path))
+    assert re.search(r"48\d\.\d MB of data; the limit is 400.0 MB", refused(path))
 
 
 def test_a_long_text_in_a_million_rows_is_refused_before_it_is_a_million_texts(
