@@ -232,25 +232,10 @@ def _is_used(home: Path) -> bool:
 def _check(settings: Settings, text: str, spec: ProjectSpec) -> None:
     """Raise InputError for what is valid by itself, and not in this home."""
     if not is_project_name(spec.name):
-        raise _at(
-            text,
-            ("name",),
-            Message(
-                "'{name}' cannot be a project's name: at most 40 lower-case letters, digits and _, "
-                "a letter first",
-                name=spec.name,
-            ),
-        )
+        raise _at(text, ("name",), not_a_name(spec.name))
     others = [each for each in listed(settings) if each.name != spec.name]
     if spec.model in {each.spec.model for each in others if each.spec}:
-        raise _at(
-            text,
-            ("model",),
-            Message(
-                "{model} belongs to another project; delete that one, or name another model",
-                model=spec.model,
-            ),
-        )
+        raise _at(text, ("model",), model_is_taken(spec.model))
     for part, module in _WITH_CODE.items():
         if getattr(spec, part, None) is not None and not plugins.has(spec.name, module):
             raise _at(
@@ -258,6 +243,22 @@ def _check(settings: Settings, text: str, spec: ProjectSpec) -> None:
                 (part,),
                 Message("[{part}] needs code that only a built-in project has", part=part),
             )
+
+
+def not_a_name(name: str) -> Message:
+    """Return why this cannot be the name of a project."""
+    return Message(
+        "'{name}' cannot be a project's name: at most 40 lower-case letters, digits and _, a "
+        "letter first",
+        name=name,
+    )
+
+
+def model_is_taken(name: str) -> Message:
+    """Return why a project cannot have this registered model."""
+    return Message(
+        "{model} belongs to another project; delete that one, or name another model", model=name
+    )
 
 
 def _at(text: str, key: tuple[str, ...], fault: Message) -> InputError:

@@ -90,7 +90,7 @@ def evaluate(
     except StoreError as error:
         # a person may still replace a broken champion with the challenger
         first = gate.same_rows(0, 0, 0, problem=error.message)
-        return Evaluation(not_evaluated(Message("One of the two cannot be loaded."), first), {}, {})
+        return Evaluation(not_evaluated(gate.NOT_COMPARED, first), {}, {})
     schema = gate.schema(
         served.inputs,
         old_served.inputs,
@@ -103,11 +103,7 @@ def evaluate(
         "bytes_champion": old_served.size,
     }
     if schema.verdict == "refuse":
-        return Evaluation(
-            not_evaluated(Message("Not compared: its columns do not fit."), size, schema),
-            measured,
-            {},
-        )
+        return Evaluation(not_evaluated(gate.NOT_COMPARED, size, schema), measured, {})
     frozen = _frozen(settings, spec, version, champion, both)
     measured |= {
         "rows_judged": len(frozen.rows),
@@ -121,9 +117,7 @@ def evaluate(
         limits=limits,
     )
     if first.verdict != "pass":
-        rest = not_evaluated(
-            Message("There are not enough rows to compare on."), first, size, schema
-        )
+        rest = not_evaluated(gate.NOT_COMPARED, first, size, schema)
         return Evaluation(rest, measured, {})
     progress.update(0.2, COMPARING)
     thresholds = (

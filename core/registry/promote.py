@@ -88,13 +88,9 @@ class Options(config.Options):
                 Message("write a reason of {count} characters or more", count=MIN_REASON)
             )
         if self.action == "rollback" and self.threshold is not None:
-            raise ValueError(Message("a rollback restores a version with its own threshold"))
+            raise config.needs("threshold", "action = gate")
         if self.against != model_store.CHAMPION and not (self.dry_run and self.action == "gate"):
-            raise ValueError(
-                Message(
-                    "only a dry run of the gate compares with a version other than the champion"
-                )
-            )
+            raise config.needs("against", "dry_run = true")
         return self
 
 

@@ -374,8 +374,7 @@ class Supervisor:
         except (OSError, EOFError) as error:
             _log.error("job %s cannot be started: %s", job_id, error)
             reason = Message(
-                "No process could be started: {reason}.",
-                reason=str(error) or Message("the server of processes died"),
+                "No process could be started: {reason}.", reason=str(error) or type(error).__name__
             )
             jobs.finish(self.settings, job_id, jobs.FAILED, error=reason)
             return
@@ -491,8 +490,7 @@ class Supervisor:
                 return  # the fork server was stopped, see `run`
             missing = {}
             self.problem = Message(
-                "Jobs start slowly, as these modules could not be imported: {modules}.",
-                modules=Message("the server of processes died"),
+                "Jobs start slowly, as these modules could not be imported: {modules}.", modules="–"
             )
             _log.error("%s", self.problem)
             self.context.set_forkserver_preload([])

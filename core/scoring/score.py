@@ -15,9 +15,9 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from pydantic import Field, model_validator
 
-from core.jobs import local_cluster
-from core.platform import csv_dialect, model_store, project, storage, tracking
-from core.platform.config import Settings
+from core.jobs import jobs, local_cluster
+from core.platform import csv_dialect, model_store, project, steps, storage, tracking
+from core.platform.config import Settings, needs
 from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PREDICTION_ID, PROBABILITY, ROW
@@ -119,27 +119,20 @@ class Options(csv_dialect.Options):
             for address in (self.path, self.destination)
         ):
             # so that no run, job or log sees it
-            raise ValueError(
-                Message(
-                    "an address must not hold a password or key: credentials belong to the "
-                    "environment"
-                )
-            )
+            raise ValueError(addresses.NO_CREDENTIALS)
         if self.resume is not None:
             return self
         given = {"upload": self.upload, "row": self.row, "path": self.path, "production": True}
         if given[self.source] is None:
-            raise ValueError(Message("give a file, values or a path to score"))
+            raise needs(f"source = {self.source}", self.source)
         if self.source != "path" and self.destination is not None:
-            raise ValueError(Message("only the result of a path has a destination"))
+            raise needs("destination", "source = path")
         if self.way == "dask" and self.source != "path":
-            raise ValueError(Message("only a path can be scored on a Dask cluster"))
+            raise needs("way = dask", "source = path")
         if self.way == "dask" and self.keep == "rows":
-            raise ValueError(
-                Message("what a Dask cluster scores is kept as a file, not row by row")
-            )
+            raise needs("way = dask", "keep = file")
         if self.way == "endpoint" and self.keep == "file":
-            raise ValueError(Message("only a scoring in process can be kept as a file"))
+            raise needs("keep = file", "way = in_process")
         return self
 
 
@@ -348,12 +341,7 @@ class _Scoring:
             return {}
         changed = [name for name in manifest if before.get(name) != manifest[name]]
         if changed:
-            raise InputError(
-                Message(
-                    "The source or the model has changed since this scoring was interrupted. Score "
-                    "again."
-                )
-            )
+            raise InputError(_not_continued(self.scoring))
         finished = {number: Done(**note) for number, note in work.place.notes().items()}
         done = sum(part.rows for part in rows.parts if part.number in finished)
         self.rows_before = self.rows_done = done
@@ -592,12 +580,7 @@ def _server(settings: Settings, options: Options) -> server.Server | None:
         if options.way != "endpoint" and options.port is None:
             return None
         if options.port is not None:
-            raise NotReadyError(
-                Message(
-                    "No model is served on port {port}. Start one on the Serve page first.",
-                    port=options.port,
-                )
-            )
+            raise NotReadyError(server.not_there(options.port))
         raise NotReadyError(Message("No model is served. Start one on the Serve page first."))
     # public endpoints first
     return max(ready, key=lambda serving: (serving.is_live, serving.started))
@@ -611,11 +594,7 @@ def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
         if interrupted is not None and interrupted.step == "score"
         else None
     )
-    lost = Message(
-        "The scoring {run} cannot be continued: it is finished, or nothing is left of it. Score "
-        "again.",
-        run=run_id[:8],
-    )
+    lost = _not_continued(run_id)
     if interrupted is None or recorded is None or recorded.staging is None:
         raise InputError(lost)
     if interrupted.status == "FINISHED":
@@ -628,6 +607,14 @@ def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
     return options, scoring, place
 
 
+def _not_continued(run_id: str) -> Message:
+    return Message(
+        "The scoring {run} cannot be continued: it is finished, nothing is left of it, or its "
+        "source or model has changed. Score again.",
+        run=run_id[:8],
+    )
+
+
 @contextmanager
 def _alone(settings: Settings, scoring: str) -> Iterator[None]:
     """Block a second process from resuming the same scoring."""
@@ -637,7 +624,7 @@ def _alone(settings: Settings, scoring: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise InputError(Message("This scoring is already running, in another job.")) from error
+        raise InputError(jobs.still_running(steps.named("score").title)) from error
     try:
         yield
     finally:

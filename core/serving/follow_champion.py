@@ -53,7 +53,10 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
         try:
             if old is None:
                 raise NotReadyError(
-                    Message("There is no version {version} any more.", version=before.version)
+                    Message(
+                        "'{name}' does not exist.",
+                        name=Message("version {version}", version=before.version),
+                    )
                 )
             if old.version != version.version:
                 follow(old)

@@ -50,9 +50,7 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _is_no_shadow_of_itself(self) -> Options:
         if self.shadow and self.is_live:
-            raise ValueError(
-                Message("the live endpoint cannot shadow itself; choose another target")
-            )
+            raise ValueError(server.NO_OWN_SHADOW)
         return self
 
     @property

@@ -73,9 +73,9 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _has_a_single_row(self) -> Options:
         if self.row is not None and self.test_row is not None:
-            raise ValueError(Message("give a row, or the id of one of the test set, not both"))
+            raise config.excluded("row", "test_row")
         if self.around and not self.is_single:
-            raise ValueError(Message("surroundings exist for a single row only"))
+            raise config.needs("around", "row")
         return self
 
     @property
@@ -167,10 +167,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             single, label = features.iloc[[place]], float(tested[LABEL].iloc[place])
             frame = tested.iloc[[place]][list(version.inputs)]
         if single is not None:
-            progress.update(0.3, Message("Explaining the row"))
+            progress.update(0.3, _explained(0, 1))
             contributions, record = _of_row(subject, single, label, options)
             if options.around and frame is not None:
-                progress.update(0.6, Message("Explaining the row"))
+                progress.update(0.6, _explained(0, 1))
                 record = _with_surroundings(record, spec, model, frame, tested)
         else:
             contributions, record = _in_general(subject, options, progress)
@@ -199,7 +199,7 @@ def find(settings: Settings, model: str, target: str) -> ModelVersion:
 def called(version: ModelVersion) -> Words:
     """Return the display name of a version, or of a candidate without a number."""
     kind = version.about.candidate
-    title = kinds.title(kind) if kind else Message("a model")
+    title = kinds.title(kind) if kind else Message("candidate")
     if not version.version:
         return title
     number = Message("version {version}", version=version.version)
@@ -255,9 +255,9 @@ def _as_frame(
     if unknown := [name for name in row if name not in columns]:
         raise InputError(
             Message(
-                "The model does not take {unknown}. It takes: {inputs}.",
-                unknown=unknown,
-                inputs=list(version.inputs),
+                "'{name}' does not exist. Choose from: {names}.",
+                name=unknown[0],
+                names=list(version.inputs),
             )
         )
     frame = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
@@ -265,8 +265,7 @@ def _as_frame(
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
             Message(
-                "No value for {columns}, and this model imputes no values. Fill in what is "
-                "missing.",
+                "No value for {columns}, and this model imputes none. Fill in what is missing.",
                 columns=empty,
             )
         )
@@ -340,7 +339,7 @@ def _in_general(
         subject.tested[LABEL].to_numpy(dtype=np.int64)[shuffled],
         repeats=options.repeats,
         seed=options.seed,
-        on_feature=_reporter(progress, 0.05, 0.3, _shuffled),
+        on_feature=_reporter(progress, 0.05, 0.3, _explained),
     )
     chosen = _drawn(subject.features, options.rows, rng)
     rows = subject.features.iloc[chosen]
@@ -352,7 +351,7 @@ def _in_general(
         orders=options.orders or 1,
         on_row=_reporter(progress, 0.3, 0.8, _explained),
     )
-    report = _reporter(progress, 0.8, 0.97, _varied)
+    report = _reporter(progress, 0.8, 0.97, _explained)
     parts = []
     for place, name in enumerate(subject.features):
         part = explanation.partial_dependence(
@@ -443,13 +442,5 @@ def _reporter(
     return report
 
 
-def _shuffled(done: int, total: int) -> Message:
-    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
-
-
 def _explained(done: int, total: int) -> Message:
-    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
-
-
-def _varied(done: int, total: int) -> Message:
     return Message("Explaining: {done:,} of {total:,}", done=done, total=total)

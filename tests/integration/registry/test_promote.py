@@ -293,7 +293,7 @@ def test_a_rollback_needs_a_version_to_go_back_to(world: World) -> None:
     world.gate(action="override", reason=REASON)
     # there and back again
     assert [world.gate(action="rollback").champion for _ in range(3)] == ["1", "2", "1"]
-    with pytest.raises(ValidationError, match="with its own threshold"):
+    with pytest.raises(ValidationError, match="`threshold` needs `action = gate`"):
         promote.Options(action="rollback", threshold=0.4)
 
 
@@ -351,7 +351,7 @@ def test_rows_that_the_champion_was_trained_on_are_left_out(world: World) -> Non
     world.register(DecisionTreeClassifier(max_depth=3, random_state=0), train=everything)
     result = world.gate()
     assert result.decision == "hold"
-    assert "Only 150 rows are new to both models" in str(result.text)
+    assert "150 rows are new to both models" in str(result.text)
     assert world.rules(result).loc["better", "verdict"] == "not_applicable"
 
 

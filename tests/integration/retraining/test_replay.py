@@ -169,7 +169,7 @@ def test_later_rows_change_nothing_before_them(home: Settings, flipped: replay.R
         ({"window_column": "period"}, "'period' does not divide time"),
         ({"window_column": "gone"}, "no column 'gone'"),
         ({"features": ("lat", "gone")}, "These features cannot be used"),
-        ({"params": {"leaves": 3}}, "does not take these parameters"),
+        ({"params": {"leaves": 3}}, "'lr' cannot be fitted"),
     ],
 )
 def test_an_impossible_replay_fails_with_a_message_and_leaves_no_store(

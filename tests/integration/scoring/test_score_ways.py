@@ -195,7 +195,7 @@ def test_a_scoring_of_a_changed_source_is_not_resumed(
     failed = tracking.last_run(served, "score", status="FAILED")
     assert failed is not None
     os.utime(copy, (1, 1))
-    with pytest.raises(InputError, match="The source or the model has changed"):
+    with pytest.raises(InputError, match="cannot be continued"):
         score.run(served, score.Options(resume=failed.run_id))
 
 

@@ -149,7 +149,7 @@ def test_a_gateway_gets_headers_and_keys_beside_the_rows(stub):
 @pytest.mark.parametrize("status", [502, 503])
 def test_a_missing_server_behind_a_gateway_is_reported(stub, status):
     stub.plan = [(status, json.dumps({"message": "it is started again"}))]
-    with pytest.raises(client.UnreachableError, match="No model answers behind"):
+    with pytest.raises(client.UnreachableError, match="No model answers now"):
         client.score(stub.url, FRAME, INPUTS)
 
 

@@ -389,7 +389,7 @@ def test_two_versions_are_compared_only_in_a_dry_run(
 ) -> None:
     register_two(settings, shots)
     before = aliases(settings)
-    with pytest.raises(ValueError, match="only a dry run of the gate compares"):
+    with pytest.raises(ValueError, match="`against` needs `dry_run = true`"):
         promote.Options(against="2")
     with pytest.raises(InputError, match="Version 2 is compared with itself"):
         promote.run(settings, promote.Options(challenger="2", against="2", dry_run=True))

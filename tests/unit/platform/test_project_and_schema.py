@@ -279,7 +279,7 @@ def test_a_rule_about_several_choices_is_reported_in_a_sentence() -> None:
     with pytest.raises(ValidationError) as caught:
         train.Options(candidates=("lr", "lr"))
     assert str(config.sentence(caught.value)) == (
-        "candidates: a candidate is given twice (given: ('lr', 'lr'))."
+        "candidates: used more than once: lr (given: ('lr', 'lr'))."
     )
 
 

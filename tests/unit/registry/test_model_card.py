@@ -68,7 +68,7 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
     assert "built-in" not in text
     assert "refitted" not in text
     assert "This was not recorded." not in text.replace(
-        "| Run of the preparation | This was not recorded. |", ""
+        "| Run: Prepare | This was not recorded. |", ""
     ).replace("| Code | This was not recorded. |", "")
 
 

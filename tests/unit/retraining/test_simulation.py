@@ -177,7 +177,7 @@ def test_every_candidate_can_be_fitted_and_predicts_probabilities(
 
 
 def test_a_parameter_that_does_not_exist_is_reported() -> None:
-    with pytest.raises(InputError, match="Logistic regression does not take these parameters"):
+    with pytest.raises(InputError, match="'lr' cannot be fitted"):
         estimators.unfitted("lr", ["x"], [], impute=False, params={"leaves": 3})
 
 
