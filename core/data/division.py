@@ -90,7 +90,7 @@ def refuse(plan: Plan) -> None:
     if plan.split in ("time", "group") and getattr(spec, plan.split) is None:
         raise InputError(
             Message(
-                "The project file names no `{key}`. Name one, or choose another split.",
+                "The project file names no column as `{key}`. Name one, or choose another split.",
                 key=plan.split,
             )
         )

@@ -167,7 +167,7 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             None,
             "",
             "not_applicable",
-            Message("The project file names no `{key}`.", key="group"),
+            Message("The project file names no column as `{key}`.", key="group"),
         )
     sides = set(train[group].dropna()), set(test[group].dropna())
     shared, all_of_them = len(sides[0] & sides[1]), len(sides[0] | sides[1])
@@ -205,7 +205,7 @@ def _time(train: pd.DataFrame, test: pd.DataFrame, time: str | None, split: Spli
             None,
             "",
             "not_applicable",
-            Message("The project file names no `{key}`.", key="time"),
+            Message("The project file names no column as `{key}`.", key="time"),
         )
     if split != "time":
         return _check(

@@ -51,6 +51,8 @@ from core.platform.messages import (
 )
 
 WAITING, SENT, GIVEN_UP = "waiting", "sent", "given up"
+CHANNEL_OFF = Message("This channel is off. Set its address and turn it on first.")
+NO_ANSWER = Message("Nothing answers at its address.")
 STATE_LABELS = {WAITING: Message("waiting"), SENT: Message("sent"), GIVEN_UP: Message("given up")}
 EVENT_LABELS = {
     "raised": Message("raised"),
@@ -148,7 +150,7 @@ def send_test(settings: Settings, name: Name) -> str:
         When that channel is not active.
     """
     if name not in channels.load(settings).on:
-        raise InputError(Message("This channel is off. Set its address and turn it on first."))
+        raise InputError(CHANNEL_OFF)
     with state.transaction(settings) as connection:
         body = {
             "kind": "test",
@@ -291,7 +293,7 @@ def _wait(tries: int) -> float:
 
 def _send(settings: Settings, chosen: Channels, name: str, delivery_id: str, body: str) -> None:
     if name not in chosen.on:
-        raise _FaultError(Message("The channel was turned off."), is_final=True)
+        raise _FaultError(CHANNEL_OFF, is_final=True)
     content = json.loads(body)
     if not isinstance(content, dict):
         raise TypeError(type(content).__name__)
@@ -357,14 +359,11 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
             Message("Its certificate is missing or not trusted."), is_final=False
         ) from None
     except requests.Timeout:
-        raise _FaultError(Message("It did not answer in time."), is_final=False) from None
+        raise _FaultError(NO_ANSWER, is_final=False) from None
     except requests.ConnectionError:
-        raise _FaultError(Message("Nothing answers at its address."), is_final=False) from None
-    except (requests.RequestException, ValueError) as error:
-        raise _FaultError(
-            Message("Its address cannot be used ({error}).", error=type(error).__name__),
-            is_final=True,
-        ) from None
+        raise _FaultError(NO_ANSWER, is_final=False) from None
+    except (requests.RequestException, ValueError):
+        raise _FaultError(NO_ANSWER, is_final=True) from None
     if 300 <= code < 400:
         reason = Message(
             "It redirects (HTTP {code}), and redirects are not followed. Set the new address.",
@@ -418,8 +417,6 @@ def _lines(content: Mapping[str, Any]) -> list[str]:
             since=datetime.fromtimestamp(alert["since"], UTC),
         )
         lines.append(f"- {line}")
-    if content["kind"] == "test":
-        lines.append(_("If you can read this, alerts reach you."))
     if content.get("report"):
         lines += ["", _("{name}: {value}", name=_("Report"), value=content["report"])]
     if content.get("link"):
@@ -478,6 +475,6 @@ def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
             Message("Its certificate is missing or not trusted."), is_final=False
         ) from None
     except TimeoutError:
-        raise _FaultError(Message("It did not answer in time."), is_final=False) from None
+        raise _FaultError(NO_ANSWER, is_final=False) from None
     except (OSError, smtplib.SMTPException):
-        raise _FaultError(Message("Nothing answers at its address."), is_final=False) from None
+        raise _FaultError(NO_ANSWER, is_final=False) from None

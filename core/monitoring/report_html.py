@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from core.monitoring import report_tables
-from core.platform import templates
+from core.platform import steps, templates
 from core.platform.messages import Message, Words, _, current, day, from_data, number, sentences
 from core.platform.own_columns import shown
 from core.stats.charts.style import SET_LABELS
@@ -267,7 +267,7 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     of_rows = {name: int(count) for name, count in rows.items() if count is not None}
     names = {
         "current": SET_LABELS["current"],
-        "labelled": Message("with label"),
+        "labelled": Message("Labels"),
         "reference": SET_LABELS["reference"],
     }
     counts = [
@@ -277,15 +277,19 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     ]
     facts = [
         (_("Run"), report.get("run_id"), True),
-        (_("Run that scored the rows"), report.get("scoring_run"), True),
+        (_run_of("score"), report.get("scoring_run"), True),
         (_("Model"), _model(model), False),
-        (_("Run of the training"), model.get("run_id"), True),
+        (_run_of("train"), model.get("run_id"), True),
         (_("Rows"), ", ".join(counts), False),
         (_("Source"), report.get("source"), False),
         (_("Window"), report.get("window"), False),
         (_("False alarms"), _promise(report.get("false_alarms") or {}), False),
     ]
     return [(name, str(value), is_id) for name, value, is_id in facts if value]
+
+
+def _run_of(step: str) -> str:
+    return _("{name}: {value}", name=_("Run"), value=steps.named(step).title)
 
 
 def _promise(false_alarms: Mapping[str, Any]) -> str:

@@ -271,25 +271,18 @@ def _text(
     return text
 
 
-def listed(values: Sequence[str]) -> Words:
-    """Return wanted values in words, shortened if there are many.
+def listed(values: Sequence[str]) -> list[Words]:
+    """Return wanted values as a parameter of a message, shortened if there are many.
 
     Examples
     --------
-    >>> str(listed(["2004-05", "2005-06"])), str(listed([str(number) for number in range(9)]))
-    ('2004-05 or 2005-06', '0, 1, 2, 3, 4 or 4 more')
+    >>> str(Message("{values}", values=listed([str(number) for number in range(9)])))
+    '0, 1, 2, 3, 4 and 4 more'
     """
-    if len(values) > MOST_NAMED + 1:
-        named, last = ", ".join(values[:MOST_NAMED]), _others(len(values) - MOST_NAMED)
-    elif len(values) > 1:
-        named, last = ", ".join(values[:-1]), values[-1]
-    else:
-        return "".join(values)
-    return Message("{values} or {last}", values=named, last=last)
-
-
-def _others(count: int) -> Words:
-    return Message("{count} more", count=count)
+    if len(values) <= MOST_NAMED + 1:
+        return list(values)
+    more: Words = Message("{count} more", count=len(values) - MOST_NAMED)
+    return [*values[:MOST_NAMED], more]
 
 
 def _moment(seconds: float) -> str:

@@ -54,7 +54,7 @@ FAULTS = {
     "columns": _COLUMNS,
     "cells": _CELLS,
     "text": _BYTES,
-    "line": NOT_A_TABLE,
+    "line": Message("'{name}' has a line of more than {most:,} characters. It is not a table."),
 }
 # the same limits for a request and for several files
 FAULTS |= {

@@ -60,10 +60,10 @@ def excluded(*options: str) -> ValueError:
     Examples
     --------
     >>> str(excluded("row", "row_id"))
-    'give exactly one of `row`, `row_id`'
+    'give one of `row`, `row_id`'
     """
     return ValueError(
-        Message("give exactly one of {options}", options=", ".join(f"`{name}`" for name in options))
+        Message("give one of {options}", options=", ".join(f"`{name}`" for name in options))
     )
 
 

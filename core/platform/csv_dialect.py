@@ -124,7 +124,7 @@ class Dialect:
     Examples
     --------
     >>> str(Dialect("semicolon", "comma").describe())
-    'separator `;`, decimal `,`, UTF-8'
+    'separator `;`, numbers like `1234,5`, UTF-8'
     """
 
     delimiter: str = "comma"
@@ -323,7 +323,7 @@ def detect(
     --------
     >>> dialect, names = detect(b"lat;lon\n33,9;-118,2\n", "a.csv", is_whole=True)
     >>> str(dialect.describe()), names
-    ('separator `;`, decimal `,`, UTF-8', ('lat', 'lon'))
+    ('separator `;`, numbers like `1234,5`, UTF-8', ('lat', 'lon'))
     """
     text = sample_text(sample, name, encoding)
     delimiter, rows = _divided(text, name, is_whole, given)

@@ -55,8 +55,8 @@ def sentence(code: str, host: str | None, origin: str | None) -> Message:
 
     Examples
     --------
-    >>> str(sentence("foreign_origin", "127.0.0.1:5001", "https://evil.example"))[:46]
-    'Pages of https://evil.example may not use this'
+    >>> str(sentence("foreign_origin", "127.0.0.1:5001", "https://evil.example"))[:44]
+    'https://evil.example may not use this server'
     """
     shown = {"host": ((origin if code == "foreign_origin" else host) or "?")[:80]}
     return Message(SENTENCES[code].msgid, **shown)

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from core.data import snapshots
-from core.platform import config, project, tracking
+from core.platform import config, project, steps, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
@@ -101,19 +101,19 @@ class Options(config.Options):
     @classmethod
     def _is_known(cls, value: str) -> str:
         if value not in kinds.KINDS:
-            raise ValueError(Message("there is no candidate {unknown}", unknown=value))
+            raise ValueError(Message("not in {table}: {names}", table="candidates", names=[value]))
         return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Options:
         if self.train_share is not None and self.train_until is not None:
-            raise ValueError(Message("the first training takes a share or ends on a day, not both"))
+            raise config.excluded("train_share", "train_until")
         if self.train_until is not None:
             drifts.seconds(self.train_until)
         codes = [replay.policy_code(policy) for policy in self.policies]
         if len(set(codes)) < len(codes):
-            titles = [replay.titled(code) for code in codes]
-            raise ValueError(Message("two policies are the same: {titles}", titles=titles))
+            titles = [replay.titled(code) for code in {*codes} if codes.count(code) > 1]
+            raise ValueError(Message("used more than once: {names}", names=titles))
         return self
 
 
@@ -317,8 +317,7 @@ def _go(
     spans, stream = course.spans, course.stream
     start = float(stream.moments[spans[0].first - 1])
     progress.update(
-        0.03,
-        Message("Training on {rows:,} rows until {day}", rows=spans[0].first, day=day_of(start)),
+        0.03, Message("{name}: {value}", name=steps.named("train").title, value=day_of(start))
     )
     first = course.trained(-1, start, spans[0].first)
     lanes = [_Lane(code, policy, first) for code, policy in policies.items()]

@@ -33,10 +33,7 @@ def not_applicable(spec: ProjectSpec) -> Message | None:
     """Return why a project's rows cannot be replayed; None if they can."""
     if spec.time is not None:
         return None
-    return Message(
-        "The project '{name}' names no column of time: its rows have no order to replay.",
-        name=spec.name,
-    )
+    return Message("The project file names no column as `{key}`.", key="time")
 
 
 def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataFrame, Floats]:
@@ -88,12 +85,11 @@ def rows_and_windows(
     if not 0 < first < len(rows):
         raise InputError(
             Message(
-                "The first training would take {first:,} of {rows:,} rows, from {begin} to "
-                "{end}. Leave rows on both sides.",
-                first=first,
-                rows=len(rows),
-                begin=str(rows[str(spec.time)].iloc[0]),
-                end=str(rows[str(spec.time)].iloc[-1]),
+                "{moment} leaves no rows on one side: they are from {first} to {last}. Choose a "
+                "moment in between.",
+                moment=str(options.train_until or options.train_share),
+                first=str(rows[str(spec.time)].iloc[0]),
+                last=str(rows[str(spec.time)].iloc[-1]),
             )
         )
     return rows, replay.cut(moments, first, names=names, **how)  # type: ignore[arg-type]

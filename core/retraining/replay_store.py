@@ -80,11 +80,7 @@ def opened(settings: Settings, run_id: str) -> Iterator[Settings]:
         storage.write_json(place / _OWNER, owner)
     except OSError as error:
         raise StoreError(
-            Message(
-                "The store of the replay cannot be created in {place}: {error}.",
-                place=str(place),
-                error=str(error),
-            )
+            Message("{path} cannot be written: {reason}.", path=place, reason=error)
         ) from error
     try:
         # wherever the user's log is, the replay's is a separate file

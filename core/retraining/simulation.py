@@ -22,6 +22,7 @@ from core.platform.own_columns import LABEL, PROBABILITY
 from core.retraining.injection import DAY
 from core.retraining.policy import Policy
 from core.retraining.policy_evidence import Window
+from core.retraining.policy_settings import STRATEGIES
 from core.stats import checks, drift, figure_intervals, limits, metrics
 from core.stats.checks import Check, Conclusion
 from core.stats.metrics import Floats, Labels
@@ -40,13 +41,6 @@ DRAWS = 200
 SIZE_STEP = 1.5
 # The policy that others are compared with: no retraining.
 BASELINE = "none"
-# name of each strategy in titles
-STRATEGIES = {
-    "none": Message("Never"),
-    "reactive": Message("Reactive"),
-    "predictive": Message("Predictive"),
-    "calendar": Message("Calendar"),
-}
 
 
 @dataclass(frozen=True)
@@ -184,7 +178,7 @@ def titled(code: str) -> Words:
     Examples
     --------
     >>> str(titled("none")), str(titled("reactive:2:3")), titled("gone")
-    ('Never', 'Reactive (2 of 3)', 'gone')
+    ('None', 'Reactive (2 of 3)', 'gone')
     """
     strategy, *numbers = code.split(":")
     if strategy == "reactive" and len(numbers) == 2:
@@ -193,7 +187,7 @@ def titled(code: str) -> Words:
         return Message("Predictive ({days:g} days ahead)", days=float(numbers[0]))
     if strategy == "calendar" and len(numbers) == 1:
         return Message("Calendar (every {days:g} days)", days=float(numbers[0]))
-    return STRATEGIES.get(code, code)
+    return STRATEGIES[code][0] if code in STRATEGIES else code
 
 
 def moments_of(values: pd.Series[Any]) -> Floats:
@@ -315,20 +309,22 @@ def cut(
         starts = starts if starts and starts[0] == first else [first, *starts]
         labels = [values.iloc[start] for start in starts]
     if not MIN_WINDOWS <= len(starts) <= MOST_WINDOWS:
-        raise InputError(
-            Message(
-                "The rows after the first training give {windows:,} windows; a replay needs "
-                "{fewest} to {most:,}. Choose other windows, or another first training.",
-                windows=len(starts),
-                fewest=MIN_WINDOWS,
-                most=MOST_WINDOWS,
-            )
-        )
+        raise InputError(_wrong_number(len(starts)))
     ends = [*starts[1:], count]
     return [
         Span(name, start, end, float(moments[start]), float(moments[end - 1]))
         for name, start, end in zip(labels, starts, ends, strict=True)
     ]
+
+
+def _wrong_number(windows: int) -> Message:
+    return Message(
+        "The rows after the first training give {windows:,} windows; a replay needs {fewest} to "
+        "{most:,}. Choose other windows, or another first training.",
+        windows=windows,
+        fewest=MIN_WINDOWS,
+        most=MOST_WINDOWS,
+    )
 
 
 def first_of(moments: Floats, names: pd.Series[Any], *, windows: int, by: str, rows: int) -> int:
@@ -346,14 +342,7 @@ def first_of(moments: Floats, names: pd.Series[Any], *, windows: int, by: str, r
     """
     spans = cut(moments, 0, by=by, rows=rows, names=names)
     if windows >= len(spans):
-        raise InputError(
-            Message(
-                "There are {all} windows in all; the first training cannot take {windows} of them. "
-                "Choose fewer.",
-                all=len(spans),
-                windows=windows,
-            )
-        )
+        raise InputError(_wrong_number(0))
     return spans[windows].first
 
 

@@ -45,6 +45,9 @@ ADD_LABELS = Message("Add labels for these rows, then monitor again.")
 FIND_OUT = Message(
     "Find out why the input changed, and add labels. Changed input alone is no reason to retrain."
 )
+TRAIN_OTHERS = Message(
+    "Train with other features or candidates; until then, don't use its predictions for these rows."
+)
 MORE_ROWS = Message("Wait for more rows, or choose a longer window.")
 # With a smaller share of training rows among them, rows are as good as new.
 FEW_TRAINED_ON = 0.01

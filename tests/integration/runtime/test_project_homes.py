@@ -166,7 +166,7 @@ def test_a_store_that_fails_leaves_the_project(
 
 
 def test_the_built_in_project_is_not_deleted(home: Settings) -> None:
-    with pytest.raises(InputError, match="built-in project cannot be deleted"):
+    with pytest.raises(InputError, match="built-in project can only be reset"):
         project_homes.delete(home, "kobe")
 
 

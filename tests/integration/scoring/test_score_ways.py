@@ -130,7 +130,7 @@ def test_a_scoring_resumes_after_its_last_finished_part(
 
     destination = tmp_path / "march"
     monkeypatch.setattr(scorer.Scorer, "score", full)
-    with pytest.raises(StoreError, match=r"disk is full.*continue this scoring"):
+    with pytest.raises(StoreError, match=r"disk is full.*is kept"):
         path_of(served, folder, way="in_process", destination=str(destination))
     failed = tracking.last_run(served, "score", status="FAILED")
     assert failed is not None

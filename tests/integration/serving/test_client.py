@@ -216,9 +216,9 @@ def test_an_answer_of_the_wrong_shape_is_refused(stub, body):
 @pytest.mark.parametrize(
     ("row", "times", "words"),
     [
-        ({"probability": 0.5, "label": 1}, 1, "answered 1 rows for 3"),
-        ({"probability": 1.5, "label": 1}, 3, "not probabilities from 0 to 1"),
-        ({"probability": 0.5, "label": 2}, 3, "or labels 0 or 1"),
+        ({"probability": 0.5, "label": 1}, 1, "no probability and label for each row"),
+        ({"probability": 1.5, "label": 1}, 3, "no probability and label for each row"),
+        ({"probability": 0.5, "label": 2}, 3, "no probability and label for each row"),
         ({"probability": 0.5, "label": None}, 3, "no probability and label"),
         ({"probability": 0.5}, 3, "no probability and label"),
         ({"probability": float("nan"), "label": 1}, 3, "no probability"),
@@ -241,8 +241,8 @@ def test_unusable_rows_are_not_sent(stub):
     with pytest.raises(InputError) as caught:
         client.score(stub.url, holes, INPUTS)
     assert str(caught.value) == (
-        "Column 'a' must not be missing: it is empty in 1 row, row 2. Column 'b' must be a number "
-        "from -1e+38 to 1e+38: violated in 1 row (inf), row 1. Column 'b' must not be missing: it "
+        "Column 'a' must not be missing: it is empty in 1 row, row 2. Column 'b' must lie in "
+        "-1e+38..1e+38: violated in 1 row (inf), row 1. Column 'b' must not be missing: it "
         "is empty in 1 row, row 2."
     )
     with pytest.raises(InputError, match="'a' must not be missing: it is empty in 1 row, row 2"):

@@ -356,7 +356,7 @@ def test_stop_leaves_no_process(settings):
     assert own_processes(settings) == []
     assert process.port_is_free(first.port)
     assert not server.is_kept(settings, first.port)
-    with pytest.raises(NotReadyError, match="no live endpoint"):
+    with pytest.raises(NotReadyError, match="No model is served"):
         endpoint.stop(settings)
     # by its port as well, as a page does
     first = endpoint.follow(settings, version(1))

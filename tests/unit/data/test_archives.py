@@ -98,7 +98,7 @@ def test_a_link_is_refused(unpack) -> None:
         link = zipfile.ZipInfo("data.csv")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "/etc/passwd")
-    assert "leads out of it" in refused(unpack, held.getvalue())
+    assert "lead out of it" in refused(unpack, held.getvalue())
 
 
 def test_a_bomb_is_refused_by_what_it_claims(unpack) -> None:
@@ -120,12 +120,12 @@ def test_a_claim_of_two_gigabytes_is_refused_at_once(unpack) -> None:
     for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         start = claims.index(mark) + place
         claims[start : start + 4] = struct.pack("<I", 2**31)
-    assert "2,147.5 MB unpacked" in refused(unpack, bytes(claims))
+    assert "2,147.5 MB of data" in refused(unpack, bytes(claims))
 
 
 def test_bombs_within_are_counted_together(unpack) -> None:
     inner = {f"{i}.zip": zipped({"data.csv": b"0" * 400_000}) for i in range(5)}
-    assert "MB unpacked" in refused(unpack, zipped(inner))
+    assert "MB of data" in refused(unpack, zipped(inner))
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_a_refused_edit_leaves_the_file(home: Settings, rain: Settings) -> None:
         with pytest.raises(InputError, match="line"):
             projects.edit(rain, text)
         assert projects.text_of(rain) == RAIN
-    with pytest.raises(InputError, match="built-in project cannot be edited"):
+    with pytest.raises(InputError, match="built-in project can only be reset"):
         projects.edit(home, RAIN)
 
 

@@ -74,7 +74,7 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
 
 def test_the_call_survives_a_shell_and_the_server_accepts_it() -> None:
     text = model_card.card(FACTS)
-    command = text[text.index("curl") : text.index("```\n\nOne entry")]
+    command = text[text.index("curl") : text.index("```\n\n`{")]
     words = shlex.split(command)
     assert words[2] == "http://127.0.0.1:5001/invocations"
     body = json.loads(words[words.index("-d") + 1])

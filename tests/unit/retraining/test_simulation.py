@@ -86,7 +86,7 @@ def test_too_few_and_too_many_windows_are_refused() -> None:
     moments = np.arange(COUNT) * DAY
     with pytest.raises(InputError, match="give 1 windows"):
         replay.cut(moments, 0, by="rows", rows=900)
-    with pytest.raises(InputError, match="cannot take 30"):
+    with pytest.raises(InputError, match="give 0 windows"):
         replay.first_of(moments, pd.Series(dtype=object), windows=30, by="month", rows=0)
 
 
