@@ -119,7 +119,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             files.sort(key=lambda file: digests[file.path])
         progress.update(0.4, Message("Reading the rows"))
         raw, notes, columns, dialects = _read(settings, spec, files, options)
-        progress.update(0.5, Message("Checking {rows:,} rows", rows=len(raw)))
+        progress.update(0.5, Message("Running the checks"))
         unread = [name for name in columns if name not in raw and name not in spec.left_out]
         inspected = schema.inspect_source(raw, spec, unread)
         notes += derived_columns.findings(raw, spec)

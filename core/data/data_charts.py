@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.data.profile import MIN_ROWS
-from core.platform.messages import Message, _, day, number
+from core.platform.messages import _, day, number, unit
 from core.stats import intervals
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 
 # height of one of several charts side by side
 SMALL = 170
-# the periods of `core.data.over_time`
-PERIOD_LABELS = {
-    "hour": Message("Hour"),
-    "day": Message("Day"),
-    "week": Message("Week (its first day)"),
-    "month": Message("Month"),
-    "quarter": Message("Quarter"),
-    "year": Message("Year"),
-    "value": Message("Time"),
-}
 
 
 def class_balance(
@@ -321,13 +311,13 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         ),
         y=alt.Y(
             "other:N",
-            title=_("Other column"),
+            title=_("Column"),
             sort=names,
             axis=alt.Axis(labelLimit=160, labelOverlap=False),
         ),
         tooltip=[
             alt.Tooltip("one:N", title=_("Column")),
-            alt.Tooltip("other:N", title=_("Other column")),
+            alt.Tooltip("other:N", title=_("Column")),
             alt.Tooltip("correlation:Q", title=_("Correlation"), format=".3f"),
         ],
     )
@@ -439,7 +429,8 @@ def _set_roles(table: pd.DataFrame) -> dict[str, str]:
 
 def _period(table: pd.DataFrame) -> str:
     codes = table["period"].unique()
-    return str(PERIOD_LABELS[codes[0]]) if len(codes) else ""
+    # the names of units are Babel's
+    return unit(f"duration-{codes[0]}") if len(codes) and _is_date(table) else _("Time")
 
 
 def _period_axis(table: pd.DataFrame) -> alt.X:

@@ -201,9 +201,7 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 def _why(url: str, error: requests.RequestException) -> Message:
     host = _host(url)
     if isinstance(error, requests.exceptions.SSLError):
-        return Message(
-            "The certificate of {host} cannot be verified. Upload the file instead.", host=host
-        )
+        return _unreachable(f"{host} (SSL)")
     if isinstance(error, requests.HTTPError):
         return _unreachable(f"{host} ({error})")
     return _unreachable(host)
@@ -211,7 +209,8 @@ def _why(url: str, error: requests.RequestException) -> Message:
 
 def _unreachable(host: str) -> Message:
     return Message(
-        "{host} cannot be reached, or is too slow. Press Acquire again later, or upload the file.",
+        "{host} cannot be reached, is too slow, or has no valid certificate. Press Acquire again "
+        "later, or upload the file.",
         host=host,
     )
 

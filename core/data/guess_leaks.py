@@ -223,12 +223,7 @@ def _certain(name: str, auc: float) -> Leak | None:
 
 
 def _too_good(name: str, auc: float, rest: float) -> Leak:
-    text = Message(
-        "'{column}' alone reaches a ROC AUC of {auc:.3f}, the next column {next_auc:.3f}.",
-        column=name,
-        auc=auc,
-        next_auc=rest,
-    )
+    text = leakage.too_good(name, auc)
     return Leak(name, "too_good", text, {"auc": round(auc, 4), "next_auc": round(rest, 4)})
 
 

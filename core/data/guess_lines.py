@@ -24,10 +24,8 @@ DATE_FORMS: dict[str, Message] = {
 def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
     """Return by what the threshold is chosen, the metric shown first, and equal class weights."""
     share = positives / labelled if labelled else 0.5
+    common = Message("{share:.1%} of the labels are positive.", share=share)
     if share >= RARE:
-        common = Message(
-            "{share:.0%} of the labels are positive: neither class is rare.", share=share
-        )
         return (
             Guess("fixed", common, ("f1", "cost")),
             Guess(
@@ -38,14 +36,7 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
             Guess(False, common, (True,)),
         )
     return (
-        Guess(
-            "f1",
-            Message(
-                "Only {share:.1%} of the labels are positive: few rows would reach 0.5.",
-                share=share,
-            ),
-            ("cost", "fixed"),
-        ),
+        Guess("f1", common, ("cost", "fixed")),
         Guess(
             "average_precision",
             Message("Positives are rare: it measures how well they are ranked at the top."),

@@ -158,11 +158,7 @@ def time_of(columns: Sequence[Profile]) -> Guess:
 
     able.sort(key=likelihood, reverse=True)
     best = able[0]
-    reason = Message(
-        "'{column}' runs from {first} to {last}, without missing values.",
-        column=best.name,
-        **best.ends,
-    )
+    reason = Message("Dates from {first} to {last}.", **best.ends)
     return Guess(best.name, reason, (*(column.name for column in able[1:]), ""))
 
 

@@ -30,6 +30,7 @@ from core.platform.rows import MISSING_MARKS, label_word
 # why a column is likely the target, and a value the positive class
 OF_AN_OUTCOME = Message("its name or its values are of an outcome")
 AT_THE_END = Message("it is the first or the last column")
+RARER = Message("It is the rarer class.")
 EVENT = Message("It means that the event happened.")
 
 # up to this many values, each can be a class against the rest
@@ -108,7 +109,8 @@ def rank(columns: Sequence[Profile]) -> list[Ranked]:
         if count > 2:
             score -= 6 if len(reasons) else 9
         score -= 2 * column.missing / column.rows
-        ranked.append(Ranked(column.name, score, _because(column.name, count, reasons)))
+        reason = _because(column.name, list(classes(column)), reasons)
+        ranked.append(Ranked(column.name, score, reason))
     return sorted(ranked, key=lambda candidate: -candidate.score)
 
 
@@ -129,13 +131,14 @@ def _can_be(column: Profile, count: int) -> bool:
     return rows[0] >= FEWEST and not set(map(plain, classes(column))) <= PARTS
 
 
-def _because(name: str, count: int, reasons: Sequence[Message]) -> Message:
+def _because(name: str, values: Sequence[str], reasons: Sequence[Message]) -> Message:
     if not reasons:
-        return Message("'{column}' has {count} values.", column=name, count=count)
+        shown = [f"'{value[:40]}'" for value in values[:3]]
+        return Message("{count:,} values, most often {values}.", count=len(values), values=shown)
     return Message(
         "'{column}' has {count} values; {reasons}.",
         column=name,
-        count=count,
+        count=len(values),
         reasons=list(dict.fromkeys(reasons)),
     )
 
@@ -181,7 +184,7 @@ def positive_of(column: Profile) -> tuple[str, Message]:
             return value, EVENT
     if counts[rarest] / total >= BALANCED:
         return second, Message("The classes are balanced; it comes last in the alphabet.")
-    return rarest, Message("It is the rarer class.")
+    return rarest, RARER
 
 
 def _no_event(other: str) -> Message:
@@ -202,7 +205,7 @@ def _against_the_rest(counts: Mapping[str, int]) -> tuple[str, Message]:
         return asked[0], reason
     frequent = [value for value in values if counts[value] >= LEAST_SHARE * total] or values
     chosen = min(frequent, key=lambda value: (counts[value], value))
-    return chosen, sentences(reason, Message("The rarest class with enough rows is proposed."))
+    return chosen, sentences(reason, RARER)
 
 
 def labels(column: Profile, positive: str) -> Floats:

@@ -120,7 +120,6 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.1, Message("Reading the rows"))
         inputs = prepare_inputs.gather(archive, run, known, spec, options.continues)
         raw = inputs.raw
-        progress.update(0.4, Message("Filtering and splitting {rows:,} rows", rows=len(raw)))
         divided = division.divide(inputs, plan, test_from)
         sets = division.prepared_sets(divided, plan)
         progress.update(0.6, Message("Running the checks"))

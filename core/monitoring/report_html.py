@@ -57,15 +57,13 @@ _SVG = "http://www.w3.org/2000/svg"
 TEXTS = {
     "kind": Message("Monitoring Report"),
     "verdict": Message("Verdict"),
-    "sample": Message("The rows are of the built-in sample: this says nothing about real rows."),
+    "sample": Message("Built-in sample: this says nothing about real rows."),
     "changed": Message("What changed"),
     "unchanged": Message("No check is beyond its limits."),
     "evidence": Message("Evidence"),
-    "no_evidence": Message("Only the checks below were kept."),
-    "no_chart": Message("This chart cannot be shown."),
+    "absent": Message("This was not recorded."),
     "todo": Message("What to do"),
     "checks": Message("All checks"),
-    "no_checks": Message("There are no checks."),
     "made": Message("About this report"),
     "judged": Message(
         "A check with an interval is judged by its better end: few rows alone raise no alarm."

@@ -142,7 +142,7 @@ def of_log(
     rows = rows.head(last) if last else rows
     text = _text(len(rows), since, until, last, source, chosen)
     if is_capped:
-        text = Message("{rows}; only the newest {most:,} were read", rows=text, most=MOST_ROWS)
+        text = Message("{rows}, the newest", rows=text)
     if unknown_rows:
         text = plural(
             "{rows}; without {count:,} row that the raw data does not have",

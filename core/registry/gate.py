@@ -27,8 +27,7 @@ TITLES = {
     "schema": Message("Columns that callers send"),
 }
 NOT_COMPARED = Message("Not compared: there are too few rows, or another rule says why.")
-UPPER_END = Message("upper end of the difference's interval")
-LOWER_END = Message("lower end of the difference's interval")
+END = Message("end of the difference's interval")
 # types of columns
 KINDS = {"number": Message("number"), "text": Message("text")}
 
@@ -248,7 +247,7 @@ def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> R
         means = Message("The challenger is not shown to be better: the interval contains zero.")
     else:
         means = Message("The challenger may be worse by more than {margin:g}.", margin=margin)
-    return _rule("better", verdict, high, margin, sentences(means, figures), UPPER_END)
+    return _rule("better", verdict, high, margin, sentences(means, figures), END)
 
 
 def _difference(what: Message, difference: float, interval: Interval) -> Message:
@@ -346,9 +345,9 @@ def calibration(error: float, floor: float, difference: float, interval: Interva
     compared = _difference(TITLES["calibration"], difference, interval)
     if low <= 0:
         text = sentences(above_chance, compared)
-        return _rule("calibration", "pass", low, 0, text, LOWER_END)
+        return _rule("calibration", "pass", low, 0, text, END)
     text = sentences(above_chance, compared, Message("Train it with calibration."))
-    return _rule("calibration", "hold", low, 0, text, LOWER_END)
+    return _rule("calibration", "hold", low, 0, text, END)
 
 
 def latency(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:

@@ -12,7 +12,7 @@ import pandas as pd
 from core.platform import own_columns, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError, StoreError
-from core.platform.messages import Message, Words, sentences
+from core.platform.messages import Message, Words
 from core.platform.project import ProjectSpec
 from core.platform.run_record import Progress
 from core.platform.runs import ModelVersion
@@ -162,16 +162,7 @@ def _frozen(
             [_kept(settings, trained, "train_keys")[spec.id] for trained in (version, champion)]
         )
     except NotReadyError as error:
-        return _Rows(
-            empty,
-            problem=sentences(
-                Message(
-                    "It is unknown which rows are new to both: the tables of a training are gone. "
-                    "Train both again."
-                ),
-                error.message,
-            ),
-        )
+        return _Rows(empty, problem=error.message)
     trained_on = rows[spec.id].isin(keys)
     rows = rows[~trained_on & rows[spec.target].notna()].reset_index(drop=True)
     answered = pd.Series(True, index=rows.index)

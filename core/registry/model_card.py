@@ -182,9 +182,7 @@ def _head(known: Facts) -> str:
     aliases = [model_store.ALIAS_LABELS.get(alias, alias) for alias in known.aliases]
     lines = ["# " + _("{name}, version {version}", name=known.model, version=known.version)]
     if known.is_sample:
-        lines.append(
-            _("**Trained on the built-in sample: its metrics say nothing about real rows.**")
-        )
+        lines.append(f"**{_('Built-in sample: this says nothing about real rows.')}**")
     lines.append(
         _table(
             (_("Fact"), _("Value")),

@@ -285,7 +285,7 @@ def _final(options: Options, author: _Author, decision: Decision) -> tuple[str, 
     """Return the final decision and its reason: by the rules, or by a person against them."""
     code, text = _by_person(options.action, author, decision)
     if options.dry_run and code in MOVING:
-        return code, sentences(Message("Dry run: nothing was changed."), text)
+        return code, sentences(Message("Nothing was changed."), text)
     return code, text
 
 

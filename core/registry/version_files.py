@@ -336,7 +336,7 @@ def _changed(version: ModelVersion, path: str) -> Message:
 
 def _foreign(version: ModelVersion) -> Message:
     return Message(
-        "{model!c} is neither loaded nor served: it was not registered by this app, or by an older "
-        "version of it that kept no digest of all files. Train again.",
+        "{model!c} was not registered by this app, or by an older version of it. It is neither "
+        "loaded nor served. Train again.",
         model=_called(version),
     )

@@ -17,7 +17,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, Words, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.run_record import SILENT, Dataset, Progress, Record, counted
 from core.retraining import injection as drifts
 from core.retraining import replay_answer, replay_charts, replay_rows, replay_store
 from core.retraining import simulation as replay
@@ -337,15 +337,7 @@ def _go(
             replay_store.tell(settings, run_id, windows)
             reported_at = time.monotonic()
         done = (place + 1) / len(spans)
-        progress.update(
-            0.05 + 0.9 * done,
-            Message(
-                "{end}: window {number} of {windows}",
-                end=day_of(span.end),
-                number=place + 1,
-                windows=len(spans),
-            ),
-        )
+        progress.update(0.05 + 0.9 * done, counted(day_of(span.end), place + 1, len(spans)))
         if options.speed:
             wait = began + (place + 1) / options.speed - time.monotonic()
             if wait > 0:

@@ -38,7 +38,7 @@ from core.platform import clock, log_files, privacy, set_aside, state, steps
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, JobError, StoreError
 from core.platform.liveness import Pulse
-from core.platform.messages import Message, Words, sentences
+from core.platform.messages import Message, Words
 from core.platform.process import Process, cpu_seconds, end_children, lead_group, signal_group
 from core.serving import restarts
 
@@ -607,10 +607,11 @@ def _hung(seconds: float) -> Message:
 
 
 def _why(code: int | None) -> Message:
-    ended = Message("The job's process ended with code {code}. Start the job again.", code=code)
-    if code == -signal.SIGKILL:
-        return sentences(ended, Message("Memory may have run out."))
-    return ended
+    return Message(
+        "The job's process ended with code {code} (-9: memory may have run out). Start the job "
+        "again.",
+        code=code,
+    )
 
 
 if __name__ == "__main__":

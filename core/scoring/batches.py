@@ -387,7 +387,14 @@ def _cut_csv(
         rows += is_open
     if quoted:
         raise InputError(
-            Message("'{file}' cannot be read as CSV: a quote is never closed.", file=file)
+            Message(
+                "'{name}' cannot be read: {reason}",
+                name=file,
+                reason=Message(
+                    'a quote (") opens in row {row:,} below the header and is never closed.',
+                    row=rows + 1,
+                ),
+            )
         )
     if rows:
         parts.append(Part(number + len(parts), file, first, rows, (), begin, at))

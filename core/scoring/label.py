@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from core.platform import csv_dialect, model_store, project, schema, storage, tables, tracking
+from core.platform import (
+    csv_dialect,
+    model_store,
+    project,
+    schema,
+    steps,
+    storage,
+    tables,
+    tracking,
+)
 from core.platform.config import Settings
 from core.platform.csv_dialect import NOTHING, Given
 from core.platform.errors import InputError
@@ -16,7 +25,7 @@ from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, LABEL_FIELDS, LABELLED_AT, PREDICTION_ID
 from core.platform.project import Column, ProjectSpec
 from core.platform.rows import Rule, empty_rows, key_text, label_word, read
-from core.platform.run_record import SILENT, Progress, Record
+from core.platform.run_record import SILENT, Progress, Record, counted
 from core.platform.storage import Upload
 from core.predictions_log import labels, predictions
 from core.scoring.records import LabelRun
@@ -113,9 +122,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             taken = min(start + BLOCK, len(reports))
             progress.update(
                 0.1 + 0.8 * taken / len(reports),
-                Message(
-                    "{taken:,} of {labels:,} labels imported", taken=taken, labels=len(reports)
-                ),
+                counted(steps.named("label").title, taken, len(reports)),
             )
         done["rejected"] = len(rejected)
         rejected.sort(key=lambda refusal: refusal[0])

@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from core.platform import own_columns, store_faults
+from core.platform.config import exists
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
 from core.scoring import addresses
@@ -207,13 +208,7 @@ def place(address: str, scoring: str) -> Place:
     shown = path if is_local else address.rstrip("/")
     with wrap_write_errors(shown):
         if fs.exists(path) and (not fs.isdir(path) or fs.ls(path, detail=False)):
-            raise InputError(
-                Message(
-                    "'{path}' exists already and is not overwritten. Name a folder that does not "
-                    "exist or is empty.",
-                    path=shown,
-                )
-            )
+            raise InputError(Message("{reason!c}.", reason=exists(shown)))
     if is_local:
         parent = next(folder for folder in Path(path).parents if folder.exists())
         if not os.access(parent, os.W_OK | os.X_OK):

@@ -22,7 +22,7 @@ from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PREDICTION_ID, PROBABILITY, ROW
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.run_record import SILENT, Dataset, Progress, Record, counted
 from core.platform.storage import Upload
 from core.predictions_log import labels, predictions
 from core.scoring import (
@@ -396,7 +396,7 @@ class _Scoring:
 
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
-        text = Message("{done:,} of {rows:,} rows scored", done=self.rows_done, rows=total)
+        text = counted(steps.named("score").title, self.rows_done, total)
         if rate > 0:
             left = (total - self.rows_done) / rate
             text = Message(
@@ -441,10 +441,7 @@ class _Scoring:
         )
 
     def _report_wait(self) -> None:
-        text = Message(
-            "{rows:,} rows scored; the server ended and is started again", rows=self.rows_done
-        )
-        self.progress.update(0.1, text)
+        self.progress.update(0.1, Message("The model's server has ended."))
 
     def _log(self, place: Place, total: Done, path: str | None) -> None:
         """Add the scoring to the log, with the labels of its rows."""

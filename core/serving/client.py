@@ -297,7 +297,7 @@ def _post(
 def _lost(url: str, error: requests.RequestException) -> Message:
     cause = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError):
-        return Message("No model answers at {url}. Start one on the Serve page.", url=url)
+        return _no_model(url)
     return BROKEN
 
 
@@ -311,31 +311,32 @@ def _read(
             )
         )
     if answer.status_code != 200:
-        raise ServerError(
-            Message(
-                "The model at {url} failed with {status}: {reason} See its log on the Serve page.",
-                url=url,
-                status=answer.status_code,
-                reason=_reason(answer),
-            )
-        )
+        raise ServerError(_failed(url, answer))
     try:
         predictions = answer.json()["predictions"]
         probability = np.array([row["probability"] for row in predictions], dtype="float64")
         label = np.array([row["label"] for row in predictions], dtype="int64")
     except (ValueError, KeyError, TypeError) as error:
-        raise ServerError(_no_prediction(url)) from error
+        raise ServerError(_no_model(url)) from error
     is_valid = ((probability >= 0) & (probability <= 1)).all() and np.isin(label, (0, 1)).all()
     if len(probability) != rows or not is_valid:
-        raise ServerError(_no_prediction(url))
+        raise ServerError(_no_model(url))
     return probability, label
 
 
-def _no_prediction(url: str) -> Message:
+def _no_model(url: str) -> Message:
     return Message(
-        "The program at {url} gives no probability and label for each row. Start a model on the "
-        "Serve page.",
+        "No model answers at {url} with probabilities and labels. Start one on the Serve page.",
         url=url,
+    )
+
+
+def _failed(url: str, answer: requests.Response) -> Message:
+    return Message(
+        "The model at {url} failed with {status}: {reason} See its log on the Serve page.",
+        url=url,
+        status=answer.status_code,
+        reason=_reason(answer),
     )
 
 

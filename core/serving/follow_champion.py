@@ -46,7 +46,7 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
     try:
         follow(version)
     except CourtsideError as error:
-        raise type(error)(sentences(Message("Nothing was moved."), error.message)) from error
+        raise type(error)(sentences(Message("Nothing was changed."), error.message)) from error
     try:
         yield Message("The live endpoint serves version {version}.", version=version.version)
     except BaseException as error:

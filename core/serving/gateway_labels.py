@@ -65,7 +65,7 @@ def take(
             reports.append(_report(labels.Report, entry, key, names, key_type))
             places.append(index)
         except (ValueError, RecursionError) as error:
-            reason = words_of(error) if isinstance(error, ValueError) else _no_object(names)
+            reason = words_of(error) if isinstance(error, ValueError) else _NO_OBJECT
             refused.append({"index": index, "reason": str(reason)[:300]})
     try:
         counts = labels.report(settings, reports, source="api", is_sample=is_sample)
@@ -92,22 +92,17 @@ def wanted(names: str = "prediction_id") -> Message:
     )
 
 
-def _no_object(names: str) -> Message:
-    return Message("it is not an object with {names} and label", names=names)
+_NO_OBJECT = Message("needs either a prediction id or a key")
 
 
 def _report(kind: Any, entry: Any, key: str | None, names: str, key_type: str) -> Any:
     if not isinstance(entry, dict):
-        raise ValueError(_no_object(names))
+        raise ValueError(_NO_OBJECT)
     known = {*LABEL_FIELDS, key}
     if unknown := [name for name in entry if name not in known]:
         extra = ", ".join(map(str, unknown))
         raise ValueError(
-            Message(
-                "unknown fields: {fields}; known: {names}, label, labelled_at",
-                fields=extra,
-                names=names,
-            )
+            Message("not in {table}: {names}", table=f"{names}, label, labelled_at", names=extra)
         )
     label = label_of(entry.get("label"))
     if label is None:

@@ -240,7 +240,8 @@ def start_gateway(
             continue
         raise InputError(
             Message(
-                "Port {port} is in use. Stop what uses it, or choose another port.", port=front.port
+                "Port {port} is in use, or not from 1024 to 65535. Choose another port.",
+                port=front.port,
             )
         )
     log = server_process.gateway_log(settings, front.port)

@@ -379,8 +379,6 @@ def _reason(log: str, port: int) -> Words:
     >>> _reason("Traceback\nValueError: bad file\nException: Command 'x' returned 1", 5001)
     'ValueError: bad file'
     """
-    if "address already in use" in log:
-        return Message("the port is in use")
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     if not lines:
         return "–"

@@ -356,11 +356,7 @@ def _check(
     usual = Limit(low[0], high[0], low[1], high[1])
     limit = limits.get(code, usual)
     verdict = limit.judge(value, between if limit is usual else None)
-    words = (
-        Message("{limits} (better end of the interval)", limits=limit.words())
-        if limit is usual
-        else limit.words()
-    )
+    words = limit.words()
     todo = "" if verdict == "ok" else ADD_LABELS
     return Check(
         code,

@@ -337,11 +337,7 @@ def _judged(
     given = limits.get(code)
     if given is not None:
         return given, given.judge(value), given.words()
-    return (
-        usual,
-        usual.judge(value, interval),
-        Message("{limits} (better end of the interval)", limits=usual.words()),
-    )
+    return (usual, usual.judge(value, interval), usual.words())
 
 
 def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
-from core.platform import config, model_store, project, schema, tracking
+from core.platform import config, model_store, project, schema, steps, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, PROBABILITY, ROW
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.run_record import SILENT, Dataset, Progress, Record, counted
 from core.platform.runs import ModelVersion
 from core.registry import version_files
 from core.training import candidates as kinds
@@ -443,4 +443,4 @@ def _reporter(
 
 
 def _explained(done: int, total: int) -> Message:
-    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
+    return counted(steps.named("explain").title, done, total)

@@ -180,21 +180,12 @@ def _absent(fault: Fault, about: dict[str, Any]) -> Phrase:
 
 def _ragged(fault: Fault, about: dict[str, Any]) -> Phrase:
     both = N2_(
-        "Each row needs {width:,} values: {count:,} row has another number of values, row {row:,}.",
-        "Each row needs {width:,} values: {count:,} rows have another number of values, first row "
-        "{row:,}.",
+        "Each row needs the same {width:,} values: {count:,} row has fewer or more, row {row:,}. "
+        "Send null (CSV: nothing) for a value that is missing.",
+        "Each row needs the same {width:,} values: {count:,} rows have fewer or more, first row "
+        "{row:,}. Send null (CSV: nothing) for a value that is missing.",
     )
     return Phrase(*both, about | {"width": fault.params["width"]})
-
-
-def _different(fault: Fault, about: dict[str, Any]) -> Phrase:
-    both = N2_(
-        "Each row needs the same columns: {count:,} row lacks some of {columns}, row {row:,}. "
-        "Send null for a value that is missing.",
-        "Each row needs the same columns: {count:,} rows lack some of {columns}, first row "
-        "{row:,}. Send null for a value that is missing.",
-    )
-    return Phrase(*both, about | {"columns": ", ".join(fault.params["columns"])})
 
 
 def _unequal(fault: Fault, about: dict[str, Any]) -> Phrase:
@@ -235,7 +226,7 @@ def _quoted(values: Sequence[str], most: int = 8) -> str:
 _WHOLE_ROWS: Mapping[str, Callable[[Fault, dict[str, Any]], Phrase]] = {
     "absent_columns": _absent,
     "ragged_rows": _ragged,
-    "different_columns": _different,
+    "different_columns": _ragged,
     "unequal_columns": _unequal,
     "repeated_columns": _repeated,
     "unread": _shape,

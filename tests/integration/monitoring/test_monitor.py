@@ -243,7 +243,7 @@ def test_limits_of_a_person_and_the_rate_of_false_alarms_are_used(scored: Scored
         ({"limits": {"f1": {"alert_low": float("nan")}}}, "finite number"),
         (
             {"limits": {"f1": {"warning_low": 0.1, "alert_low": 0.3}}},
-            "`alert = 0.3` must not be above `warning = 0.1`",
+            "must not be above `warning = 0.1`",
         ),
     ],
 )

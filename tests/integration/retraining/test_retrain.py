@@ -251,7 +251,7 @@ def test_policies_are_stored_completely_and_a_damaged_one_is_reported(settings: 
     assert policy_store.load(settings) == NOW
     for damaged in ({"strategy": "always"}, ["none"]):
         state.save(settings, policy_store.NAME, damaged)
-        with pytest.raises(StoreError, match="entry 'policy' in state.db cannot be read"):
+        with pytest.raises(StoreError, match="The entry 'policy'"):
             policy_store.load(settings)
 
 

@@ -137,7 +137,7 @@ def test_a_scoring_resumes_after_its_last_finished_part(
     assert "disk is full" in failed.error
     # nothing half-written at the destination
     assert not destination.exists()
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="exists; delete it first"):
         path_of(served, folder, way="in_process", destination=str(folder))
 
     row_counts.clear()
@@ -175,7 +175,7 @@ def test_a_result_at_an_address_of_fsspec(served: Settings, folder: Path) -> Non
     rows = pd.concat([pd.read_parquet(memory.open(part)) for part in sorted(parts)])
     assert (result.output, len(rows)) == ("memory://results/march", 3000)
     assert rows["courtside_row"].tolist() == list(range(3000))
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="exists; delete it first"):
         path_of(served, folder, way="in_process", destination="memory://results/march")
 
 

@@ -209,19 +209,19 @@ def test_a_timeout_is_reported_and_not_repeated(stub):
 )
 def test_an_answer_of_the_wrong_shape_is_refused(stub, body):
     stub.plan = [(200, body)]
-    with pytest.raises(ServerError, match="no probability and label for each row"):
+    with pytest.raises(ServerError, match="with probabilities and labels"):
         client.score(stub.url, FRAME, INPUTS)
 
 
 @pytest.mark.parametrize(
     ("row", "times", "words"),
     [
-        ({"probability": 0.5, "label": 1}, 1, "no probability and label for each row"),
-        ({"probability": 1.5, "label": 1}, 3, "no probability and label for each row"),
-        ({"probability": 0.5, "label": 2}, 3, "no probability and label for each row"),
-        ({"probability": 0.5, "label": None}, 3, "no probability and label"),
-        ({"probability": 0.5}, 3, "no probability and label"),
-        ({"probability": float("nan"), "label": 1}, 3, "no probability"),
+        ({"probability": 0.5, "label": 1}, 1, "with probabilities and labels"),
+        ({"probability": 1.5, "label": 1}, 3, "with probabilities and labels"),
+        ({"probability": 0.5, "label": 2}, 3, "with probabilities and labels"),
+        ({"probability": 0.5, "label": None}, 3, "with probabilities and labels"),
+        ({"probability": 0.5}, 3, "with probabilities and labels"),
+        ({"probability": float("nan"), "label": 1}, 3, "with probabilities and labels"),
     ],
 )
 def test_answers_that_are_not_scores_are_refused(stub, row, times, words):

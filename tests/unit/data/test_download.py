@@ -187,8 +187,8 @@ def test_another_file_is_refused_and_nothing_is_left(stub, fetch, tmp_path: Path
         ((403, 10), "(403) cannot be reached"),
         ((503, 10), "127.0.0.1 (503) cannot be reached"),
         ((429, 10), "127.0.0.1 (429) cannot be reached"),
-        ("hang", "cannot be reached, or is too slow"),
-        ("cut", "cannot be reached, or is too slow"),
+        ("hang", "cannot be reached, is too slow"),
+        ("cut", "cannot be reached, is too slow"),
     ],
     ids=["2 GB claim", "too small", "endless", "404", "403", "503", "429", "hang", "cut"],
 )

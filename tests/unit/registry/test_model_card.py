@@ -113,7 +113,7 @@ def test_warnings_appear_where_they_apply() -> None:
     text = model_card.card(
         {**FACTS, "is_sample": True, "late": ["month"], "is_complete": False, "split": {}}
     )
-    assert "**Trained on the built-in sample" in text
+    assert "**Built-in sample" in text
     assert "It needs month, recorded only after the event: it cannot predict in advance." in text
     assert "| `month` | `date.str.slice(5, 7)` | yes |" in text
     assert "| Missing values are imputed | yes |" in text

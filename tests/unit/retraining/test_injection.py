@@ -99,10 +99,7 @@ def test_a_gradual_drift_grows_evenly_and_then_stays(moments: np.ndarray) -> Non
         ({"kind": "scale", "size": 1}, "a shift is -20 to 20"),
         ({"kind": "label_flip", "size": 1.5}, "a shift is -20 to 20"),
         ({"kind": "missing_feature", "size": 0}, "a shift is -20 to 20"),
-        (
-            {"kind": "missing_feature", "size": 1, "column": None},
-            "`kind = missing_feature` needs `column`",
-        ),
+        ({"kind": "missing_feature", "size": 1, "column": None}, "needs `column`"),
         ({"kind": "shift", "size": float("nan")}, "finite number"),
         ({"kind": "shift", "size": 1, "begin": "soon"}, "write it like 2004-11-02"),
     ],
