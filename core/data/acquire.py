@@ -20,7 +20,7 @@ from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import Message, Words, sentences
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.run_record import SILENT, Dataset, Progress, Record, counted
 from core.platform.schema import Finding
 from core.platform.storage import Upload
 from core.stats import places
@@ -337,15 +337,9 @@ def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> li
         bounds.check_bytes(item.name, item.size, storage.upload_limit(settings))
 
         def report(have: int, before: int = before, name: str = item.name) -> None:
-            done = (before + have) / 1e6
             progress.update(
                 0.05 + 0.35 * (before + have) / total,
-                Message(
-                    "Downloading {name}: {done:.1f} of {total:.1f} MB",
-                    name=name,
-                    done=done,
-                    total=total / 1e6,
-                ),
+                counted(f"{name} (MB)", round((before + have) / 1e6), round(total / 1e6)),
             )
 
         report(0)

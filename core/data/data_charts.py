@@ -258,7 +258,7 @@ def slice_bars(
     """
     import altair as alt
 
-    words = {positive: "made", negative: "missed", _("without label"): "neutral"}
+    words = {positive: "made", negative: "missed", _("rows without a label"): "neutral"}
     binned = binned.assign(label=binned["label"].replace(OTHERS, _("others")))
     columns = ("positive", "negative", "unlabelled")
     parts = [

@@ -15,6 +15,7 @@ from core.platform import schema
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec
+from core.platform.schema import no_columns
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,7 @@ def refuse(plan: Plan) -> None:
             Message("These features cannot be used: {fault}. Choose others.", fault=fault)
         )
     if unknown := [name for name in plan.rows if name not in spec.columns]:
-        raise InputError(
-            Message("The project does not have these columns: {columns}.", columns=unknown)
-        )
+        raise InputError(no_columns(unknown))
     if plan.split in ("time", "group") and getattr(spec, plan.split) is None:
         raise InputError(
             Message(

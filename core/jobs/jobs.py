@@ -343,7 +343,7 @@ def _canonical(step: str, options: Mapping[str, Any]) -> str:
         return json.dumps(dict(options), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(
-            Message("The options of {step} cannot be kept: {error}.", step=step, error=error)
+            Message("{name} cannot be used: {reason}", name=step, reason=f"{error}.")
         ) from error
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 
-from core.platform import config, state
+from core.platform import config, state, store_faults
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
@@ -161,12 +161,7 @@ def load(settings: Settings) -> Channels:
     try:
         return Channels() if kept is None else Channels.model_validate(kept)
     except ValueError as error:
-        raise StoreError(
-            Message(
-                "The channels cannot be read: alerts are shown only on the page. Set the channels "
-                "again."
-            )
-        ) from error
+        raise StoreError(store_faults.damaged_document(NAME)) from error
 
 
 def save(settings: Settings, channels: Channels) -> None:

@@ -36,8 +36,8 @@ from core.monitoring import alert_tables as tables
 from core.monitoring import channels
 from core.monitoring.channels import Channels, Mail, Name, Webhook
 from core.platform import set_aside, state
-from core.platform.config import Settings
-from core.platform.errors import CourtsideError, InputError
+from core.platform.config import Settings, needs
+from core.platform.errors import CourtsideError, InputError, words_of
 from core.platform.messages import (
     Message,
     Words,
@@ -424,13 +424,16 @@ def _lines(content: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _needs(option: str, needed: str) -> Message:
+    return Message("{reason!c}.", reason=words_of(needs(option, needed)))
+
+
 def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
     if to.user is not None and password is None:
-        raise _FaultError(
-            Message("COURTSIDE_SMTP_PASSWORD is not set; start the app with it."), is_final=True
-        )
+        raise _FaultError(_needs("user", "COURTSIDE_SMTP_PASSWORD"), is_final=True)
     if to.user is not None and to.security == "none":
-        raise _FaultError(Message("The password is not sent without encryption."), is_final=True)
+        # the password is not sent without encryption
+        raise _FaultError(_needs("user", "security = starttls"), is_final=True)
     context = ssl.create_default_context()
     try:
         plain = to.security != "tls"

@@ -18,6 +18,7 @@ from core.platform.own_columns import MODEL, ROW_KEY, SCORED_AT, SOURCE
 from core.platform.project import ProjectSpec
 from core.platform.rows import key_text
 from core.platform.runs import ModelVersion
+from core.platform.schema import no_columns
 from core.predictions_log import predictions
 from core.predictions_log.predictions import Filters, Scoring
 
@@ -123,9 +124,7 @@ def of_log(
     """
     chosen = where or {}
     if unknown := [name for name in chosen if name not in spec.columns]:
-        raise InputError(
-            Message("The project does not have these columns: {columns}.", columns=unknown)
-        )
+        raise InputError(no_columns(unknown))
     filters = Filters(
         since=since,
         until=until,

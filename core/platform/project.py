@@ -305,15 +305,18 @@ class ProjectSpec(Options):
         Examples
         --------
         >>> str(load("kobe").fault_of(["lat", "shot_id"]))
-        'shot_id must not be a feature'
+        'features and id must differ: shot_id'
         """
         known = {*self.columns, *self.engineered}
         if unknown := [name for name in features if name not in known]:
             return Message("not in {table}: {names}", table="[columns]", names=unknown)
         needed = {*features, *self.inputs_of(features)}
-        for column in (self.target, self.id, self.weights, own_columns.PART):
+        roles = {"target": self.target, "id": self.id, "weights": self.weights}
+        for role, column in {**roles, "rows": own_columns.PART}.items():
             if column in needed:
-                return Message("{column} must not be a feature", column=column)
+                return Message(
+                    "{keys} must differ: {values}", keys=["features", role], values=column
+                )
         twice = sorted({name for name in features if list(features).count(name) > 1})
         return Message("used more than once: {names}", names=twice) if twice else None
 

@@ -303,6 +303,15 @@ def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
     return inspect_source(frame, spec).required()
 
 
+def no_columns(names: Sequence[str]) -> Message:
+    """Return that the project has no columns of these names."""
+    return Message(
+        "The project does not have these columns: {columns}. Choose others, or prepare and train "
+        "again.",
+        columns=list(names),
+    )
+
+
 def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]:
     """Return the project's columns with these names, in this order.
 
@@ -318,14 +327,7 @@ def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]
     ['lon', 'lat']
     """
     if unknown := [name for name in names if name not in spec.columns]:
-        raise InputError(
-            Message(
-                "The project '{name}' no longer has the columns {columns}. Prepare and train "
-                "again.",
-                name=spec.name,
-                columns=unknown,
-            )
-        )
+        raise InputError(no_columns(unknown))
     return {name: spec.columns[name] for name in names}
 
 

@@ -46,6 +46,14 @@ SENTENCES: dict[Kind, Message] = {
 }
 
 
+# database of the home -> what it holds
+CONTENTS = {
+    "state.db": Message("jobs, schedules, alerts, API keys and endpoints"),
+    "mlflow.db": Message("runs and models"),
+    "predictions.db": Message("predictions and labels"),
+}
+
+
 class DamagedError(StoreError):
     """A file of the app has invalid content; a retry does not help."""
 
@@ -99,18 +107,13 @@ def damage(path: Path) -> Message:
     'state.db is damaged: jobs, schedules, alerts, API keys and '
     """
     name = path.name
-    contents = {
-        "state.db": Message("jobs, schedules, alerts, API keys and endpoints"),
-        "mlflow.db": Message("runs and models"),
-        "predictions.db": Message("predictions and labels"),
-    }
-    if name in contents:
+    if name in CONTENTS:
         return Message(
             "{name} is damaged: {contents} cannot be read. Close the app; then restore {path} from "
             "a backup, or move it away: the next start creates an empty one. Served models keep "
             "answering.",
             name=name,
-            contents=contents[name],
+            contents=CONTENTS[name],
             path=str(path),
         )
     return _damaged_json(path)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform.messages import Message, Words, plural, sentences
+from core.platform.schema import no_columns
 from core.stats.metrics import Floats, Labels, calibration_error
 from core.stats.slices import shown
 
@@ -417,7 +418,7 @@ def schema(
     """
     unknown = [name for name in challenger if name not in columns]
     if unknown:
-        text = Message("The project does not have these columns: {columns}.", columns=unknown)
+        text = no_columns(unknown)
         return _rule("schema", "refuse", len(unknown), 0, text)
     known = {**columns, **champion}
     other = [name for name, kind in challenger.items() if known[name] != kind]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # rows per timed prediction, and repetitions
 TIMED_ROWS, TIMED_TIMES = 1000, 7
 NO_CHAMPION = Message("There is no champion yet.")
-COMPARING = Message("Comparing the results")
+READING, COMPARING = Message("Reading the rows"), Message("Comparing the results")
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,6 @@ class Evaluation:
     tables: dict[str, pd.DataFrame]
 
 
-def _loading(version: ModelVersion) -> Message:
-    return Message("Loading {model}", model=Message("version {version}", version=version.version))
-
-
 def evaluate(
     settings: Settings,
     spec: ProjectSpec,
@@ -74,11 +70,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate all rules; loading refuses files that are not the registered ones."""
     limits = Limits(aim=options.aim, margin=options.margin)
-    progress.update(0.05, _loading(version))
+    progress.update(0.05, READING)
     served = version_files.load(settings, version)
     if champion is None:
         return Evaluation(not_evaluated(NO_CHAMPION), {}, {})
-    progress.update(0.1, _loading(champion))
+    progress.update(0.1, READING)
     try:
         old_served = version_files.load(settings, champion)
         both = [

@@ -173,13 +173,7 @@ def exclusive(settings: Settings, on_wait: Callable[[], None] | None = None) -> 
         settings.state_dir / "turn.lock",
         on_wait,
         patience=TURN_SECONDS,
-        busy=(
-            Message(
-                "Another change has been running for {minutes:g} minutes. Try again when its "
-                "job has ended.",
-                minutes=TURN_SECONDS / 60,
-            )
-        ),
+        busy=Message("A job is under way. Wait until it is done, or cancel it; then try again."),
     ):
         yield
 

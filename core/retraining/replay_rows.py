@@ -14,6 +14,7 @@ from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec
+from core.platform.schema import no_columns
 from core.retraining import injection as drifts
 from core.retraining import simulation as replay
 from core.retraining.simulation import Recipe, Span, Stream
@@ -70,9 +71,7 @@ def rows_and_windows(
         if column is None:
             by = "year"
         elif column not in rows:
-            raise InputError(
-                Message("The project does not have these columns: {columns}.", columns=[column])
-            )
+            raise InputError(no_columns([column]))
     names = rows[column] if by == "column" else pd.Series(dtype=object)
     how = {"by": by, "rows": options.window_rows}
     if options.train_until is not None:

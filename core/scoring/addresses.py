@@ -83,10 +83,10 @@ def resolve(address: str) -> tuple[Any, str]:
         package = PROTOCOLS[protocol]
         raise InputError(
             Message(
-                "'{protocol}' addresses need the package {package}, which is not installed. "
-                "Install it (pip install {package}), restart the app and score again.",
-                protocol=protocol,
+                "{package} is not installed, or not in a version that can be used. Run "
+                "`{command}`, and restart the app.",
                 package=package,
+                command=f"pip install {package}",
             )
         ) from error
     except Exception as error:

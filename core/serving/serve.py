@@ -101,7 +101,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(
             1.0,
             Message(
-                "Version {version} on port {port} answers", version=version.version, port=ready.port
+                "{first}, {second}",
+                first=Message("version {version}", version=version.version),
+                second=ready.url,
             ),
         )
     hook("operation_changed")(settings)

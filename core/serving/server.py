@@ -331,13 +331,7 @@ def exclusive(
         settings.state_dir / f"endpoint-{name}.lock",
         on_wait,
         patience=TURN_SECONDS,
-        busy=(
-            Message(
-                "Another change has been running for {minutes:g} minutes. Try again when its "
-                "job has ended.",
-                minutes=TURN_SECONDS / 60,
-            )
-        ),
+        busy=Message("A job is under way. Wait until it is done, or cancel it; then try again."),
     ):
         yield
 

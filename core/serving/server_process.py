@@ -242,7 +242,7 @@ def dismiss(settings: Settings, port: int) -> None:
         return
     if servers.current_state(settings, server) in ("starting", "ready"):
         raise InputError(
-            Message("{server} runs on port {port}. Stop it instead.", server=server.name, port=port)
+            Message("{server} runs on port {port}. Stop it first.", server=server.name, port=port)
         )
     _end(settings, server)
 

@@ -252,7 +252,7 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
         if code in {*drawn["finding"]}
     }
     base = alt.Chart(drawn).encode(
-        y=style.names(shown, _("Slice (rows)")),
+        y=style.names(shown, _("Slices")),
         color=style.pair("meaning:N", _("Finding"), roles),
         tooltip=[
             alt.Tooltip("column:N", title=_("Column")),

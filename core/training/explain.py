@@ -146,7 +146,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.of(settings)
     with tracking.step_run(settings, "explain", options, progress) as run_id:
         version = find(settings, spec.model, options.target)
-        progress.update(0.02, Message("Loading {model}", model=called(version)))
+        progress.update(0.02, Message("Reading the rows"))
         model = version_files.load(settings, version, evaluated=options.row is None)
         frame = None if options.row is None else _as_frame(spec, version, options.row)
         single = None if frame is None else model.features(frame)

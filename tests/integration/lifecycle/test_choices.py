@@ -341,7 +341,7 @@ def test_only_chosen_files_of_the_folder_are_read(
     ("options", "words"),
     [
         ({"features": ("shot_made_flag", "lat")}, "the target shot_made_flag must not be a"),
-        ({"features": ("shot_id",)}, "the id shot_id must not be a feature"),
+        ({"features": ("shot_id",)}, "features and id must differ: shot_id"),
         ({"features": ("wind",)}, "wind. Choose others"),
         ({"features": ("lat", "lat")}, "more than once: lat"),
         ({"rows": {"wind": ("x",)}}, "does not have these columns: wind"),

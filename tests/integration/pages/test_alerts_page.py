@@ -278,7 +278,7 @@ def test_a_damaged_list_of_channels_is_reported_and_can_be_set_again(
 ) -> None:
     state.save(settings, channels.NAME, "{")
     app = drawer(open_page(settings, "monitor"), "channels")
-    assert "Set the channels again" in text_of(app)
+    assert "The entry 'channels'" in text_of(app)
     (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("https://a.example/x")
     app.button(key="save-webhook").click().run()

@@ -670,7 +670,7 @@ def test_changes_of_the_champion_happen_one_after_the_other(
     with registry.exclusive(settings, lambda: waited.append(True)):
         monkeypatch.setattr(registry, "TURN_SECONDS", 0.3)
         with (
-            pytest.raises(NotReadyError, match="Another change has been"),
+            pytest.raises(NotReadyError, match="A job is under way"),
             registry.exclusive(settings, lambda: waited.append(False)),
         ):
             raise AssertionError("two at once")

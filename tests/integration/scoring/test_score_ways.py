@@ -73,7 +73,7 @@ def test_each_way_and_each_kind_of_file_gives_the_same_answers(
         assert cluster is not None
         assert len(cluster.workers) == 2
         ways = {"dask": path_of(served, folder, way="dask", columns="all")}
-        with pytest.raises(InputError, match="runs already"):
+        with pytest.raises(InputError, match="runs on port"):
             local_cluster.start(served)
     finally:
         local_cluster.stop(served)

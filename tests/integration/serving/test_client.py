@@ -167,7 +167,7 @@ def test_a_lost_connection_is_tried_again(stub):
 
 def test_a_connection_that_is_always_lost_is_reported(stub):
     stub.plan = ["drop"]
-    with pytest.raises(ServerError, match="broke off the connection 3 times"):
+    with pytest.raises(ServerError, match="broke off the connection"):
         client.score(stub.url, FRAME, INPUTS)
     assert len(stub.received) == 3
 
@@ -187,7 +187,7 @@ def test_a_refusal_is_reported_in_the_servers_words_and_not_repeated(stub):
 
 
 @pytest.mark.parametrize(
-    ("body", "words"), [("boom " * 200, "boom boom"), ("", "no reason"), ("[1]", r"\[1\]\.")]
+    ("body", "words"), [("boom " * 200, "boom boom"), ("", "–"), ("[1]", r"\[1\]\.")]
 )
 def test_a_failure_of_the_server_is_reported_briefly(stub, body, words):
     stub.plan = [(500, body)]

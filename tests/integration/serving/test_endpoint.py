@@ -271,7 +271,7 @@ def test_a_change_that_does_not_end_is_reported(settings, monkeypatch):
     monkeypatch.setattr(server, "TURN_SECONDS", 0.2)
     with (
         server.exclusive(settings, "live"),
-        pytest.raises(NotReadyError, match="Another change has been running"),
+        pytest.raises(NotReadyError, match="A job is under way"),
     ):
         endpoint.follow(settings, version(1))
     assert server.servers(settings) == []

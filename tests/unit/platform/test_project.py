@@ -20,13 +20,13 @@ FEATURES = 'features = ["pressure", "humidity"]'
 @pytest.mark.parametrize(
     ("text", "replacement", "words"),
     [
-        (FEATURES, 'features = ["pressure", "rained"]', "rained must not be a feature"),
-        (FEATURES, 'features = ["day"]', "day must not be a feature"),
+        (FEATURES, 'features = ["pressure", "rained"]', "features and target must differ: rained"),
+        (FEATURES, 'features = ["day"]', "features and id must differ: day"),
         (FEATURES, 'features = ["pressure", "pressure"]', "used more than once: pressure"),
         (
             'column = "place"',
             'by = "date"\ncolumn = "date"\nstart = "soon"',
-            "current rows cannot begin at soon",
+            "write it like 2025-06-01",
         ),
         ('production = "hills"', 'production = "coast"', "development and production must differ"),
         ('negative = "dry"', 'negative = "wet"', "positive and negative must differ: wet"),

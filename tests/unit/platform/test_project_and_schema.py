@@ -127,7 +127,7 @@ def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
         (
             "[rows]",
             '[[feature_sets]]\ntitle = "x"\nabout = "x"\nfeatures = ["day"]\n[rows]',
-            "day must not be a feature",
+            "features and id must differ: day",
         ),
         (
             "[rows]",
