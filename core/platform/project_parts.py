@@ -323,6 +323,8 @@ class Rows(Options):
     @property
     def how(self) -> Message:
         """How the current rows are chosen, in words."""
+        if self.by == "value":
+            return Message("by the column {column}", column=self.of or self.column)
         rows = Message("rows sent to the endpoint") if self.by == "none" else self.current_rows
         return Message("current: {rows}", rows=rows)
 
