@@ -14,9 +14,9 @@ from pydantic import Field
 from core.data import archives, derived_columns, download, leakage, over_time, profile, snapshots
 from core.data.records import AcquiredRun
 from core.platform import bounds, csv_dialect, project, schema, storage, tables, tracking
-from core.platform.config import Settings
+from core.platform.config import Settings, needs
 from core.platform.csv_dialect import Dialect, Given
-from core.platform.errors import InputError, NotReadyError
+from core.platform.errors import InputError, NotReadyError, words_of
 from core.platform.messages import Message, Words, sentences
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -283,7 +283,7 @@ def _collect(
     progress.update(0.1, Message("Reading the rows"))
     if options.source == "upload":
         if not options.uploads:
-            raise InputError(Message("No file was uploaded. Choose one or several files."))
+            raise InputError(_needed("source = upload", "uploads"))
         return [
             _File(upload.name, storage.uploaded(settings, upload)) for upload in options.uploads
         ]
@@ -298,14 +298,14 @@ def _collect(
     ]
 
 
+def _needed(option: str, needed: str) -> Message:
+    return Message("{reason!c}.", reason=words_of(needs(option, needed)))
+
+
 def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
     path = options.path or settings.raw_dir
     if path is None:
-        raise NotReadyError(
-            Message(
-                "No folder is set. Start the app with COURTSIDE_RAW_DIR=<folder with the files>."
-            )
-        )
+        raise NotReadyError(_needed("source = folder", "COURTSIDE_RAW_DIR"))
     if options.source == "file":
         return [_File(path.name, path)]
     by_name = {source.name: source for source in tables.list_sources(path)}
