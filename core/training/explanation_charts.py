@@ -165,8 +165,8 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
         height=style.height_of(len(names), band=28, legend=True) + GRADIENT,
     )
     # from 2,000 points on, a page would use a canvas, which ignores the theme's text colour
-    drawn_as: alt.LayerChart = chart.properties(usermeta={"embedOptions": {"renderer": "svg"}})
-    return drawn_as
+    chart.usermeta = {"embedOptions": {"renderer": "svg"}}
+    return chart
 
 
 def waterfall(

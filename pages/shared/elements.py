@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 from altair.utils import schemapi
@@ -42,7 +41,7 @@ from core.serving import server
 from core.stats.check import VERDICT_LABELS
 from pages.shared import browser, drafts, language, login, project_choice, style
 
-# a chart is validated once, whole, when it is drawn: not also each part of it when it is created
+# the tests validate each chart; a page does not, neither its parts nor the whole
 schemapi.disable_debug_mode()
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
@@ -571,12 +570,9 @@ def localized(drawn: Any) -> Any:
     if isinstance(drawn, Mapping):
         kept = drawn.get("config", {})
         return {**drawn, "config": {**kept, "locale": locale}}
-    # a dictionary of it would copy its rows
-    copied = drawn.copy(deep=False)
-    config = {} if drawn.config is alt.Undefined else drawn.config
-    kept = config if isinstance(config, dict) else config.to_dict()
-    copied.config = alt.Config(**{**kept, "locale": locale})
-    return copied
+    # in place, since a copy goes through all layers: a chart is drawn in one language alone
+    drawn.config.locale = locale
+    return drawn
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Words, _
-from core.stats.charts.style import PALETTE, diverging, legible
+from core.stats.charts.style import PALETTE, diverging, layered
 
 if TYPE_CHECKING:
     import altair as alt
@@ -464,16 +464,16 @@ def on_the_court(
         .encode(**axes(), detail=alt.Detail("part:N"), order=alt.Order("order:Q"))
         for dashed in (False, True)
     ]
-    chart = alt.LayerChart(layer=[*layers, *drawn]).properties(
+    return layered(
+        [*layers, *drawn],
+        title,
+        view=alt.ViewConfig(stroke=None),
         width=round(2 * SIDE * SCALE),
         height=round((HALF - BASELINE) * SCALE),
         # the court keeps its size next to other elements: a foot is as long up as across
         autosize=alt.AutoSizeParams(type="pad", contains="content"),
         description=description,
     )
-    if title:
-        chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
-    return legible(chart, stroke=None)
 
 
 def _bin_layers(
