@@ -150,6 +150,19 @@ def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "store", create) / "mlflow.db"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _new_stores_are_copies(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Copy a store where one is created: it takes seconds. Programs of their own create theirs."""
+
+    def copied(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(request.getfixturevalue("store_template"), path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow_client, "_make_store", copied)
+        yield
+
+
 def new_home(folder: Path, template: Path, **values: object) -> Settings:
     """Return settings with a home of their own and an empty store in it."""
     home = folder / "home"
@@ -320,9 +333,20 @@ def prepared_sample(shared_home: Callable[..., Settings], acquired_sample: Setti
 
 @pytest.fixture(scope="session")
 def trained_sample(shared_home: Callable[..., Settings], prepared_sample: Settings) -> Settings:
-    """The same with a regression as first champion."""
-    options = train.Options(candidates=("lr",), folds=3)
+    """The same with a regression as first champion, and a candidate that disagrees with it."""
+    options = train.Options(candidates=("lr", "nb"), folds=3)
     return shared_home("trained-sample", lambda home: train.run(home, options), prepared_sample)
+
+
+@pytest.fixture(scope="session")
+def operated_sample(shared_home: Callable[..., Settings], trained_sample: Settings) -> Settings:
+    """The same with all rows of the other kind scored, and a report on them."""
+
+    def build(settings: Settings) -> None:
+        score.run(settings, score.Options(way="in_process"))
+        monitor.run(settings, monitor.Options())
+
+    return shared_home("operated-sample", build, trained_sample)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from core.platform.rows.faults import LARGEST as LARGEST
 from core.platform.rows.faults import Fault as Fault
 from core.platform.rows.faults import reason as reason
 from core.platform.rows.faults import sentence as sentence
+from core.platform.rows.keys import key_texts as key_texts
 from core.platform.rows.rules import NO as NO
 from core.platform.rows.rules import SPREADSHEET as SPREADSHEET
 from core.platform.rows.rules import YES as YES
