@@ -67,33 +67,19 @@ def _no_personal_settings() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _pycaret_prepared_once() -> Iterator[None]:
-    """Keep what each set-up of PyCaret does anew: half of its time.
-
-    It makes the same lists of numbers for its searches, and collects garbage after each fit.
-    """
+def _pycaret_is_no_garbage() -> Iterator[None]:
+    """Freeze what PyCaret imported: it collects garbage after each fit, which jobs do too."""
     with pytest.MonkeyPatch.context() as patch:
         started = automl._experiment
+        freeze = functools.cache(gc.freeze)
 
         def experiment(*arguments: Any, **options: Any) -> Any:
             prepared = started(*arguments, **options)
-            # not before: PyCaret is set up while it is imported
-            _remember_lists()
+            freeze()
             return prepared
 
         patch.setattr(automl, "_experiment", experiment)
         yield
-
-
-@functools.cache
-def _remember_lists() -> None:
-    from pycaret.containers.models import classification
-
-    # 1 and 1.0 are not the same here
-    ranges = functools.lru_cache(maxsize=None, typed=True)(classification.np_list_arange)
-    # a list of its own for each: a search may change it
-    classification.np_list_arange = lambda *of, **how: [*ranges(*of, **how)]
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
