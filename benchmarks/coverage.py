@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 
 from core.data import split_checks
-from core.registry import gate
 from core.retraining import simulation as replay
 from core.stats import (
+    calibration,
     comparison,
     disagreement,
     estimation,
@@ -101,7 +101,7 @@ def _figures(p: Floats, q: Floats, threshold: float) -> dict[str, float]:
     hits, reached = float((q * positive).mean()), float(positive.mean())
     loss = float(np.mean(-q * np.log(p) - (1 - q) * np.log(1 - p)))
     zeros_below = (1 - q).sum() - np.cumsum(1 - q) + (1 - q) / 2
-    bins = metrics.equal_count_bins(p, 10)
+    bins = calibration.equal_count_bins(p, 10)
     return {
         "log_loss": loss,
         "skill": 1 - loss / metrics.base_rate_log_loss(rate),
@@ -179,7 +179,7 @@ def calibrated(population: Population, rows: int) -> Case:
     def case(rng: np.random.Generator) -> Held:
         x, labels = population.draw(rng, rows)
         sides = population.forecast(x), population.forecast(0.8 * x)
-        _, ends = gate.calibration_change(labels, *sides)
+        _, ends = calibration.calibration_change(labels, *sides)
         return {"difference of calibration_error": (*ends, errors[0] - errors[1])}
 
     return case

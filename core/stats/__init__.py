@@ -6,10 +6,12 @@ share.
 
 __all__ = [
     "agreement",
+    "calibration",
     "charts",
     "check",
     "checks",
     "comparison",
+    "curves",
     "disagreement",
     "drift",
     "estimation",

@@ -22,7 +22,7 @@ from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILI
 from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.scoring.records import ScoringRun
-from core.stats import metrics
+from core.stats import curves, metrics
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.charts import style
@@ -328,7 +328,7 @@ def charts(
     if known.any():
         with right:
             st.markdown(f"**{_('Is the predicted class right?')}**")
-            table = metrics.confusion(
+            table = curves.confusion(
                 rows[LABEL].to_numpy()[known].astype(int),
                 rows[PROBABILITY].to_numpy()[known],
                 version.threshold,

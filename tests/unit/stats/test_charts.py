@@ -11,7 +11,7 @@ import vl_convert
 from core.data import data_charts, profile
 from core.platform import project
 from core.platform.config import CODE_ROOT
-from core.stats import drift, metrics
+from core.stats import calibration, curves, drift
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.charts import style
@@ -54,7 +54,7 @@ def every_chart(title=None):
         {"set": np.repeat(["reference", "current"], 200), "courtside_probability": probability}
     )
     bins = bins_of(shots)
-    cells = metrics.confusion(labels, probability, 0.5)
+    cells = curves.confusion(labels, probability, 0.5)
     return {
         "class_balance": data_charts.class_balance(
             counts, positive="made", negative="missed", title=title
@@ -73,10 +73,10 @@ def every_chart(title=None):
         ),
         "missing_bars": data_charts.missing_bars(missing, rows=100, title=title),
         "roc_curve": model_charts.roc_curve(
-            by_model(metrics.roc_points(labels, probability), *models), title=title
+            by_model(curves.roc_points(labels, probability), *models), title=title
         ),
         "calibration_curve": model_charts.calibration_curve(
-            by_model(metrics.calibration_bins(labels, probability), *models), title=title
+            by_model(calibration.calibration_bins(labels, probability), *models), title=title
         ),
         "confusion": model_charts.confusion(cells, positive="made", negative="missed", title=title),
         "metric_bars": model_charts.metric_bars(
@@ -197,7 +197,7 @@ def test_confusion_shares_are_of_the_actual_label():
 
 
 def test_confusion_without_a_class_has_no_nan():
-    cells = metrics.confusion(np.array([0, 0]), np.array([0.2, 0.3]), 0.5)
+    cells = curves.confusion(np.array([0, 0]), np.array([0.2, 0.3]), 0.5)
 
     table = data_of(model_charts.confusion(cells, positive="made", negative="missed"), 0)
 
@@ -290,7 +290,7 @@ def test_psi_bars_read_every_feature_against_the_thresholds():
 
 def test_champion_and_challenger_keep_their_colours():
     labels, probability = rows()
-    points = by_model(metrics.roc_points(labels, probability), "challenger", "champion")
+    points = by_model(curves.roc_points(labels, probability), "challenger", "champion")
 
     scale = model_charts.roc_curve(points).to_dict()["layer"][1]["encoding"]["color"]["scale"]
 

@@ -14,7 +14,7 @@ import vl_convert
 
 from core.platform.config import CODE_ROOT
 from core.projects.kobe import court
-from core.stats import comparison, metrics, slices, thresholds
+from core.stats import comparison, curves, metrics, slices, thresholds
 from core.stats.charts import style
 from core.training import evaluation_charts
 
@@ -46,10 +46,10 @@ def every_chart(title=None):
     others = {"lr": probability, "dummy": np.full(600, 0.5), "sure": np.round(probability)}
     return {
         "pr_curve": evaluation_charts.pr_curve(
-            by_model(metrics.pr_points(labels, probability), *MODELS), base_rate=0.5, title=title
+            by_model(curves.pr_points(labels, probability), *MODELS), base_rate=0.5, title=title
         ),
         "gain_curve": evaluation_charts.gain_curve(
-            by_model(metrics.gain_points(labels, probability), *MODELS), title=title
+            by_model(curves.gain_points(labels, probability), *MODELS), title=title
         ),
         "threshold_trade_off": evaluation_charts.threshold_trade_off(
             thresholds.trade_off(labels, probability), 0.45, title=title
@@ -158,7 +158,7 @@ def test_a_rule_stands_in_the_legend_without_taking_the_dashes_of_the_lines(name
 
 def test_champion_and_challenger_keep_their_colours():
     _, labels, probability = draw()
-    points = by_model(metrics.gain_points(labels, probability), "challenger", "champion")
+    points = by_model(curves.gain_points(labels, probability), "challenger", "champion")
 
     scale = evaluation_charts.gain_curve(points).to_dict()["layer"][1]["encoding"]["color"]["scale"]
 
@@ -166,7 +166,7 @@ def test_champion_and_challenger_keep_their_colours():
 
 
 def test_curves_without_points_are_drawn():
-    nothing = by_model(metrics.pr_points(np.zeros(3, dtype=int), np.ones(3)), "lr")
+    nothing = by_model(curves.pr_points(np.zeros(3, dtype=int), np.ones(3)), "lr")
     for chart in (
         evaluation_charts.pr_curve(nothing, base_rate=0.0),
         evaluation_charts.gain_curve(nothing.assign(share_rows=0.0, share_found=0.0)),
