@@ -22,6 +22,7 @@ from core.stats import (
     performance,
     slices,
     support,
+    support_checks,
     weighted_figures,
 )
 from core.stats.check import Check, Group, Limit
@@ -182,7 +183,7 @@ def build(
                 forecast,
                 current[PROBABILITY].to_numpy(dtype=np.float64),
                 sides.threshold,
-                support.is_outside(apart),
+                support_checks.is_outside(apart),
                 held,
                 positive=positive,
             ),
@@ -192,7 +193,7 @@ def build(
             if disagreement
             else []
         ),
-        *support.checks(apart, given),
+        *support_checks.checks(apart, given),
         *checks.inputs(moved, held),
     ]
     tables["checks"] = checks.as_table(all_checks)

@@ -24,5 +24,6 @@ __all__ = [
     "places",
     "slices",
     "support",
+    "support_checks",
     "thresholds",
 ]
