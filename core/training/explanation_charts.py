@@ -79,7 +79,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     Parameters
     ----------
     table : DataFrame
-        As returned by `core.training.explanation.long`. The 20 features with the largest mean
+        As returned by `core.training.shap_values.long`. The 20 features with the largest mean
         absolute contribution are drawn, for as many rows as fit 4,000 points. Texts have no rank:
         their points are grey.
 

@@ -10,7 +10,7 @@ import vl_convert
 
 from core.platform.config import CODE_ROOT
 from core.stats.charts import style
-from core.training import explanation
+from core.training import explanation, shap_values
 from core.training import explanation_charts as charts
 
 
@@ -20,8 +20,8 @@ def long_table(rows=40, features=5, seed=0):
     frame = pd.DataFrame(rng.normal(size=(rows, features - 1)), columns=names)
     frame = frame.assign(side=rng.choice(["left", "right"], rows))
     values = pd.DataFrame(rng.normal(0, 0.05, (rows, features)), columns=frame.columns)
-    contributions = explanation.Contributions(0.4, values, 0.4 + values.sum(axis=1).to_numpy())
-    return explanation.long(contributions, frame)
+    contributions = shap_values.Contributions(0.4, values, 0.4 + values.sum(axis=1).to_numpy())
+    return shap_values.long(contributions, frame)
 
 
 def single_row(changes):
