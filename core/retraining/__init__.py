@@ -4,6 +4,7 @@ Policies, decisions with their reasons, and the simulation of policies on labell
 """
 
 __all__ = [
+    "decision_basis",
     "injection",
     "policy",
     "policy_evidence",

@@ -10,7 +10,7 @@ from core.jobs import jobs
 from core.platform import model_store, tracking
 from core.platform.errors import CourtsideError
 from core.platform.messages import Message, _
-from core.retraining import policy_store, retrain
+from core.retraining import decision_basis, policy_store
 from core.retraining.policy_settings import Policy
 from pages.retrain import decision_list, forecast_view, policy_form, recommendation, replay_view
 from pages.shared import code_snippets, drafts, elements, set_aside_list
@@ -20,12 +20,14 @@ VIEWS = {"decision": Message("Decision"), "policy": Message("Policy"), "replay":
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def known(_settings: object, home: str, stamp: tuple[str, ...]) -> retrain.State:
+def known(_settings: object, home: str, stamp: tuple[str, ...]) -> decision_basis.State:
     """Return the basis of a decision; `stamp` is a cache key of everything that affects it."""
-    return retrain.state(settings, spec)
+    return decision_basis.state(settings, spec)
 
 
-def read(champion: model_store.ModelVersion, decided: list[tracking.RunInfo]) -> retrain.State:
+def read(
+    champion: model_store.ModelVersion, decided: list[tracking.RunInfo]
+) -> decision_basis.State:
     newest = tracking.last_run(settings, "monitor")
     waiting = model_store.find_version(settings, spec.model, model_store.CHALLENGER)
     stamp = (

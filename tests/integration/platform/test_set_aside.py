@@ -40,7 +40,7 @@ from core.predictions_log import (
     predictions,
 )
 from core.predictions_log.labels import Report
-from core.retraining import replay_store, retrain
+from core.retraining import decision_basis, replay_store
 from core.runtime.supervisor import Supervisor
 from core.serving import api_keys, contract, gateway, restarts, server
 from core.serving import gateway_log as recording
@@ -760,7 +760,7 @@ def test_an_unreadable_report_does_not_hide_others_from_a_policy(
     monkeypatch.setattr(tracking, "runs", lambda *_, **__: [run("b"), run("a")])
     monkeypatch.setattr(tracking, "table", lambda _, name, __: tables[name])
     champion: Callable[..., SimpleNamespace] = SimpleNamespace
-    windows = retrain.windows(settings, champion(name="toy", version="1", is_sample=False))
+    windows = decision_basis.windows(settings, champion(name="toy", version="1", is_sample=False))
     assert [window.run_id for window in windows] == ["b"]
     assert noted(settings, "retraining") == [("report:a", "unreadable")]
 
