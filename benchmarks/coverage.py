@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from core.data import split_checks
-from core.retraining import simulation as replay
+from core.retraining import policy_comparison
 from core.stats import (
     calibration,
     comparison,
@@ -303,7 +303,7 @@ def replayed(moments: int, each: int) -> Case:
     def case(rng: np.random.Generator) -> Held:
         at = np.repeat(np.arange(moments), each)
         values = 0.01 + rng.normal(0, 0.03, moments)[at] + rng.normal(0, 0.2, moments * each)
-        _, low, high = replay.mean_gain(values, at.astype(np.float64))
+        _, low, high = policy_comparison.mean_gain(values, at.astype(np.float64))
         return {"gain of a policy": (low, high, 0.01)}
 
     return case

@@ -7,6 +7,7 @@ __all__ = [
     "decision_basis",
     "injection",
     "policy",
+    "policy_comparison",
     "policy_evidence",
     "policy_settings",
     "policy_store",
@@ -17,5 +18,6 @@ __all__ = [
     "replay_store",
     "retrain",
     "retrain_charts",
+    "row_stream",
     "simulation",
 ]

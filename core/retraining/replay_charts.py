@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from core.platform.messages import Message, _
-from core.retraining.simulation import titled
+from core.retraining.policy_comparison import titled
 from core.stats.charts import style
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def log_loss(
     Parameters
     ----------
     windows : DataFrame
-        A row per policy and window: policy (a code, as from `simulation.policy_code`), window,
-        end (seconds since 1970), rows, log_loss, is_alarm, is_retrained.
+        A row per policy and window: policy (a code, as from `policy_code`), window, end (seconds since 1970), rows, log_loss, is_alarm, is_retrained.
     drift_begin : float, optional
         When drift was injected, seconds since 1970; drawn as a rule.
 

@@ -16,8 +16,8 @@ from core.platform.messages import Message, _, current, day, loads, n_, number, 
 from core.platform.project import ProjectSpec
 from core.retraining import replay, replay_charts, replay_rows, replay_store
 from core.retraining.injection import Injection
+from core.retraining.policy_comparison import titled
 from core.retraining.records import ReplayRun
-from core.retraining.simulation import titled
 from core.training import candidates as kinds
 from pages.retrain import replay_form
 from pages.shared import drafts, elements, table_texts
