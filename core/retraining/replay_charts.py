@@ -30,7 +30,8 @@ def log_loss(
     Parameters
     ----------
     windows : DataFrame
-        A row per policy and window: policy (a code, as from `policy_code`), window, end (seconds since 1970), rows, log_loss, is_alarm, is_retrained.
+        A row per policy and window: policy (a code, as from `policy_code`), window, end
+        (seconds since 1970), rows, log_loss, is_alarm, is_retrained.
     drift_begin : float, optional
         When drift was injected, seconds since 1970; drawn as a rule.
 

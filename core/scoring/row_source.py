@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.data import snapshots
-from core.platform import schema, storage, tables, tracking
+from core.platform import findings, schema, storage, tables, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import Message, loads
@@ -60,7 +60,7 @@ class Rows:
     frame: pd.DataFrame | None = None
     keys: Any = None
     key_fault: Fault | None = None
-    checked: schema.Validated | None = None
+    checked: findings.Validated | None = None
     dialects: tuple[str, ...] = ()
     weights: npt.NDArray[np.float64] | None = None
 
@@ -176,7 +176,7 @@ def _of_upload(
     options: Options,
     columns: Mapping[str, Column],
     run_id: str,
-) -> tuple[pd.DataFrame, schema.Validated, tuple[str, ...]]:
+) -> tuple[pd.DataFrame, findings.Validated, tuple[str, ...]]:
     """Return an uploaded file's rows with our column names, and the validation result.
 
     The last element is the dialect of a CSV file.
@@ -192,7 +192,7 @@ def _of_upload(
     _refuse_absent(mapped, frame.columns, name)
     frame = frame.rename(columns={theirs: ours for ours, theirs in mapped.items()})
     checked = schema.inspect(frame, wanted, optional=extra)
-    report = Record(tables={"validation": schema.as_table(checked.findings)})
+    report = Record(tables={"validation": findings.as_table(checked.findings)})
     tracking.log(settings, run_id, report)
     # a wrong value concerns its row only; a missing column concerns all
     if any(finding.severity == "error" and finding.rows is None for finding in checked.findings):
