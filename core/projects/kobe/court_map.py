@@ -15,7 +15,8 @@ import pandas as pd
 
 from core.platform.messages import Words, _
 from core.platform.project import ProjectSpec
-from core.projects.kobe import court, sample
+from core.projects.kobe import court
+from core.projects.kobe.zones import beyond, zone_columns
 from core.stats.charts.style import PALETTE
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def columns_at(spec: ProjectSpec, x: Floats, y: Floats) -> pd.DataFrame:
         if set(identity.columns) <= set(places):
             # rounded like the data, so that a position gives exactly the rows' number
             columns[identity.column] = places.eval(identity.formula, engine="python").round(6)
-    zones = sample.zone_columns(
+    zones = zone_columns(
         places[spec.court.x].to_numpy(dtype=np.float64),
         places[spec.court.y].to_numpy(dtype=np.float64),
     )
@@ -198,7 +199,7 @@ def probability_map(
     inputs[followers] = at[followers]
     places = place_of(spec, known)
     cells_beyond, places_beyond = (
-        sample.beyond(frame["x"].to_numpy(), frame["y"].to_numpy()) for frame in (cells, places)
+        beyond(frame["x"].to_numpy(), frame["y"].to_numpy()) for frame in (cells, places)
     )
     # shots across the line count differently: rows on the other side say nothing about this one
     rows = np.where(

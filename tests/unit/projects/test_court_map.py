@@ -4,7 +4,7 @@ import pytest
 import vl_convert
 
 from core.platform import project
-from core.projects.kobe import court_map, sample
+from core.projects.kobe import court_map, sample, zones
 
 SPEC = project.load("kobe")
 
@@ -62,7 +62,7 @@ def test_the_map_moves_all_of_the_place_and_nothing_else(rows):
 
 
 def test_rows_on_the_other_side_of_the_line_give_a_place_no_support(rows):
-    inside = rows[~sample.beyond(rows["loc_x"].to_numpy(), rows["loc_y"].to_numpy())]
+    inside = rows[~zones.beyond(rows["loc_x"].to_numpy(), rows["loc_y"].to_numpy())]
     row = rows[list(SPEC.features)].head(1)
 
     cells = court_map.probability_map(
