@@ -15,19 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Words, _
-from core.stats.charts.style import PALETTE, diverging, legible
+from core.projects.kobe.half_court import BASELINE, HALF, SCALE, SIDE, axes, on_the_court
+from core.stats.charts.style import PALETTE, diverging
 
 if TYPE_CHECKING:
     import altair as alt
 
-# The NBA's dimensions as in its shot coordinates: 50 by 47 feet, backboard 4 ft from the
-# baseline. The league's data puts the hoop 9 inches in front of the board; the rule book says 15.
-SIDE = 250.0
-BASELINE, HALF = -47.5, 422.5
-THREE_RADIUS, THREE_CORNER = 237.5, 220.0
-FREE_THROW = 142.5
-# Pixels per tenth of a foot in both directions: 440 fit beside an open sidebar at 800.
-SCALE = 0.88
 # Distance between the centres of neighbouring bins.
 SIZE = 20.0
 # With fewer labels a bin shows no rate: its standard error is above 12 points.
@@ -41,49 +34,6 @@ _HEXAGON = "M0,-1L0.866,-0.5L0.866,0.5L0,1L-0.866,0.5L-0.866,-0.5Z"
 _MARK: dict[str, Any] = {"shape": _HEXAGON, "filled": True, "opacity": 1, "strokeWidth": 0}
 
 Floats = npt.NDArray[np.float64]
-
-
-def half_court() -> pd.DataFrame:
-    """Return the lines of an NBA half court as polylines.
-
-    Returns
-    -------
-    DataFrame
-        Columns `part` (one line each), `order`, `x`, `y`, `dashed`.
-
-    Examples
-    --------
-    >>> court = half_court()
-    >>> three = court[court["part"] == "three-point line"]
-    >>> three["x"].abs().max(), float(three["y"].max())
-    (220.0, 237.5)
-    """
-    corner = math.acos(THREE_CORNER / THREE_RADIUS)
-    three = _arc(0, 0, THREE_RADIUS, corner, math.pi - corner)
-    lines: dict[str, list[tuple[float, float]]] = {
-        "boundary": [
-            (-SIDE, HALF),
-            (-SIDE, BASELINE),
-            (SIDE, BASELINE),
-            (SIDE, HALF),
-            (-SIDE, HALF),
-        ],
-        "three-point line": [(THREE_CORNER, BASELINE), *three, (-THREE_CORNER, BASELINE)],
-        "key": [(80, BASELINE), (80, FREE_THROW), (-80, FREE_THROW), (-80, BASELINE)],
-        "free throw circle": _arc(0, FREE_THROW, 60, 0, math.pi),
-        "free throw circle, inside": _arc(0, FREE_THROW, 60, math.pi, 2 * math.pi),
-        "restricted arc": [(40, -7.5), *_arc(0, 0, 40, 0, math.pi), (-40, -7.5)],
-        "backboard": [(-30, -7.5), (30, -7.5)],
-        "hoop": _arc(0, 0, 7.5, 0, 2 * math.pi),
-        "centre circle": _arc(0, HALF, 60, math.pi, 2 * math.pi),
-        "centre circle, inner": _arc(0, HALF, 20, math.pi, 2 * math.pi),
-    }
-    rows = [
-        (part, order, float(x), float(y), part.endswith("inside"))
-        for part, points in lines.items()
-        for order, (x, y) in enumerate(points)
-    ]
-    return pd.DataFrame(rows, columns=["part", "order", "x", "y", "dashed"])
 
 
 def cells(
@@ -435,47 +385,6 @@ def residual_chart(
     return on_the_court(layers, title or _("Predicted minus observed"), title)
 
 
-def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
-    """Return the encodings that position a mark on the half court by two fields."""
-    import altair as alt
-
-    wide, high = [-SIDE, SIDE], [BASELINE, HALF]
-    return {
-        "x": alt.X(f"{x}:Q", axis=None, scale=alt.Scale(domain=wide, nice=False, zero=False)),
-        "y": alt.Y(f"{y}:Q", axis=None, scale=alt.Scale(domain=high, nice=False, zero=False)),
-    }
-
-
-def on_the_court(
-    layers: list[alt.Chart], description: str, title: str | None = None
-) -> alt.LayerChart:
-    """Draw layers under the lines of the half court, to scale and with a fixed size."""
-    import altair as alt
-
-    lines = half_court()
-    drawn = [
-        alt.Chart(lines[lines["dashed"] == dashed])
-        .mark_line(
-            color=PALETTE["line"],
-            strokeWidth=1.5,
-            strokeDash=[6, 5] if dashed else [1, 0],
-            tooltip=None,
-        )
-        .encode(**axes(), detail=alt.Detail("part:N"), order=alt.Order("order:Q"))
-        for dashed in (False, True)
-    ]
-    chart = alt.LayerChart(layer=[*layers, *drawn]).properties(
-        width=round(2 * SIDE * SCALE),
-        height=round((HALF - BASELINE) * SCALE),
-        # the court keeps its size next to other elements: a foot is as long up as across
-        autosize=alt.AutoSizeParams(type="pad", contains="content"),
-        description=description,
-    )
-    if title:
-        chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
-    return legible(chart, stroke=None)
-
-
 def _bin_layers(
     bins: pd.DataFrame, average: float | None, spacing: float, place: dict[str, Any]
 ) -> list[alt.Chart]:
@@ -564,11 +473,6 @@ def _inside(frame: pd.DataFrame, x: str, y: str) -> npt.NDArray[np.bool_]:
     across, along = frame[x].to_numpy(dtype=float), frame[y].to_numpy(dtype=float)
     inside: npt.NDArray[np.bool_] = (np.abs(across) <= SIDE) & (along >= BASELINE) & (along <= HALF)
     return inside
-
-
-def _arc(x: float, y: float, radius: float, start: float, end: float) -> list[tuple[float, float]]:
-    angles = np.linspace(start, end, 61)
-    return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
 
 
 def _hexagons(x: Floats, y: Floats, size: float) -> tuple[Floats, Floats]:

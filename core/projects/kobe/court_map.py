@@ -15,7 +15,7 @@ import pandas as pd
 
 from core.platform.messages import Words, _
 from core.platform.project import ProjectSpec
-from core.projects.kobe import court
+from core.projects.kobe import half_court
 from core.projects.kobe.zones import beyond, zone_columns
 from core.stats.charts.style import PALETTE
 
@@ -126,8 +126,10 @@ def grid(size: float = CELL) -> pd.DataFrame:
     >>> len(cells), bool(((cells["x"] == 0) & (cells["y"] == 0)).any())
     (2303, True)
     """
-    across = np.arange(-(court.SIDE // size) + 1, court.SIDE // size) * size
-    along = np.arange(np.ceil(court.BASELINE / size), np.floor(court.HALF / size) + 1) * size
+    across = np.arange(-(half_court.SIDE // size) + 1, half_court.SIDE // size) * size
+    along = (
+        np.arange(np.ceil(half_court.BASELINE / size), np.floor(half_court.HALF / size) + 1) * size
+    )
     x, y = np.meshgrid(across, along)
     return pd.DataFrame({"x": x.ravel() + 0.0, "y": y.ravel() + 0.0})
 
@@ -316,7 +318,7 @@ def court_chart(
         distance=np.hypot(base["x"], base["y"]).round() / 10,
     )
     tooltip = [alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".1f")]
-    corners = {**court.axes("left", "low"), "x2": alt.X2("right:Q"), "y2": alt.Y2("high:Q")}
+    corners = {**half_court.axes("left", "low"), "x2": alt.X2("right:Q"), "y2": alt.Y2("high:Q")}
     marks = alt.Chart(drawn).mark_rect(clip=True, cursor="pointer" if clickable else "default")
     if cells is None:
         # not fully transparent: some browsers do not hover over invisible marks
@@ -362,7 +364,7 @@ def court_chart(
             alt.selection_point(name=CLICKED, fields=["x", "y"], on="click", clear=False)
         )
     # this many marks would be drawn on a canvas, which ignores the theme's text colour
-    chart = court.on_the_court(
+    chart = half_court.on_the_court(
         [squares], _("The half court, with the hoop at the bottom")
     ).properties(usermeta={"embedOptions": {"renderer": "svg"}})
     return chart if place is None else _with_place(chart, place)
@@ -382,7 +384,7 @@ def _with_place(chart: alt.LayerChart, place: tuple[float, float]) -> alt.LayerC
             filled=False,
             tooltip=None,
             opacity=1,
-        ).encode(**court.axes())
+        ).encode(**half_court.axes())
         for shape, size in (("circle", 260), ("cross", 30))
     ]
     placed: alt.LayerChart = chart.copy()

@@ -13,7 +13,7 @@ import pytest
 import vl_convert
 
 from core.platform.config import CODE_ROOT
-from core.projects.kobe import court
+from core.projects.kobe import court, half_court
 from core.stats import comparison, curves, metrics, slices, thresholds
 from core.stats.charts import style
 from core.training import evaluation_charts
@@ -284,7 +284,7 @@ def test_residuals_of_a_hexagon_are_forecast_minus_made():
 
     bins = court.residual_cells(frame, "x", "y", "made", "p")
 
-    assert bins["shots"].sum() == (frame["made"].notna() & (frame["y"] <= court.HALF)).sum()
+    assert bins["shots"].sum() == (frame["made"].notna() & (frame["y"] <= half_court.HALF)).sum()
     gathered = court.gather(
         court.cells(frame.dropna(), "x", "y", "made", size=court.RESIDUAL_SIZE), min_labels=1
     )
