@@ -78,16 +78,7 @@ class _Cleaning:
 class Supervisor:
     """Runs the jobs of one home until asked to exit or no longer needed.
 
-    Parameters
-    ----------
-    target, clean_up : str
-        Dotted names, see the module docstring.
-    preload : sequence of str
-        Modules that the fork server imports.
-    idle : float
-        Seconds without a heartbeat of the app after which it exits, if there is no work.
-    grace : float
-        Seconds from terminating a process to killing it.
+    Its parameters are the options of the module's docstring.
     """
 
     def __init__(
@@ -122,9 +113,7 @@ class Supervisor:
         self.sender_until = 0.0
         self.since = self.idle_from = time.time()
         self.problem: Words | None = None
-        self.ready = False
-        self.stopping = False
-        self.retiring = False
+        self.ready = self.stopping = self.retiring = False
 
     def run(self) -> None:
         """Work until it is time to exit; returns when no job process is left."""
@@ -376,7 +365,12 @@ class Supervisor:
             beat = heartbeat.last(supervision.heart(self.settings, item.job_id))
             working = Process(item.process.pid or 0, item.pid_created or 0.0)
             if item.ending is None and item.pulse.is_hung(beat, cpu_seconds(working)):
-                item.ending = (jobs.FAILED, _hung(item.pulse.silent_seconds))
+                reason = Message(
+                    "The job's process did not answer for {seconds:.0f} s and was ended. Start the "
+                    "job again.",
+                    seconds=item.pulse.silent_seconds,
+                )
+                item.ending = (jobs.FAILED, reason)
                 _log.error("job %s: %s", item.job_id, item.ending[1])
                 signal_group(item.process.pid, signal.SIGKILL)
 
@@ -499,13 +493,6 @@ def _number(path: Path) -> int:
         return path.stat().st_ino
     except OSError:
         return 0
-
-
-def _hung(seconds: float) -> Message:
-    return Message(
-        "The job's process did not answer for {seconds:.0f} s and was ended. Start the job again.",
-        seconds=seconds,
-    )
 
 
 def _why(code: int | None) -> Message:
