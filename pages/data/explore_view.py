@@ -15,7 +15,7 @@ from core.platform.project_parts import TYPE_LABELS
 from core.stats import places
 from core.stats.charts import places as place_charts
 from core.stats.charts import style
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, step_jobs, table_texts
 
 VIEWS = {
     "glance": Message("At a glance"),
@@ -46,26 +46,26 @@ TABLE_HEIGHT = 460
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw one picture of the raw data in use, as selected."""
     snapshot = snapshots.current(settings)
-    running = elements.job_panel(settings, "acquire")
+    running = step_jobs.job_panel(settings, "acquire")
     if snapshot is None and running:
         return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.go_to("acquire")
+        navigation.go_to("acquire")
         return
     run = tracking.finished_run(settings, snapshot.run_id)
     if run is None:
         st.info(
             _(
                 "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["acquire"][1],
+                step=navigation.STEPS["acquire"][1],
             )
         )
-        elements.go_to("acquire")
+        navigation.go_to("acquire")
         return
     if snapshot.rules != spec.digest:
         st.warning(_("The project file changed. Validate the raw data again."))
-        elements.go_to("acquire")
+        navigation.go_to("acquire")
         return
     has_part = {"slices": spec.slices or spec.time, "places": spec.place}
     offered = [view for view in VIEWS if has_part.get(view, True)]

@@ -19,7 +19,7 @@ from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
 from pages.data import chips
-from pages.shared import elements
+from pages.shared import elements, navigation, step_jobs
 
 # of the form's widgets
 KEYS = (
@@ -46,13 +46,13 @@ MISSING = {
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the form, and the current training and test set beside it."""
     snapshot = snapshots.current(settings)
-    if snapshot is None and elements.job_panel(settings, "acquire"):
+    if snapshot is None and step_jobs.job_panel(settings, "acquire"):
         return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.go_to("acquire")
+        navigation.go_to("acquire")
         return
-    running = elements.job_panel(settings, "prepare")
+    running = step_jobs.job_panel(settings, "prepare")
     prepared = None
     with elements.show_errors():
         prepared = storage.current_prepared(settings)
@@ -76,7 +76,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
             st.info(
                 _(
                     "Its run has not ended or is gone. Run {step} again.",
-                    step=elements.STEPS["prepare"][1],
+                    step=navigation.STEPS["prepare"][1],
                 )
             )
             return
@@ -84,8 +84,8 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.subheader(_("Split quality"), anchor=False)
         checks = elements.table(settings, settings.mlflow_uri, run.run_id, "split_checks")
         quality(settings, run, checks)
-        elements.step_link(
-            "train", Message("Go to {page}", page=elements.STEPS["train"][1]), view="candidates"
+        navigation.step_link(
+            "train", Message("Go to {page}", page=navigation.STEPS["train"][1]), view="candidates"
         )
     charts(settings, spec, run)
     with st.expander(_("All checks")):
@@ -184,7 +184,7 @@ def form(
         if features is not None and not features:
             st.error(_("{field}: nothing is chosen yet.", field=_("Features")))
             return
-        elements.submit(
+        step_jobs.submit(
             settings,
             "prepare",
             prepare.Options,

@@ -15,7 +15,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number, p_
 from core.platform.project import ProjectSpec
 from pages.data import chips
-from pages.shared import csv_format, elements, table_texts, uploads
+from pages.shared import csv_format, elements, navigation, step_jobs, table_texts, uploads
 
 # what is checked -> codes of the findings about it
 CHECKED = {
@@ -33,7 +33,7 @@ FEW_COLUMNS = ("current", "id", "source", "rows", "acquired", "run")
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the choice of a source, and the raw data in use beside it."""
     snapshot = snapshots.current(settings)
-    running = elements.job_panel(settings, "acquire")
+    running = step_jobs.job_panel(settings, "acquire")
     is_stale = snapshot is not None and snapshot.rules != spec.digest
     if is_stale:
         st.warning(_("The project file changed. Validate the raw data again."))
@@ -51,7 +51,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
             return
         run = in_use(settings, spec, snapshot)
     if run is not None and run.metrics.get("warnings"):
-        elements.validation(settings, run.run_id)
+        step_jobs.validation(settings, run.run_id)
     history(settings, snapshot)
 
 
@@ -107,7 +107,7 @@ def send(settings: Settings, source: str, values: dict[str, Any]) -> None:
     else:
         if source == "upload":
             values["uploads"] = [upload.model_dump() for upload in values["uploads"]]
-        elements.submit(settings, "acquire", acquire.Options, source=source, **values)
+        step_jobs.submit(settings, "acquire", acquire.Options, source=source, **values)
         if is_busy(settings):
             st.rerun()
 
@@ -204,13 +204,13 @@ def in_use(
         st.info(
             _(
                 "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["acquire"][1],
+                step=navigation.STEPS["acquire"][1],
             )
         )
     else:
         draw_checks(settings, spec, run)
     with st.container(horizontal=True, vertical_alignment="center"):
-        elements.go_to("prepare")
+        navigation.go_to("prepare")
     details(snapshot)
     return run
 
@@ -326,5 +326,5 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
 
 
 def make_current(settings: Settings, snapshot_id: str) -> None:
-    elements.submit(settings, "acquire", acquire.Options, source="snapshot", snapshot=snapshot_id)
+    step_jobs.submit(settings, "acquire", acquire.Options, source="snapshot", snapshot=snapshot_id)
     st.rerun()

@@ -14,7 +14,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, current, day, loads, n_, p_
 from core.platform.own_columns import PROBABILITY
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
-from pages.shared import elements, report_view, table_texts
+from pages.shared import elements, navigation, report_view, table_texts
 
 MOST = 60
 VIEWS = {
@@ -53,7 +53,7 @@ def show(settings: Settings, last: tracking.RunInfo | None) -> None:
     """Show all reports, two of them side by side, or a check across them."""
     if last is None:
         st.info(_("No report yet."))
-        elements.go_to("monitor")
+        navigation.go_to("monitor")
         return
     runs = reports(settings, settings.mlflow_uri, last.run_id)
     if len(runs) < 2:

@@ -14,7 +14,7 @@ from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import ProjectSpec
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.monitor import next_steps
-from pages.shared import elements, report_view
+from pages.shared import elements, navigation, report_view
 
 TILE_WIDTH = 180
 GROUPS = {
@@ -81,11 +81,11 @@ def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> No
     st.markdown(f":material/verified: {_promise(settings, run)}")
     if report.weights:
         st.markdown(f":material/balance: {elements.plain(elements.words(report.weights))}")
-    elements.run_link(run.run_id, "Monitoramento")
+    navigation.run_link(run.run_id, "Monitoramento")
     if report.scoring_run:
-        elements.run_link(report.scoring_run, _("Scoring"))
+        navigation.run_link(report.scoring_run, _("Scoring"))
     if report.model_run:
-        elements.run_link(report.model_run, _("Model"))
+        navigation.run_link(report.model_run, _("Model"))
 
 
 def _promise(settings: Settings, run: tracking.RunInfo) -> str:

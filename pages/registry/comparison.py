@@ -14,7 +14,7 @@ from core.stats import metrics
 from core.training import evaluation_charts
 from pages.registry import decisions, version_list
 from pages.registry.standing import Standing
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, step_jobs, table_texts
 
 # columns of the table of slices
 MAIN = ("finding", "column", "value", "rows", "difference", "interval")
@@ -31,7 +31,7 @@ def draw(now: Standing) -> None:
     listed = now.listed
     if len(listed) < 2:
         st.info(_("There is only one version. Train another."))
-        elements.go_to("train")
+        navigation.go_to("train")
         return
     champion = now.champion
     default = now.by_alias.get(model_store.CHALLENGER)
@@ -59,7 +59,7 @@ def draw(now: Standing) -> None:
             _("Only one of the two was trained on the built-in sample, so they share no test rows.")
         )
     if pressed:
-        elements.submit(
+        step_jobs.submit(
             now.settings, "promote", promote.Options, challenger=first, against=other, dry_run=True
         )
     compared(now.settings, first, other, now.spec.metric)
@@ -75,7 +75,7 @@ def compared(settings: Settings, first: str, other: str, metric: str) -> None:
     rules = elements.table(settings, settings.mlflow_uri, run.run_id, "rules").set_index("code")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(elements.ago(run.started), width="content")
-        elements.run_link(run.run_id, "Promocao")
+        navigation.run_link(run.run_id, "Promocao")
         if run.is_sample:
             elements.sample_badge()
     try:

@@ -11,7 +11,7 @@ from core.platform.messages import _, n_, number
 from core.registry import promote, registry
 from core.registry.records import PromotionRun
 from pages.registry import version_list
-from pages.shared import elements
+from pages.shared import elements, navigation
 from pages.shared.statuses import GATE
 
 DECISIONS = {
@@ -43,7 +43,7 @@ def detail(settings: Settings, run: tracking.RunInfo) -> None:
             f"{elements.ago(run.started)}",
             width="content",
         )
-        elements.run_link(run.run_id, "Promocao")
+        navigation.run_link(run.run_id, "Promocao")
         if run.is_sample:
             elements.sample_badge()
     with st.expander(_("Rules of the gate")):

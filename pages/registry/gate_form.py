@@ -11,7 +11,7 @@ from core.platform.runs import ModelVersion
 from core.registry import promote
 from pages.registry import threshold_form, version_list
 from pages.registry.standing import Standing
-from pages.shared import elements, login
+from pages.shared import elements, login, step_jobs
 
 AIMS = {
     "better": Message("shown to be better"),
@@ -55,7 +55,7 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
         options = _options(now, chosen)
     options["challenger"] = chosen
     if requested or tried:
-        elements.submit(now.settings, "promote", promote.Options, dry_run=tried, **options)
+        step_jobs.submit(now.settings, "promote", promote.Options, dry_run=tried, **options)
     _override(now, options)
 
 
@@ -120,7 +120,7 @@ def _override(now: Standing, options: dict[str, object]) -> None:
         if sent and len(reason.strip()) < promote.MIN_REASON:
             st.error(_("Nothing was started: write a reason first."))
         elif sent:
-            elements.submit(
+            step_jobs.submit(
                 now.settings,
                 "promote",
                 promote.Options,
@@ -156,7 +156,7 @@ def rollback(now: Standing, moves: pd.DataFrame) -> None:
         icon=":material/undo:",
         disabled=now.going,
     ):
-        elements.submit(
+        step_jobs.submit(
             now.settings,
             "promote",
             promote.Options,

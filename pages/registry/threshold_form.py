@@ -21,7 +21,7 @@ from core.stats import metrics, thresholds
 from core.stats.charts import models as model_charts
 from core.training import evaluation, evaluation_charts
 from pages.registry.standing import Standing
-from pages.shared import elements, login
+from pages.shared import elements, login, step_jobs
 
 # whether the form of the champion's threshold is open, and whether a link opened it
 OPEN, LINKED = "champion-threshold", "champion-threshold-linked"
@@ -68,7 +68,7 @@ def draw(now: Standing, follows: Message, *, is_linked: bool) -> None:
         if value == champion.about.threshold:
             st.error(str(registry.already_champion(champion)))
             return
-        if elements.submit(
+        if step_jobs.submit(
             now.settings,
             "promote",
             promote.Options,

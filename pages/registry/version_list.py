@@ -17,7 +17,7 @@ from core.platform.runs import ModelVersion
 from core.registry import model_card, model_facts, registry
 from core.stats import metrics
 from core.training import candidates as kinds
-from pages.shared import aliases, elements, table_texts
+from pages.shared import aliases, elements, navigation, table_texts
 
 # what moved the champion
 MOVES = {
@@ -238,6 +238,6 @@ def _card(settings: Settings, version: ModelVersion) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        elements.run_link(version.run_id)
+        navigation.run_link(version.run_id)
     # its first line is the drawer's title
     st.markdown(re.sub(r"(?m)^(#+) ", r"#\1 ", text.partition("\n\n")[2]))

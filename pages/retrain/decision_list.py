@@ -15,7 +15,7 @@ from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words, _, number, p_, span
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 from pages.shared.statuses import GATE, STATUSES
 
 TRIGGERS = {
@@ -127,18 +127,18 @@ def _details(settings: Settings, run: tracking.RunInfo) -> None:
         if decision.gate:
             _challenger(settings, run, decision)
         with st.container(horizontal=True):
-            elements.run_link(run.run_id, "Retreinamento")
+            navigation.run_link(run.run_id, "Retreinamento")
             for report in decision.evidence[:5]:
-                elements.run_link(report, _("Report"))
+                navigation.run_link(report, _("Report"))
             for name, run_id in (
-                (elements.STEPS["prepare"][1], decision.prepare_run),
-                (elements.STEPS["train"][1], decision.train_run),
+                (navigation.STEPS["prepare"][1], decision.prepare_run),
+                (navigation.STEPS["train"][1], decision.train_run),
                 (p_("step", "Gate"), decision.gate_run),
             ):
                 if run_id:
-                    elements.run_link(run_id, name)
+                    navigation.run_link(run_id, name)
             if decision.gate:
-                elements.step_link("promote", icon=":material/inventory_2:")
+                navigation.step_link("promote", icon=":material/inventory_2:")
 
 
 def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:

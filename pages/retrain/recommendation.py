@@ -15,7 +15,7 @@ from core.retraining.policy import Decision, Policy
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from pages.retrain import decision_list
-from pages.shared import elements
+from pages.shared import elements, navigation, step_jobs
 
 # code of a decision -> colour and icon
 MARKS = {
@@ -166,7 +166,7 @@ def _decide(settings: Settings, *, is_main: bool, going: bool) -> None:
         icon=":material/gavel:",
         disabled=going,
         key="decide",
-    ) and elements.submit(settings, "retrain", retrain.Options, trigger="person"):
+    ) and step_jobs.submit(settings, "retrain", retrain.Options, trigger="person"):
         st.rerun()
 
 
@@ -199,7 +199,7 @@ def _promote(
         icon=":material/upgrade:",
         disabled=going,
         key="promote",
-    ) and elements.submit(
+    ) and step_jobs.submit(
         settings,
         "promote",
         promote.Options,
@@ -231,7 +231,7 @@ def _by_hand(settings: Settings, *, is_main: bool, going: bool) -> None:
         if st.button(_("Retrain"), type="primary", key="retrain"):
             if len(reason.strip()) < retrain.MIN_REASON:
                 st.error(_("Nothing was started: write a reason first."))
-            elif elements.submit(
+            elif step_jobs.submit(
                 settings, "retrain", retrain.Options, trigger="person", reason=reason
             ):
                 st.rerun()
@@ -246,4 +246,4 @@ def _evidence(decision: Decision) -> None:
         for reason in more:
             st.markdown(elements.plain(str(reason)))
         for run_id in decision.evidence[-5:]:
-            elements.run_link(run_id, _("Report"))
+            navigation.run_link(run_id, _("Report"))

@@ -20,7 +20,7 @@ from core.retraining.policy_comparison import titled
 from core.retraining.records import ReplayRun
 from core.training import candidates as kinds
 from pages.retrain import replay_form
-from pages.shared import drafts, elements, table_texts
+from pages.shared import drafts, elements, navigation, step_jobs, table_texts
 
 HELD = (
     "rows",
@@ -50,7 +50,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the form, the running replay, and the result of the newest or the chosen one."""
     drafts.hold("replay", *HELD)
     snapshot = snapshots.current(settings)
-    going = elements.job_panel(settings, "replay")
+    going = step_jobs.job_panel(settings, "replay")
     for job in jobs.active(settings):
         if job.step == "replay":
             st.fragment(_live, run_every=POLL_SECONDS)(settings, job.job_id)
@@ -59,7 +59,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.go_to("acquire")
+        navigation.go_to("acquire")
     else:
         with elements.show_errors():
             _form(settings, spec, snapshot.id, going=going)
@@ -85,7 +85,7 @@ def _form(settings: Settings, spec: ProjectSpec, snapshot: str, *, going: bool) 
             ),
         )
         st.caption(about, width="content")
-    if pressed and elements.submit(settings, "replay", replay.Options, **options):
+    if pressed and step_jobs.submit(settings, "replay", replay.Options, **options):
         st.rerun()
 
 
@@ -149,7 +149,7 @@ def _subject(run: tracking.RunInfo) -> None:
             ),
             width="content",
         )
-        elements.run_link(run.run_id, "Simulacao")
+        navigation.run_link(run.run_id, "Simulacao")
         if run.is_sample:
             elements.sample_badge()
 

@@ -13,7 +13,7 @@ from core.platform.config import Settings
 from core.platform.messages import _, day, number
 from core.platform.tracking import RunInfo
 from pages.runs import mlflow_buttons, wording
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 
 HEIGHT = 300
 # of a table of a run
@@ -34,9 +34,9 @@ def draw(settings: Settings, run: RunInfo, *, has_link: bool = False) -> None:
                 query_params={"run": run.run_id},
             )
         if run.parent:
-            elements.run_link(run.parent, _("Parent run"))
+            navigation.run_link(run.parent, _("Parent run"))
         for child in tracking.runs(settings, parent=run.run_id):
-            elements.run_link(child.run_id, elements.words(child.name))
+            navigation.run_link(child.run_id, elements.words(child.name))
         mlflow_buttons.draw(settings, run)
     left, right = elements.side_by_side()
     with left:

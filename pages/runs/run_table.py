@@ -10,7 +10,7 @@ from core.platform.config import Settings
 from core.platform.messages import _
 from core.platform.tracking import RunInfo
 from pages.runs import wording
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 
 LIMIT = 200
 HEIGHT = 360
@@ -87,4 +87,4 @@ def _frame(runs: list[RunInfo]) -> pd.DataFrame:
 
 def _nothing(step: str | None) -> None:
     st.info(_("Nothing here yet."))
-    elements.go_to(step or "acquire")
+    navigation.go_to(step or "acquire")

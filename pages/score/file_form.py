@@ -19,7 +19,7 @@ from core.platform.project import ProjectSpec
 from core.scoring import batches, score
 from core.serving import server
 from pages.score import serving_choice
-from pages.shared import csv_format, elements, table_texts, uploads
+from pages.shared import csv_format, elements, step_jobs, table_texts, uploads
 
 # From here on the result is the file only: browsing that many rows is slow.
 MANY_ROWS = 200_000
@@ -64,7 +64,7 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
         key="score-upload",
         disabled=mapping is None or serving_choice.is_scoring(settings),
     ):
-        elements.submit(
+        step_jobs.submit(
             settings,
             "score",
             score.Options,
@@ -125,7 +125,7 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
         if not path:
             st.error(_("{field}: nothing is chosen yet.", field=_("File, folder or address")))
             return
-        elements.submit(
+        step_jobs.submit(
             settings,
             "score",
             score.Options,
@@ -150,7 +150,7 @@ def resume(settings: Settings) -> None:
         return
     st.info(_("The last scoring was interrupted. Its finished parts are kept."))
     if st.button(_("Resume"), icon=":material/play_arrow:", key=f"resume-{job.job_id}"):
-        elements.submit(settings, "score", score.Options, **{**job.options, "resume": job.run_id})
+        step_jobs.submit(settings, "score", score.Options, **{**job.options, "resume": job.run_id})
 
 
 @st.cache_data(show_spinner=False, max_entries=8)

@@ -17,7 +17,16 @@ from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
 from core.scoring import label
-from pages.shared import csv_format, elements, set_aside_list, table_texts, uploads
+from pages.shared import (
+    csv_format,
+    elements,
+    navigation,
+    set_aside_list,
+    step_jobs,
+    table_texts,
+    uploads,
+    visit,
+)
 
 OUTCOMES = {
     "new": (Message("New"), NOTHING),
@@ -75,10 +84,10 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
             st.error(_("{field}: nothing is chosen yet.", field=_("Labels")))
         else:
             values = {"upload": staged.model_dump(), "data": data, **written}
-            elements.submit(settings, "label", label.Options, **values)
+            step_jobs.submit(settings, "label", label.Options, **values)
     with panel:
-        going = elements.job_panel(settings, "label")
-    elements.wait_for_store()
+        going = step_jobs.job_panel(settings, "label")
+    visit.wait_for_store()
     last = tracking.last_run(settings, "label")
     # the previous file's result would be misread as that of the file being imported
     if last is not None and not going:
@@ -130,7 +139,7 @@ def outcome(settings: Settings, run: tracking.RunInfo) -> None:
             for name, (title, note) in OUTCOMES.items()
         ]
     )
-    elements.run_link(run.run_id, "RecepcaoRotulos")
+    navigation.run_link(run.run_id, "RecepcaoRotulos")
     stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
     rejected = stored.assign(reason=stored["reason"].map(elements.words))
     if len(rejected):

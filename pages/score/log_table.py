@@ -33,7 +33,7 @@ from core.platform.own_columns import (
 from core.platform.project import ProjectSpec
 from core.predictions_log import labels, predictions
 from pages.score import label_view, scorings
-from pages.shared import aliases, elements, language, table_texts
+from pages.shared import aliases, elements, language, navigation, table_texts
 
 PAGE_ROWS, FILE_ROWS = 100, 100_000
 TABLE_HEIGHT = 400
@@ -276,7 +276,7 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
             + elements.sample_mark(row[IS_SAMPLE])
         )
         if row[RUN_ID]:
-            elements.run_link(row[RUN_ID])
+            navigation.run_link(row[RUN_ID])
         reports = labels.history(
             settings,
             prediction_id=row[PREDICTION_ID],

@@ -15,7 +15,7 @@ from core.predictions_log import gap_journal, predictions
 from core.serving import gateway
 from core.stats import agreement
 from pages.score import log_table, scorings
-from pages.shared import aliases, elements, set_aside_list
+from pages.shared import aliases, elements, navigation, set_aside_list
 
 DAY = 86_400
 # texts for coded reasons of a gap
@@ -34,7 +34,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     gaps(settings)
     if not tallies:
         st.info(_("There are no predictions yet. Score rows first."))
-        elements.go_to("serve")
+        navigation.go_to("serve")
         return
     figures(settings, spec, tallies)
     log_table.newest(settings, spec, tallies)

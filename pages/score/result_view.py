@@ -28,7 +28,7 @@ from core.stats.charts import models as model_charts
 from core.stats.charts import style
 from core.stats.check import one_sentence, threshold_fact, trained_on
 from pages.score import scorings
-from pages.shared import elements, report_view, table_texts
+from pages.shared import elements, navigation, report_view, step_jobs, table_texts
 
 PAGE_ROWS = 100
 TABLE_HEIGHT = 285
@@ -79,9 +79,9 @@ def details(spec: ProjectSpec, run: tracking.RunInfo) -> None:
             f"{scorings.source_words(spec, run.params['source'])}, "
             f"{_('version {version}', version=run.params['version'])}"
         )
-        elements.run_link(run.run_id, "PipelineAplicacao")
+        navigation.run_link(run.run_id, "PipelineAplicacao")
         if model_run := ScoringRun.of(run).model_run:
-            elements.run_link(model_run, _("Model"))
+            navigation.run_link(model_run, _("Model"))
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -111,7 +111,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
     )
     if reports:
         report = ReportRun.of(reports[0])
-        elements.step_link(
+        navigation.step_link(
             "monitor",
             f"{_('Monitor')}: {elements.plain(elements.words(report.verdict_title))}",
             icon=report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])[1],
@@ -123,7 +123,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
     elif run.metrics["rows_scored"] < monitor.MIN_ROWS:
         st.caption(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
     else:
-        elements.step_link(
+        navigation.step_link(
             "monitor", _("Monitor these rows"), icon=":material/monitor_heart:", scoring=scoring
         )
 
@@ -311,7 +311,7 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
                 icon=":material/download:",
             )
 
-        elements.validation(settings, run.run_id)
+        step_jobs.validation(settings, run.run_id)
 
 
 def charts(

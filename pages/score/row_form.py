@@ -15,7 +15,7 @@ from core.platform.runs import ModelVersion
 from core.scoring import score
 from core.serving import server
 from pages.score import live_model, serving_choice
-from pages.shared import elements, row_field
+from pages.shared import elements, row_field, step_jobs
 
 Place = tuple[float, float]
 Row = dict[str, row_field.Value]
@@ -54,7 +54,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
                 key="score-row",
                 disabled=serving_choice.is_scoring(settings),
             ):
-                elements.submit(
+                step_jobs.submit(
                     settings, "score", score.Options, source="row", port=served.port, row=row
                 )
             st.caption(serving_choice.named(served), width="content")

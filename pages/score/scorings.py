@@ -9,7 +9,7 @@ from core.platform.config import Settings
 from core.platform.messages import _, n_
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
-from pages.shared import elements
+from pages.shared import elements, navigation
 
 # as the predictions log names them
 ONE_ROW = ("page", "row")
@@ -77,7 +77,7 @@ def chosen(
         st.warning(
             _(
                 "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["score"][1],
+                step=navigation.STEPS["score"][1],
             )
         )
         return last

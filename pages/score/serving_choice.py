@@ -8,16 +8,16 @@ from core.jobs import jobs
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.serving import server
-from pages.shared import elements
+from pages.shared import elements, navigation, visit
 
 
 def ready(settings: Settings) -> list[server.Server]:
     """Return the servers that answer; without one, draw where to start it."""
     found = elements.ready_servers(settings)
-    elements.wait_for_store()
+    visit.wait_for_store()
     if not found:
         st.info(_("No model is served. Start one on the Serve page first."))
-        elements.go_to("serve")
+        navigation.go_to("serve")
     return found
 
 

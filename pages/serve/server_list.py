@@ -22,7 +22,7 @@ from core.serving import (
     serving_charts,
 )
 from pages.serve import call_examples
-from pages.shared import elements
+from pages.shared import elements, navigation
 from pages.shared.endpoint_warning import STATES
 
 # of fewer requests, the slowest are no percentiles
@@ -93,7 +93,7 @@ def _load_and_log(settings: Settings, served: server.Server, status: gateway.Sta
         )
     st.caption(_("Without this app, this command serves the same model:"))
     st.code(server_process.command_line(served), language="bash", wrap_lines=True)
-    elements.run_link(served.run_id)
+    navigation.run_link(served.run_id)
 
 
 def _head(settings: Settings, served: server.Server, name: str) -> None:

@@ -16,7 +16,7 @@ from core.stats.charts import places as place_charts
 from core.training import candidates as kinds
 from core.training import evaluation, evaluation_charts
 from core.training.records import CandidateRun, TrainingRun
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 
 FINDINGS = {
     "biased": (Message("biased"), "red"),
@@ -84,13 +84,13 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
             key="depth-view",
             label_visibility="collapsed",
         )
-        elements.step_link("explain", icon=":material/lightbulb:", target=chosen)
-        elements.run_link(chosen)
+        navigation.step_link("explain", icon=":material/lightbulb:", target=chosen)
+        navigation.run_link(chosen)
     if candidate is None:
         st.error(
             _(
                 "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["train"][1],
+                step=navigation.STEPS["train"][1],
             )
         )
         return

@@ -16,7 +16,7 @@ from core.training import candidates as kinds
 from core.training import evaluation_charts, learning, sample_weights
 from core.training.records import TrainingRun
 from pages.shared import aliases as alias_words
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 from pages.train import candidate_view
 
 CURVES = {
@@ -54,7 +54,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) ->
     """Draw the results of the last training, or say that there is none."""
     if run is None:
         st.info(_("There is no model yet. Train one first."))
-        elements.step_link("train", _("Candidates"), view="candidates")
+        navigation.step_link("train", _("Candidates"), view="candidates")
         return
     table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
     table = table.sort_values("log_loss_cv", kind="stable", ignore_index=True)
@@ -90,7 +90,7 @@ def ended_early(settings: Settings) -> None:
             for candidate in reversed(done):
                 loss = candidate.metrics.get("log_loss_cv", float("nan"))
                 titled = f"{elements.words(candidate.name)}, {_('Log loss, folds')}"
-                elements.run_link(candidate.run_id, f"{titled} {number(loss, '.4f')},")
+                navigation.run_link(candidate.run_id, f"{titled} {number(loss, '.4f')},")
 
 
 def _best_candidate(
@@ -101,7 +101,7 @@ def _best_candidate(
     with st.container(horizontal=True, vertical_alignment="center"):
         if text := _registered(settings, spec, run):
             st.markdown(text, width="content")
-            elements.go_to("promote")
+            navigation.go_to("promote")
         # otherwise the title has it
         if run.is_sample and not elements.current_is_sample(settings):
             elements.sample_badge()

@@ -19,7 +19,7 @@ from core.stats import metrics
 from core.training import candidates as kinds
 from core.training import explain, explanation, explanation_charts
 from core.training.records import CandidateRun, ExplanationRun
-from pages.shared import aliases, elements, row_field
+from pages.shared import aliases, elements, navigation, row_field, step_jobs
 
 # widgets whose values are kept
 KEYS = ("rows", "view", "start-*", "input-*")
@@ -118,7 +118,7 @@ def _ask_in_general(
     if duration := _duration(settings, choice, run, explain.Options(**options)):
         st.caption(duration)
     if pressed:
-        elements.submit(settings, "explain", explain.Options, **options)
+        step_jobs.submit(settings, "explain", explain.Options, **options)
         _rerun_if_begun(settings)
 
 
@@ -274,7 +274,7 @@ def _same_rows(
         # otherwise the title has it
         if explained.is_sample and not elements.current_is_sample(settings):
             elements.sample_badge()
-        elements.run_link(explained.run_id, "Explicacao")
+        navigation.run_link(explained.run_id, "Explicacao")
     trained = tracking.run(settings, choice.train_run) if choice.train_run else None
     prepared = storage.current_prepared(settings)
     is_old = prepared and trained and trained.params.get("prepared_by") != prepared.run_id
@@ -327,7 +327,7 @@ def _ask_row(
     sent = st.button(_("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked)
     if sent:
         given = {"test_row": picked} if row == start else {"row": row}
-        elements.submit(settings, "explain", explain.Options, target=choice.target, **given)
+        step_jobs.submit(settings, "explain", explain.Options, target=choice.target, **given)
         _rerun_if_begun(settings)
 
 
@@ -360,7 +360,7 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
         # otherwise the title has it
         if explained.is_sample and not elements.current_is_sample(settings):
             elements.sample_badge()
-        elements.run_link(explained.run_id, "Explicacao")
+        navigation.run_link(explained.run_id, "Explicacao")
     probability, base = of["probability"], of["base"]
     shown = [
         (_("Probability"), number(probability, ".1%"), str(project.words(spec.positive))),
@@ -396,7 +396,7 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
     offered = _choices(settings, spec)
     if not offered:
         st.info(_("There is no model yet. Train one first."))
-        elements.step_link("train", _("Candidates"), view="candidates")
+        navigation.step_link("train", _("Candidates"), view="candidates")
         return
     asked = st.query_params.get("target")  # of a link; may be a run
     wanted = [
@@ -425,13 +425,13 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
         st.error(
             _(
                 "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["train"][1],
+                step=navigation.STEPS["train"][1],
             )
         )
         return
     with menu:
-        elements.run_link(model_run.run_id, elements.words(model_run.name))
-    is_running = elements.job_panel(settings, "explain")
+        navigation.run_link(model_run.run_id, elements.words(model_run.name))
+    is_running = step_jobs.job_panel(settings, "explain")
     with elements.show_errors():
         if view == "model":
             _ask_in_general(settings, choice, model_run, locked=is_running)

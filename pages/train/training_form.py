@@ -17,7 +17,7 @@ from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import Preset, ProjectSpec
 from core.training import candidates as kinds
 from core.training import train
-from pages.shared import elements
+from pages.shared import elements, step_jobs
 
 # widget -> the option of Train that it sets
 OPTIONS = {
@@ -419,7 +419,7 @@ def _submit(
         # it waits for the preparation, and refuses sets other than those of the preset
         options["preset"] = preset.title
         if not is_ready and _is_valid(options):
-            elements.submit(
+            step_jobs.submit(
                 settings,
                 "prepare",
                 prepare.Options,
@@ -427,7 +427,7 @@ def _submit(
                 split=preset.split,
                 test_from=preset.test_from,
             )
-    elements.submit(settings, "train", train.Options, **options)
+    step_jobs.submit(settings, "train", train.Options, **options)
     # the panel is above the form, and the form is locked
     if any(job.step == "train" for job in jobs.active(settings)):
         st.rerun()

@@ -26,7 +26,7 @@ from core.retraining import policy_settings as retraining
 from core.runtime import commands
 from core.serving import gateway_stats
 from core.stats import check, checks, estimation, performance
-from pages.shared import elements
+from pages.shared import navigation
 from tests import code_trees
 
 README = (CODE_ROOT / "README.md").read_text(encoding="utf-8")
@@ -265,7 +265,7 @@ def test_every_figure_for_prometheus_is_documented() -> None:
 
 def titles() -> list[str]:
     """Return the titles of the pages, those in the sidebar first."""
-    return [str(title) for title, _ in (elements.PAGES | elements.LINKED_PAGES).values()]
+    return [str(title) for title, _ in (navigation.PAGES | navigation.LINKED_PAGES).values()]
 
 
 def test_every_page_has_its_section_of_the_guide() -> None:
