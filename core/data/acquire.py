@@ -17,7 +17,7 @@ from core.platform import bounds, csv_dialect, project, schema, storage, tables,
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, Given
 from core.platform.errors import InputError, NotReadyError
-from core.platform.findings import Finding
+from core.platform.findings import Finding, findings_table
 from core.platform.messages import Message, Words, sentences
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -134,7 +134,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     "errors": len(inspected.errors),
                     "warnings": len(findings) - len(inspected.errors),
                 },
-                tables={"validation": findings.as_table(findings)},
+                tables={"validation": findings_table(findings)},
             ),
         )
         inspected.required()

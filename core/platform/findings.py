@@ -93,12 +93,12 @@ class Validated:
         return self
 
 
-def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
+def findings_table(findings: Sequence[Finding]) -> pd.DataFrame:
     """Return the findings as a table, one column per field.
 
     Examples
     --------
-    >>> as_table([]).columns.tolist()
+    >>> findings_table([]).columns.tolist()
     ['severity', 'check', 'column', 'rows', 'examples', 'where', 'text']
     """
     names = list(Finding.__dataclass_fields__)

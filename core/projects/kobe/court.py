@@ -259,11 +259,7 @@ def points(
 
 
 def shot_chart(
-    bins: pd.DataFrame,
-    average: float | None,
-    *,
-    size: float | None = None,
-    title: str | None = None,
+    bins: pd.DataFrame, average: float | None, *, size: float | None = None
 ) -> alt.LayerChart:
     """Draw bins on the half court, coloured by make rate relative to the average, sized by shots.
 
@@ -292,12 +288,10 @@ def shot_chart(
         average = None
     spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
     layers = _bin_layers(bins, average, spacing * SCALE, axes())
-    return on_the_court(layers, title or _("The half court, with the hoop at the bottom"), title)
+    return on_the_court(layers, _("The half court, with the hoop at the bottom"))
 
 
-def point_chart(
-    shots: pd.DataFrame, *, positive: Words, negative: Words, title: str | None = None
-) -> alt.LayerChart:
+def point_chart(shots: pd.DataFrame, *, positive: Words, negative: Words) -> alt.LayerChart:
     """Draw single shots on the half court: dots for made ones, crosses for missed ones.
 
     Parameters
@@ -342,12 +336,10 @@ def point_chart(
             alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".1f"),
         ],
     )
-    return on_the_court([marks], title or _("The half court, with the hoop at the bottom"), title)
+    return on_the_court([marks], _("The half court, with the hoop at the bottom"))
 
 
-def residual_chart(
-    bins: pd.DataFrame, *, size: float | None = None, title: str | None = None
-) -> alt.LayerChart:
+def residual_chart(bins: pd.DataFrame, *, size: float | None = None) -> alt.LayerChart:
     """Draw the half court coloured by mean prediction minus make rate: grey where they agree.
 
     Bins are sized by their shots; those with few labels are hollow. The size is fixed, as in
@@ -382,7 +374,7 @@ def residual_chart(
     span = (-RESIDUAL_SPAN, 0.0, RESIDUAL_SPAN)
     colour = diverging("residual:Q", _("Predicted minus observed"), span, "+.0%")
     layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
-    return on_the_court(layers, title or _("Predicted minus observed"), title)
+    return on_the_court(layers, _("Predicted minus observed"))
 
 
 def _bin_layers(

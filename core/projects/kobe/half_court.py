@@ -80,9 +80,7 @@ def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
     }
 
 
-def on_the_court(
-    layers: list[alt.Chart], description: str, title: str | None = None
-) -> alt.LayerChart:
+def on_the_court(layers: list[alt.Chart], description: str) -> alt.LayerChart:
     """Draw layers under the lines of the half court, to scale and with a fixed size."""
     import altair as alt
 
@@ -105,8 +103,6 @@ def on_the_court(
         autosize=alt.AutoSizeParams(type="pad", contains="content"),
         description=description,
     )
-    if title:
-        chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
     return legible(chart, stroke=None)
 
 

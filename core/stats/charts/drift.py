@@ -23,7 +23,6 @@ def probability_density(
     threshold: float | None = None,
     base_rate: float | None = None,
     bins: int = 40,
-    title: str | None = None,
 ) -> alt.LayerChart:
     """Plot the distribution of the predicted probability in each set, as shares of its rows.
 
@@ -66,11 +65,11 @@ def probability_density(
         layers.append(style.rule("x", value, text, in_legend=not is_alone))
         if is_alone:
             layers.append(style.rule_label(value, text, line=place))
-    return style.finish(layers, title)
+    return style.finish(layers)
 
 
 def feature_density(
-    table: pd.DataFrame, feature: str, *, axis_title: Words | None = None, title: str | None = None
+    table: pd.DataFrame, feature: str, *, axis_title: Words | None = None
 ) -> alt.LayerChart:
     """Plot the distribution of a feature in two sets, as shares of each set's rows.
 
@@ -94,7 +93,7 @@ def feature_density(
     roles = _set_roles(rows["set"].unique().tolist())
     rows = rows.assign(set=rows["set"].map(style.set_name))
     layers = density_charts.layers(rows, name, roles)
-    return style.finish(layers, title)
+    return style.finish(layers)
 
 
 def psi_bars(
@@ -103,7 +102,6 @@ def psi_bars(
     warn: float = 0.1,
     alert: float = 0.2,
     sets: tuple[str, str] = ("reference", "current"),
-    title: str | None = None,
 ) -> alt.LayerChart:
     """Plot the PSI of each feature, largest first, with both thresholds.
 
@@ -188,7 +186,6 @@ def psi_bars(
             style.rule("x", warn, levels[1], in_legend=False),
             style.rule("x", alert, levels[2], in_legend=False),
         ],
-        title,
         height=style.height_of(len(ranked), legend=True),
     )
 

@@ -87,28 +87,20 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def finish(
-    layers: list[alt.Chart],
-    title: str | None,
-    description: str | None = None,
-    *,
-    height: int = HEIGHT,
+    layers: list[alt.Chart], description: str | None = None, *, height: int = HEIGHT
 ) -> alt.LayerChart:
     """Combine the layers into a chart of the common size and style.
 
     Parameters
     ----------
-    title : str, optional
-        Shown above the chart and added to its height.
     description : str, optional
-        Read by screen readers if there is no title; by default the titles of the axes.
-    height : int
-        Without the title.
+        Read by screen readers; by default the titles of the axes.
 
     Examples
     --------
-    >>> chart = finish([rule("x", 0.5, "Half")], "Title", height=100)
+    >>> chart = finish([rule("x", 0.5, "Half")], "About", height=100)
     >>> chart.to_dict()["height"], chart.to_dict()["description"]
-    (134, 'Title')
+    (100, 'About')
     """
     import altair as alt
 
@@ -117,13 +109,11 @@ def finish(
             layer.data = in_words(layer.data)
     chart = alt.LayerChart(layer=layers).properties(
         width="container",
-        height=height + 34 * bool(title),
+        height=height,
         # the height of the whole picture, on a page and in a file
         autosize=alt.AutoSizeParams(type="fit", contains="padding"),
-        description=title or description or _axes(layers),
+        description=description or _axes(layers),
     )
-    if title:
-        chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
     # the width without a container, in a file
     return legible(chart, continuousWidth=_WIDTH, discreteWidth=_WIDTH)
 

@@ -109,9 +109,7 @@ def test_a_shot_without_a_place_is_in_no_bin():
 
 @pytest.mark.parametrize("average", [0.45, 0.05, 0.98, None, math.nan])
 def test_the_shot_chart_draws_a_court_to_scale(shots, average):
-    chart = court.shot_chart(
-        court.gather(court.cells(shots, "x", "y", "made")), average, title="Shots"
-    )
+    chart = court.shot_chart(court.gather(court.cells(shots, "x", "y", "made")), average)
     spec = chart.to_dict()
 
     assert spec["height"] / spec["width"] == pytest.approx(470 / 500, abs=0.002)
