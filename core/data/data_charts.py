@@ -146,10 +146,8 @@ def rate_by(
     )
 
 
-def missing_bars(
-    missing: pd.DataFrame, *, rows: int | None = None, limit: int = 12
-) -> alt.LayerChart:
-    """Show the columns with missing values, most first; up to `limit` columns if none has any.
+def missing_bars(missing: pd.DataFrame, *, rows: int | None = None) -> alt.LayerChart:
+    """Show the columns with missing values, most first; up to 12 columns if none has any.
 
     Parameters
     ----------
@@ -166,7 +164,7 @@ def missing_bars(
     """
     import altair as alt
 
-    table = missing.sort_values("missing", ascending=False, kind="stable").head(limit)
+    table = missing.sort_values("missing", ascending=False, kind="stable").head(12)
     if (table["missing"] > 0).any():
         table = table[table["missing"] > 0]
     share = table["missing"] / rows if rows else pd.Series(np.nan, index=table.index)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Message, Words
-from core.stats import intervals
+from core.stats import intervals, metrics
 
 Floats = npt.NDArray[np.float64]
 # Probability of label 1 for each row of features.
@@ -69,13 +69,13 @@ def importance(
     rng = np.random.default_rng(seed)
     # the same shuffles for every feature: their differences are not due to the draw
     orders = [rng.permutation(len(features)) for _ in range(repeats)]
-    before = _losses(labels, predict(features))
+    before = metrics.log_losses(labels, predict(features))
     lines = []
     for place, name in enumerate(features):
         increase = np.empty((repeats, len(features)))
         for repeat, order in enumerate(orders):
             shuffled = features.assign(**{str(name): features[name].to_numpy()[order]})
-            increase[repeat] = _losses(labels, predict(shuffled)) - before
+            increase[repeat] = metrics.log_losses(labels, predict(shuffled)) - before
         mean = float(increase.mean())
         low, high = intervals.mean(increase.mean(axis=0))
         sd = float(increase.mean(axis=1).std())
@@ -286,10 +286,3 @@ def _grid(values: pd.Series[Any], points: int) -> list[Any]:
     shares = np.linspace(*GRID_REACH, points)
     # values that occur: a period of 2.5 does not exist
     return list(np.unique(np.quantile(values, shares, method="inverted_cdf")))
-
-
-def _losses(labels: npt.NDArray[np.int64], probabilities: Floats) -> Floats:
-    # clipped as in scikit-learn, so that a confident error stays finite
-    tiny = np.finfo(np.float64).eps
-    sure = np.where(labels == 1, probabilities, 1.0 - probabilities)
-    return np.asarray(-np.log(np.clip(sure, tiny, 1.0)), dtype=np.float64)

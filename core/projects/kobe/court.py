@@ -147,14 +147,7 @@ def totals(bins: pd.DataFrame) -> tuple[int, int, float | None]:
 
 
 def residual_cells(
-    frame: pd.DataFrame,
-    x: str,
-    y: str,
-    label: str,
-    probability: str,
-    *,
-    size: float = RESIDUAL_SIZE,
-    min_labels: int = RESIDUAL_LABELS,
+    frame: pd.DataFrame, x: str, y: str, label: str, probability: str
 ) -> pd.DataFrame:
     """Compare the mean predicted probability with the make rate in hexagons of the half court.
 
@@ -164,10 +157,6 @@ def residual_cells(
         A row per shot; not modified. Rows without a label are ignored.
     x, y, label, probability : str
         Columns of the position, the label (1 made, 0 missed) and the predicted probability.
-    size : float
-        Distance between neighbouring centres, tenths of a foot.
-    min_labels : int
-        Bins with fewer labels have no residual.
 
     Returns
     -------
@@ -184,7 +173,7 @@ def residual_cells(
     [[50.0, 0.25]]
     """
     kept = frame.loc[_inside(frame, x, y) & frame[label].notna().to_numpy()]
-    places = _hexagons(kept[x].to_numpy(dtype=float), kept[y].to_numpy(dtype=float), size)
+    places = _hexagons(kept[x].to_numpy(dtype=float), kept[y].to_numpy(dtype=float), RESIDUAL_SIZE)
     shots = pd.DataFrame(
         {
             "x": places[0],
@@ -199,9 +188,8 @@ def residual_cells(
         mean_probability=("probability", "mean"),
     )
     residual = grid["mean_probability"] - grid["made_rate"]
-    grid["residual"] = residual.where(grid["shots"] >= max(min_labels, 1))
+    grid["residual"] = residual.where(grid["shots"] >= RESIDUAL_LABELS)
     grid["distance"] = np.hypot(grid["x"], grid["y"]) / 10
-    grid.attrs["size"] = size
     return grid
 
 
@@ -258,9 +246,7 @@ def points(
     return named.astype({"made": "int64"})
 
 
-def shot_chart(
-    bins: pd.DataFrame, average: float | None, *, size: float | None = None
-) -> alt.LayerChart:
+def shot_chart(bins: pd.DataFrame, average: float | None) -> alt.LayerChart:
     """Draw bins on the half court, coloured by make rate relative to the average, sized by shots.
 
     The chart is to scale and has a fixed size (about 450 by 500 pixels with its legend). The court
@@ -272,8 +258,6 @@ def shot_chart(
         From `gather`.
     average : float or None
         Make rate of the middle colour, 0 to 1. With None or NaN only the number of shots is shown.
-    size : float, optional
-        Size passed to `cells`, if `bins` no longer carries it.
 
     Examples
     --------
@@ -286,7 +270,7 @@ def shot_chart(
     """
     if average is not None and math.isnan(average):
         average = None
-    spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
+    spacing = float(bins.attrs.get("size", SIZE))
     layers = _bin_layers(bins, average, spacing * SCALE, axes())
     return on_the_court(layers, _("The half court, with the hoop at the bottom"))
 
@@ -339,7 +323,7 @@ def point_chart(shots: pd.DataFrame, *, positive: Words, negative: Words) -> alt
     return on_the_court([marks], _("The half court, with the hoop at the bottom"))
 
 
-def residual_chart(bins: pd.DataFrame, *, size: float | None = None) -> alt.LayerChart:
+def residual_chart(bins: pd.DataFrame) -> alt.LayerChart:
     """Draw the half court coloured by mean prediction minus make rate: grey where they agree.
 
     Bins are sized by their shots; those with few labels are hollow. The size is fixed, as in
@@ -349,8 +333,6 @@ def residual_chart(bins: pd.DataFrame, *, size: float | None = None) -> alt.Laye
     ----------
     bins : DataFrame
         From `residual_cells`.
-    size : float, optional
-        Size passed to `residual_cells`, if `bins` no longer carries it.
 
     Examples
     --------
@@ -363,7 +345,6 @@ def residual_chart(bins: pd.DataFrame, *, size: float | None = None) -> alt.Laye
     """
     import altair as alt
 
-    spacing = float(bins.attrs.get("size", RESIDUAL_SIZE)) if size is None else size
     tooltip = [
         alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
         alt.Tooltip("shots:Q", title=_("With label"), format=","),
@@ -373,7 +354,9 @@ def residual_chart(bins: pd.DataFrame, *, size: float | None = None) -> alt.Laye
     ]
     span = (-RESIDUAL_SPAN, 0.0, RESIDUAL_SPAN)
     colour = diverging("residual:Q", _("Predicted minus observed"), span, "+.0%")
-    layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
+    layers = _coloured(
+        bins, "residual", colour, _sizes(bins, RESIDUAL_SIZE * SCALE), axes(), tooltip
+    )
     return on_the_court(layers, _("Predicted minus observed"))
 
 

@@ -115,7 +115,7 @@ def place_of(spec: ProjectSpec, rows: pd.DataFrame) -> pd.DataFrame:
     return places
 
 
-def grid(size: float = CELL) -> pd.DataFrame:
+def grid() -> pd.DataFrame:
     """Return the centres of the square cells that cover the half court: `x`, `y`.
 
     One of them is the hoop.
@@ -126,18 +126,15 @@ def grid(size: float = CELL) -> pd.DataFrame:
     >>> len(cells), bool(((cells["x"] == 0) & (cells["y"] == 0)).any())
     (2303, True)
     """
-    across = np.arange(-(half_court.SIDE // size) + 1, half_court.SIDE // size) * size
-    along = (
-        np.arange(np.ceil(half_court.BASELINE / size), np.floor(half_court.HALF / size) + 1) * size
-    )
+    across = np.arange(-(half_court.SIDE // CELL) + 1, half_court.SIDE // CELL) * CELL
+    low, high = np.ceil(half_court.BASELINE / CELL), np.floor(half_court.HALF / CELL)
+    along = np.arange(low, high + 1) * CELL
     x, y = np.meshgrid(across, along)
     return pd.DataFrame({"x": x.ravel() + 0.0, "y": y.ravel() + 0.0})
 
 
-def support(
-    places: pd.DataFrame, known: pd.DataFrame, radius: float = NEAR
-) -> npt.NDArray[np.int64]:
-    """Return the number of known positions within the radius of each position.
+def support(places: pd.DataFrame, known: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the number of known positions near each position.
 
     Parameters
     ----------
@@ -156,7 +153,7 @@ def support(
     if not len(points):
         return np.zeros(len(places), dtype=np.int64)
     centres = places[["x", "y"]].to_numpy(dtype=np.float64)
-    counts = cKDTree(points).query_ball_point(centres, radius, return_length=True)
+    counts = cKDTree(points).query_ball_point(centres, NEAR, return_length=True)
     return np.asarray(counts, dtype=np.int64)
 
 

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 
 def probability_density(
-    frame: pd.DataFrame,
-    *,
-    threshold: float | None = None,
-    base_rate: float | None = None,
-    bins: int = 40,
+    frame: pd.DataFrame, *, threshold: float | None = None, base_rate: float | None = None
 ) -> alt.LayerChart:
     """Plot the distribution of the predicted probability in each set, as shares of its rows.
 
@@ -41,7 +37,7 @@ def probability_density(
     >>> probability_density(frame).to_dict()["height"]
     280
     """
-    edges = np.linspace(0.0, 1.0, bins + 1)
+    edges = np.linspace(0.0, 1.0, 41)
     parts = []
     for name, part in frame.groupby("set", sort=False):
         rows = np.histogram(part[own_columns.PROBABILITY].to_numpy(dtype=float), edges)[0]

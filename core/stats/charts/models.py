@@ -169,12 +169,7 @@ def confusion(table: pd.DataFrame, *, positive: Words, negative: Words) -> alt.L
 
 
 def metric_bars(
-    table: pd.DataFrame,
-    metric: Words,
-    *,
-    higher_is_better: bool,
-    baseline: float | None = None,
-    baseline_title: Words = "",
+    table: pd.DataFrame, metric: Words, *, higher_is_better: bool, baseline: float | None = None
 ) -> alt.LayerChart:
     """Plot one metric of each model as bars from zero, best first and in the accent colour.
 
@@ -186,8 +181,6 @@ def metric_bars(
         Title of the value axis, with the unit.
     baseline : float, optional
         Drawn as a rule.
-    baseline_title : Message or str
-        By default "Base rate".
 
     Examples
     --------
@@ -223,11 +216,7 @@ def metric_bars(
     )
     layers = [bars]
     if baseline is not None:
-        layers.append(
-            style.rule(
-                "x", baseline, style.labelled(baseline_title or _("Base rate"), baseline, ".4f")
-            )
-        )
+        layers.append(style.rule("x", baseline, style.labelled(_("Base rate"), baseline, ".4f")))
     height = style.height_of(len(ranked), legend=baseline is not None)
     return style.finish(layers, height=height)
 

@@ -210,17 +210,10 @@ def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float]
     return low - room, last + room
 
 
-def without_outliers(
-    values: pd.Series[float], *, share: float = 0.01
-) -> tuple[float, float] | None:
+def without_outliers(values: pd.Series[float]) -> tuple[float, float] | None:
     """Return the ends of an axis that leaves out a few extreme values; None without such.
 
-    Parameters
-    ----------
-    values : Series of float
-        What is drawn.
-    share : float
-        At most this share of the values is left out at each end, but two where there are enough.
+    At most 1% of the values is left out at each end, but two where there are enough.
 
     Examples
     --------
@@ -231,7 +224,7 @@ def without_outliers(
     True
     """
     ordered = values.dropna().sort_values(ignore_index=True)
-    count = max(int(share * len(ordered)), 2)
+    count = max(int(0.01 * len(ordered)), 2)
     if len(ordered) < 5 * count:
         return None
     low, high = float(ordered.iloc[count]), float(ordered.iloc[-1 - count])

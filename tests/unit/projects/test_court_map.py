@@ -82,7 +82,7 @@ def test_support_counts_rows_within_the_radius_and_passes_over_missing_places():
     places = pd.DataFrame({"x": [0.0, 31.0], "y": [0.0, 0.0]})
     reference = pd.DataFrame({"x": [0.0, 30.0, np.nan], "y": [0.0, 0.0, 1.0]})
 
-    assert court_map.support(places, reference, 30.0).tolist() == [2, 1]
+    assert court_map.support(places, reference).tolist() == [2, 1]
     assert court_map.support(places, reference.tail(1)).tolist() == [0, 0]
 
 
