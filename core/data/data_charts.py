@@ -384,7 +384,7 @@ def rate_over_time(table: pd.DataFrame, *, rate_title: str) -> alt.LayerChart:
     bounds = (style.share_y("low:Q", f"{rate_title} (%)", zero=False), alt.Y2("high:Q"))
     spread = base.mark_rule(opacity=0.4, strokeWidth=2).encode(y=bounds[0], y2=bounds[1])
     points = base.mark_point(filled=True, size=45, opacity=1).encode(y=y)
-    return style.finish([spread, base.mark_line(strokeWidth=1.5).encode(y=y), points], None)
+    return style.finish([spread, base.mark_line(strokeWidth=1.5).encode(y=y), points])
 
 
 def rows_over_time(table: pd.DataFrame) -> alt.LayerChart:
@@ -405,7 +405,7 @@ def rows_over_time(table: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         ],
     )
-    return style.finish([drawn], None)
+    return style.finish([drawn])
 
 
 def _dated(table: pd.DataFrame) -> pd.DataFrame:

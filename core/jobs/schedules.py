@@ -171,11 +171,6 @@ def save(settings: Settings, schedule: Schedule) -> None:
     """Save a schedule, replacing one of the same name.
 
     Its next time is recomputed if its times have changed or it was off; a running job continues.
-
-    Raises
-    ------
-    StoreError
-        If the database cannot be written.
     """
     now = clock.now(settings)
     fresh = {"set_at": now, "next_at": following(schedule, now)}
@@ -210,11 +205,6 @@ def tick(settings: Settings) -> list[Scheduled]:
     """Submit the due jobs, and return the schedules that are on, as they were before.
 
     Cheap if nothing is due: two queries, one before the first schedule exists.
-
-    Raises
-    ------
-    StoreError
-        If the database cannot be used.
     """
     active = _read(settings, _of.is_on)
     if not active:

@@ -148,13 +148,7 @@ class Channels(Options):
 
 
 def load(settings: Settings) -> Channels:
-    """Return the channels; empty before any was set.
-
-    Raises
-    ------
-    StoreError
-        When they cannot be read.
-    """
+    """Return the channels; empty before any was set."""
     kept = state.load(settings, NAME)
     try:
         return Channels() if kept is None else Channels.model_validate(kept)
@@ -168,13 +162,7 @@ def load(settings: Settings) -> Channels:
 
 
 def save(settings: Settings, channels: Channels) -> None:
-    """Save the channels atomically.
-
-    Raises
-    ------
-    StoreError
-        When they cannot be written.
-    """
+    """Save the channels atomically."""
     state.save(settings, NAME, channels.model_dump(mode="json"))
 
 

@@ -167,11 +167,6 @@ def report(
         prediction's id.
     arrived : float, optional
         Time of reports without one, seconds since 1970; default now.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be written.
     """
     now = time.time()
     keys_scope = log_store.scope_of(settings.project, is_sample=is_sample)

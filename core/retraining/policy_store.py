@@ -59,12 +59,6 @@ def turn(settings: Settings, on_wait: Callable[[], None]) -> AbstractContextMana
 
 
 def ask_about(settings: Settings, report: str) -> None:
-    """Queue a job that decides whether a report triggers a retraining, if a policy is on.
-
-    Raises
-    ------
-    StoreError
-        When the policy or the table of jobs cannot be read.
-    """
+    """Queue a job that decides whether a report triggers a retraining, if a policy is on."""
     if load(settings).is_on:
         jobs.submit(settings, "retrain", {"trigger": "report", "report": report})
