@@ -55,12 +55,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         return
     run = tracking.finished_run(settings, snapshot.run_id)
     if run is None:
-        st.info(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=navigation.STEPS["acquire"][1],
-            )
-        )
+        st.info(navigation.run_again("acquire"))
         navigation.go_to("acquire")
         return
     if snapshot.rules != spec.digest:
@@ -80,7 +75,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     )
 
     def table(name: str) -> pd.DataFrame:
-        return elements.table(settings, settings.mlflow_uri, run.run_id, name)
+        return elements.table(settings, run.run_id, name)
 
     if view == "leakage":
         _leakage(table("leakage"))
@@ -155,15 +150,7 @@ def _kind(spec: ProjectSpec) -> profile.Kind:
         "production": _capitalized(spec.rows.current_rows),
         "all": _("All"),
     }
-    return st.segmented_control(
-        _("Rows"),
-        list(names),
-        format_func=names.__getitem__,
-        default="development",
-        required=True,
-        key="kind",
-        label_visibility="collapsed",
-    )
+    return elements.choose(_("Rows"), names, "kind", default="development", is_bare=True)
 
 
 def _of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -429,14 +416,7 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
     positive = str(project.words(spec.positive))
     left, right = elements.side_by_side()
     with right:
-        drawn = st.segmented_control(
-            _("View"),
-            list(DRAWN),
-            default="hexagons",
-            required=True,
-            key="court-draw",
-            format_func=lambda kind: str(DRAWN[kind]),
-        )
+        drawn = elements.choose(_("View"), DRAWN, "court-draw", default="hexagons")
         only = {}
         for name in spec.slices:
             values = sorted(cells[name].unique())

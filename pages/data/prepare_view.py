@@ -12,7 +12,6 @@ import streamlit as st
 from pydantic import ValidationError
 
 from core.data import data_charts, prepare, snapshots, split, split_checks
-from core.jobs import jobs
 from core.platform import messages, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number
@@ -73,16 +72,11 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
             return
         run = tracking.finished_run(settings, prepared.run_id)
         if run is None:
-            st.info(
-                _(
-                    "Its run has not ended or is gone. Run {step} again.",
-                    step=navigation.STEPS["prepare"][1],
-                )
-            )
+            st.info(navigation.run_again("prepare"))
             return
         sizes(spec, prepared, run)
         st.subheader(_("Split quality"), anchor=False)
-        checks = elements.table(settings, settings.mlflow_uri, run.run_id, "split_checks")
+        checks = elements.table(settings, run.run_id, "split_checks")
         quality(settings, run, checks)
         navigation.step_link(
             "train", Message("Go to {page}", page=navigation.STEPS["train"][1]), view="candidates"
@@ -92,11 +86,6 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
     with st.expander(_("Lineage")):
         lineage(prepared, spec)
-
-
-def is_busy(settings: Settings) -> bool:
-    """Return whether a preparation waits or runs."""
-    return any(job.step == "prepare" for job in jobs.active(settings))
 
 
 def form(
@@ -112,13 +101,11 @@ def form(
     top = st.container()
     features = choose_features(spec, before, disabled=disabled)
     rows, linked = choose_rows(settings, spec, snapshot, before, disabled=disabled)
-    missing = st.segmented_control(
+    missing = elements.choose(
         _("Rows with missing values"),
-        list(MISSING),
-        format_func=lambda way: str(MISSING[way]),
+        MISSING,
+        "missing",
         default=before.missing or spec.missing,
-        required=True,
-        key="missing",
         disabled=disabled,
         help=_(
             "Imputed: the model's pipeline fills in the median or the most frequent value. Rows "
@@ -196,7 +183,7 @@ def form(
             test_from=test_from,
             seed=int(seed),
         )
-        if is_busy(settings):
+        if step_jobs.is_going(settings, "prepare"):
             st.rerun()
 
 
@@ -338,7 +325,7 @@ def values_of(settings: Settings, snapshot: snapshots.Snapshot) -> dict[str, dic
     run = tracking.finished_run(settings, snapshot.run_id)
     if run is None:
         return {}
-    table = elements.table(settings, settings.mlflow_uri, run.run_id, "values")
+    table = elements.table(settings, run.run_id, "values")
     return {
         str(name): dict(zip(part["value"], part["rows"], strict=True))
         for name, part in table.groupby("column", sort=False)
@@ -408,7 +395,7 @@ def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
             (st.error if verdict == "alert" else st.warning)(
                 f"**{elements.plain(title)}.** {elements.plain(text)}"
             )
-    leaks = elements.table(settings, settings.mlflow_uri, run.run_id, "leakage")
+    leaks = elements.table(settings, run.run_id, "leakage")
     if not leaks.empty:
         st.warning("\n".join(f"- {elements.plain(elements.words(text))}" for text in leaks["text"]))
 
@@ -420,7 +407,7 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
     words = {spec.positive: positive, spec.negative: negative}
 
     def table(name: str) -> pd.DataFrame:
-        return elements.table(settings, settings.mlflow_uri, run.run_id, name)
+        return elements.table(settings, run.run_id, name)
 
     with left:
         elements.question(_("Do both sets have the same classes?"))
@@ -474,11 +461,9 @@ def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
 
 def lineage_file(prepared: storage.Prepared) -> None:
     """Draw the download of what the sets were made of."""
-    st.download_button(
+    elements.download(
         f"{_('Lineage')} (JSON)",
         json.dumps(asdict(prepared), indent=2),
-        file_name=f"lineage_{prepared.run_id[:12]}.json",
-        icon=":material/download:",
-        on_click="ignore",
+        f"lineage_{prepared.run_id[:12]}.json",
         type="tertiary",
     )

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from core.data import acquire, snapshots
-from core.jobs import jobs
 from core.platform import project, tables, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number, p_
@@ -53,11 +52,6 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     if run is not None and run.metrics.get("warnings"):
         step_jobs.validation(settings, run.run_id)
     history(settings, snapshot)
-
-
-def is_busy(settings: Settings) -> bool:
-    """Return whether an acquisition waits or runs."""
-    return any(job.step == "acquire" for job in jobs.active(settings))
 
 
 def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next: bool) -> None:
@@ -108,7 +102,7 @@ def send(settings: Settings, source: str, values: dict[str, Any]) -> None:
         if source == "upload":
             values["uploads"] = [upload.model_dump() for upload in values["uploads"]]
         step_jobs.submit(settings, "acquire", acquire.Options, source=source, **values)
-        if is_busy(settings):
+        if step_jobs.is_going(settings, "acquire"):
             st.rerun()
 
 
@@ -201,12 +195,7 @@ def in_use(
         ]
     )
     if run is None:
-        st.info(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=navigation.STEPS["acquire"][1],
-            )
-        )
+        st.info(navigation.run_again("acquire"))
     else:
         draw_checks(settings, spec, run)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -218,7 +207,7 @@ def in_use(
 def draw_checks(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Draw a chip for each check of the rows; one with a finding is a warning."""
     warnings = int(run.metrics.get("warnings", 0))
-    findings = elements.table(settings, settings.mlflow_uri, run.run_id, "validation")
+    findings = elements.table(settings, run.run_id, "validation")
     texts = dict(zip(findings["check"], findings["text"], strict=True)) if warnings else {}
     checks = []
     for name, (title, codes) in CHECKED.items():
@@ -320,7 +309,9 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                     _("Snapshot"), list(others), format_func=others.__getitem__, key="snapshot"
                 )
                 if st.button(
-                    _("Make current"), icon=":material/restore:", disabled=is_busy(settings)
+                    _("Make current"),
+                    icon=":material/restore:",
+                    disabled=step_jobs.is_going(settings, "acquire"),
                 ):
                     make_current(settings, chosen)
 

@@ -49,15 +49,7 @@ def show(
 ) -> None:
     """Draw the checks that failed, or all of the chosen group."""
     st.subheader(_("Checks"), anchor=False)
-    view = st.segmented_control(
-        _("Checks"),
-        list(VIEWS),
-        default="failed",
-        required=True,
-        format_func=lambda view: str(VIEWS[view]),
-        key=VIEW,
-        label_visibility="collapsed",
-    )
+    view = elements.choose(_("Checks"), VIEWS, VIEW, default="failed", is_bare=True)
     if view == "failed":
         failed(checks)
     elif view == "performance":

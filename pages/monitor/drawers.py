@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.jobs import jobs
 from core.monitoring import monitor
 from core.platform import tracking
 from core.platform.config import Settings
@@ -77,7 +76,7 @@ def _new(settings: Settings, spec: ProjectSpec) -> None:
     last = tracking.last_run(settings, "monitor")
     scorings = predictions.scorings(settings, min_rows=monitor.MIN_ROWS)
     options = options_form.ask(settings, spec, scorings, last)
-    running = any(job.step == "monitor" for job in jobs.active(settings))
+    running = step_jobs.is_going(settings, "monitor")
     if running:
         st.info(_("{step} is running.", step=navigation.STEPS["monitor"][1]))
     pressed = st.button(
@@ -93,6 +92,6 @@ def _new(settings: Settings, spec: ProjectSpec) -> None:
         st.error(_("{field}: nothing is chosen yet.", field=_("Values")), icon=":material/error:")
         return
     step_jobs.submit(settings, "monitor", monitor.Options, **options)
-    if any(job.step == "monitor" for job in jobs.active(settings)):
+    if step_jobs.is_going(settings, "monitor"):
         _close()
         st.rerun()

@@ -59,15 +59,7 @@ def show(settings: Settings, last: tracking.RunInfo | None) -> None:
     if len(runs) < 2:
         _list(runs)
         return
-    view = st.segmented_control(
-        _("History"),
-        list(VIEWS),
-        default="list",
-        required=True,
-        format_func=lambda view: str(VIEWS[view]),
-        key="history",
-        label_visibility="collapsed",
-    )
+    view = elements.choose(_("History"), VIEWS, "history", default="list", is_bare=True)
     if view == "time":
         _over_time(settings, runs)
     elif view == "list":
@@ -94,14 +86,7 @@ def _over_time(settings: Settings, listed: list[tracking.RunInfo]) -> None:
         place = st.container(width=420)
         kind = "made"
         if any(end is not None for end in has_times):
-            kind = st.segmented_control(
-                _("By"),
-                list(TIMES),
-                default="made",
-                required=True,
-                key="history-by",
-                format_func=lambda kind: str(TIMES[kind]),
-            )
+            kind = elements.choose(_("By"), TIMES, "history-by", default="made")
     runs = tuple(
         (run.run_id, run.started if kind == "made" else end, name_of(run))
         for run, end in zip(listed, has_times, strict=True)

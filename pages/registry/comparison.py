@@ -72,14 +72,14 @@ def compared(settings: Settings, first: str, other: str, metric: str) -> None:
         st.info(_("Not compared yet. Press Compare."))
         return
     run = runs[0]
-    rules = elements.table(settings, settings.mlflow_uri, run.run_id, "rules").set_index("code")
+    rules = elements.table(settings, run.run_id, "rules").set_index("code")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(elements.ago(run.started), width="content")
         navigation.run_link(run.run_id, "Promocao")
         if run.is_sample:
             elements.sample_badge()
     try:
-        table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
+        table = elements.table(settings, run.run_id, "comparison")
     except NotReadyError:
         st.warning(elements.plain(_why_not(rules)))
         return
@@ -146,7 +146,7 @@ def _why_not(rules: pd.DataFrame) -> str:
 
 
 def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]) -> None:
-    slices = elements.table(settings, settings.mlflow_uri, run.run_id, "slices")
+    slices = elements.table(settings, run.run_id, "slices")
     if slices.empty:
         return
     st.markdown(_("**Is a slice worse?**"))

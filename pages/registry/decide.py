@@ -194,9 +194,7 @@ def _on_same_rows(now: Standing, run: RunInfo, alias: str) -> list[tuple[str, st
     """Return the same of the rows on which a run of the gate measured both versions."""
 
     def table(name: str, key: str) -> pd.DataFrame:
-        return elements.table(now.settings, now.settings.mlflow_uri, run.run_id, name).set_index(
-            key
-        )
+        return elements.table(now.settings, run.run_id, name).set_index(key)
 
     values = table("comparison", "metric")[alias]
     rows = n_("{count:,} row", "{count:,} rows", int(run.metrics["rows_judged"]))

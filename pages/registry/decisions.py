@@ -47,7 +47,7 @@ def detail(settings: Settings, run: tracking.RunInfo) -> None:
         if run.is_sample:
             elements.sample_badge()
     with st.expander(_("Rules of the gate")):
-        rule_table(elements.table(settings, settings.mlflow_uri, run.run_id, "rules"))
+        rule_table(elements.table(settings, run.run_id, "rules"))
 
 
 def _about(decided: PromotionRun, threshold: str) -> str:

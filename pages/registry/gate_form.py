@@ -71,13 +71,7 @@ def follows(now: Standing) -> Message:
 
 def _options(now: Standing, chosen: str) -> dict[str, object]:
     """Draw what is seldom changed, and return it."""
-    aim = st.segmented_control(
-        _("It must be"),
-        list(AIMS),
-        format_func=lambda code: str(AIMS[code]),
-        required=True,
-        key="gate-aim",
-    )
+    aim = elements.choose(_("It must be"), AIMS, "gate-aim")
     margin = 0.0
     if aim == "not_worse":
         margin = st.number_input(

@@ -141,15 +141,7 @@ def _consequences(
         press(value)
     chosen = "folds"
     if report is not None:
-        chosen = st.segmented_control(
-            _("Rows"),
-            list(ROWS),
-            format_func=lambda code: str(ROWS[code]),
-            default="report",
-            required=True,
-            key="threshold-rows",
-            label_visibility="collapsed",
-        )
+        chosen = elements.choose(_("Rows"), ROWS, "threshold-rows", default="report", is_bare=True)
     is_of_folds = True
     if report is not None and chosen == "report":
         table = _of_scoring(settings, settings.mlflow_uri, ReportRun.of(report).scoring_run)

@@ -230,13 +230,8 @@ def _card(settings: Settings, version: ModelVersion) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if version.is_sample:
             elements.sample_badge()
-        st.download_button(
-            "Markdown",
-            text,
-            file_name=f"{version.name}-version-{version.version}.md",
-            mime="text/markdown",
-            icon=":material/download:",
-            on_click="ignore",
+        elements.download(
+            "Markdown", text, f"{version.name}-version-{version.version}.md", mime="text/markdown"
         )
         navigation.run_link(version.run_id)
     # its first line is the drawer's title

@@ -163,7 +163,7 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
     if decision.by_kind:
         st.markdown(elements.plain(str(decision.by_kind)))
     try:
-        kinds = elements.table(settings, settings.mlflow_uri, run.run_id, "by_kind")
+        kinds = elements.table(settings, run.run_id, "by_kind")
     except NotReadyError:
         return
     if kinds.empty:

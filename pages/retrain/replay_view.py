@@ -160,14 +160,8 @@ def _charts(windows: pd.DataFrame, baseline: str, begin: float | None) -> None:
         place = st.container()
         shown = "log_loss"
         if windows["policy"].nunique() > 1:
-            shown = st.segmented_control(
-                _("View"),
-                list(CHARTS),
-                default="log_loss",
-                required=True,
-                format_func=lambda code: str(CHARTS[code]),
-                key="replay-chart",
-                label_visibility="collapsed",
+            shown = elements.choose(
+                _("View"), CHARTS, "replay-chart", default="log_loss", is_bare=True
             )
     if shown == "gain":
         drawn = replay_charts.gain(windows, baseline=baseline, drift_begin=begin)
@@ -294,7 +288,7 @@ def _remove(settings: Settings, run_id: str) -> None:
 
 
 def _stored(settings: Settings, run: tracking.RunInfo, name: str) -> pd.DataFrame:
-    return elements.table(settings, settings.mlflow_uri, run.run_id, name)
+    return elements.table(settings, run.run_id, name)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -71,7 +71,7 @@ def _artifacts(settings: Settings, run: RunInfo) -> None:
             name = st.selectbox(
                 _("Artifacts"), tables, key=f"table-{run.run_id}", label_visibility="collapsed"
             )
-            first = elements.table(settings, settings.mlflow_uri, run.run_id, name).head(FIRST_ROWS)
+            first = elements.table(settings, run.run_id, name).head(FIRST_ROWS)
             st.dataframe(table_texts.localized(first.map(_in_words)), height=HEIGHT)
         st.code("\n".join(kept) or "–", language=None)
 

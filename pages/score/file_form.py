@@ -18,7 +18,6 @@ from core.platform.messages import Message, _, number
 from core.platform.project import ProjectSpec
 from core.scoring import batches, score
 from core.serving import server
-from pages.score import serving_choice
 from pages.shared import csv_format, elements, step_jobs, table_texts, uploads
 
 # From here on the result is the file only: browsing that many rows is slow.
@@ -62,7 +61,7 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
         type="primary",
         icon=":material/target:",
         key="score-upload",
-        disabled=mapping is None or serving_choice.is_scoring(settings),
+        disabled=mapping is None or step_jobs.is_going(settings, "score"),
     ):
         step_jobs.submit(
             settings,
@@ -120,7 +119,7 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
         type="primary",
         icon=":material/target:",
         key="score-path",
-        disabled=mapping is None or serving_choice.is_scoring(settings),
+        disabled=mapping is None or step_jobs.is_going(settings, "score"),
     ):
         if not path:
             st.error(_("{field}: nothing is chosen yet.", field=_("File, folder or address")))
@@ -282,13 +281,11 @@ def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
 
 def choose_keep(source: str) -> str | None:
     """Draw the choice of what the predictions log stores."""
-    keep = st.segmented_control(
+    keep = elements.choose(
         _("Keep"),
-        list(KEEPS),
+        KEEPS,
+        f"keep-{source}",
         default="auto",
-        required=True,
-        key=f"keep-{source}",
-        format_func=lambda name: str(KEEPS[name]),
         help=_(
             "Row by row, each row has an id and can get its label later; above {rows:,} rows, as a "
             "file is faster.",

@@ -94,20 +94,13 @@ def newest(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tall
         )
         st.caption(f"{number(first)}–{number(first + len(rows) - 1)} / {of}", width="content")
         limit = f"≤ {number(FILE_ROWS)}" if total > FILE_ROWS else None
-        st.download_button(
-            "CSV",
-            lambda: export.csv(to_keep(settings, chosen)),
-            file_name="predictions.csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help=limit,
+        elements.download(
+            "CSV", lambda: export.csv(to_keep(settings, chosen)), "predictions.csv", help=limit
         )
-        st.download_button(
+        elements.download(
             "Parquet",
             lambda: to_keep(settings, chosen).to_parquet(index=False),
-            file_name="predictions.parquet",
-            icon=":material/download:",
-            on_click="ignore",
+            "predictions.parquet",
             help=limit,
         )
     if chosen.search and len(rows) <= 10:

@@ -33,7 +33,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         type="primary",
         icon=":material/target:",
         key="score-production",
-        disabled=serving_choice.is_scoring(settings),
+        disabled=step_jobs.is_going(settings, "score"),
         help=_("All current rows of the raw data: {how}", how=elements.plain(str(spec.rows.how)))
         if spec.rows.is_derived
         else _(

@@ -256,7 +256,7 @@ def new_levels(settings: Settings, run: tracking.RunInfo) -> None:
     if not count:
         return
     with suppress(NotReadyError):
-        table = elements.table(settings, settings.mlflow_uri, run.run_id, "new_levels")
+        table = elements.table(settings, run.run_id, "new_levels")
         columns = [
             _("{column} ({rows:,}, such as {value})", column=name, rows=rows, value=repr(value))
             for name, rows, value in table.head(MOST_NAMED).itertuples(index=False)
@@ -285,7 +285,7 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
     )
     with st.expander(_("Details")):
         with suppress(NotReadyError):
-            stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
+            stored = elements.table(settings, run.run_id, "rejected")
             rejected = stored.assign(reason=stored["reason"].map(elements.words))
             st.dataframe(
                 table_texts.localized(rejected.head(LISTED)),
@@ -303,12 +303,10 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
             if len(rejected) > LISTED:
                 text = _("{shown:,} of {rows:,} rows", shown=LISTED, rows=len(rejected))
                 st.caption(text)
-            st.download_button(
+            elements.download(
                 f"{_('Left out')} (CSV)",
                 lambda: export.csv(rejected),
-                on_click="ignore",
-                file_name=f"left_out_{run.run_id[:12]}.csv",
-                icon=":material/download:",
+                f"left_out_{run.run_id[:12]}.csv",
             )
 
         step_jobs.validation(settings, run.run_id)
@@ -387,21 +385,9 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
         st.number_input(_("Page"), 1, pages, 1, key=key, width=140, label_visibility="collapsed")
         st.caption(f"/ {number(pages)}", width="content")
         help_text = None if every else f"{number(len(kept))} / {number(len(rows))}"
-        st.download_button(
-            "CSV",
-            lambda: export.csv(kept),
-            file_name=f"{name}.csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help=help_text,
-        )
-        st.download_button(
-            "Parquet",
-            lambda: kept.to_parquet(index=False),
-            file_name=f"{name}.parquet",
-            icon=":material/download:",
-            on_click="ignore",
-            help=help_text,
+        elements.download("CSV", lambda: export.csv(kept), f"{name}.csv", help=help_text)
+        elements.download(
+            "Parquet", lambda: kept.to_parquet(index=False), f"{name}.parquet", help=help_text
         )
 
 

@@ -150,16 +150,16 @@ def what_moves_it(
     mapped: Row | None,
 ) -> None:
     """Show a row's contributions, the effect of each input alone, and the map."""
-    store, of = settings.mlflow_uri, run.metrics
+    of = run.metrics
     probability, base = of["probability"], of["base"]
-    along = elements.table(settings, store, run.run_id, "along")
+    along = elements.table(settings, run.run_id, "along")
     left, right = elements.side_by_side()
     with left:
         st.markdown(
             f"**{_('What moves this row away from the mean prediction?')}**",
             help=_("SHAP values in percentage points. This is association, not causation."),
         )
-        table = elements.table(settings, store, run.run_id, "contributions")
+        table = elements.table(settings, run.run_id, "contributions")
         elements.chart(explanation_charts.waterfall(table, base, probability))
     with right:
         reaches = explanation.reaches(along)
@@ -202,7 +202,7 @@ def _same_map(spec: ProjectSpec, row: Row, mapped: Row | None) -> bool:
 def the_map(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, threshold: float) -> None:
     """Draw the map of an explanation, unless it is on the court above."""
     try:
-        cells = elements.table(settings, settings.mlflow_uri, run.run_id, "map")
+        cells = elements.table(settings, run.run_id, "map")
     except NotReadyError:
         return
     court_map = part(spec.name, "court_map")

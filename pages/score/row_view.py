@@ -44,12 +44,7 @@ def _result(
     try:
         path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     except NotReadyError:
-        st.warning(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=navigation.STEPS["score"][1],
-            )
-        )
+        st.warning(navigation.run_again("score"))
         return
     rows = result_view.read(str(path))
     if st.session_state.get(SEEN, last.run_id) != last.run_id and run.run_id == last.run_id:

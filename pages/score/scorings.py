@@ -74,12 +74,7 @@ def chosen(
     )
     run = last if run_id == last.run_id else tracking.finished_run(settings, run_id)
     if run is None:
-        st.warning(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=navigation.STEPS["score"][1],
-            )
-        )
+        st.warning(navigation.run_again("score"))
         return last
     return run
 

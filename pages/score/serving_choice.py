@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.jobs import jobs
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.serving import server
@@ -33,8 +32,3 @@ def choose(found: list[server.Server]) -> server.Server:
 def named(served: server.Server) -> str:
     """Return the name of a served model, with its port."""
     return f"{served.name}, {_('port {port}', port=served.port)}"
-
-
-def is_scoring(settings: Settings) -> bool:
-    """Return whether a scoring waits or runs."""
-    return any(job.step == "score" for job in jobs.active(settings))

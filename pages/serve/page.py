@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from core.jobs import jobs
 from core.platform import messages, model_store, tracking
 from core.platform.messages import _
 from core.platform.runs import ModelVersion
@@ -75,7 +74,7 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
         _("Start"),
         type="primary" if is_next else "secondary",
         icon=":material/play_arrow:",
-        disabled=any(job.step == "serve" for job in jobs.active(settings)),
+        disabled=step_jobs.is_going(settings, "serve"),
     )
     if sent:
         chosen = None if port is None else int(port)

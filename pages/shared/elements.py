@@ -187,6 +187,44 @@ def figures(rows: Sequence[tuple[Words, Words, Words]], *, width: int = FIGURE_W
             )
 
 
+def choose(
+    label: str,
+    options: Mapping[Any, Words],
+    key: str,
+    *,
+    is_bare: bool = False,
+    place: Any = st,
+    **more: Any,
+) -> Any:
+    """Draw the choice of one of several codes by their names, and return it.
+
+    Parameters
+    ----------
+    is_bare : bool
+        Whether its label is left to screen readers.
+    place : DeltaGenerator, optional
+        Where it is drawn.
+    **more
+        Options of `st.segmented_control`.
+    """
+    return place.segmented_control(
+        label,
+        list(options),
+        format_func=lambda code: str(options[code]),
+        required=True,
+        key=key,
+        label_visibility="collapsed" if is_bare else "visible",
+        **more,
+    )
+
+
+def download(label: str, content: Any, name: str, **more: Any) -> None:
+    """Draw a button that downloads a file, which a function may create on the click."""
+    st.download_button(
+        label, content, file_name=name, icon=":material/download:", on_click="ignore", **more
+    )
+
+
 def side_by_side() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Return two columns, or one above the other in a narrow window."""
     row = st.container(horizontal=True)
@@ -212,15 +250,19 @@ def localized(drawn: Any) -> Any:
     return copied
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
-def table(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame:
+def table(settings: Settings, run_id: str, name: str) -> pd.DataFrame:
     """Return a table of a run; runs are immutable, so it is cached."""
+    return _table(settings, settings.mlflow_uri, run_id, name)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _table(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame:
     return tracking.table(_settings, run_id, name)
 
 
 def example_row(settings: Settings, run_id: str) -> dict[str, float | str | None]:
     """Return the inputs of the first test row of a model's run."""
-    rows = table(settings, settings.mlflow_uri, run_id, "test_predictions")
+    rows = table(settings, run_id, "test_predictions")
     inputs = rows.drop(columns=[PROBABILITY, PREDICTED, LABEL]).head(1)
     return {
         name: None if pd.isna(value) else value if isinstance(value, str) else float(value)
@@ -230,7 +272,7 @@ def example_row(settings: Settings, run_id: str) -> dict[str, float | str | None
 
 def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
     """Return the texts of each text input in the test rows of a model's run."""
-    rows = table(settings, settings.mlflow_uri, run_id, "test_predictions")
+    rows = table(settings, run_id, "test_predictions")
     return {
         str(name): sorted(rows[name].dropna().unique())
         for name in rows.columns

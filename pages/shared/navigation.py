@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.platform import steps
 from core.platform.messages import NOTHING, Message, Words, _
+from pages.shared import elements
 
 MLFLOW_RUN = Message("MLflow run")
 # step -> its page, name (words, or a message) and icon
@@ -77,14 +78,7 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
         st.session_state[key] = asked
     if st.session_state.get(key) not in labels:
         st.session_state[key] = default or next(iter(labels))
-    chosen = st.segmented_control(
-        _("View"),
-        list(labels),
-        format_func=lambda code: str(labels[code]),
-        required=True,
-        key=key,
-        label_visibility="collapsed",
-    )
+    chosen = elements.choose(_("View"), labels, key, is_bare=True)
     if asked != chosen:
         st.query_params["view"] = chosen
     st.session_state[kept] = chosen
@@ -106,6 +100,11 @@ def step_link(step: str, label: Words = NOTHING, *, icon: str = "", **query: str
 def go_to(step: str) -> None:
     """Link to a step's page, by its name."""
     step_link(step, Message("Go to {page}", page=STEPS[step][1]))
+
+
+def run_again(step: str) -> str:
+    """Return why a run cannot be shown, and what to do."""
+    return _("Its run has not ended or is gone. Run {step} again.", step=STEPS[step][1])
 
 
 def run_link(run_id: str, name: Words = MLFLOW_RUN) -> None:

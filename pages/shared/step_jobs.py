@@ -17,7 +17,7 @@ from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import _, number
 from pages.shared import login, navigation
-from pages.shared.elements import capital, plain, show_errors, table, verdict_badge, words
+from pages.shared.elements import capital, download, plain, show_errors, table, verdict_badge, words
 from pages.shared.navigation import STEPS
 
 POLL_SECONDS = 0.5
@@ -38,6 +38,11 @@ def submit(settings: Settings, step: str, options: type[config.Options], **value
         supervision.keep_supervisor(settings)
         return True
     return False
+
+
+def is_going(settings: Settings, step: str) -> bool:
+    """Return whether a job of a step waits or runs."""
+    return any(job.step == step for job in jobs.active(settings))
 
 
 def job_panel(settings: Settings, step: str) -> bool:
@@ -112,7 +117,7 @@ def _put_away(job_id: str) -> None:
 def validation(settings: Settings, run_id: str) -> None:
     """Show a run's findings on its rows, if it validated them, and offer them as a file."""
     try:
-        findings = table(settings, settings.mlflow_uri, run_id, "validation")
+        findings = table(settings, run_id, "validation")
     except NotReadyError:
         return
     if findings.empty:
@@ -129,11 +134,9 @@ def validation(settings: Settings, run_id: str) -> None:
         ),
         hide_index=True,
     )
-    st.download_button(
+    download(
         f"{_('Finding')} (CSV)",
         lambda: export.csv(findings),
-        file_name=f"validation_{run_id[:12]}.csv",
-        icon=":material/download:",
-        on_click="ignore",
+        f"validation_{run_id[:12]}.csv",
         key=f"validation-{run_id}",
     )

@@ -87,12 +87,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
         navigation.step_link("explain", icon=":material/lightbulb:", target=chosen)
         navigation.run_link(chosen)
     if candidate is None:
-        st.error(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=navigation.STEPS["train"][1],
-            )
-        )
+        st.error(navigation.run_again("train"))
         return
     if view == "figures":
         _figures(spec, candidate)
@@ -180,15 +175,14 @@ def _interval(measured: dict[str, float], name: str) -> str:
 @elements.show_errors()
 def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     kept = float(candidate.params["threshold"])
-    table = elements.table(settings, settings.mlflow_uri, candidate.run_id, "thresholds")
+    table = elements.table(settings, candidate.run_id, "thresholds")
     left, right = elements.side_by_side()
-    rows = left.segmented_control(
+    rows = elements.choose(
         _("Rows"),
-        list(SETS),
+        SETS,
+        "threshold-rows",
+        place=left,
         default=evaluation.VALIDATION,
-        required=True,
-        format_func=lambda name: str(SETS[name]),
-        key="threshold-rows",
         help=_("A threshold that is chosen on the test set looks better there than it is."),
     )
     value = right.slider(
@@ -241,7 +235,7 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
 
 
 def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
-    slices = elements.table(settings, settings.mlflow_uri, candidate.run_id, "slices")
+    slices = elements.table(settings, candidate.run_id, "slices")
     if slices.empty:
         st.info(_("The project names no columns for slices."))
         return
@@ -321,7 +315,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
 
 def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     court = part(spec.name, "court")
-    places = elements.table(settings, settings.mlflow_uri, candidate.run_id, "court")
+    places = elements.table(settings, candidate.run_id, "court")
     left, right = elements.side_by_side()
     left.altair_chart(elements.localized(court.residual_chart(places)))
     with right:
@@ -332,7 +326,7 @@ def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -
 
 def _places(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     assert spec.place is not None
-    cells = elements.table(settings, settings.mlflow_uri, candidate.run_id, "places")
+    cells = elements.table(settings, candidate.run_id, "places")
     if cells.empty:
         st.info(_("No row has a place."))
         return

@@ -56,18 +56,10 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) ->
         st.info(_("There is no model yet. Train one first."))
         navigation.step_link("train", _("Candidates"), view="candidates")
         return
-    table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
+    table = elements.table(settings, run.run_id, "comparison")
     table = table.sort_values("log_loss_cv", kind="stable", ignore_index=True)
     _best_candidate(settings, spec, run, table)
-    st.segmented_control(
-        _("Candidates"),
-        list(SIDES),
-        default="all",
-        required=True,
-        format_func=lambda side: str(SIDES[side]),
-        key=SIDE,
-        label_visibility="collapsed",
-    )
+    elements.choose(_("Candidates"), SIDES, SIDE, default="all", is_bare=True)
     if st.session_state[SIDE] == "one":
         candidate_view.draw(settings, spec, run, table)
         return
@@ -208,7 +200,7 @@ def _noted(row: pd.Series, name: str, note: str) -> str:
 def _left_out(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
     if not run.params.get("left_out"):
         return []
-    table = elements.table(settings, settings.mlflow_uri, run.run_id, "left_out")
+    table = elements.table(settings, run.run_id, "left_out")
     return list(table.itertuples(index=False, name=None))
 
 
@@ -272,7 +264,7 @@ def _columns(names: tuple[str, ...], first: str) -> tuple[str, ...]:
 def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> None:
     """Say whether the other candidates differ from the best by more than chance."""
     try:
-        pairs = elements.table(settings, settings.mlflow_uri, run.run_id, "paired")
+        pairs = elements.table(settings, run.run_id, "paired")
     except elements.NotReadyError:
         st.caption(_("Not computed in this training. Train again."))
         return
@@ -329,18 +321,10 @@ def _difference(pairs: pd.DataFrame, best: Words) -> str:
 
 def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame) -> None:
     """Draw the curves of all candidates in related pairs."""
-    chosen = st.segmented_control(
-        _("View"),
-        list(CURVES),
-        default="probabilities",
-        required=True,
-        format_func=lambda view: str(CURVES[view]),
-        key="curves",
-        label_visibility="collapsed",
-    )
+    chosen = elements.choose(_("View"), CURVES, "curves", default="probabilities", is_bare=True)
 
     def table(name: str) -> pd.DataFrame:
-        stored = elements.table(settings, settings.mlflow_uri, run.run_id, name)
+        stored = elements.table(settings, run.run_id, name)
         return _titled(stored, comparison) if "model" in stored else stored
 
     left, right = elements.side_by_side()
@@ -372,7 +356,7 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
 def _learning(settings: Settings, run: tracking.RunInfo) -> None:
     title = _("**Would more rows help the best?**")
     try:
-        curve = elements.table(settings, settings.mlflow_uri, run.run_id, "learning")
+        curve = elements.table(settings, run.run_id, "learning")
     except elements.NotReadyError:
         st.markdown(title)
         st.caption(_("Not computed in this training. Train again."))

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.jobs import jobs
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number
@@ -95,7 +94,7 @@ def _newest(settings: Settings, choice: Choice, explained: str) -> tracking.RunI
 
 
 def _stored_table(settings: Settings, run: tracking.RunInfo, name: str) -> pd.DataFrame:
-    return elements.table(settings, settings.mlflow_uri, run.run_id, name)
+    return elements.table(settings, run.run_id, name)
 
 
 def _ask_in_general(
@@ -249,7 +248,7 @@ def _about(spec: ProjectSpec, name: str) -> str:
 
 def _companions(settings: Settings, choice: Choice, name: str) -> str:
     """Return a sentence on the inputs that are correlated with a feature; empty for none."""
-    rows = elements.table(settings, settings.mlflow_uri, choice.run_id, "test_predictions")
+    rows = elements.table(settings, choice.run_id, "test_predictions")
     rows = rows.drop(columns=[PROBABILITY, PREDICTED, LABEL])
     correlations = explanation.companions(rows, name).head(3)
     if correlations.empty:
@@ -285,8 +284,8 @@ def _same_rows(
 def _ask_row(
     settings: Settings, spec: ProjectSpec, choice: Choice, run: tracking.RunInfo, *, locked: bool
 ) -> None:
-    tested = elements.table(settings, settings.mlflow_uri, choice.run_id, "test_predictions")
-    rows = elements.table(settings, settings.mlflow_uri, choice.train_run, "test_rows")
+    tested = elements.table(settings, choice.run_id, "test_predictions")
+    rows = elements.table(settings, choice.train_run, "test_rows")
     ids = rows[spec.id].astype(str).tolist()
     offered = _suggestions(spec, tested, ids)
     picked = st.selectbox(
@@ -410,24 +409,11 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
             key="model",
             index=list(offered).index(wanted[0]) if wanted else 0,
         )
-        view = st.segmented_control(
-            _("Explain"),
-            list(VIEWS),
-            format_func=lambda name: str(VIEWS[name]),
-            default="model",
-            required=True,
-            key="view",
-            label_visibility="collapsed",
-        )
+        view = elements.choose(_("Explain"), VIEWS, "view", default="model", is_bare=True)
     choice = offered[target]
     model_run = tracking.run(settings, choice.run_id)
     if model_run is None:
-        st.error(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=navigation.STEPS["train"][1],
-            )
-        )
+        st.error(navigation.run_again("train"))
         return
     with menu:
         navigation.run_link(model_run.run_id, elements.words(model_run.name))
@@ -450,5 +436,5 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
 
 def _rerun_if_begun(settings: Settings) -> None:
     # the panel is above the form
-    if any(job.step == "explain" for job in jobs.active(settings)):
+    if step_jobs.is_going(settings, "explain"):
         st.rerun()

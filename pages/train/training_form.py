@@ -10,7 +10,6 @@ import streamlit as st
 from pydantic import ValidationError
 
 from core.data import prepare, snapshots, split_checks
-from core.jobs import jobs
 from core.platform import project, storage
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
@@ -320,14 +319,8 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
                 help=_("Where supported; the probabilities are then no longer calibrated."),
                 disabled=locked,
             )
-        calibrate = st.segmented_control(
-            _("Calibrate the best"),
-            list(CALIBRATIONS),
-            default="none",
-            required=True,
-            format_func=lambda name: str(CALIBRATIONS[name]),
-            key="calibrate",
-            disabled=locked,
+        calibrate = elements.choose(
+            _("Calibrate the best"), CALIBRATIONS, "calibrate", default="none", disabled=locked
         )
     return {
         "balanced": balanced,
@@ -429,7 +422,7 @@ def _submit(
             )
     step_jobs.submit(settings, "train", train.Options, **options)
     # the panel is above the form, and the form is locked
-    if any(job.step == "train" for job in jobs.active(settings)):
+    if step_jobs.is_going(settings, "train"):
         st.rerun()
 
 
