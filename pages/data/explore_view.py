@@ -118,7 +118,7 @@ def _ask_difference(spec: ProjectSpec) -> None:
 
 def _glance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     """Draw the class balance, and a histogram by class of each of the project's features."""
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     _balance(spec, bins[bins["column"] == spec.id])
     marks = " &nbsp; ".join(
         f'<span style="color:{style.PALETTE[role]}">■</span> {word}'
@@ -159,7 +159,7 @@ def _of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> None:
     """Draw one column by class, and below it the table of all columns."""
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     names = [name for name in columns["column"] if name != spec.target]
     first = names.index(spec.features[0]) if spec.features[0] in names else 0
     chosen = st.selectbox(_("Column"), names, index=first, key="look")
@@ -181,7 +181,7 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
 
 
 def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> None:
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     shape = bins.sort_values("place").groupby("column", sort=False)[["positive", "negative"]]
     shares = shape.agg(lambda counts: (counts / max(int(counts.sum()), 1)).tolist())
     known = columns["rows"] - columns["missing"]
@@ -359,7 +359,7 @@ def _places(spec: ProjectSpec, cells: pd.DataFrame) -> None:
 
 
 def _slices(spec: ProjectSpec, bins: pd.DataFrame, chosen: str) -> None:
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     about = str(project.words(spec.columns[chosen].about))
     column_bins = bins[bins["column"] == chosen]
     column_bins = column_bins[column_bins[["positive", "negative", "unlabelled"]].sum(axis=1) > 0]
@@ -398,16 +398,13 @@ def _leakage(suspects: pd.DataFrame) -> None:
     if suspects.empty:
         st.success(_("No column looks suspicious."), icon=":material/verified:")
         return
-    st.table(
-        pd.DataFrame(
-            {
-                _("Column"): suspects["feature"].to_list(),
-                _("Finding"): [str(FINDINGS[code]) for code in suspects["finding"]],
-                _("AUC alone"): [number(auc, ".3f") for auc in suspects["auc_alone"]],
-                _("What it means"): [elements.plain(str(loads(text))) for text in suspects["text"]],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Column"): suspects["feature"].to_list(),
+            _("Finding"): [str(FINDINGS[code]) for code in suspects["finding"]],
+            _("AUC alone"): [number(auc, ".3f") for auc in suspects["auc_alone"]],
+            _("What it means"): [elements.plain(str(loads(text))) for text in suspects["text"]],
+        }
     )
 
 
@@ -454,7 +451,7 @@ def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) 
         points = points[points[name].isin(values)]
     court = part(spec.name, "court")
     shown = points.sample(min(len(points), SHOWN_POINTS), random_state=0)
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     drawn = court.point_chart(shown, positive=positive, negative=negative)
     st.altair_chart(elements.localized(drawn), width="content")
     st.caption(_("{shown:,} of {rows:,} rows", shown=len(shown), rows=labelled))

@@ -113,14 +113,16 @@ def form(
         ),
     )
     needs = {"time": spec.time, "group": spec.group}
-    offered = [name for name in split_checks.SPLITS if needs.get(name, "random")]
-    how = st.segmented_control(
+    offered = {
+        name: elements.capital(title)
+        for name, title in split_checks.SPLITS.items()
+        if needs.get(name, "random")
+    }
+    how = elements.choose(
         _("Split"),
         offered,
-        format_func=lambda way: elements.capital(split_checks.SPLITS[way]),
+        "split",
         default=before.split if before.split in offered else "random",
-        required=True,
-        key="split",
         disabled=disabled,
         help=_(
             "At random, each class has the same share in both sets; by time, the earlier rows "
@@ -142,22 +144,16 @@ def form(
     left, right = st.columns(2)
     share = left.number_input(
         _("Test share"),
-        min_value=0.0,
-        max_value=1.0,
-        value=before.test_share,
-        step=0.05,
+        0.0,
+        1.0,
+        before.test_share,
+        0.05,
         format="%.2f",
         disabled=disabled or test_from is not None,
         key="test-share",
     )
     seed = right.number_input(
-        _("Seed"),
-        min_value=0,
-        max_value=2**32 - 1,
-        value=before.seed,
-        step=1,
-        key="split-seed",
-        disabled=disabled,
+        _("Seed"), 0, 2**32 - 1, before.seed, 1, key="split-seed", disabled=disabled
     )
     place = top if linked else st.container()
     if linked:
@@ -203,13 +199,12 @@ def choose_features(
     sets = {feature_set.title: feature_set for feature_set in spec.feature_sets}
     last = before.features or spec.features
     titles = {spec.features: spec.features_title, **{sets[name].features: name for name in sets}}
-    title = st.segmented_control(
+    named = {name: project.words(name) for name in (spec.features_title, *sets)}
+    title = elements.choose(
         _("Features"),
-        [spec.features_title, *sets, OWN],
+        {**named, OWN: _("My own")},
+        "feature-set",
         default=titles.get(last, OWN),
-        required=True,
-        format_func=lambda title: _("My own") if title == OWN else str(project.words(title)),
-        key="feature-set",
         disabled=disabled,
     )
     if title == spec.features_title:
@@ -231,15 +226,8 @@ def choose_features(
             name if spec.about(name) == name else f"{name} — {project.words(spec.about(name))}"
         ),
     )
-    after = [name for name in chosen if spec.recorded_after(name)]
-    if after:
-        st.warning(
-            _(
-                "Recorded only after the outcome: {features}. A model that uses such features "
-                "cannot predict.",
-                features=after,
-            )
-        )
+    if after := [name for name in chosen if spec.recorded_after(name)]:
+        st.warning(elements.known_too_late(after))
     if spec.group in chosen:
         st.warning(_("{column} identifies rows: a model can memorise them.", column=spec.group))
     return tuple(chosen)
@@ -403,7 +391,7 @@ def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Draw the classes and the drift of the two sets, and the missing values of the raw rows."""
     left, right = elements.side_by_side()
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     words = {spec.positive: positive, spec.negative: negative}
 
     def table(name: str) -> pd.DataFrame:
@@ -451,12 +439,7 @@ def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
         (_("Commit"), prepared.commit),
         *((f"SHA-256 {name}", f"{digest[:16]}…") for name, digest in prepared.digests.items()),
     ]
-    what, value = zip(*facts, strict=True)
-
-    st.table(
-        pd.DataFrame({_("What"): what, _("Value"): [elements.plain(text) for text in value]}),
-        hide_index=True,
-    )
+    elements.fact_table(facts)
 
 
 def lineage_file(prepared: storage.Prepared) -> None:

@@ -62,16 +62,18 @@ def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next
         "folder": settings.raw_dir,
         "upload": True,
     }
-    offered = [name for name in available if available[name]]
-    source = st.segmented_control(
+    offered = {
+        name: elements.capital(snapshots.SOURCE_LABELS[name])
+        for name, is_there in available.items()
+        if is_there
+    }
+    source = elements.choose(
         _("Source"),
         offered,
-        format_func=lambda name: elements.capital(snapshots.SOURCE_LABELS[name]),
-        default="folder" if settings.raw_dir else offered[0],
-        required=True,
-        key="source",
+        "source",
+        default="folder" if settings.raw_dir else next(iter(offered)),
         disabled=running,
-        label_visibility="collapsed",
+        is_bare=True,
     )
     with elements.show_errors():
         if source == "sample":
@@ -237,11 +239,7 @@ def details(snapshot: snapshots.Snapshot) -> None:
     ]
 
     with st.expander(_("Details")):
-        what, value = zip(*facts, strict=True)
-        st.table(
-            pd.DataFrame({_("What"): what, _("Value"): [elements.plain(text) for text in value]}),
-            hide_index=True,
-        )
+        elements.fact_table(facts)
 
 
 def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:

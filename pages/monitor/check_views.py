@@ -67,20 +67,17 @@ def failed(checks: pd.DataFrame) -> None:
         st.markdown(_("No check is beyond its limits."))
         return
     first = bad.head(FIRST)
-    st.table(
-        pd.DataFrame(
-            {
-                _("Check"): [_name(row) for row in first.to_dict("records")],
-                _("Current, with 95% interval"): [
-                    report_view.number(row.value) + _between(row.low, row.high)
-                    for row in first.itertuples()
-                ],
-                _("Reference"): first["reference"].map(report_view.number).to_list(),
-                _("Limit"): [_limit(row) for row in first.to_dict("records")],
-                _("Verdict"): list(map(elements.verdict_badge, first["verdict"])),
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Check"): [_name(row) for row in first.to_dict("records")],
+            _("Current, with 95% interval"): [
+                report_view.number(row.value) + _between(row.low, row.high)
+                for row in first.itertuples()
+            ],
+            _("Reference"): first["reference"].map(report_view.number).to_list(),
+            _("Limit"): [_limit(row) for row in first.to_dict("records")],
+            _("Verdict"): list(map(elements.verdict_badge, first["verdict"])),
+        }
     )
     if more := len(bad) - len(first):
         st.caption(_("and {count} more", count=more))
@@ -240,19 +237,16 @@ def probabilities(run: tracking.RunInfo, densities: pd.DataFrame) -> None:
 def check_table(checks: pd.DataFrame) -> None:
     """Show checks in four columns: the meaning fits even in a narrow window."""
     titles = [_title(row.title, row.text, row.todo, row.threshold) for row in checks.itertuples()]
-    st.table(
-        pd.DataFrame(
-            {
-                _("Check"): titles,
-                _("Current, with 95% interval"): [
-                    report_view.number(row.value) + _interval(row.low, row.high)
-                    for row in checks.itertuples()
-                ],
-                _("Reference"): checks["reference"].map(report_view.number),
-                _("Verdict"): list(map(elements.verdict_badge, checks["verdict"])),
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Check"): titles,
+            _("Current, with 95% interval"): [
+                report_view.number(row.value) + _interval(row.low, row.high)
+                for row in checks.itertuples()
+            ],
+            _("Reference"): checks["reference"].map(report_view.number),
+            _("Verdict"): list(map(elements.verdict_badge, checks["verdict"])),
+        }
     )
 
 

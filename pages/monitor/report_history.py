@@ -188,20 +188,15 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
     every = st.toggle(_("All checks"), key="every-check")
     shown = table if every else changed
     if len(shown):
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Check"): [elements.plain(str(loads(title))) for title in shown["title"]],
-                    _("Before"): shown["before"].map(report_view.number).to_list(),
-                    _("After"): shown["now"].map(report_view.number).to_list(),
-                    _("Difference"): [
-                        report_view.number(value, "+") for value in shown["difference"]
-                    ],
-                    f"{_('Before')}: {_('Verdict')}": shown["verdict_before"].map(_badge).to_list(),
-                    f"{_('After')}: {_('Verdict')}": shown["verdict_now"].map(_badge).to_list(),
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Check"): [elements.plain(str(loads(title))) for title in shown["title"]],
+                _("Before"): shown["before"].map(report_view.number).to_list(),
+                _("After"): shown["now"].map(report_view.number).to_list(),
+                _("Difference"): [report_view.number(value, "+") for value in shown["difference"]],
+                f"{_('Before')}: {_('Verdict')}": shown["verdict_before"].map(_badge).to_list(),
+                f"{_('After')}: {_('Verdict')}": shown["verdict_now"].map(_badge).to_list(),
+            }
         )
 
 

@@ -102,22 +102,19 @@ def compared(settings: Settings, first: str, other: str, metric: str) -> None:
             "one": _("version {version} is better", version=first),
             "other": _("version {version} is better", version=other),
         }
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Metric"): [str(metrics.TITLES.get(name, name)) for name in table["metric"]],
-                    titles[0]: [number(value, ".4f") for value in table["challenger"]],
-                    titles[1]: [number(value, ".4f") for value in table["champion"]],
-                    _("Difference"): [
-                        f"{number(value, '+.4f')}  \n:small[:gray[{_between(low, high)}]]"
-                        for value, low, high in table[["difference", "low", "high"]].itertuples(
-                            index=False
-                        )
-                    ],
-                    _("Meaning"): [better.get(who, _("may be chance")) for who in table["better"]],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Metric"): [str(metrics.TITLES.get(name, name)) for name in table["metric"]],
+                titles[0]: [number(value, ".4f") for value in table["challenger"]],
+                titles[1]: [number(value, ".4f") for value in table["champion"]],
+                _("Difference"): [
+                    f"{number(value, '+.4f')}  \n:small[:gray[{_between(low, high)}]]"
+                    for value, low, high in table[["difference", "low", "high"]].itertuples(
+                        index=False
+                    )
+                ],
+                _("Meaning"): [better.get(who, _("may be chance")) for who in table["better"]],
+            }
         )
         st.caption(
             _(

@@ -64,23 +64,16 @@ def _about(decided: PromotionRun, threshold: str) -> str:
 def rule_table(rules: pd.DataFrame) -> None:
     """Show the results of the gate's rules, each with the value that is judged and its limit."""
     judged = rules.get("judged", pd.Series("", index=rules.index))
-    st.table(
-        pd.DataFrame(
-            {
-                _("Rule"): [elements.words(title) for title in rules["title"]],
-                _("Verdict"): [elements.badge(*GATE[verdict]) for verdict in rules["verdict"]],
-                _("Value"): [
-                    _measured(*of) for of in zip(rules["code"], rules["value"], judged, strict=True)
-                ],
-                _("Limit"): [
-                    _limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)
-                ],
-                _("What it means"): [
-                    elements.plain(elements.words(text)) for text in rules["text"]
-                ],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Rule"): [elements.words(title) for title in rules["title"]],
+            _("Verdict"): [elements.badge(*GATE[verdict]) for verdict in rules["verdict"]],
+            _("Value"): [
+                _measured(*of) for of in zip(rules["code"], rules["value"], judged, strict=True)
+            ],
+            _("Limit"): [_limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)],
+            _("What it means"): [elements.plain(elements.words(text)) for text in rules["text"]],
+        }
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring.records import ReportRun
-from core.platform import project, tracking
+from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, _, n_, number, sentences
@@ -151,7 +151,7 @@ def _consequences(
         )
     at = table.iloc[(table["threshold"] - value).abs().argmin()]
     own = version.about.threshold
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     titles = {
         **{name: str(metrics.TITLES[name]) for name in ("f1", "precision", "recall", "accuracy")},
         "share_positive": _("Predicted {label}", label=positive),
@@ -171,7 +171,7 @@ def _consequences(
             else _("{value} points", value=number(100 * (at[figure] - kept[figure]), "+.1f"))
             for figure in titles
         ]
-    st.table(pd.DataFrame(shown), hide_index=True)
+    elements.fixed_table(shown)
     counts = pd.DataFrame(
         [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
         columns=["actual", "predicted", "rows"],

@@ -169,20 +169,17 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
     if kinds.empty:
         return
     st.markdown(_("**Log loss by kind of row**, on test rows that are new to both"))
-    st.table(
-        pd.DataFrame(
-            {
-                _("Rows"): kinds["value"].map(elements.plain).to_list(),
-                _("Number"): kinds["rows"].map(number).to_list(),
-                titles[0]: _losses(kinds["log_loss_champion"]),
-                titles[1]: _losses(kinds["log_loss_challenger"]),
-                _("Difference"): [_difference(row) for row in kinds.itertuples()],
-                elements.capital(_("worse")): [
-                    _("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]
-                ],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Rows"): kinds["value"].map(elements.plain).to_list(),
+            _("Number"): kinds["rows"].map(number).to_list(),
+            titles[0]: _losses(kinds["log_loss_champion"]),
+            titles[1]: _losses(kinds["log_loss_challenger"]),
+            _("Difference"): [_difference(row) for row in kinds.itertuples()],
+            elements.capital(_("worse")): [
+                _("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]
+            ],
+        }
     )
 
 

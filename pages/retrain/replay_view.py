@@ -206,7 +206,7 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
         _("**What did each policy cost and gain?**"),
         help=_("An alarm is a check of performance in alert; in real rows it may be true."),
     )
-    st.table(pd.DataFrame(shown), hide_index=True)
+    elements.fixed_table(shown)
 
 
 def _gain(row: Any) -> str:

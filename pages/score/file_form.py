@@ -252,31 +252,22 @@ def checked(
         )
         return
     st.warning(_("{rows:,} rows checked: some cannot be scored and are left out.", rows=len(first)))
-    st.table(
-        pd.DataFrame(
-            {
-                _("Column"): [elements.plain(column) for column, *_rest in faults],
-                _("Rows"): [number(count) for _column, count, _why, _first in faults],
-                _("Why"): [why for _column, _count, why, _first in faults],
-                _("First rows"): [number(place) for *_rest, place in faults],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Column"): [elements.plain(column) for column, *_rest in faults],
+            _("Rows"): [number(count) for _column, count, _why, _first in faults],
+            _("Why"): [why for _column, _count, why, _first in faults],
+            _("First rows"): [number(place) for *_rest, place in faults],
+        }
     )
 
 
 def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
     """Draw the choice of the way, with a sentence for the selected one."""
     usual = "endpoint" if rows <= MANY_ROWS else "in_process"
-    way = st.segmented_control(
-        _("Mode"),
-        offered,
-        default=usual,
-        required=True,
-        key=f"way-{len(offered)}-{usual}",
-        format_func=lambda name: str(WAYS[name]),
-    )
-    return str(way)
+    ways = {way: WAYS[way] for way in offered}
+    key = f"way-{len(offered)}-{usual}"
+    return str(elements.choose(_("Mode"), ways, key, default=usual))
 
 
 def choose_keep(source: str) -> str | None:

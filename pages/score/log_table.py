@@ -279,24 +279,20 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
         if not reports:
             st.caption(_("Without label"))
             return
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Received"): [_moment(report.received_at) for report in reports],
-                    _("Label"): [words[int(report.label)] for report in reports],
-                    _("Known since"): [_moment(report.labelled_at) for report in reports],
-                    _("Source"): [
-                        elements.plain(scorings.source_words(spec, report.source))
-                        for report in reports
-                    ],
-                    _("What"): [_effect(report.outcome) for report in reports],
-                    _("By"): [
-                        _("Prediction id") if report.name == row[PREDICTION_ID] else spec.id
-                        for report in reports
-                    ],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Received"): [_moment(report.received_at) for report in reports],
+                _("Label"): [words[int(report.label)] for report in reports],
+                _("Known since"): [_moment(report.labelled_at) for report in reports],
+                _("Source"): [
+                    elements.plain(scorings.source_words(spec, report.source)) for report in reports
+                ],
+                _("What"): [_effect(report.outcome) for report in reports],
+                _("By"): [
+                    _("Prediction id") if report.name == row[PREDICTION_ID] else spec.id
+                    for report in reports
+                ],
+            }
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-import pandas as pd
 import streamlit as st
 
 from core.platform.config import Settings
@@ -117,19 +116,16 @@ def gaps(settings: Settings) -> None:
         )
     )
     with st.expander(elements.counted(_("Gaps"), len(log_gaps))):
-        st.table(
-            pd.DataFrame(
-                {
-                    _("From"): [_moment(gap.begun) for gap in log_gaps],
-                    _("To"): [_moment(gap.ended) for gap in log_gaps],
-                    _("Rows"): [number(gap.rows) for gap in log_gaps],
-                    _("Why"): [
-                        elements.plain(elements.words(GAPS.get(gap.reason, gap.reason)))
-                        for gap in log_gaps
-                    ],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("From"): [_moment(gap.begun) for gap in log_gaps],
+                _("To"): [_moment(gap.ended) for gap in log_gaps],
+                _("Rows"): [number(gap.rows) for gap in log_gaps],
+                _("Why"): [
+                    elements.plain(elements.words(GAPS.get(gap.reason, gap.reason)))
+                    for gap in log_gaps
+                ],
+            }
         )
 
 

@@ -63,7 +63,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
 
 def live(spec: ProjectSpec, served: server.Server, version: ModelVersion, row: Row) -> None:
     """Draw what the served version predicts for the values in the fields."""
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     predicted, fault = None, ""
     try:
         predicted = live_model.probability(served, row)

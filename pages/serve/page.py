@@ -53,11 +53,11 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
     )
     port = right.number_input(
         _("Port"),
+        1024,
+        65535,
+        None,
+        1,
         key="serve-port",
-        min_value=1024,
-        max_value=65535,
-        value=None,
-        step=1,
         placeholder=_("chosen by the app"),
         help=_(
             "By default the champion answers on the live endpoint, port {port}; any other "

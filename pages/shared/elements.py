@@ -15,11 +15,12 @@ from altair.utils import schemapi
 from streamlit.delta_generator import DeltaGenerator
 
 from core.data import snapshots
-from core.platform import messages, storage, store_faults, tracking
+from core.platform import messages, project, storage, store_faults, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError
 from core.platform.messages import Message, Words, _, n_, number, span
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
+from core.platform.project import ProjectSpec
 from core.serving import server
 from core.stats.check import VERDICT_LABELS
 
@@ -152,6 +153,12 @@ def sample_mark(is_sample: bool) -> str:
     return f" :orange[:material/science: {_('sample')}]" if is_sample else ""
 
 
+def mark_sample(settings: Settings, run: tracking.RunInfo) -> None:
+    """Mark the element beside it if its run is of the sample, and the page's title is not."""
+    if run.is_sample and not current_is_sample(settings):
+        sample_badge()
+
+
 def data_word(is_sample: bool) -> str:
     """Return the data source of rows, in words for a table cell."""
     return _("sample") if is_sample else _("real")
@@ -223,6 +230,35 @@ def download(label: str, content: Any, name: str, **more: Any) -> None:
     st.download_button(
         label, content, file_name=name, icon=":material/download:", on_click="ignore", **more
     )
+
+
+def fact_table(facts: Sequence[tuple[str, str]]) -> None:
+    """Draw facts, each with its name."""
+    fixed_table(
+        {
+            _("What"): [name for name, _fact in facts],
+            _("Value"): [plain(fact) for _name, fact in facts],
+        }
+    )
+
+
+def known_too_late(features: Sequence[str]) -> str:
+    """Return the sentence on features that are recorded after the outcome."""
+    return _(
+        "Recorded only after the outcome: {features}. A model that uses such features "
+        "cannot predict.",
+        features=features,
+    )
+
+
+def classes(spec: ProjectSpec) -> tuple[str, str]:
+    """Return the names of the positive and of the negative class."""
+    return str(project.words(spec.positive)), str(project.words(spec.negative))
+
+
+def fixed_table(columns: Mapping[str, Any]) -> None:
+    """Draw a table of texts, in Markdown, by column."""
+    st.table(pd.DataFrame(columns), hide_index=True)
 
 
 def side_by_side() -> tuple[DeltaGenerator, DeltaGenerator]:
@@ -321,20 +357,16 @@ def check_table(
         note = small(_("Limits: {limits}", limits=plain(limit))) if limit else ""
         return plain(words(text)) + note
 
-    st.table(
-        pd.DataFrame(
-            {
-                _("Check"): [words(title) for title in checks["title"]],
-                _("Verdict"): list(map(verdict_badge, checks["verdict"])),
-                str(columns[0]): [
-                    between(*row)
-                    for row in checks[["value", "low", "high"]].itertuples(index=False)
-                ],
-                str(columns[1]): checks["reference"].map(value_text),
-                _("What it means"): list(map(meaning, checks["text"], checks["threshold"])),
-            }
-        ),
-        hide_index=True,
+    fixed_table(
+        {
+            _("Check"): [words(title) for title in checks["title"]],
+            _("Verdict"): list(map(verdict_badge, checks["verdict"])),
+            str(columns[0]): [
+                between(*row) for row in checks[["value", "low", "high"]].itertuples(index=False)
+            ],
+            str(columns[1]): checks["reference"].map(value_text),
+            _("What it means"): list(map(meaning, checks["text"], checks["threshold"])),
+        }
     )
 
 

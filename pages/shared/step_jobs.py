@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
@@ -17,7 +16,16 @@ from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import _, number
 from pages.shared import login, navigation
-from pages.shared.elements import capital, download, plain, show_errors, table, verdict_badge, words
+from pages.shared.elements import (
+    capital,
+    download,
+    fixed_table,
+    plain,
+    show_errors,
+    table,
+    verdict_badge,
+    words,
+)
 from pages.shared.navigation import STEPS
 
 POLL_SECONDS = 0.5
@@ -123,16 +131,13 @@ def validation(settings: Settings, run_id: str) -> None:
     if findings.empty:
         return
     counts = findings["rows"].astype(float)
-    st.table(
-        pd.DataFrame(
-            {
-                _("Finding"): [verdict_badge(severity) for severity in findings["severity"]],
-                _("Rows"): [number(rows, ",.0f") if rows == rows else "–" for rows in counts],
-                _("First rows"): [plain(words(where)) for where in findings["where"]],
-                _("What it means"): [plain(words(text)) for text in findings["text"]],
-            }
-        ),
-        hide_index=True,
+    fixed_table(
+        {
+            _("Finding"): [verdict_badge(severity) for severity in findings["severity"]],
+            _("Rows"): [number(rows, ",.0f") if rows == rows else "–" for rows in counts],
+            _("First rows"): [plain(words(where)) for where in findings["where"]],
+            _("What it means"): [plain(words(text)) for text in findings["text"]],
+        }
     )
     download(
         f"{_('Finding')} (CSV)",

@@ -65,7 +65,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
     candidate = tracking.run(settings, st.session_state["in-depth"])
     has_court = spec.court is not None and part(spec.name, "court") is not None
     has_part = {"court": has_court, "places": spec.place is not None}
-    views = [view for view in VIEWS if has_part.get(view, True)]
+    views = {view: title for view, title in VIEWS.items() if has_part.get(view, True)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             _("Candidate"),
@@ -75,15 +75,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
             help=_about_metrics(candidate) if candidate is not None else None,
             width=300,
         )
-        view = st.segmented_control(
-            _("View"),
-            views,
-            default=views[0],
-            required=True,
-            format_func=lambda view: str(VIEWS[view]),
-            key="depth-view",
-            label_visibility="collapsed",
-        )
+        view = elements.choose(_("View"), views, "depth-view", default="figures", is_bare=True)
         navigation.step_link("explain", icon=":material/lightbulb:", target=chosen)
         navigation.run_link(chosen)
     if candidate is None:
@@ -267,19 +259,16 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
         elements.chart(evaluation_charts.slice_gaps(slices, most=CHARTED_SLICES))
     with right:
         first = slices.head(FIRST_SLICES)
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Slice"): first["column"].map(elements.plain)
-                    + " = "
-                    + first["value"].map(elements.plain),
-                    _("Finding"): [_badge(finding) for finding in first["finding"]],
-                    _("What it means"): [
-                        elements.plain(elements.words(text)) for text in first["text"]
-                    ],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Slice"): first["column"].map(elements.plain)
+                + " = "
+                + first["value"].map(elements.plain),
+                _("Finding"): [_badge(finding) for finding in first["finding"]],
+                _("What it means"): [
+                    elements.plain(elements.words(text)) for text in first["text"]
+                ],
+            }
         )
 
     with st.expander(elements.counted(_("All"), len(slices))):

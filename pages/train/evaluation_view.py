@@ -94,9 +94,7 @@ def _best_candidate(
         if text := _registered(settings, spec, run):
             st.markdown(text, width="content")
             navigation.go_to("promote")
-        # otherwise the title has it
-        if run.is_sample and not elements.current_is_sample(settings):
-            elements.sample_badge()
+        elements.mark_sample(settings, run)
     base = best["log_loss_test"] / (1 - best["skill_test"])
     threshold = float(run.params["threshold"])
     notes = {
@@ -287,14 +285,11 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
         ]:
             st.markdown(_("{names}: worse than a constant guess.", names=useless))
         with st.popover(_("Details"), type="tertiary", width="content"):
-            st.table(
-                pd.DataFrame(
-                    {
-                        _("Candidate"): pairs["model"],
-                        _("Difference"): [elements.words(text) for text in pairs["text"]],
-                    }
-                ),
-                hide_index=True,
+            elements.fixed_table(
+                {
+                    _("Candidate"): pairs["model"],
+                    _("Difference"): [elements.words(text) for text in pairs["text"]],
+                }
             )
     with right:
         elements.chart(

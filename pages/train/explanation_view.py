@@ -180,13 +180,7 @@ def _in_general(
     if late := [
         name for name in important["feature"] if _is_known(spec, name) and spec.recorded_after(name)
     ]:
-        st.caption(
-            _(
-                "Recorded only after the outcome: {features}. A model that uses such features "
-                "cannot predict.",
-                features=late,
-            )
-        )
+        st.caption(elements.known_too_late(late))
     st.markdown(
         f"**{_('Which features does the model need?')}**",
         help=_(
@@ -270,9 +264,7 @@ def _same_rows(
             + f" · {elements.ago(explained.ended or explained.started)}",
             width="content",
         )
-        # otherwise the title has it
-        if explained.is_sample and not elements.current_is_sample(settings):
-            elements.sample_badge()
+        elements.mark_sample(settings, explained)
         navigation.run_link(explained.run_id, "Explicacao")
     trained = tracking.run(settings, choice.train_run) if choice.train_run else None
     prepared = storage.current_prepared(settings)
@@ -356,9 +348,7 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
             f"{elements.plain(f'{spec.id} {test_row}') if is_test_row else _('One row')} · {ago}",
             width="content",
         )
-        # otherwise the title has it
-        if explained.is_sample and not elements.current_is_sample(settings):
-            elements.sample_badge()
+        elements.mark_sample(settings, explained)
         navigation.run_link(explained.run_id, "Explicacao")
     probability, base = of["probability"], of["base"]
     shown = [
