@@ -281,7 +281,7 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(first: int, excluded: Collection[int] = ()) -> int:
-    """Return the first free port from `first` upward that is not in `taken`.
+    """Return the first free port from `first` upward that is not excluded.
 
     Raises
     ------

@@ -61,7 +61,7 @@ class ForkServer:
     """
 
     def __init__(self, modules: Sequence[str]) -> None:
-        self._modules = tuple(modules)
+        self._modules = tuple(filter(None, modules))
         self._context = multiprocessing.get_context("forkserver")
 
     def start(self, target: str, *arguments: Any) -> BaseProcess:

@@ -179,13 +179,13 @@ class Supervisor:
             self.broken_since = now
         self.problem = error.message
         self._check_requests()
-        if self.running or self.cleaning:
-            if not self.stopping and now - self.broken_since < BROKEN_SECONDS:
-                return False
+        works = bool(self.running or self.cleaning)
+        wanted = not (self.stopping or (self.retiring and not works))
+        if wanted and now - self.broken_since < BROKEN_SECONDS:
+            return False
+        if works:
             # their end cannot be recorded; the next supervisor will notice
             end_children()
-        elif not (self.stopping or self.retiring) and now - self.broken_since < BROKEN_SECONDS:
-            return False
         _log.error("leaving, since the state cannot be used")
         return True
 
@@ -302,9 +302,7 @@ class Supervisor:
         if self.stopping or self.retiring:
             return
         try:
-            self.stays = any(
-                scheduled.schedule.stays for scheduled in schedules.tick(self.settings)
-            )
+            self.stays = any(each.schedule.stays for each in schedules.tick(self.settings))
         except CourtsideError as error:
             # messages are sent regardless
             _log.error("schedules: %s", error.message)
@@ -450,7 +448,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="core.runtime.supervisor")
     parser.add_argument("--target", default="core.runtime.worker:run_step")
     parser.add_argument("--clean-up", default="core.runtime.worker:clean_up")
-    parser.add_argument("--preload", default=",".join(PRELOAD))
+    parser.add_argument("--preload", default=",".join(PRELOAD), type=lambda names: names.split(","))
     parser.add_argument("--idle", type=float, default=30.0)
     parser.add_argument("--grace", type=float, default=GRACE)
     given = parser.parse_args(arguments)
@@ -471,14 +469,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # held for life; the system releases it however this process ends
         with FileLock(settings.state_dir / "supervisor.lock", timeout=15):
             jobs.take_over(settings)
-            Supervisor(
-                settings,
-                target=given.target,
-                clean_up=given.clean_up,
-                preload=[name for name in given.preload.split(",") if name],
-                idle=given.idle,
-                grace=given.grace,
-            ).run()
+            Supervisor(settings, **vars(given)).run()
     except Timeout:
         _log.info("another supervisor has this home")
         return 1
