@@ -32,7 +32,6 @@ from core.retraining.injection import Injection
 from core.retraining.policy import Policy, decide
 from core.retraining.policy_evidence import Window
 from core.retraining.records import ReplayRun
-from core.retraining.replay_rows import day_of
 from core.retraining.row_stream import Span, Stream
 from core.retraining.simulation import Champion, Recipe, Report
 from core.stats import metrics
@@ -326,7 +325,9 @@ def _go(
     start = float(stream.moments[spans[0].first - 1])
     progress.update(
         0.03,
-        Message("Training on {rows:,} rows until {day}", rows=spans[0].first, day=day_of(start)),
+        Message(
+            "Training on {rows:,} rows until {day}", rows=spans[0].first, day=row_stream.day(start)
+        ),
     )
     first = course.trained(-1, start, spans[0].first)
     lanes = [_Lane(code, policy, first) for code, policy in policies.items()]
@@ -350,7 +351,7 @@ def _go(
             0.05 + 0.9 * done,
             Message(
                 "{end}: window {number} of {windows}",
-                end=day_of(span.end),
+                end=row_stream.day(span.end),
                 number=place + 1,
                 windows=len(spans),
             ),
@@ -450,8 +451,8 @@ def _record(
             "features_used": ",".join(course.recipe.features),
             "candidate_title": str(kinds.title(options.candidate)),
             "drift": str(options.injection.text) if options.injection else "none",
-            "from": day_of(moments[0]),
-            "until": day_of(moments[-1]),
+            "from": row_stream.day(moments[0]),
+            "until": row_stream.day(moments[-1]),
         },
         "metrics": {
             "rows_replayed": len(moments),

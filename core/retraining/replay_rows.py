@@ -132,7 +132,7 @@ def outlook(settings: Settings, *, rows: str = "development") -> Outlook | None:
         return None
     raw = snapshots.validated(settings, snapshot, spec)
     ordered, moments = in_order(raw, spec, rows)
-    days = day_of(moments[0]), day_of(moments[-1])
+    days = row_stream.day(moments[0]), row_stream.day(moments[-1])
     return Outlook(len(ordered), *days, tuple(dividing(ordered, spec)))
 
 
@@ -194,8 +194,3 @@ def stream_and_recipe(
         seed=options.seed,
     )
     return stream, recipe
-
-
-def day_of(moment: float) -> str:
-    """Return the date of a time in seconds since 1970."""
-    return pd.Timestamp(moment, unit="s").date().isoformat()

@@ -215,7 +215,8 @@ def judge(
     reference = champion.reference
     columns = [*recipe.features, PROBABILITY]
     known = limits_of(champion, recipe, len(current), len(labelled))
-    labels, forecasts = _pair(labelled)
+    labels = labelled[LABEL].to_numpy(dtype=np.int64)
+    forecasts = labelled[PROBABILITY].to_numpy(dtype=np.float64)
     figures = _figures(labels, forecasts, recipe.threshold) if len(labels) else None
     intervals = figure_intervals.of(labels, forecasts, recipe.threshold, seed=recipe.seed)
     moved = drift.by_feature(reference[columns], current[columns], columns)
@@ -294,7 +295,3 @@ def _figures(labels: Labels, probabilities: Floats, threshold: float) -> dict[st
     figures = metrics.classification(labels, probabilities, threshold)
     figures["calibration"] = figures["mean_probability"] - figures["base_rate"]
     return figures
-
-
-def _pair(rows: pd.DataFrame) -> tuple[Labels, Floats]:
-    return rows[LABEL].to_numpy(dtype=np.int64), rows[PROBABILITY].to_numpy(dtype=np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -340,7 +339,7 @@ def _in_general(
         subject.tested[LABEL].to_numpy(dtype=np.int64)[shuffled],
         repeats=options.repeats,
         seed=options.seed,
-        on_feature=_reporter(progress, 0.05, 0.3, _shuffled),
+        on_feature=_reporter(progress, 0.05, 0.3),
     )
     chosen = _drawn(subject.features, options.rows, rng)
     rows = subject.features.iloc[chosen]
@@ -350,9 +349,9 @@ def _in_general(
         subject.background,
         seed=options.seed,
         orders=options.orders or 1,
-        on_row=_reporter(progress, 0.3, 0.8, _explained),
+        on_row=_reporter(progress, 0.3, 0.8),
     )
-    report = _reporter(progress, 0.8, 0.97, _varied)
+    report = _reporter(progress, 0.8, 0.97)
     parts = []
     for place, name in enumerate(subject.features):
         part = explanation.partial_dependence(
@@ -434,22 +433,9 @@ def _drawn(features: pd.DataFrame, rows: int, rng: np.random.Generator) -> Place
     return np.sort(rng.choice(count, min(rows, count), replace=False))
 
 
-def _reporter(
-    progress: Progress, start: float, end: float, text: Callable[[int, int], Message]
-) -> explanation.OnProgress:
+def _reporter(progress: Progress, start: float, end: float) -> explanation.OnProgress:
     def report(done: int, total: int) -> None:
-        progress.update(start + (end - start) * done / total, text(done, total))
+        text = Message("Explaining: {done:,} of {total:,}", done=done, total=total)
+        progress.update(start + (end - start) * done / total, text)
 
     return report
-
-
-def _shuffled(done: int, total: int) -> Message:
-    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
-
-
-def _explained(done: int, total: int) -> Message:
-    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
-
-
-def _varied(done: int, total: int) -> Message:
-    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)

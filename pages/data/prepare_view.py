@@ -385,7 +385,7 @@ def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
             )
     leaks = elements.table(settings, run.run_id, "leakage")
     if not leaks.empty:
-        st.warning("\n".join(f"- {elements.plain(elements.words(text))}" for text in leaks["text"]))
+        st.warning("\n".join(f"- {elements.fact(text)}" for text in leaks["text"]))
 
 
 def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -259,9 +258,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                             "files": ", ".join(file.name for file in stored.files),
                             "rows": stored.rows,
                             "size": sum(file.size for file in stored.files) / 1e6,
-                            "acquired": datetime.fromtimestamp(stored.acquired_at).replace(
-                                microsecond=0
-                            ),
+                            "acquired": elements.when(stored.acquired_at),
                             "sha256": stored.digest,
                             "run": f"/runs?run={stored.run_id}",
                         }

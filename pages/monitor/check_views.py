@@ -85,7 +85,7 @@ def failed(checks: pd.DataFrame) -> None:
 
 def _name(row: dict[str, Any]) -> str:
     """Return the name of a check, and what else of its column failed or why it is uninformative."""
-    name = f"**{elements.plain(elements.words(row['title']))}**"
+    name = f"**{elements.fact(row['title'])}**"
     if row["others"]:
         note = _("also {checks}", checks=row["others"])
     else:
@@ -110,7 +110,7 @@ def _limit(row: dict[str, object]) -> str:
         if row["verdict"] == "alert"
         else Limit(warning_low=low, warning_high=high)
     ).words()
-    return elements.plain(elements.words(words or row["threshold"])) or "–"
+    return elements.fact(words or row["threshold"]) or "–"
 
 
 def performance(
@@ -251,7 +251,7 @@ def check_table(checks: pd.DataFrame) -> None:
 
 
 def _title(title: object, text: object, todo: object, threshold: object) -> str:
-    name, limits = elements.plain(elements.words(title)), elements.words(threshold)
+    name, limits = elements.fact(title), elements.words(threshold)
     note = _("Limits: {limits}", limits=elements.plain(limits)) if limits else ""
     meaning = elements.plain(_sentences(text, todo))
     return f"**{name}**  \n{meaning}" + (elements.small(note) if note else "")

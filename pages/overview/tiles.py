@@ -79,14 +79,14 @@ def _is_one_class(run: RunInfo) -> bool:
 
 def _progress(settings: Settings, tile: Tile) -> None:
     job = tile.job
-    text = elements.plain(elements.words(job.text)) if job else ""
+    text = elements.fact(job.text) if job else ""
     st.progress(min(max(job.fraction if job else 0.0, 0.0), 1.0), text=text or None)
 
 
 def _todo(tile: Tile) -> str:
     """Return what is missing for a step without a result."""
     if tile.state == "failed" and tile.problem:
-        return elements.plain(elements.words(tile.problem))
+        return elements.fact(tile.problem)
     if tile.state == "done" and tile.job is not None:
         return f"{number(_seconds(tile.job), '.0f')} s"
     return str(tile.stage.todo)
@@ -117,7 +117,7 @@ def _result(
         failed = _(
             "**{step} failed.** {reason}",
             step=navigation.STEPS[tile.stage.step][1],
-            reason=elements.plain(elements.words(tile.problem)),
+            reason=elements.fact(tile.problem),
         )
         st.caption(f":orange[:material/warning:] {failed}")
 

@@ -121,10 +121,10 @@ def _now(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
             + _mark(seen.report.is_sample),
             anchor=False,
         )
-        st.markdown(elements.plain(elements.words(report_view.lead(report.verdict_text))))
-        st.markdown(f"**{elements.plain(elements.words(todo))}**")
+        st.markdown(elements.fact(report_view.lead(report.verdict_text)))
+        st.markdown(f"**{elements.fact(todo)}**")
     else:
-        st.subheader(elements.plain(elements.words(todo)) + _mark(seen.is_sample), anchor=False)
+        st.subheader(elements.fact(todo) + _mark(seen.is_sample), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         if active is not None:
             _go(active.stage.step, _("Go to {page}", page=navigation.STEPS[active.stage.step][1]))
@@ -171,7 +171,7 @@ def _alerts(settings: Settings) -> None:
         age=elements.length(clock.now(settings) - min(alert.at for alert in fresh)),
     )
     named = [
-        elements.plain(elements.words(alert.title)) + elements.sample_mark(alert.is_sample)
+        elements.fact(alert.title) + elements.sample_mark(alert.is_sample)
         for alert in fresh[:NAMED]
     ]
     if len(fresh) > NAMED:

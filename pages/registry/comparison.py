@@ -86,7 +86,7 @@ def compared(settings: Settings, first: str, other: str, metric: str) -> None:
     table = table.sort_values(
         "metric", key=lambda names: names != metric, kind="stable", ignore_index=True
     )
-    st.markdown(elements.plain(elements.words(rules.loc["same_rows", "text"])))
+    st.markdown(elements.fact(rules.loc["same_rows", "text"]))
     names = _("version {version}", version=first), _("version {version}", version=other)
     titles = elements.capital(names[0]), elements.capital(names[1])
     left, right = elements.side_by_side()

@@ -35,7 +35,7 @@ def badge(decided: PromotionRun) -> None:
 def detail(settings: Settings, run: tracking.RunInfo) -> None:
     """Show the reason for a decision, what and who it was about, and its rules on request."""
     decided = PromotionRun.of(run)
-    st.markdown(elements.plain(elements.words(decided.reason)))
+    st.markdown(elements.fact(decided.reason))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_about(decided, run.params.get("threshold", "None")), width="content")
         st.caption(
@@ -72,7 +72,7 @@ def rule_table(rules: pd.DataFrame) -> None:
                 _measured(*of) for of in zip(rules["code"], rules["value"], judged, strict=True)
             ],
             _("Limit"): [_limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)],
-            _("What it means"): [elements.plain(elements.words(text)) for text in rules["text"]],
+            _("What it means"): [elements.fact(text) for text in rules["text"]],
         }
     )
 

@@ -220,7 +220,7 @@ def _trade_off(
 
 def _about(report: RunInfo) -> str:
     """Return which rows a report is about, and whether the version was trained on them."""
-    text = elements.plain(elements.words(ReportRun.of(report).window))
+    text = elements.fact(ReportRun.of(report).window)
     share = report.metrics.get("rows_trained_on", 0) / report.metrics["rows_current"]
     if not share:
         return text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Literal
 
 import pandas as pd
@@ -199,7 +198,7 @@ def _row(version: ModelVersion, measured: Mapping[str, float], metric: str) -> d
         "features": len(version.about.features) or None,
         "data": elements.data_word(version.is_sample),
         "copied_from": _("version {version}", version=copied) if copied else "",
-        "made": datetime.fromtimestamp(version.created).replace(microsecond=0),
+        "made": elements.when(version.created),
         "run": f"/runs?run={version.run_id}",
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -100,7 +99,7 @@ def _cells(run: tracking.RunInfo) -> dict[str, Any]:
         version = _("version {version}", version=decision.challenger)
         outcome = f"{version}: {GATE[decision.gate][0]}"
     return {
-        "when": datetime.fromtimestamp(run.started).replace(microsecond=0),
+        "when": elements.when(run.started),
         "decision": title,
         "outcome": outcome,
         "strategy": _known(STRATEGY_NAMES, decision.strategy),

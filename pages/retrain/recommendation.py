@@ -107,7 +107,7 @@ def _outcome(state: decision_basis.State, decided: Sequence[tracking.RunInfo]) -
     )
     st.markdown(f"{text} {decision_list.gate_badge(decision.gate)}")
     if decision.gate in HELD:
-        st.markdown(elements.plain(elements.words(decision.gate_text)))
+        st.markdown(elements.fact(decision.gate_text))
 
 
 def _actions(

@@ -116,7 +116,7 @@ def _live(settings: Settings, job_id: str) -> None:
 
 def _result(settings: Settings, run: tracking.RunInfo) -> None:
     outcome, begin = ReplayRun.of(run), ReplayRun.of(run).drift_begin
-    policies = _stored(settings, run, "policies")
+    policies = elements.table(settings, run.run_id, "policies")
     # doing nothing comes first
     draw = st.success if (policies["gain_low"].iloc[1:] > 0).any() else st.info
     draw(f"**{outcome.answer}**", icon=":material/gavel:")
@@ -124,10 +124,10 @@ def _result(settings: Settings, run: tracking.RunInfo) -> None:
         drift = elements.plain(_drift(settings, run.run_id, current()))
         st.markdown(f":red[:material/bolt:] {_('Drift')}: {drift}")
     _table(policies, has_drift=begin is not None)
-    _charts(_stored(settings, run, "windows"), str(policies["policy"].iloc[0]), begin)
+    _charts(elements.table(settings, run.run_id, "windows"), str(policies["policy"].iloc[0]), begin)
     with st.expander(_("Details")):
         _subject(run)
-        _decided(_stored(settings, run, "decisions"))
+        _decided(elements.table(settings, run.run_id, "decisions"))
         _store(settings, run.run_id)
 
 
@@ -285,10 +285,6 @@ def _store(settings: Settings, run_id: str) -> None:
 @elements.show_errors()
 def _remove(settings: Settings, run_id: str) -> None:
     replay_store.remove(settings, run_id)
-
-
-def _stored(settings: Settings, run: tracking.RunInfo, name: str) -> pd.DataFrame:
-    return elements.table(settings, run.run_id, name)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 import pandas as pd
 import streamlit as st
 
-from core.platform import project
 from core.platform import table_files as export
 from core.platform.config import Settings
-from core.platform.messages import Message, _, day, number
+from core.platform.messages import Message, _, number
 from core.platform.own_columns import (
     ALIAS,
     IS_SAMPLE,
@@ -185,7 +184,7 @@ def choice(label: str, options: Mapping[str, tuple[Message, object]], key: str) 
 
 def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
     """Show predictions as a table: the usual columns, or all."""
-    words = classes(spec)
+    words = scorings.classes(spec)
     usual = [SCORED_AT, ROW_KEY, PROBABILITY, PREDICTED, LABEL, VERSION]
     inputs = [name for name in rows.columns if name in spec.columns]
     more = [IS_SAMPLE, ALIAS, SOURCE, LATENCY, *inputs, PREDICTION_ID]
@@ -233,11 +232,6 @@ def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
     )
 
 
-def classes(spec: ProjectSpec) -> dict[int, str]:
-    """Return the names of the labels."""
-    return {1: str(project.words(spec.positive)), 0: str(project.words(spec.negative))}
-
-
 def called(alias: object, *, is_shadow: bool) -> str | None:
     """Return in which role a version answered, in words."""
     if is_shadow:
@@ -255,7 +249,7 @@ def to_keep(settings: Settings, chosen: predictions.Filters) -> pd.DataFrame:
 
 def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
     """Show the origin of a prediction, and the history of its label."""
-    words = classes(spec)
+    words = scorings.classes(spec)
     with st.container(border=True):
         st.markdown(
             f"**{row[PREDICTION_ID]}**  \n"
@@ -263,7 +257,7 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
                 (
                     _("version {version}", version=elements.plain(row[VERSION])),
                     number(row[PROBABILITY], ".1%"),
-                    _moment(row[SCORED_AT]),
+                    scorings.moment(row[SCORED_AT]),
                 )
             )
             + elements.sample_mark(row[IS_SAMPLE])
@@ -281,9 +275,9 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
             return
         elements.fixed_table(
             {
-                _("Received"): [_moment(report.received_at) for report in reports],
+                _("Received"): [scorings.moment(report.received_at) for report in reports],
                 _("Label"): [words[int(report.label)] for report in reports],
-                _("Known since"): [_moment(report.labelled_at) for report in reports],
+                _("Known since"): [scorings.moment(report.labelled_at) for report in reports],
                 _("Source"): [
                     elements.plain(scorings.source_words(spec, report.source)) for report in reports
                 ],
@@ -299,7 +293,3 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
 def _effect(outcome: str) -> str:
     name, about = label_view.OUTCOMES[outcome]
     return f"{name}: {about}" if about else str(name)
-
-
-def _moment(at: float) -> str:
-    return day(datetime.fromtimestamp(at))

@@ -8,7 +8,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.platform.config import Settings
-from core.platform.messages import Message, _, day, listed, n_, number, plural, sentences
+from core.platform.messages import Message, _, listed, n_, number, plural, sentences
 from core.platform.project import ProjectSpec
 from core.predictions_log import gap_journal, predictions
 from core.serving import gateway
@@ -98,7 +98,7 @@ def log_state(settings: Settings) -> None:
             "{count:,} rows did not fit and are lost.",
             state.lost,
         )
-        reason = elements.plain(elements.words(state.reason))
+        reason = elements.fact(state.reason)
         st.warning(str(sentences(behind, reason, waiting, lost if state.lost else "")))
 
 
@@ -118,19 +118,12 @@ def gaps(settings: Settings) -> None:
     with st.expander(elements.counted(_("Gaps"), len(log_gaps))):
         elements.fixed_table(
             {
-                _("From"): [_moment(gap.begun) for gap in log_gaps],
-                _("To"): [_moment(gap.ended) for gap in log_gaps],
+                _("From"): [scorings.moment(gap.begun) for gap in log_gaps],
+                _("To"): [scorings.moment(gap.ended) for gap in log_gaps],
                 _("Rows"): [number(gap.rows) for gap in log_gaps],
-                _("Why"): [
-                    elements.plain(elements.words(GAPS.get(gap.reason, gap.reason)))
-                    for gap in log_gaps
-                ],
+                _("Why"): [elements.fact(GAPS.get(gap.reason, gap.reason)) for gap in log_gaps],
             }
         )
-
-
-def _moment(at: float) -> str:
-    return day(datetime.fromtimestamp(at))
 
 
 def side_by_side(settings: Settings) -> None:

@@ -113,7 +113,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
         report = ReportRun.of(reports[0])
         navigation.step_link(
             "monitor",
-            f"{_('Monitor')}: {elements.plain(elements.words(report.verdict_title))}",
+            f"{_('Monitor')}: {elements.fact(report.verdict_title)}",
             icon=report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])[1],
             report=reports[0].run_id,
         )
@@ -355,7 +355,7 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
     key = f"page-{run.run_id}-{hashlib.sha256(chosen.tobytes()).hexdigest()[:12]}"
     page = min(max(int(st.session_state.get(key) or 1), 1), pages)
     part = rows.iloc[chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]
-    words = _labels(spec)
+    words = scorings.classes(spec)
     inputs = [column for column in rows.columns if column in spec.columns]
     outcome = [ROW_KEY, PROBABILITY, PREDICTED, LABEL]
     st.dataframe(
@@ -391,17 +391,16 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
         )
 
 
-def _labels(spec: ProjectSpec) -> dict[int, str]:
-    return {1: str(project.words(spec.positive)), 0: str(project.words(spec.negative))}
-
-
 def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarray:
     """Draw the filters, and return the positions of the matching rows, in the selected order."""
     low, high = st.slider(
         _("Probability"), 0, 100, (0, 100), format="%d%%", key=f"between-{run_id}"
     )
     called = st.pills(
-        _("Predicted"), [1, 0], format_func=_labels(spec).__getitem__, key=f"called-{run_id}"
+        _("Predicted"),
+        [1, 0],
+        format_func=scorings.classes(spec).__getitem__,
+        key=f"called-{run_id}",
     )
     known = st.pills(
         _("Label"), list(KNOWN), format_func=lambda code: str(KNOWN[code]), key=f"known-{run_id}"

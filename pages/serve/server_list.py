@@ -11,7 +11,7 @@ import streamlit as st
 from core.monitoring import operation
 from core.platform import process
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, listed, number, plural, sentences
+from core.platform.messages import Message, _, listed, number, plural, sentences
 from core.serving import (
     api_keys,
     endpoint,
@@ -166,16 +166,12 @@ def _problem(settings: Settings, served: server.Server) -> None:
         )
     elif served.state == "died":
         usual = Message("It ended on its own; the app will restart it in a moment.")
-        st.error(_plain(served.problem or usual))
+        st.error(elements.fact(served.problem or usual))
     elif served.state == "restarting":
         wait = Message("Requests wait up to 3 s for it, then fail with 503.")
-        st.warning(str(sentences(_plain(served.problem or ""), wait)))
+        st.warning(str(sentences(elements.fact(served.problem or ""), wait)))
     elif served.problem:
-        st.warning(_plain(served.problem))
-
-
-def _plain(fact: Words) -> str:
-    return elements.plain(elements.words(fact))
+        st.warning(elements.fact(served.problem))
 
 
 def _figures(status: gateway.Status) -> None:
@@ -245,7 +241,7 @@ def _log_state(status: gateway.Status) -> None:
             log.waiting,
         )
         down = Message("The predictions log cannot be written.")
-        reason = _plain(log.reason or "")
+        reason = elements.fact(log.reason or "")
         st.warning(str(sentences(down, reason, waiting, lost if log.lost else "")))
 
 

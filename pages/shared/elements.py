@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import altair as alt
@@ -86,6 +87,16 @@ def plain(text: str) -> str:
     text = re.sub(r"([\\`*\[\]$~<@])", r"\\\1", text)
     # otherwise an address becomes a link
     return text.replace("://", "\\://").replace("www.", "www\\.")
+
+
+def fact(value: object) -> str:
+    """Return a fact in words, as `words` does, with all Markdown escaped."""
+    return plain(words(value))
+
+
+def when(moment: float) -> datetime:
+    """Return a moment to the second."""
+    return datetime.fromtimestamp(moment).replace(microsecond=0)
 
 
 @contextmanager
@@ -355,7 +366,7 @@ def check_table(
     def meaning(text: object, limit: object) -> str:
         limit = words(limit) if limits else ""
         note = small(_("Limits: {limits}", limits=plain(limit))) if limit else ""
-        return plain(words(text)) + note
+        return fact(text) + note
 
     fixed_table(
         {

@@ -19,12 +19,12 @@ from pages.shared import login, navigation
 from pages.shared.elements import (
     capital,
     download,
+    fact,
     fixed_table,
     plain,
     show_errors,
     table,
     verdict_badge,
-    words,
 )
 from pages.shared.navigation import STEPS
 
@@ -76,7 +76,7 @@ def _running(settings: Settings, job_id: str) -> None:
         if job.status == "queued":
             text = capital(_("queued"))
         else:
-            text = plain(words(job.text)) or capital(_("running"))
+            text = fact(job.text) or capital(_("running"))
         seconds = time.time() - (job.started or job.created)
         st.progress(min(max(job.fraction, 0.0), 1.0), text=f"{text} · {number(seconds, '.0f')} s")
         st.button(
@@ -99,7 +99,7 @@ def _ended(settings: Settings, job: Job) -> None:
         return
     if job.status == "failed":
         st.error(
-            _("**{step} failed.** {reason}", step=name, reason=plain(words(job.error))),
+            _("**{step} failed.** {reason}", step=name, reason=fact(job.error)),
             icon=":material/error:",
         )
     else:
@@ -135,8 +135,8 @@ def validation(settings: Settings, run_id: str) -> None:
         {
             _("Finding"): [verdict_badge(severity) for severity in findings["severity"]],
             _("Rows"): [number(rows, ",.0f") if rows == rows else "–" for rows in counts],
-            _("First rows"): [plain(words(where)) for where in findings["where"]],
-            _("What it means"): [plain(words(text)) for text in findings["text"]],
+            _("First rows"): [fact(where) for where in findings["where"]],
+            _("What it means"): [fact(text) for text in findings["text"]],
         }
     )
     download(

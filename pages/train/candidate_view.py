@@ -244,7 +244,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
                 column=elements.plain(worst["column"]),
                 value=elements.plain(worst["value"]),
             )
-            + f" {elements.plain(elements.words(worst['text']))}"
+            + f" {elements.fact(worst['text'])}"
         )
     else:
         st.success(
@@ -265,9 +265,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
                 + " = "
                 + first["value"].map(elements.plain),
                 _("Finding"): [_badge(finding) for finding in first["finding"]],
-                _("What it means"): [
-                    elements.plain(elements.words(text)) for text in first["text"]
-                ],
+                _("What it means"): [elements.fact(text) for text in first["text"]],
             }
         )
 

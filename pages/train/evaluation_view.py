@@ -146,7 +146,7 @@ def _best_candidate(
             _(
                 "{model} was left out: {reason}",
                 model=kinds.title(model),
-                reason=elements.plain(elements.words(reason)),
+                reason=elements.fact(reason),
             )
         )
 

@@ -93,10 +93,6 @@ def _newest(settings: Settings, choice: Choice, explained: str) -> tracking.RunI
     return runs[0] if runs else None
 
 
-def _stored_table(settings: Settings, run: tracking.RunInfo, name: str) -> pd.DataFrame:
-    return elements.table(settings, run.run_id, name)
-
-
 def _ask_in_general(
     settings: Settings, choice: Choice, run: tracking.RunInfo, *, locked: bool
 ) -> None:
@@ -153,8 +149,8 @@ def _in_general(
     of = explained.metrics
     _same_rows(settings, choice, explained, coming=coming)
     important, contributions = (
-        _stored_table(settings, explained, "importance"),
-        _stored_table(settings, explained, "shap"),
+        elements.table(settings, explained.run_id, "importance"),
+        elements.table(settings, explained.run_id, "shap"),
     )
     size = contributions["contribution"].abs().groupby(contributions["feature"]).mean()
     first = important.iloc[0]
@@ -201,7 +197,7 @@ def _in_general(
         ),
     )
     elements.chart(explanation_charts.contribution_strip(contributions))
-    table = _stored_table(settings, explained, "partial")
+    table = elements.table(settings, explained.run_id, "partial")
     names = [
         name
         for name in size.sort_values(ascending=False, kind="stable").index
@@ -363,7 +359,7 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
         word = spec.positive if of["label"] == 1 else spec.negative
         shown.append((_("Actual"), str(project.words(word)), ""))
     elements.figures(shown)
-    table = _stored_table(settings, explained, "contributions")
+    table = elements.table(settings, explained.run_id, "contributions")
 
     st.markdown(
         f"**{_('What moves this row away from the mean prediction?')}**",
