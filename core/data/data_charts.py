@@ -98,8 +98,6 @@ def rate_by(
         What the rate is of.
     axis_title : str, optional
         Meaning of the column, with its unit.
-    average : float, optional
-        Drawn as a rule.
 
     Examples
     --------

@@ -77,8 +77,6 @@ class Mail(Options):
         Name or IP address of the server.
     port : int
         1 to 65,535; usually 587 with STARTTLS, 465 with TLS from the first byte.
-    sender : str
-        Sender address.
     to : tuple of str
         Recipients, 1 to 20 addresses.
     security : {"starttls", "tls", "none"}

@@ -39,8 +39,6 @@ class Finding:
         Up to three values.
     where : Words
         The first of these rows, by id or number.
-    text : Words
-        A sentence for people.
     """
 
     severity: Literal["error", "warning"]

@@ -190,8 +190,6 @@ class Listener:
     ----------
     pid : int or None
         None if it belongs to another user and is hidden from us.
-    command : tuple of str
-        Its command line.
     since : float or None
         Seconds since 1970.
     """

@@ -58,8 +58,6 @@ class ProjectSpec(Options):
         A pictogram for the browser's tab.
     domain : str
         What the rows are about, for whom and why, in a few sentences for the documents.
-    model : str
-        Name of the registered model.
     target : str
         Column of type `label`; `positive` and `negative` are the words for 1 and 0.
     id : str

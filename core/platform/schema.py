@@ -47,8 +47,6 @@ def inspect(
     ----------
     frame : DataFrame
         Not modified.
-    columns : mapping of str to Column
-        Required columns.
     optional : sequence of str
         Columns that may be absent.
     complete : sequence of str

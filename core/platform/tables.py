@@ -185,11 +185,6 @@ def preview(
 ) -> tuple[Head, pd.DataFrame]:
     """Return the head and the first rows of a file, without reading the rest; see `read_head`.
 
-    Parameters
-    ----------
-    rows : int
-        Maximum number of rows.
-
     Raises
     ------
     InputError

@@ -111,8 +111,6 @@ class Change:
         Its effect on the current label; "repeated" if only the time is newer.
     labelled_at, received_at : float
         Seconds since 1970.
-    source : str
-        The reporter.
     name : str
         The prediction's id, or the key.
     """

@@ -102,8 +102,6 @@ def browse(
     ----------
     before : tuple of int, optional
         `request` and `position` of the last row of the previous page.
-    limit : int
-        Maximum rows.
 
     Returns
     -------

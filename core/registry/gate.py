@@ -71,8 +71,6 @@ class Rule:
     ----------
     code : str
         A key of TITLES.
-    title : Message
-        Its value in TITLES.
     verdict : {"pass", "hold", "refuse", "not_applicable"}
     value, limit : float or None
         The value that is judged and its limit; None where there is none.
@@ -111,8 +109,6 @@ def same_rows(
 
     Parameters
     ----------
-    rows : int
-        Number of those rows.
     trained_on, unanswered : int
         Excluded rows of the challenger's test set: one of the two was trained on them, or cannot
         score them.

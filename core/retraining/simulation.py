@@ -64,14 +64,10 @@ class Champion:
         Seconds since 1970.
     first : int
         The first row that it scores.
-    rows : int
-        Number of its training rows.
     reference : DataFrame
         The features, label, and out-of-fold probability of those rows.
     figures : mapping
         Of the reference, from `metrics.classification`.
-    seconds : float
-        Time to train it.
     """
 
     version: int
@@ -209,8 +205,6 @@ def judge(
     labelled : DataFrame
         Probability and label of rows that this champion scored and whose labels arrived in
         the window; with a delay they are older than the window.
-    name : Message
-        Name of the window.
     """
     reference = champion.reference
     columns = [*recipe.features, PROBABILITY]

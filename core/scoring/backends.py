@@ -60,8 +60,6 @@ class Endpoint:
     ----------
     source, run_id : str
         Caller, as recorded in the log.
-    kinds : mapping of str to {"number", "text"}
-        Input columns of the model.
     key : str or None
         The natural key's column, sent beside the inputs.
     is_sample : bool

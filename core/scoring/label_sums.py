@@ -103,8 +103,6 @@ def of_parts(
 
     Parameters
     ----------
-    labelled : int
-        Number of labelled rows.
     weights : array of float, optional
         Sampling weight of each row of the source.
     source : str

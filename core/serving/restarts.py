@@ -77,13 +77,7 @@ async def watch(settings: Settings, port: int) -> None:
 
 
 class Watched:
-    """A process of an endpoint whose health is checked repeatedly.
-
-    Parameters
-    ----------
-    path : str
-        Path of the health check.
-    """
+    """A process of an endpoint whose health is checked repeatedly."""
 
     def __init__(self, settings: Settings, watched: Server, path: str) -> None:
         self.settings = settings

@@ -63,8 +63,6 @@ class Server:
         nothing restarts it; and `stopped`, while it is being stopped.
     started : float
         Seconds since 1970; for an endpoint, since when it serves this version.
-    log_path : Path
-        Its output.
     job_id : str or None
         The background job that started it.
     sample : bool

@@ -41,7 +41,6 @@ def calibration_bins(
     bins : int
         Maximum number; equal probabilities share a bin.
     weights : array of float, shape (n,), optional
-        Sampling weight of each row.
 
     Returns
     -------
@@ -87,7 +86,6 @@ def calibration_error(
     Parameters
     ----------
     weights : array of float, shape (n,), optional
-        Sampling weight of each row.
 
     Returns
     -------
@@ -123,7 +121,6 @@ def calibration_floor(
     Parameters
     ----------
     weights : array of float, shape (n,), optional
-        Sampling weight of each row.
 
     Returns
     -------
@@ -168,7 +165,6 @@ def brier_parts(
     Parameters
     ----------
     weights : array of float, shape (n,), optional
-        Sampling weight of each row.
 
     Returns
     -------
@@ -227,7 +223,6 @@ def calibration_change(
     challenger, champion : array of float, shape (n,)
         Their predicted probabilities of label 1.
     weights : array of float, shape (n,), optional
-        Sampling weight of each row.
 
     Examples
     --------

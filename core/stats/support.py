@@ -58,8 +58,6 @@ class Support:
     ranking : DataFrame
         What separates the two sets, best first: `feature`; `auc` of the feature alone (0.5 to 1, up
         to chance); `importance`, its share of the classifier's gain, 0 to 1.
-    rows : int
-        Number of current rows.
     failed : bool
         Whether the computation failed.
     """

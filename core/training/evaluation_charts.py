@@ -120,8 +120,6 @@ def threshold_trade_off(table: pd.DataFrame, threshold: float) -> alt.LayerChart
     ----------
     table : DataFrame
         As returned by `thresholds.trade_off`.
-    threshold : float
-        The chosen one.
 
     Examples
     --------

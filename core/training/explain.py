@@ -93,8 +93,6 @@ class Result:
         Version number; empty for a candidate named by its run.
     base : float
         Mean probability of the background rows.
-    rows : int
-        Explained rows.
     strongest : str
         The feature with the largest (mean absolute) contribution.
     probability : float or None

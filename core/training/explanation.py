@@ -150,8 +150,6 @@ def along(
     ----------
     predict : callable
         Takes the columns of `row`.
-    row : DataFrame
-        A single row.
     rows : DataFrame
         The same columns; they supply the values to try, besides the row's own.
 

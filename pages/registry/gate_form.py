@@ -125,13 +125,7 @@ def _override(now: Standing, options: dict[str, object]) -> None:
 
 
 def rollback(now: Standing, moves: pd.DataFrame) -> None:
-    """Draw the way back to the previous champion, or why there is none.
-
-    Parameters
-    ----------
-    moves : DataFrame
-        The ledger.
-    """
+    """Draw the way back to the previous champion, or why there is none."""
     champion, live = now.champion, now.live
     previous = now.by_alias.get(model_store.PREVIOUS)
     if previous is None or previous == champion:

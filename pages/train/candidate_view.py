@@ -49,8 +49,6 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
 
     Parameters
     ----------
-    run : RunInfo
-        The training.
     table : DataFrame
         Its comparison of the candidates.
     """

@@ -282,8 +282,6 @@ def point_chart(shots: pd.DataFrame, *, positive: Words, negative: Words) -> alt
     ----------
     shots : DataFrame
         From `points`.
-    positive, negative : str or Message
-        Names of the results.
 
     Examples
     --------

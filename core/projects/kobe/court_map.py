@@ -227,10 +227,6 @@ def support_sentences(
     ----------
     cells : DataFrame
         From `probability_map`, with at least one row.
-    place : tuple of float
-        The chosen position.
-    rows_name : str or Message
-        Name of the model's rows.
 
     Examples
     --------

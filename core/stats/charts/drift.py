@@ -110,8 +110,6 @@ def psi_bars(
         is shown in the tooltip.
     warn, alert : float
         Thresholds of the PSI.
-    sets : tuple of str
-        Names of the two sets.
 
     Examples
     --------

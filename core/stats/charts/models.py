@@ -179,8 +179,6 @@ def metric_bars(
         Columns `model`, `value`.
     metric : Message or str
         Title of the value axis, with the unit.
-    baseline : float, optional
-        Drawn as a rule.
 
     Examples
     --------

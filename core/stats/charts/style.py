@@ -181,8 +181,6 @@ def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float]
 
     Parameters
     ----------
-    values : Series of float
-        What is drawn.
     groups : Series
         The group of each value; at least half of them stay within the axis.
 
