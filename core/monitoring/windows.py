@@ -41,8 +41,6 @@ class Window:
         The row's key, its probability and label (0, 1 or NaN) by their names in
         `core.platform.own_columns`, and the inputs, in no particular order; and any requested
         columns of the project that are known.
-    text : Message
-        Description of the rows.
     begin, end : float
         Seconds since 1970: when the first and the last was scored, or, if the rows were selected
         by a column's value, the first and last moment of the rows' own time column.

@@ -352,7 +352,6 @@ def refitted(
     labels : array of int, shape (n,)
         0 or 1.
     weights : array of float, optional
-        Sampling weight of each row.
     """
     with _wrap_fit_errors(fitted.id):
         again: Classifier = sample_weights.fitted(fitted.estimator, features, labels, weights)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.platform.config import CODE_ROOT
-from pages.shared import elements
+from pages.shared import navigation
 from tests.browser.conftest import chromium, running
 from tests.browser.driving import OVERFLOW, PATIENCE_MS, figure, grave, keep, press, settle, visit
 
@@ -20,7 +20,7 @@ expect = playwright.expect
 BUTTON = "Run the whole life cycle on sample data"
 # what Streamlit itself says at its start
 BANNER = re.compile(r"You can now view your Streamlit app|URL: http://127\.0\.0\.1:\d+$")
-PAGES = tuple(str(title) for title, _ in elements.PAGES.values())
+PAGES = tuple(str(title) for title, _ in navigation.PAGES.values())
 LINKS = """
 new MutationObserver(() => {
   window.linked = window.linked || new Set();

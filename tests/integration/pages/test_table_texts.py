@@ -68,6 +68,6 @@ def test_charts_write_numbers_in_the_form_of_the_language(language, mark):
     rows = alt.Chart(pd.DataFrame({"x": [1]})).mark_bar().encode(x="x:Q")
 
     with messages.speaking(language):
-        drawn = elements.localized(style.finish([rows], "Title")).to_dict(validate=True)
+        drawn = elements.localized(style.finish([rows])).to_dict(validate=True)
 
     assert drawn["config"]["locale"]["number"]["decimal"] == mark

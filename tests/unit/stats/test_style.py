@@ -107,7 +107,7 @@ def test_the_app_listens_on_this_machine_only_and_fetches_nothing():
 
 
 def test_a_chart_that_is_no_vega_lite_is_refused_where_charts_are_checked():
-    wrong = style.finish([alt.Chart(pd.DataFrame({"x": [1]})).mark_bar().encode(x="x:Q")], "Title")
+    wrong = style.finish([alt.Chart(pd.DataFrame({"x": [1]})).mark_bar().encode(x="x:Q")])
     wrong.height = "tall"
 
     with pytest.raises(SchemaValidationError, match="tall"):
