@@ -180,7 +180,7 @@ def layered(layers: list[alt.Chart], *, view: alt.ViewConfig, **properties: Any)
 
     from core.stats.charts.layered import Layered
 
-    words = {"labelColor": "currentColor", "titleColor": "currentColor"}
+    words: dict[str, Any] = {"labelColor": "currentColor", "titleColor": "currentColor"}
     if len({id(layer.data) for layer in layers}) == 1:
         properties["data"] = layers[0].data
         for layer in layers:
