@@ -159,7 +159,7 @@ def test_the_runs_the_counts_and_the_promise_are_in_it(page: str) -> None:
         "made, version 3",
         "The last 5,412 rows",
         "1970-01-01 00:00",
-        "current: 5,412, with label: 5,000, reference: 4,057",
+        "current: 5,412, Labels: 5,000, reference: 4,057",
         "1,234",
         "yes",
         "At most 0.60% of windows without a change raise an alert of performance or of a column.",
