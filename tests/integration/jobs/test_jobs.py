@@ -315,7 +315,10 @@ def test_failures_are_reported_with_messages(worker):
     log = (worker.logs_dir / "worker.log").read_text(encoding="utf-8")
     assert 'return {}["missing"]' in log
     silent = ended(worker, jobs.submit(worker, "acquire", {"do": "exit", "code": 0}))
-    assert str(silent.error) == "The job's process ended with code 0. Start the job again."
+    assert (
+        str(silent.error)
+        == "The job's process ended with code 0 (-9: memory may have run out). Start the job again."
+    )
     coded = ended(worker, jobs.submit(worker, "acquire", {"do": "exit", "code": 3}))
     assert str(coded.error) == "The job's process ended with code 3. Start the job again."
 
