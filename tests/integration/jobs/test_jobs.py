@@ -315,10 +315,7 @@ def test_failures_are_reported_with_messages(worker):
     log = (worker.logs_dir / "worker.log").read_text(encoding="utf-8")
     assert 'return {}["missing"]' in log
     silent = ended(worker, jobs.submit(worker, "acquire", {"do": "exit", "code": 0}))
-    assert (
-        str(silent.error)
-    assert str(coded.error).startswith("The job's process ended with code 3 ")
-    )
+    assert str(silent.error) == "The job's process ended with code 0. Start the job again."
     coded = ended(worker, jobs.submit(worker, "acquire", {"do": "exit", "code": 3}))
     assert str(coded.error) == "The job's process ended with code 3. Start the job again."
 
@@ -520,6 +517,15 @@ def test_supervisor_leaves_when_the_app_is_gone(settings):
     (settings.home / "go").touch()
     assert ended(settings, job).status == "done"
     until(lambda: gone(family), 20)
+
+
+def test_supervisor_leaves_soon_after_an_app_that_ends(settings):
+    supervision.keep_supervisor(settings, (*PLAIN, "--idle=600"))
+    until(lambda: supervision.worker_state(settings).ready)
+    family = tree(supervision.worker_state(settings).pid)
+    supervision.leave(settings)
+    assert supervision.last_beat(settings) == 0
+    until(lambda: gone(family), 30)
 
 
 @pytest.mark.long
