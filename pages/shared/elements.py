@@ -131,6 +131,26 @@ def counted(title: Words, count: int) -> str:
     return f"{title} ({number(count)})"
 
 
+def fact(name: Words, value: Words | int) -> str:
+    """Return a value with its name."""
+    return _("{name}: {value}", name=name, value=value)
+
+
+def without_skill(base: float, digits: str = ".4f") -> str:
+    """Return the metric of a model without skill."""
+    return fact(_("no skill"), number(base, digits))
+
+
+def changed(step: str, *what: Words) -> str:
+    """Return that what a step read has changed since."""
+    return _("Changed since: {what}. Run {step} again.", what=what, step=STEPS[step][1])
+
+
+def not_kept(step: str) -> str:
+    """Return that a run lacks what is asked for, and which step makes it."""
+    return _("Not in this run. Run {step} again.", step=STEPS[step][1])
+
+
 def question(text: str) -> None:
     """Draw the question that a chart or a table answers."""
     st.markdown(f"**{text}**")
@@ -196,7 +216,7 @@ def open_app() -> tuple[Settings, ProjectSpec]:
     if spec is None:
         st.page_link(
             project_choice.PAGE,
-            label=_("Go to the projects"),
+            label=_("Go to {page}", page=_("Projects")),
             icon=":material/arrow_forward:",
             query_params={"view": "list"},
         )
@@ -322,7 +342,7 @@ def _worker(settings: Settings) -> None:
     elif state.problem:
         st.caption(f":orange[:material/warning:] {words(state.problem)}")
     elif state.ready:
-        st.caption(":green[:material/check_circle:] " + _("Worker ready"))
+        st.caption(":green[:material/check_circle:] " + fact(_("Worker"), _("ok")))
     elif not state.alive and settings != _start()[0] and not project_homes.needs_worker(settings):
         st.caption(f":gray[:material/bedtime:] {_('The worker starts with the first job')}")
     else:
@@ -336,13 +356,17 @@ def wait_for_store() -> None:
     """Wait, with a message, until MLflow is imported and its store is open."""
     opening = _start()[1]
     if opening.is_alive():
-        notice = st.info(_("Opening the MLflow store (a few seconds)"))
+        notice = st.info(_("{name} is starting (about {seconds} s)", name="MLflow", seconds=5))
         opening.join()
         notice.empty()
 
 
 def header(
-    title: Words, about: Words, *, is_sample: bool = False, menu: Callable[[], object] | None = None
+    title: Words,
+    about: Words = "",
+    *,
+    is_sample: bool = False,
+    menu: Callable[[], object] | None = None,
 ) -> None:
     """Draw a page's title, its purpose in a line, and its menu.
 
@@ -643,7 +667,7 @@ def check_table(
 
     def meaning(text: object, limit: object) -> str:
         limit = words(limit) if limits else ""
-        note = small(_("Limits: {limits}", limits=plain(limit))) if limit else ""
+        note = small(fact(_("Limits"), plain(limit))) if limit else ""
         return plain(words(text)) + note
 
     st.table(

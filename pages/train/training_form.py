@@ -15,6 +15,7 @@ from core.platform import project, storage
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import Preset, ProjectSpec
+from core.stats import thresholds
 from core.training import candidates as kinds
 from core.training import train
 from pages.shared import elements
@@ -39,12 +40,7 @@ OPTIONS = {
     "refit": "refit",
 }
 KEYS = ("preset", "everything", *OPTIONS)
-AIMS: dict[str, Words] = {
-    "project": Message("the project"),
-    "f1": "F1",
-    "balanced": Message("balance"),
-    "cost": Message("cost"),
-}
+AIMS: dict[str, Words] = {"project": Message("Project"), **thresholds.AIM_LABELS}
 CALIBRATIONS: dict[str, Words] = {
     "none": Message("none"),
     "sigmoid": "sigmoid",
@@ -133,16 +129,12 @@ def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
             )
             with card:
                 st.markdown(f"**{project.words(preset.title)}**")
-                st.caption(
-                    n_(
-                        "{count} feature, split {how}",
-                        "{count} features, split {how}",
-                        count,
-                        how=split_checks.SPLITS[preset.split],
-                    )
-                    + "  \n"
-                    + ", ".join(names)
+                facts = (
+                    elements.fact(_("Features"), number(count)),
+                    elements.fact(_("Split"), split_checks.SPLITS[preset.split]),
+                    ", ".join(names),
                 )
+                st.caption("  \n".join(facts))
                 is_filled = filled is not None and filled.title == preset.title
                 st.button(
                     _("Use"),
@@ -166,7 +158,7 @@ def _preset(spec: ProjectSpec, preset: Preset, *, is_ready: bool, locked: bool) 
             with st.popover(_("Parameters"), type="tertiary", width="content"):
                 _parameters(preset.params)
         st.button(
-            _("Clear"),
+            _("Remove"),
             icon=":material/close:",
             key="preset-clear",
             type="tertiary",
@@ -194,11 +186,11 @@ def _training_set(settings: Settings, spec: ProjectSpec, prepared: storage.Prepa
     rows = n_("{count:,} row", "{count:,} rows", prepared.rows_train)
     how = split_checks.SPLITS[prepared.options["split"]]
     facts = [
-        f"{_('Training set')}: {rows}, {how}",
-        f"{_('Features')}: {', '.join(prepared.features)}",
+        elements.fact(_("Training set"), f"{rows}, {how}"),
+        elements.fact(_("Features"), ", ".join(prepared.features)),
     ]
     if settings.dask:
-        facts.append(f"{_('Dask cluster')}: {settings.dask}")
+        facts.append(elements.fact(_("Dask cluster"), settings.dask))
     st.caption(" · ".join(facts))
     _warn_of_late(spec, prepared.features)
 
@@ -228,7 +220,7 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         everything = st.checkbox(
-            _("Compare all {number}", number=len(kinds.KINDS)),
+            elements.counted(_("All"), len(kinds.KINDS)),
             key="everything",
             help=_("On many rows some take minutes: set a time limit."),
             disabled=locked,
@@ -249,7 +241,7 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
 
 
 def _validation(*, locked: bool) -> dict[str, Any]:
-    with st.expander(_("Cross-validation and rows")):
+    with st.expander(_("Validation folds")):
         left, middle, right = st.columns(3)
         folds = left.number_input(
             _("Folds"), min_value=2, max_value=20, value=10, step=1, key="folds", disabled=locked
@@ -264,7 +256,7 @@ def _validation(*, locked: bool) -> dict[str, Any]:
             disabled=locked,
         )
         share = right.number_input(
-            _("Share of the training rows to fit on"),
+            _("Share of rows"),
             min_value=0.1,
             max_value=1.0,
             value=1.0,
@@ -292,7 +284,7 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             disabled=locked,
         )
         seconds = middle.number_input(
-            _("Time limit for tuning (s)"),
+            elements.fact("Optuna", _("Time limit (s)")),
             min_value=1,
             max_value=86_400,
             value=60,
@@ -321,7 +313,7 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
                 disabled=locked,
             )
         calibrate = st.segmented_control(
-            _("Calibrate the best"),
+            _("Calibration"),
             list(CALIBRATIONS),
             default="none",
             required=True,
@@ -341,9 +333,9 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
 
 
 def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
-    with st.expander(_("Threshold and more")):
+    with st.expander(_("More")):
         aim = st.segmented_control(
-            _("Choose the threshold by"),
+            _("Threshold"),
             list(AIMS),
             default="project",
             required=True,
@@ -353,27 +345,16 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
                 else str(AIMS[name])
             ),
             key="aim",
-            help=_(
-                "Chosen on the validation folds, for each candidate. Balance: the highest "
-                "sum of recall and specificity."
-            ),
+            help=_("Chosen on the validation folds, for each candidate."),
             disabled=locked,
         )
 
         left, middle, right = st.columns(3)
         false_positive = left.number_input(
-            _("Cost of a false '{label}'", label=project.words(spec.positive)),
-            min_value=0.0,
-            value=1.0,
-            key="cost-fp",
-            disabled=locked,
+            _("Cost of a false positive"), min_value=0.0, value=1.0, key="cost-fp", disabled=locked
         )
         false_negative = middle.number_input(
-            _("Cost of a false '{label}'", label=project.words(spec.negative)),
-            min_value=0.0,
-            value=1.0,
-            key="cost-fn",
-            disabled=locked,
+            _("Cost of a false negative"), min_value=0.0, value=1.0, key="cost-fn", disabled=locked
         )
         learning = right.number_input(
             _("Time limit for the learning curve (s)"),
@@ -411,7 +392,7 @@ def _submit(
     is_ready: bool,
 ) -> None:
     if options is None:
-        st.error(_("{field}: nothing is chosen yet.", field=_("Candidates")))
+        st.error(_("Required: {field}.", field=_("Candidates")))
         return
     if preset is not None:
         names = options["candidates"]
