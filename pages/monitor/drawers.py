@@ -90,7 +90,7 @@ def _new(settings: Settings, spec: ProjectSpec) -> None:
     if not pressed:
         return
     if options.get("window") == "log" and not {"last", "since", "where"} & set(options):
-        st.error(_("{field}: nothing is chosen yet.", field=_("Values")), icon=":material/error:")
+        st.error(_("Required: {field}.", field=_("Values")), icon=":material/error:")
         return
     elements.submit(settings, "monitor", monitor.Options, **options)
     if any(job.step == "monitor" for job in jobs.active(settings)):
