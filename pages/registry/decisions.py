@@ -72,7 +72,7 @@ def rule_table(rules: pd.DataFrame) -> None:
                 _("Value"): [
                     _measured(*of) for of in zip(rules["code"], rules["value"], judged, strict=True)
                 ],
-                _("Limit"): [
+                _("Limits"): [
                     _limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)
                 ],
                 _("What it means"): [

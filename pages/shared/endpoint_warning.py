@@ -20,7 +20,7 @@ STATES = {
     "silent": (Message("not answering"), "red", ":material/heart_broken:"),
     "restarting": (Message("starting"), "orange", ":material/autorenew:"),
     "stopped": (Message("stopping"), "gray", ":material/stop_circle:"),
-    "died": (Message("ended"), "red", ":material/error:"),
+    "died": (Message("failed"), "red", ":material/error:"),
 }
 
 
@@ -39,7 +39,7 @@ def behind(settings: Settings, champion: ModelVersion | None, live: Server | Non
     )
     going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
     if st.button(
-        _("Switch to version {version}", version=champion.version),
+        elements.fact(_("Serve"), _("version {version}", version=champion.version)),
         type="primary",
         icon=":material/sync:",
         disabled=going,
