@@ -74,7 +74,9 @@ def figures(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tal
             )
         )
     if shadows:
-        shown.append((_("Shadow answers"), number(shadows), _("of a challenger, sent to nobody")))
+        shown.append(
+            (_("Shadow answers"), number(shadows), _("Its answers go to the predictions log only."))
+        )
     elements.figures(shown)
 
 
@@ -116,7 +118,7 @@ def gaps(settings: Settings) -> None:
             lost,
         )
     )
-    with st.expander(elements.counted(_("Gaps"), len(log_gaps))):
+    with st.expander(elements.counted(_("Details"), len(log_gaps))):
         st.table(
             pd.DataFrame(
                 {
@@ -167,11 +169,11 @@ def side_by_side(settings: Settings) -> None:
         with st.container(width=elements.HALF_WIDTH):
             elements.chart(agreement.agreement_chart(pairs))
         st.caption(
-            _(
-                "The newest {rows:,} rows that version {champion} answered and version "
-                "{challenger} scored as its shadow",
-                rows=len(pairs),
-                champion=champion,
-                challenger=challenger,
+            " · ".join(
+                (
+                    elements.fact(elements.capital(aliases.words("champion")), champion),
+                    elements.fact(elements.capital(aliases.words("challenger")), challenger),
+                    elements.fact(_("Newest rows"), number(len(pairs))),
+                )
             )
         )

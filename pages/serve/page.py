@@ -49,7 +49,6 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
         max_value=65535,
         value=None,
         step=1,
-        placeholder=_("chosen by the app"),
         help=_(
             "By default the champion answers on the live endpoint, port {port}; any other "
             "version is served beside it, for trying out.",
@@ -110,8 +109,8 @@ def others() -> None:
         for program in programs:
             facts = [
                 *(["MLflow"] if program.is_model else []),
-                _("port {port}", port=program.port),
-                _("process {pid}", pid="–" if program.pid is None else program.pid),
+                elements.fact(_("Port"), program.port),
+                elements.fact("PID", "–" if program.pid is None else str(program.pid)),
             ]
             if program.since is not None:
                 facts.append(elements.ago(program.since))
@@ -131,7 +130,7 @@ def menu() -> None:
 with elements.show_errors():
     elements.wait_for_store()
     listed = model_store.versions(settings, spec.model)
-    elements.header(_("Serve"), _("A registered version as an API on this machine."), menu=menu)
+    elements.header(_("Serve"), menu=menu)
     # the job that a button below starts is shown above it
     place = st.container()
     if not listed:
