@@ -482,4 +482,4 @@ def test_sets_of_an_older_app_are_reported(copied, open_page: Callable[..., AppT
     for page in ("data?view=prepare", "train", "overview"):
         app = open_page(copied.settings, page)
         assert not app.exception
-        assert any("Prepare again" in error.value for error in app.error)
+        assert any("prepared.json is damaged" in error.value for error in app.error)
