@@ -10,7 +10,7 @@ import streamlit as st
 from core.monitoring import report_tables
 from core.platform import project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, sentences, span
+from core.platform.messages import Message, Words, _, listed, sentences, span
 from core.platform.own_columns import PROBABILITY
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
@@ -103,7 +103,7 @@ def _name(row: dict[str, Any]) -> str:
     """Return the name of a check, and what else of its column failed or why it is uninformative."""
     name = f"**{elements.plain(elements.words(row['title']))}**"
     if row["others"]:
-        note = f"+ {row['others']}"
+        note = f"+ {listed(row['others'])}"
     else:
         note = elements.words(row["text"]) if row["code"] == "f1" and row["state"] else ""
     return name + (elements.small(elements.plain(note)) if note else "")

@@ -284,7 +284,7 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             disabled=locked,
         )
         seconds = middle.number_input(
-            elements.fact("Optuna", _("Time limit (s)")),
+            _("Time limit for tuning (s)"),
             min_value=1,
             max_value=86_400,
             value=60,
