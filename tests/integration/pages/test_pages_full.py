@@ -162,10 +162,8 @@ def test_score_shows_the_figures_beside_those_of_the_test_set_and_the_rows(
     assert model is not None
     assert shown["Rows scored"][0] == f"{recorded['rows_scored']:,.0f}"
     assert shown["Mean predicted probability"][0] == f"{recorded['probability_mean']:.1%}"
-    assert (
-        shown["Mean predicted probability"][1]
-        == f"Observed: {recorded['base_rate_production']:.1%}"
-    )
+    observed = f"Observed: {recorded['base_rate_production']:.1%}"
+    assert shown["Mean predicted probability"][1] == observed
     assert shown["Log loss"][0] == f"{recorded['log_loss_production']:.4f}"
     for label, name, digits in (
         ("F1", "f1", 3),
