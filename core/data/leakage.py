@@ -229,7 +229,10 @@ def _counts_of_numbers(numbers: Floats, ends: Ints) -> Ints:
     counts = np.empty((len(parts), len(edges) + 1), dtype=np.int64)
     for row, part, size in zip(counts, parts, sizes, strict=True):
         row[0] = len(part) - size
-        row[1:] = np.diff(np.searchsorted(part[:size], edges), append=size)
+        if len(edges):
+            places = np.searchsorted(part[:size], edges)
+            row[1:-1] = places[1:] - places[:-1]
+            row[-1] = size - places[-1]
     return counts
 
 
