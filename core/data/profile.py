@@ -202,7 +202,10 @@ class _Numbers(_Counted):
         counts = np.zeros((CLASSES, len(edges) + 1 if len(self.values) else 0), dtype=np.int64)
         for of_class, parts in zip(counts, self.ordered, strict=True):
             for part in parts if len(self.values) else ():
-                of_class += np.diff(np.searchsorted(part, edges), prepend=0, append=len(part))
+                places = np.searchsorted(part, edges)
+                of_class[:-1] += places
+                of_class[1:] -= places
+                of_class[-1] += len(part)
         return counts
 
 
@@ -237,7 +240,7 @@ def _count_numbers(values: npt.NDArray[Any], rows: _Rows) -> list[_Counted]:
         is_first[:1] = True
         np.not_equal(known[1:], known[:-1], out=is_first[1:])
         first = np.flatnonzero(is_first)
-        counts = np.diff(first, append=len(known))
+        counts = np.append(first[1:], len(known))[: len(first)] - first
         by_class = [[part[label] for part in parts if len(part[label])] for label in range(CLASSES)]
         counted.append(_Numbers(kind, known[first], counts, by_class))
     return counted
@@ -306,36 +309,39 @@ def correlation(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
     # sums of values around zero keep their digits
     middle = np.array([_middle(values.astype(float)) for values in arrays])
     sums = {kind: np.zeros((4, len(numeric), len(numeric))) for kind in masks}
+    lows, highs = (
+        {kind: np.full(len(numeric), end) for kind in masks} for end in (np.inf, -np.inf)
+    )
     for start in range(0, len(frame), _BLOCK):
         some = slice(start, start + _BLOCK)
-        block = np.column_stack([values[some].astype(float) for values in arrays]) - middle
+        block = np.column_stack([values[some].astype(float, copy=False) for values in arrays])
         kind_of = masks["development"][some] + 2 * masks["production"][some]
         # rows of the other kinds count among all alone
         for place, kind in enumerate(KINDS):
-            if (kind_of == place).any():
-                sums[kind] += _pairwise(block[kind_of == place])
+            part = block[kind_of == place]
+            if not len(part):
+                continue
+            for counted in {kind, "all"}:
+                lows[counted] = np.fmin(lows[counted], np.fmin.reduce(part))
+                highs[counted] = np.fmax(highs[counted], np.fmax.reduce(part))
+            sums[kind] += _pairwise(part - middle)
     sums["all"] += sums["development"] + sums["production"]
-    parts = []
-    for kind, mask in masks.items():
-        varied = [
-            place for place, values in enumerate(arrays) if _is_varied(values[mask].astype(float))
-        ]
-        names = np.array(numeric, dtype=object)[varied]
-        table = _correlations(sums[kind][:, varied][:, :, varied])
-        part = {"one": np.tile(names, len(names)), "other": np.repeat(names, len(names))}
-        part["correlation"] = table.ravel(order="F")
-        parts.append(pd.DataFrame(part).assign(kind=kind))
-    return pd.concat(parts, ignore_index=True)[["kind", "one", "other", "correlation"]]
+    names = np.array(numeric, dtype=object)
+    parts: dict[str, list[npt.NDArray[Any]]] = {"kind": [], "one": [], "other": []}
+    tables = []
+    for kind in masks:
+        varied = np.flatnonzero(lows[kind] < highs[kind])
+        parts["kind"].append(np.full(len(varied) ** 2, kind, dtype=object))
+        parts["one"].append(np.tile(names[varied], len(varied)))
+        parts["other"].append(np.repeat(names[varied], len(varied)))
+        tables.append(_correlations(sums[kind][:, varied][:, :, varied]).ravel(order="F"))
+    columns = {name: np.concatenate(values) for name, values in parts.items()}
+    return pd.DataFrame({**columns, "correlation": np.concatenate(tables)}, copy=False)
 
 
 def _middle(values: intervals.Floats) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else 0.0
-
-
-def _is_varied(values: intervals.Floats) -> bool:
-    low, high = np.fmin.reduce(values, initial=np.inf), np.fmax.reduce(values, initial=-np.inf)
-    return bool(low < high)
 
 
 def _pairwise(rows: intervals.Floats) -> intervals.Floats:
