@@ -43,7 +43,7 @@ class LifeCycle:
 
 
 def run_life_cycle(
-    settings: Settings, folds: int = 3, candidates: tuple[str, ...] = ("lr", "knn")
+    settings: Settings, folds: int = 3, candidates: tuple[str, ...] = ("lr", "dt")
 ) -> LifeCycle:
     """Run the steps in a home that has its raw data."""
     prepared = prepare.run(settings, prepare.Options())

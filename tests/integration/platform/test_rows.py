@@ -32,6 +32,7 @@ from core.retraining import row_stream
 from core.scoring import batches
 from core.serving import client, contract
 from core.training.preprocessing import preprocessor
+from tests.conftest import WITH_LONG
 from tests.integration.serving.gateways import GatewayProcess, free_port, save_model, serving
 
 COLUMNS = {
@@ -237,7 +238,7 @@ def by_client(url, frame):
 
 
 @hypothesis_settings(
-    max_examples=40,
+    max_examples=40 if WITH_LONG else 20,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
