@@ -17,7 +17,7 @@ from core.platform.errors import InputError, NotReadyError
 from core.platform.findings import Validated, findings_table
 from core.platform.messages import Message, loads
 from core.platform.project import Column, ProjectSpec
-from core.platform.rows import Fault, key_text, read
+from core.platform.rows import Fault, key_texts, read
 from core.platform.run_record import Record
 from core.scoring import batches
 from core.scoring.batches import Batch, Part, Source
@@ -131,7 +131,7 @@ def gather(
         import pyarrow
 
         rule = spec.columns[spec.id].rule
-        texts = [key_text(key, rule.type) for key in frame[spec.id]]
+        texts = key_texts(frame[spec.id], rule.type)
         keys = pyarrow.array(texts, pyarrow.string())
         fault = next(iter(read(frame[spec.id], rule).faults), None)
     target = spec.target if spec.target in frame else None

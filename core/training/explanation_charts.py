@@ -164,8 +164,8 @@ def contribution_strip(table: pd.DataFrame) -> alt.LayerChart:
         height=style.height_of(len(names), band=28, legend=True) + GRADIENT,
     )
     # from 2,000 points on, a page would use a canvas, which ignores the theme's text colour
-    drawn_as: alt.LayerChart = chart.properties(usermeta={"embedOptions": {"renderer": "svg"}})
-    return drawn_as
+    chart.usermeta = {"embedOptions": {"renderer": "svg"}}
+    return chart
 
 
 def waterfall(table: pd.DataFrame, base: float, probability: float) -> alt.LayerChart:

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 from altair.utils import schemapi
@@ -25,7 +24,7 @@ from core.platform.project import ProjectSpec
 from core.serving import server
 from core.stats.check import VERDICT_LABELS
 
-# a chart is validated once, whole, when it is drawn: not also each part of it when it is created
+# the tests validate each chart; a page does not, neither its parts nor the whole
 schemapi.disable_debug_mode()
 HALF_WIDTH = 470
 # four beside each other at 1440 px, two at 800
@@ -289,12 +288,9 @@ def localized(drawn: Any) -> Any:
     if isinstance(drawn, Mapping):
         kept = drawn.get("config", {})
         return {**drawn, "config": {**kept, "locale": locale}}
-    # a dictionary of it would copy its rows
-    copied = drawn.copy(deep=False)
-    config = {} if drawn.config is alt.Undefined else drawn.config
-    kept = config if isinstance(config, dict) else config.to_dict()
-    copied.config = alt.Config(**{**kept, "locale": locale})
-    return copied
+    # in place, since a copy goes through all layers: a chart is drawn in one language alone
+    drawn.config.locale = locale
+    return drawn
 
 
 def table(settings: Settings, run_id: str, name: str) -> pd.DataFrame:

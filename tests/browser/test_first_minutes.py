@@ -35,16 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the app's log, with a checkout that is its own home, as a clone is."""
     folder = tmp_path_factory.mktemp("first")
     left = shutil.ignore_patterns(
-        ".*cache*",
-        "__pycache__",
-        ".git",
-        "tests",
-        "docs",
-        "mlruns",
-        "mlflow.db*",
-        "state",
-        "test-results",
-        "0*_*",
+        ".*cache*", ".git", "tests", "docs", "mlruns", "mlflow.db*", "state", "test-results", "0*_*"
     )
     shutil.copytree(CODE_ROOT, folder / "checkout", ignore=left)
     return folder

@@ -6,6 +6,7 @@ from core.platform.rows.faults import LARGEST as LARGEST
 from core.platform.rows.faults import Fault as Fault
 from core.platform.rows.faults import reason as reason
 from core.platform.rows.faults import sentence as sentence
+from core.platform.rows.keys import key_texts as key_texts
 from core.platform.rows.rules import MISSING_MARKS as MISSING_MARKS
 from core.platform.rows.rules import NO as NO
 from core.platform.rows.rules import SPREADSHEET as SPREADSHEET

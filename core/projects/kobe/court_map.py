@@ -357,18 +357,20 @@ def court_chart(
             alt.selection_point(name=CLICKED, fields=["x", "y"], on="click", clear=False)
         )
     # this many marks would be drawn on a canvas, which ignores the theme's text colour
-    chart = half_court.on_the_court(
-        [squares], _("The half court, with the hoop at the bottom")
-    ).properties(usermeta={"embedOptions": {"renderer": "svg"}})
-    return chart if place is None else _with_place(chart, place)
+    chart = half_court.on_the_court([squares], _("The half court, with the hoop at the bottom"))
+    if place is not None:
+        chart.layer = [*chart.layer, *_marks(place)]
+    chart.usermeta = {"embedOptions": {"renderer": "svg"}}
+    return chart
 
 
-def _with_place(chart: alt.LayerChart, place: tuple[float, float]) -> alt.LayerChart:
+def _marks(place: tuple[float, float]) -> list[alt.Chart]:
+    """Return the ring and the cross at a place."""
     import altair as alt
 
     at = alt.Chart(pd.DataFrame({"x": [place[0]], "y": [place[1]]}))
     # the surrounding text colour, on any cell and in either theme
-    marks = [
+    return [
         at.mark_point(
             shape=shape,
             size=size,
@@ -380,6 +382,3 @@ def _with_place(chart: alt.LayerChart, place: tuple[float, float]) -> alt.LayerC
         ).encode(**half_court.axes())
         for shape, size in (("circle", 260), ("cross", 30))
     ]
-    placed: alt.LayerChart = chart.copy()
-    placed.layer = [*chart.layer, *marks]
-    return placed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.stats.charts.style import PALETTE, legible
+from core.stats.charts.style import PALETTE, layered
 
 if TYPE_CHECKING:
     import altair as alt
@@ -96,14 +96,15 @@ def on_the_court(layers: list[alt.Chart], description: str) -> alt.LayerChart:
         .encode(**axes(), detail=alt.Detail("part:N"), order=alt.Order("order:Q"))
         for dashed in (False, True)
     ]
-    chart = alt.LayerChart(layer=[*layers, *drawn]).properties(
+    return layered(
+        [*layers, *drawn],
+        view=alt.ViewConfig(stroke=None),
         width=round(2 * SIDE * SCALE),
         height=round((HALF - BASELINE) * SCALE),
         # the court keeps its size next to other elements: a foot is as long up as across
         autosize=alt.AutoSizeParams(type="pad", contains="content"),
         description=description,
     )
-    return legible(chart, stroke=None)
 
 
 def _arc(x: float, y: float, radius: float, start: float, end: float) -> list[tuple[float, float]]:

@@ -104,18 +104,23 @@ def finish(
     """
     import altair as alt
 
+    tables = {id(layer.data): layer.data for layer in layers}
+    worded = {
+        key: in_words(table) if isinstance(table, pd.DataFrame) else table
+        for key, table in tables.items()
+    }
     for layer in layers:
-        if isinstance(layer.data, pd.DataFrame):
-            layer.data = in_words(layer.data)
-    chart = alt.LayerChart(layer=layers).properties(
+        layer.data = worded[id(layer.data)]
+    return layered(
+        layers,
+        # the width without a container, in a file
+        view=alt.ViewConfig(continuousWidth=_WIDTH, discreteWidth=_WIDTH),
         width="container",
         height=height,
         # the height of the whole picture, on a page and in a file
         autosize=alt.AutoSizeParams(type="fit", contains="padding"),
         description=description or _axes(layers),
     )
-    # the width without a container, in a file
-    return legible(chart, continuousWidth=_WIDTH, discreteWidth=_WIDTH)
 
 
 def _axes(layers: list[alt.Chart]) -> str:
@@ -164,16 +169,24 @@ def height_of(rows: int, *, band: int = 34, legend: bool = False) -> int:
     return 60 + 34 * legend + band * max(rows, 2)
 
 
-def legible(chart: alt.LayerChart, **view: Any) -> alt.LayerChart:
-    """Give the chart's text the theme's colour, or black in a file.
+def layered(layers: list[alt.Chart], *, view: alt.ViewConfig, **properties: Any) -> alt.LayerChart:
+    """Return a chart whose text has the theme's colour, or black in a file.
 
-    Streamlit's own grey for axes has a contrast below 4.5:1 on white.
+    Streamlit's own grey for axes has a contrast below 4.5:1 on white. All is given at once: each
+    property that is added later copies every layer four times. Rows that all layers share are
+    given once too, else Altair prints them to compare them.
     """
-    words = {"labelColor": "currentColor", "titleColor": "currentColor"}
-    configured: alt.LayerChart = (
-        chart.configure_view(**view).configure_axis(**words).configure_legend(**words)
-    )
-    return configured
+    import altair as alt
+
+    from core.stats.charts.layered import Layered
+
+    words: dict[str, Any] = {"labelColor": "currentColor", "titleColor": "currentColor"}
+    if len({id(layer.data) for layer in layers}) == 1:
+        properties["data"] = layers[0].data
+        for layer in layers:
+            layer.data = alt.Undefined
+    config = alt.Config(view=view, axis=alt.AxisConfig(**words), legend=alt.LegendConfig(**words))
+    return Layered(layer=layers, config=config, **properties)
 
 
 def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float] | None:
