@@ -273,7 +273,7 @@ def _collect(
         return [_File(f"sample-{options.seed}.parquet", path)]
     if options.source == "snapshot":
         stands = snapshots.find(settings, options.snapshot or "")
-        paths = snapshots.paths(settings, stands)
+        paths = snapshots.Archive.of(settings).paths(stands)
         return [
             _File(file.name, path, file.origin, file.dialect)
             for path, file in zip(paths, stands.files, strict=True)

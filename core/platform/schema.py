@@ -208,17 +208,6 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
     return Validated(rows, (*validated.findings, *_of_labels(rows[spec.target], spec)))
 
 
-def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
-    """Return the rows of a source sorted by id.
-
-    Raises
-    ------
-    InputError
-        With every error found.
-    """
-    return inspect_source(frame, spec).required()
-
-
 def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]:
     """Return the project's columns with these names, in this order.
 

@@ -359,11 +359,6 @@ def save_output(settings: Settings, name: str, frame: pd.DataFrame) -> Path:
     return path
 
 
-def read_output(path: Path) -> pd.DataFrame:
-    """Return a table of predictions that `save_output` wrote."""
-    return pd.read_parquet(path)
-
-
 def save_report(settings: Settings, name: str, report: dict[str, Any]) -> Path:
     """Write a monitoring report to data/08_reporting/<name>.json."""
     path = folder(settings, REPORTING) / f"{name}.json"

@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.monitoring import monitor
 from core.monitoring.records import ReportRun
-from core.platform import model_store, project, storage, tracking
+from core.platform import model_store, project, tracking
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
@@ -87,7 +87,7 @@ def details(spec: ProjectSpec, run: tracking.RunInfo) -> None:
 @st.cache_resource(show_spinner=False, max_entries=4)
 def read(path: str) -> pd.DataFrame:
     """Return the rows of a scoring; do not modify them: all sessions share them."""
-    return storage.read_output(Path(path))
+    return pd.read_parquet(Path(path))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)

@@ -198,7 +198,7 @@ def production_rows(scored: Scored) -> pd.DataFrame:
 
     snapshot = snapshots.current(scored.settings)
     assert snapshot is not None
-    raw = snapshots.read(scored.settings, snapshot, SPEC.columns)
+    raw = snapshots.Archive.of(scored.settings).read(snapshot, SPEC.columns)
     return raw[raw[SPEC.rows.column] == SPEC.rows.production]
 
 
