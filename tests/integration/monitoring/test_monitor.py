@@ -107,7 +107,7 @@ def test_rows_of_the_training_set_are_counted_and_no_more_training_on_them_is_ad
 ) -> None:
     settings = copy_home(acquired_sample, tmp_path / "prepared")
     both = {SPEC.rows.column: (SPEC.rows.development, SPEC.rows.production)}
-    prepare.run(settings, prepare.Options(rows=both | {"season": ("2000-01", "2001-02")}))
+    prepare.run(settings, prepare.Options(rows=both))
     production = champion_that_scored(settings, tmp_path).report()
     known = production.metrics["rows_trained_on"] / production.metrics["rows_current"]
     assert 0.3 < known < 0.9
