@@ -155,7 +155,7 @@ def test_each_candidate_is_a_child_run_with_spread_curves_and_a_model(
     life_cycle: LifeCycle,
 ) -> None:
     children = tracking.runs(life_cycle.settings, parent=life_cycle.trained.run_id)
-    assert {child.name for child in children} == {"Logistic regression", "K nearest neighbours"}
+    assert {child.name for child in children} == {"Logistic regression", "Decision tree"}
     for child in children:
         for name in ("log_loss", "f1", "roc_auc", "accuracy", "precision", "recall"):
             assert f"{name}_cv" in child.metrics
