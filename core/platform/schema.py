@@ -81,9 +81,10 @@ def inspect(
     settled: dict[str, pd.Series[Any]] = {}
     odd: list[Finding] = []
     for name, column in present.items():
-        settled[name], faults = rows.read(named[name], column.rule)
+        raw = named[name]
+        settled[name], faults = rows.read(raw, column.rule)
         if column.type == "label":
-            faults = _other_labels(named[name], column, faults)
+            faults = _other_labels(raw, column, faults)
         empty = rows.empty_rows(settled[name], faults)
         if empty.any() and (name == unique or name in complete):
             faults = (*faults, Fault("missing", name, np.flatnonzero(empty)))

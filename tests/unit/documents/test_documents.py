@@ -104,7 +104,7 @@ def complete(shots: pd.DataFrame) -> Facts:
             "text": ["Too high.", "Nothing wrong beyond chance."],
         }
     )
-    columns = profile.columns(rows, SPEC).assign(auc_alone=0.6)
+    columns = profile.describe(rows, SPEC).columns.assign(auc_alone=0.6)
     leaks = pd.DataFrame({"text": ["'action_type' is noted only after what is predicted."]})
     runs = {
         **facts.runs,
