@@ -16,7 +16,7 @@ def build(facts: Facts) -> Document:
     >>> from core.platform import project
     >>> document = build(Facts(project.load("kobe")))
     >>> document.blocks[0].text
-    'Raw columns'
+    'Columns'
     """
     columns = records(facts.runs.get("acquire"), "columns")
     contents = [column for column in columns if column.get("kind") == "all"]

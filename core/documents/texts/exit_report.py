@@ -34,7 +34,7 @@ def build(facts: Facts) -> Document:
     >>> from core.platform import project
     >>> document = build(Facts(project.load("kobe")))
     >>> [block.text for block in document.blocks if isinstance(block, Heading)][:3]
-    ['Overview', 'Business domain', 'Business problem']
+    ['Overview', 'Business background', 'Data processing']
     """
     runs = facts.runs
     first = facts.candidates[0] if facts.candidates else None

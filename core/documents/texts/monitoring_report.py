@@ -58,7 +58,8 @@ def _compared(facts: Facts, run: RunFacts) -> dict[str, Any]:
     ]
     # which columns changed is said once, of all of them
     moved = report_tables.by_column(alerts)["column"].tolist()
-    is_said = (alerts["group"] == "input") | (bool(moved) & (alerts["code"] == "domain_auc"))
+    follows = (alerts["code"] == "domain_auc") | alerts["code"].str.endswith(f".{PROBABILITY}")
+    is_said = (alerts["group"] == "input") | (bool(moved) & follows)
     todo = [report.verdict_todo, *alerts[~is_said]["todo"]]
     return {
         "report": report,

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from core.documents.dossier import Document, Facts, RunFacts
 from core.documents.texts import artifacts, charter, diagram, exit_report
+from core.documents.texts.model_report import name_of
 from core.documents.texts.reading import code, value
 from core.documents.texts.requirement import (
     Found,
@@ -226,7 +227,7 @@ def _covered(facts: Facts) -> Found:
 def _training_run(facts: Facts, run: RunFacts) -> Found:
     if len(facts.candidates) < 2:
         return differs(run, "candidates", len(facts.candidates), 2)
-    return present((candidate.name for candidate in facts.candidates), run)
+    return present(map(name_of, facts.candidates), run)
 
 
 @needs("train")

@@ -15,7 +15,6 @@ from core.projects.kobe.evidence import differs, metrics, missing, present, prov
 from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun
 from core.scoring.records import ScoringRun
-from core.stats.check import GROUP_LABELS
 
 # labelled rows that a control sample should have
 CONTROL_ROWS = 100
@@ -172,10 +171,9 @@ def _both_ways(facts: Facts, run: RunFacts) -> Found:
         return missing([code("checks")], run)
     checks = report_tables.complete(run.tables["checks"])
     applicable = checks[checks["verdict"] != "not_applicable"]
-    groups = [group for group in GROUPS if (applicable["group"] == group).any()]
-    if lacking := [group for group in ("performance", "output") if group not in groups]:
-        return missing((GROUP_LABELS[group] for group in lacking), run)
-    return present((GROUP_LABELS[group] for group in groups), run)
+    counts = {group: int((applicable["group"] == group).sum()) for group in GROUPS}
+    lacking = [code(group) for group in ("performance", "output") if not counts[group]]
+    return missing(lacking, run) if lacking else proved(run, counts)
 
 
 @needs("retrain")

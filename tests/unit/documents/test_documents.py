@@ -59,7 +59,7 @@ SHAPE = {
         "Data processing",
         "Training and test set",
     ],
-    "data_dictionary": ["Columns", "Source", "Features"],
+    "data_dictionary": ["Columns", "Source", "Computed features"],
     "model_report": [
         "Baseline",
         "Candidates",

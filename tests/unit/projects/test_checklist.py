@@ -145,7 +145,7 @@ CASES: dict[str, tuple[str, str, Callable[[Facts], Facts]]] = {
     ),
     "no labels, both ways": (
         "8.8",
-        "Missing: Performance, with labels.",
+        "Missing: `performance`.",
         lambda facts: replace(facts, runs={**facts.runs, "monitor": report(labels=False)}),
     ),
     "few labels": (
