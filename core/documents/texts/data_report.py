@@ -43,7 +43,7 @@ def build(facts: Facts) -> Document:
         columns=columns,
         gaps=[entry for entry in columns if entry["missing"] > 0],
         ranked=ranked[:MOST_COLUMNS],
-        settings=settings(prepared, SPLIT_SETTINGS),
+        split_settings=settings(prepared, SPLIT_SETTINGS),
         split_checks=split_checks(prepared),
     )
 
