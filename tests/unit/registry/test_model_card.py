@@ -61,7 +61,7 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
         "- place = north|west: log loss 0.7 on 90 rows",
         "From a probability of 0.3 on, a row is labelled wet.",
         "The highest F1 is 0.612",
-        "A random split measures",
+        "split at random: the test metrics say nothing about later rows",
         "- promote, by ann: Better.",
     ):
         assert part in text
