@@ -192,8 +192,10 @@ def test_options_that_make_no_sense_are_refused(options: dict, words: str) -> No
 
 
 def test_a_preset_refuses_the_sets_of_another(home: Settings) -> None:
-    with pytest.raises(NotReadyError, match="are not those of 'Best of six, in time'"):
-        train.run(home, train.Options(preset="Best of six, in time"))
+    with pytest.raises(
+        NotReadyError, match="are not those of 'Best by place and time, tested later'"
+    ):
+        train.run(home, train.Options(preset="Best by place and time, tested later"))
     with pytest.raises(InputError, match="'Magic' does not exist"):
         train.run(home, train.Options(preset="Magic"))
 
@@ -218,10 +220,10 @@ def test_a_training_waits_for_the_preparation_that_was_asked_for_before(settings
 @pytest.mark.parametrize(
     ("title", "limit"),
     [
-        pytest.param("Best of six", 0.674, marks=pytest.mark.long),
+        pytest.param("Best by place and time", 0.674, marks=pytest.mark.long),
         pytest.param("Best with the kind of shot", 0.607, marks=pytest.mark.long),
-        pytest.param("Best of six, in time", 0.672, marks=pytest.mark.long),
-        pytest.param("Best with the kind of shot, in time", 0.632, marks=pytest.mark.long),
+        pytest.param("Best by place and time, tested later", 0.672, marks=pytest.mark.long),
+        pytest.param("Best with the kind of shot, tested later", 0.632, marks=pytest.mark.long),
     ],
 )
 def test_the_presets_reach_their_figures_on_the_real_rows(
