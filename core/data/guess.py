@@ -217,6 +217,11 @@ class _Table:
         )
 
 
+NO_TARGET = Message(
+    "A target needs two or a few values. Choose another column, or add one of 1 and 0."
+)
+
+
 def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
     """Guess what a table is about.
 
@@ -247,7 +252,7 @@ def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
     """
     columns = [name for name in frame.columns if not own_columns.is_own(str(name))]
     if not len(frame) or not columns:
-        raise InputError(Message("The table has no rows. Choose another table."))
+        raise InputError(Message("The data has no rows."))
     unique = frame.attrs.get("unique")
     is_whole = frame.attrs.get("rows", len(frame)) == len(frame)
     profiles = tuple(
@@ -353,9 +358,7 @@ def _target(table: _Table, choices: Choices) -> tuple[Guess, Guess, Floats]:
     elif ranked:
         target = Guess(ranked[0].column, ranked[0].reason, tuple(r.column for r in ranked[1:]))
     else:
-        nothing = Message(
-            "No column has only two or a few values. Choose the target, or add a column of 1 and 0."
-        )
+        nothing = NO_TARGET
         if len(table.columns) == 1:
             nothing = Message(
                 "Only one column was read, '{column}'. Choose the separator, or another file: "
@@ -366,14 +369,7 @@ def _target(table: _Table, choices: Choices) -> tuple[Guess, Guess, Floats]:
     column = table.column(target.value)
     values = guess_target.classes(column)
     if column.distinct > MOST_CATEGORIES or len(values) < 2:
-        raise InputError(
-            Message(
-                "'{column}' has {values:,} values, so it cannot be the target. Choose a "
-                "column with two or a few values, or add a column of 1 and 0.",
-                column=column.name,
-                values=column.distinct,
-            )
-        )
+        raise InputError(NO_TARGET)
     usual, reason = guess_target.positive_of(column)
     if choices.positive is not None:
         usual, reason = _value(column, values, choices.positive), CHOSEN

@@ -26,8 +26,8 @@ SOURCE_LABELS = {
     "sample": Message("built-in sample"),
     "download": Message("download"),
     "folder": Message("folder"),
-    "upload": Message("uploaded files"),
-    "file": Message("file"),
+    "upload": Message("files"),
+    "file": Message("files"),
 }
 
 
@@ -134,13 +134,7 @@ class Archive:
         place = self.place / snapshot.id
         if not _is_whole(place, snapshot):
             names = ", ".join(f"'{file.name}'" for file in snapshot.files[:5])
-            raise StoreError(
-                Message(
-                    "The snapshot {snapshot} ({files}) was changed or removed. Acquire it again.",
-                    snapshot=snapshot.id,
-                    files=names,
-                )
-            )
+            raise StoreError(store_faults.damaged_of(f"{snapshot.id} ({names})", "acquire"))
         return [place / file.stored for file in snapshot.files]
 
     def read(self, snapshot: Snapshot, columns: Mapping[str, Column]) -> pd.DataFrame:

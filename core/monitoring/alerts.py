@@ -315,7 +315,7 @@ def _answer(
     """Record a person's answer to these alerts, all or none, and return their number."""
     person, note = " ".join(person.split()), note.strip()
     if not person or len(person) > PERSON_LENGTH or not person.isprintable():
-        raise InputError(Message("Enter your name: 1 to {most} characters.", most=PERSON_LENGTH))
+        raise InputError(Message("Enter a name of 1 to {most} characters.", most=PERSON_LENGTH))
     if len(note) > NOTE_LENGTH:
         raise InputError(
             Message(

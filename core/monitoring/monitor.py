@@ -52,7 +52,15 @@ class Limits(config.Options):
             (self.warning_high, self.alert_high, 1),
         ):
             if warning is not None and alert is not None and sign * warning > sign * alert:
-                raise ValueError(Message("the warning limit is beyond the alert limit"))
+                low, high = sorted((warning, alert))
+                names = ("warning", "alert") if sign < 0 else ("alert", "warning")
+                raise ValueError(
+                    Message(
+                        "{low} must not be above {high}",
+                        low=f"`{names[1]} = {high:g}`",
+                        high=f"`{names[0]} = {low:g}`",
+                    )
+                )
         return self
 
 
@@ -100,13 +108,11 @@ class Options(config.Options):
     def _suits_the_window(self) -> Options:
         of_log = [self.since, self.until, self.last, self.source, self.where or None]
         if self.window != "log" and any(choice is not None for choice in of_log):
-            raise ValueError(
-                Message("times, a number of rows, a source and values need the window log")
-            )
+            raise config.needs("since, until, last, source, where", "window = log")
         if self.window != "scoring" and self.scoring_run is not None:
-            raise ValueError(Message("a scoring run needs the window scoring"))
+            raise config.needs("scoring_run", "window = scoring")
         if self.window == "scoring" and self.version is not None:
-            raise ValueError(Message("a scoring has its version: leave the version out"))
+            raise config.needs("version", "window = log")
         if any(not values for values in self.where.values()):
             raise ValueError(Message("no value is chosen"))
         return self

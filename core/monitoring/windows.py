@@ -18,6 +18,7 @@ from core.platform.own_columns import MODEL, ROW_KEY, SCORED_AT, SOURCE
 from core.platform.project import ProjectSpec
 from core.platform.rows import key_text, key_texts
 from core.platform.runs import ModelVersion
+from core.platform.schema import no_columns
 from core.predictions_log import predictions
 from core.predictions_log.predictions import Filters, Scoring
 
@@ -121,9 +122,7 @@ def of_log(
     """
     chosen = where or {}
     if unknown := [name for name in chosen if name not in spec.columns]:
-        raise InputError(
-            Message("The project does not have these columns: {columns}.", columns=unknown)
-        )
+        raise InputError(no_columns(unknown))
     filters = Filters(
         since=since,
         until=until,
@@ -140,7 +139,7 @@ def of_log(
     rows = rows.head(last) if last else rows
     text = _text(len(rows), since, until, last, source, chosen)
     if is_capped:
-        text = Message("{rows}; only the newest {most:,} were read", rows=text, most=MOST_ROWS)
+        text = Message("{rows}, the newest", rows=text)
     if unknown_rows:
         text = plural(
             "{rows}; without {count:,} row that the raw data does not have",
@@ -269,25 +268,18 @@ def _text(
     return text
 
 
-def listed(values: Sequence[str]) -> Words:
-    """Return wanted values in words, shortened if there are many.
+def listed(values: Sequence[str]) -> list[Words]:
+    """Return wanted values as a parameter of a message, shortened if there are many.
 
     Examples
     --------
-    >>> str(listed(["2004-05", "2005-06"])), str(listed([str(number) for number in range(9)]))
-    ('2004-05 or 2005-06', '0, 1, 2, 3, 4 or 4 more')
+    >>> str(Message("{values}", values=listed([str(number) for number in range(9)])))
+    '0, 1, 2, 3, 4 and 4 more'
     """
-    if len(values) > MOST_NAMED + 1:
-        named, last = ", ".join(values[:MOST_NAMED]), _others(len(values) - MOST_NAMED)
-    elif len(values) > 1:
-        named, last = ", ".join(values[:-1]), values[-1]
-    else:
-        return "".join(values)
-    return Message("{values} or {last}", values=named, last=last)
-
-
-def _others(count: int) -> Words:
-    return Message("{count} more", count=count)
+    if len(values) <= MOST_NAMED + 1:
+        return list(values)
+    more: Words = Message("{count} more", count=len(values) - MOST_NAMED)
+    return [*values[:MOST_NAMED], more]
 
 
 def _moment(seconds: float) -> str:

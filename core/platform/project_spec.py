@@ -240,8 +240,11 @@ class ProjectSpec(Options):
                 "production",
             )
         if both := [name for name in self.features if name in self.left_out]:
-            fault = Message("left out, and a feature too: {names}", names=both)
-            raise FaultError(fault, "left_out", both[0])
+            raise FaultError(
+                Message("{keys} must differ: {values}", keys=["features", "left_out"], values=both),
+                "left_out",
+                both[0],
+            )
         if self.positive == self.negative:
             raise FaultError(
                 Message(
@@ -304,15 +307,18 @@ class ProjectSpec(Options):
         --------
         >>> from core.platform.project import load
         >>> str(load("kobe").fault_of(["lat", "shot_id"]))
-        'shot_id must not be a feature'
+        'features and id must differ: shot_id'
         """
         known = {*self.columns, *self.engineered}
         if unknown := [name for name in features if name not in known]:
             return Message("not in {table}: {names}", table="[columns]", names=unknown)
         needed = {*features, *self.inputs_of(features)}
-        for column in (self.target, self.id, self.weights, own_columns.PART):
+        roles = {"target": self.target, "id": self.id, "weights": self.weights}
+        for role, column in {**roles, "rows": own_columns.PART}.items():
             if column in needed:
-                return Message("{column} must not be a feature", column=column)
+                return Message(
+                    "{keys} must differ: {values}", keys=["features", role], values=column
+                )
         twice = sorted({name for name in features if list(features).count(name) > 1})
         return Message("used more than once: {names}", names=twice) if twice else None
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from core.jobs import chains, jobs, local_cluster, schedules, supervision
 from core.platform import mlflow_client, model_store, privacy, project, projects, state, tracking
-from core.platform.config import PROJECT_FILE, PROJECTS, Settings, is_project_name
+from core.platform.config import PROJECT_FILE, PROJECTS, Settings, exists, is_project_name
 from core.platform.errors import CourtsideError, InputError, JobError, StoreError
 from core.platform.messages import Message
 from core.serving import endpoint, server, server_process
@@ -116,9 +116,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
         If the home or the MLflow store cannot be written; the project stays then.
     """
     if not settings.is_nested:
-        raise InputError(
-            Message("The built-in project cannot be deleted. Reset it on its Overview page.")
-        )
+        raise InputError(projects.BUILT_IN_STAYS)
     if confirmed != settings.project:
         raise InputError(Message("Type {project} to confirm", project=settings.project))
     _require_rest(settings)
@@ -146,9 +144,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
             raise
         raise StoreError(
             Message(
-                "The project {project} could not be deleted: {reason}. Nothing was changed.",
-                project=settings.project,
-                reason=error.strerror,
+                "{path} cannot be written: {reason}.", path=settings.home, reason=error.strerror
             )
         ) from error
     shutil.rmtree(aside, ignore_errors=True)
@@ -178,17 +174,11 @@ def restore(settings: Settings, backup: str) -> Settings:
     about = _about(path)
     name = about["project"]
     if name in projects.names(settings):
-        raise InputError(
-            Message("There is a project {name} already. Delete or export it first.", name=name)
-        )
+        raise InputError(Message("{reason!c}.", reason=exists(name)))
     models = {each.spec.model for each in projects.listed(settings) if each.spec}
     if about["model"] in models:
-        raise InputError(
-            Message(
-                "The model {model} now belongs to another project. Delete that project first.",
-                model=about["model"],
-            )
-        )
+        reason = projects.model_is_taken(about["model"])
+        raise InputError(Message("{where}: {reason}.", where="model", reason=reason))
     folder = settings.outer_home / PROJECTS
     place = folder / f".{name}.{uuid.uuid4().hex[:8]}"
     try:

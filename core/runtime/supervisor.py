@@ -34,7 +34,7 @@ from core.platform import clock, log_files, privacy, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, JobError, StoreError
 from core.platform.liveness import Pulse
-from core.platform.messages import Message, Words, sentences
+from core.platform.messages import Message, Words
 from core.platform.process import Process, cpu_seconds, end_children, signal_group
 from core.runtime.fork_server import PRELOAD, ForkServer
 from core.serving import restarts
@@ -329,8 +329,7 @@ class Supervisor:
         except (OSError, EOFError) as error:
             _log.error("job %s cannot be started: %s", job_id, error)
             reason = Message(
-                "No process could be started: {reason}.",
-                reason=str(error) or Message("the server of processes died"),
+                "No process could be started: {reason}.", reason=str(error) or type(error).__name__
             )
             jobs.finish(self.settings, job_id, jobs.FAILED, error=reason)
             return
@@ -487,10 +486,11 @@ def _number(path: Path) -> int:
 
 
 def _why(code: int | None) -> Message:
-    ended = Message("The job's process ended with code {code}. Start the job again.", code=code)
-    if code == -signal.SIGKILL:
-        return sentences(ended, Message("Memory may have run out."))
-    return ended
+    return Message(
+        "The job's process ended with code {code} (-9: memory may have run out). Start the job "
+        "again.",
+        code=code,
+    )
 
 
 if __name__ == "__main__":

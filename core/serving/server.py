@@ -159,6 +159,15 @@ class Server:
         return process.Process(self.pid, self.create_time, self.boot)
 
 
+NO_MODEL_SERVED = Message("No model is served. Start one on the Serve page first.")
+NO_OWN_SHADOW = Message("the live endpoint cannot shadow itself; choose another target")
+
+
+def not_there(port: int) -> Message:
+    """Return that there is no endpoint on a port."""
+    return Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
+
+
 def servers(settings: Settings) -> list[Server]:
     """Return the servers that were started and not stopped, by port.
 

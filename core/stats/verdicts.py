@@ -15,6 +15,7 @@ from core.stats.check import (
     FIND_OUT,
     MORE_ROWS,
     THRESHOLD_TODO,
+    TRAIN_OTHERS,
     Action,
     Check,
     Conclusion,
@@ -254,10 +255,7 @@ def _todo(code: str, params: Params) -> Words:
             rows=params["rows"],
             reference=params["reference"],
         ),
-        "train": Message(
-            "Train with other features or candidates; until then, don't use its predictions for "
-            "these rows."
-        ),
+        "train": TRAIN_OTHERS,
         "retrain": Message(
             "Retrain on labelled {rows}; until then, don't use its predictions for them.",
             rows=params["rows"],

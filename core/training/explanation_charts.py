@@ -145,7 +145,7 @@ def contribution_strip(table: pd.DataFrame) -> alt.LayerChart:
                         orient="top",
                         direction="horizontal",
                         values=[0, 1],
-                        labelExpr="datum.value < 0.5 ? 'low' : 'high'",
+                        labelExpr="datum.value < 0.5 ? '−' : '+'",
                         gradientLength=160,
                         titleLimit=400,
                     ),

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.platform import tracking
+from core.platform import steps, tracking
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
 from core.platform.messages import Message, Words, in_words, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
-from core.platform.run_record import ModelRecord, Progress, Record
+from core.platform.run_record import ModelRecord, Progress, Record, counted
 from core.training import automl, cluster, evaluation
 from core.training import candidates as kinds
 from core.training.evaluation import Aim, Evaluated, Validated
@@ -124,7 +124,7 @@ def fit_all(
     def in_parallel(address: str) -> bool:
         in_time = True
         progress.update(
-            0.05, Message("Connecting to the Dask cluster at {address}", address=address)
+            0.05, Message("Waiting for {name} to answer ({seconds:.0f} s)", name=address, seconds=0)
         )
         arriving = cluster.fit_all(address, new_trainer, wanted, deadline=end, on_wait=clock.waited)
         with closing(arriving):
@@ -343,8 +343,7 @@ class _TrainingProgress:
         )
 
     def _side_by_side(self) -> Message:
-        counts: dict[str, Any] = {"arrived": self._arrived, "candidates": self._candidates}
-        return Message("{arrived} of {candidates} candidates done", **counts)
+        return counted(steps.named("train").title, self._arrived, self._candidates)
 
     def _report(self, text: Message, *, foresees: bool = True) -> None:
         # in parallel, the last candidate decides, and the progress of its folds is unknown

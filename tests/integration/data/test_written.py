@@ -47,8 +47,8 @@ def test_a_path_must_name_a_file_of_an_allowed_size(settings: Settings, tmp_path
     with (tmp_path / "sparse.csv").open("wb") as file:
         file.truncate(2_000_000_000)
     for name, words in (
-        ("pipe.csv", "a pipe or a device"),
-        ("sparse.csv", "2,000.0 MB; the limit"),
+        ("pipe.csv", "is not a CSV or parquet file"),
+        ("sparse.csv", "2,000.0 MB of data; the limit"),
     ):
         with pytest.raises(InputError, match=words):
             acquire.run(settings, acquire.Options(source="file", path=tmp_path / name))

@@ -78,7 +78,7 @@ def test_a_table_without_id_time_and_rows(settings: Settings, tmp_path: Path) ->
         lambda: prepare.run(settings, prepare.Options(split="time")),
         lambda: replay_rows.outlook(settings),
     ):
-        with pytest.raises(InputError, match="names no column of time"):
+        with pytest.raises(InputError, match="names no column as `time`"):
             step()
 
 

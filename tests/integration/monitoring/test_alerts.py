@@ -165,8 +165,8 @@ def report_unsent(settings: Settings, run: str, at: float) -> list[Event]:
 @pytest.mark.parametrize(
     ("person", "note", "reason"),
     [
-        ("  ", "x", "Enter your name"),
-        ("A" * 81, "x", "Enter your name"),
+        ("  ", "x", "Enter a name"),
+        ("A" * 81, "x", "Enter a name"),
         ("Ann", "x" * 501, "500 characters"),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_person_sets_the_rules_and_an_alert_without_a_rule_is_closed(settings:
     alert_rules.save(settings, [])
     assert alert_rules.load(settings) == []
     assert report(settings, "run-2", f1="alert") == []
-    with pytest.raises(InputError, match="same name"):
+    with pytest.raises(InputError, match="Used more than once: a"):
         alert_rules.save(settings, [Rule(name="a", pattern="x"), Rule(name="a", pattern="y")])
     with pytest.raises(InputError, match="raise_after"):
         alert_rules.made_rule(name="a", pattern="x", raise_after=0)
@@ -323,7 +323,7 @@ def test_an_incident_holds_the_alerts_of_one_version_and_source(settings: Settin
 def test_one_acknowledgement_answers_every_open_alert_of_an_incident(settings: Settings) -> None:
     report(settings, "run-1", f1="alert")
     report(settings, "run-2", 1.0, SAMPLE, f1="alert")
-    with pytest.raises(InputError, match="your name"):
+    with pytest.raises(InputError, match="Enter a name"):
         alerts.acknowledge_all(settings, REAL.key, " ", "")
     assert alerts.acknowledge_all(settings, REAL.key, "Ann", "We know.") == 2
     last, other = incidents.standing(settings)[::-1]

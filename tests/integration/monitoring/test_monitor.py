@@ -236,13 +236,16 @@ def test_limits_of_a_person_and_the_rate_of_false_alarms_are_used(scored: Scored
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"window": "test", "last": 500}, "need the window log"),
-        ({"window": "log", "scoring_run": "0" * 32}, "needs the window scoring"),
+        ({"window": "test", "last": 500}, "needs `window = log`"),
+        ({"window": "log", "scoring_run": "0" * 32}, "`scoring_run` needs `window = scoring`"),
         ({"window": "log", "where": {"season": ()}}, "no value is chosen"),
-        ({"version": "1"}, "a scoring has its version"),
+        ({"version": "1"}, "`version` needs `window = log`"),
         ({"false_alarms": 0.5}, "less than or equal to 0.2"),
         ({"limits": {"f1": {"alert_low": float("nan")}}}, "finite number"),
-        ({"limits": {"f1": {"warning_low": 0.1, "alert_low": 0.3}}}, "beyond the alert limit"),
+        (
+            {"limits": {"f1": {"warning_low": 0.1, "alert_low": 0.3}}},
+            "must not be above `warning = 0.1`",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], words: str) -> None:

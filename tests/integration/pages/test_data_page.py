@@ -194,7 +194,7 @@ def test_snapshots_are_listed_and_another_can_become_current(
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
     app = open_page(copied.settings, "data", view="source")
     listed = next(table.value for table in app.dataframe if "sha256" in table.value)
-    assert listed["source"].tolist() == ["file", "built-in sample"]
+    assert listed["source"].tolist() == ["files", "built-in sample"]
     assert listed["current"].tolist() == ["★", ""]
     assert listed["rows"].tolist() == [800, 30697]
     assert listed["sha256"].tolist()[1] == sample.digest

@@ -70,7 +70,7 @@ def test_what_needs_a_time_is_not_offered(
     ]
     assert any("At random" in choice for choice in shown)
     assert not any("By time" in choice for choice in shown)
-    assert "names no column of time" in text_of(open_page(lived, "retrain?view=replay"))
+    assert "names no column as" in text_of(open_page(lived, "retrain?view=replay"))
 
 
 def test_its_documents_hold(lived: Settings) -> None:

@@ -435,5 +435,5 @@ def test_a_number_that_would_break_the_statistics_is_refused(value, kind):
 @pytest.mark.parametrize("digits", [308, 400, 4000])
 def test_a_number_beyond_all_floats_is_refused(kind: str, digits: int) -> None:
     body = b'{"inputs": {"a": [1' + b"0" * digits + b"]}}"
-    with pytest.raises(contract.RefusedError, match="Column 'a' must be a"):
+    with pytest.raises(contract.RefusedError, match="Column 'a' must"):
         contract.read(body, "application/json", ["a"], {"a": Rule(kind)}, is_complete=True)

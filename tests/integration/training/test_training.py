@@ -179,9 +179,9 @@ def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"candidates": ("lr", "lr")}, "is given twice"),
-        ({"candidates": ("magic",)}, "there is no candidate magic"),
-        ({"candidates": ("lr",), "params": {"dt": {"max_depth": 3}}}, "there is no candidate dt"),
+        ({"candidates": ("lr", "lr")}, "used more than once: lr"),
+        ({"candidates": ("magic",)}, "not in candidates: magic"),
+        ({"candidates": ("lr",), "params": {"dt": {"max_depth": 3}}}, "not in candidates: dt"),
         ({"calibrate": "magic"}, "'none', 'sigmoid' or 'isotonic'"),
     ],
 )

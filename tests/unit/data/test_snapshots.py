@@ -114,7 +114,7 @@ def test_changed_raw_data_is_detected_and_repaired_by_acquiring_it_again(
     path.unlink()
     if harm == "changed":
         path.write_text("x,y\n9,9\n")
-    with pytest.raises(StoreError, match="changed or removed"):
+    with pytest.raises(StoreError, match="is damaged or was replaced"):
         snapshots.Archive.of(home).read(snapshot, {})
     again = acquire(home, frame)
     assert snapshots.Archive.of(home).read(again, {}).equals(frame)

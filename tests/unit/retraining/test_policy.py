@@ -157,7 +157,7 @@ def test_a_repeated_report_is_no_second_evidence() -> None:
 
 
 def test_k_is_at_most_n() -> None:
-    with pytest.raises(ValidationError, match="k is at most n"):
+    with pytest.raises(ValidationError, match="`k = 3` must not be above `n = 2`"):
         Policy(k=3, n=2)
 
 
