@@ -320,8 +320,7 @@ def _about_weights(spec: ProjectSpec, sides: Sides) -> Words:
             column=spec.weights,
         )
     return Message(
-        "All checks count each row once: the sampling weight '{column}' is not known for all "
-        "labelled rows.",
+        "Each row counts once: the sampling weight '{column}' is not known for all labelled rows.",
         column=spec.weights,
     )
 

@@ -332,7 +332,11 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.
     standing, train, test = _read_files(settings, TRAIN_ROWS_FILE, TEST_ROWS_FILE)
     if standing.run_id != prepared.run_id:
         raise NotReadyError(
-            Message("The prepared sets have changed since this training. Train again.")
+            Message(
+                "Changed since: {what}. Run {step} again.",
+                what=Message("Training and test set"),
+                step=Message("Train"),
+            )
         )
     return train, test
 

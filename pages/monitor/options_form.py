@@ -117,7 +117,7 @@ def _name(scoring: predictions.Scoring) -> str:
         (
             n_("{count:,} row", "{count:,} rows", scoring.rows),
             str(predictions.SOURCE_LABELS.get(scoring.source, scoring.source)),
-            _("{count:,} labelled", count=scoring.labels),
+            elements.named(_("With label"), messages.number(scoring.labels)),
             _("version {version}", version=scoring.version),
             elements.ago(scoring.scored_at),
         )
@@ -195,7 +195,7 @@ def _limits(
     heading = elements.counted(_("Limits"), len(set_before)) if set_before else _("Limits")
     with st.expander(heading):
         target = st.number_input(
-            _("False alarms, at most (% of windows like the reference)"),
+            _("False alarms, at most (%)"),
             0.1,
             20.0,
             min(max(100 * float(before.get("false_alarms") or 0.01), 0.1), 20.0),
@@ -210,7 +210,7 @@ def _limits(
         share = round(target / 100, 5)
         options |= {"false_alarms": share} if share != 0.01 else {}
         if last is None:
-            st.caption(_("No report yet."))
+            st.caption(_("Nothing here yet."))
             return options
         checks = report_view.checks_of(settings, settings.mlflow_uri, last.run_id)
         if checks is None:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.monitoring.records import ReportRun
 from core.platform import tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, n_, number
+from core.platform.messages import Message, Words, _, number
 from core.platform.project import ProjectSpec
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.monitor import next_steps
@@ -89,7 +89,7 @@ def _promise(settings: Settings, run: tracking.RunInfo) -> str:
     measured = report_view.document(settings, settings.mlflow_uri, run.run_id).get("false_alarms")
     rate = (measured or {}).get("rate")
     if rate is None:
-        return _("Not in this report. Create a new one.")
+        return navigation.not_kept("monitor")
     return _(
         "False alarms: without any change, at most **{rate:.2%}** of windows of this size "
         "raise an alert.",
@@ -106,16 +106,13 @@ def _needed(settings: Settings, run: tracking.RunInfo) -> float | None:
 
 def _labels_text(settings: Settings, run: tracking.RunInfo) -> str:
     rows, known = run.metrics.get("rows_current", 0), run.metrics.get("rows_labelled", 0)
-    text = _(
-        "Labels: **{known:,.0f}** received, {missing:,.0f} missing.",
-        known=known,
-        missing=rows - known,
-    )
+    known_of = _("{shown:,} of {rows:,} rows", shown=int(known), rows=int(rows))
+    text = elements.named(_("Labels"), known_of)
     needed = _needed(settings, run)
     if needed is None:
         return text
     more = _("Detecting a loss of all skill takes about {needed:,.0f} labels.", needed=needed)
-    return f"{text} {more}"
+    return f"{text}  \n{more}"
 
 
 def _labels(run: tracking.RunInfo, needed: float | None) -> tuple[str, str, str]:
@@ -141,25 +138,21 @@ def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
         verdicts = pd.Series(worst, dtype=object)
     judged = int(verdicts.ne("not_applicable").sum())
     bad, doubtful = int(verdicts.eq("alert").sum()), int(verdicts.eq("warning").sum())
-    note = (
-        n_("of {count} column", "of {count} columns", judged)
-        if group == "input"
-        else n_("of {count} check", "of {count} checks", judged)
-    )
+    note = elements.named(_("Columns") if group == "input" else _("Checks"), number(judged))
     if bad:
         return "alert", _counted("alert", bad), note
     if doubtful:
         return "warning", _counted("warning", doubtful), note
     if judged:
         return "ok", _counted("ok", judged), note
-    return "not_applicable", _("not judged"), _("no check was possible")
+    return "not_applicable", _("not judged"), ""
 
 
 def _counted(verdict: str, count: int) -> str:
-    return f"{elements.capital(VERDICT_LABELS[verdict])}: {number(count)}"
+    return elements.named(elements.capital(VERDICT_LABELS[verdict]), number(count))
 
 
 def _tile(name: str, state: str, figure: str, note: str, about: Words) -> None:
     with st.container(border=True, width=TILE_WIDTH, gap=None):
         st.markdown(name, help=str(about))
-        st.markdown(f"{MARKS[state]} **{figure}**{elements.small(note)}")
+        st.markdown(f"{MARKS[state]} **{figure}**{elements.small(note) if note else ''}")

@@ -15,7 +15,7 @@ settings, spec = visit.open_app()
 drafts.hold("train", *training_form.KEYS, *explanation_view.KEYS)
 VIEWS = {
     "candidates": Message("Candidates"),
-    "results": Message("Results"),
+    "results": Message("Result"),
     "explain": Message("Explain"),
 }
 ABOUT = Message("Train candidates; the best is registered.")
@@ -72,10 +72,10 @@ def state(prepared: storage.Prepared | None, last: tracking.RunInfo | None, comi
     if prepared is None or last is None:
         return
     if prepared.rules != spec.digest:
-        st.warning(_("The raw data or the project file has changed since. Prepare again."))
+        st.warning(navigation.changed("prepare", _("Project file")))
         navigation.go_to("prepare")
     elif is_stale(prepared, last) and not coming:
-        st.warning(_("The prepared sets have changed since this training. Train again."))
+        st.warning(navigation.changed("train", _("Training and test set")))
         if view == "results":
             navigation.step_link("train", Message("Candidates"), view="candidates")
 

@@ -97,7 +97,7 @@ def test_one_button_leads_to_the_verdict(page) -> None:
     expect(page.get_by_text(re.compile("^[1-6] / 6 ·"))).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text(re.compile("^[3-6] / 6 ·"))).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "first-2-running")
-    report = page.get_by_role("button", name="See the report")
+    report = page.get_by_role("button", name="Go to Monitor")
     # the rest of the life cycle: beside other tests it takes several times as long as alone
     report.wait_for(timeout=3 * PATIENCE_MS)
     verdict = page.get_by_role("heading", name=re.compile("does not fit the 3-point shots"))

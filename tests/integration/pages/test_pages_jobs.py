@@ -283,7 +283,7 @@ def test_train_without_a_candidate_is_refused_in_words(
     app.pills(key="candidates").set_value([])
     press(app, "Train")
     assert not app.exception
-    assert "Candidates: nothing is chosen yet." in app.error[0].value
+    assert "Required: Candidates." in app.error[0].value
     assert not jobs.latest(copied.settings)
 
 
@@ -359,7 +359,7 @@ def test_an_upload_without_a_file_is_refused_in_words(
     app.segmented_control(key=control).set_value("upload").run()
     press(app, "Score" if page == "score" else "Acquire")
     assert not app.exception
-    assert "nothing is chosen yet." in app.error[0].value
+    assert "Required: " in app.error[0].value
     assert not jobs.latest(copied.settings)
 
 
@@ -459,7 +459,7 @@ def test_a_preset_can_be_cleared(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     app = open_page(copied.settings, "train", view="candidates")
-    app = press(app.button(key="preset-1").click().run(), "Clear")
+    app = press(app.button(key="preset-1").click().run(), "Remove")
     press(app, "Train")
     (job,) = jobs.latest(copied.settings)
     assert job.options == DEFAULTS["train"]

@@ -75,15 +75,15 @@ def test_pages_show_average_precision_first_and_say_what_chooses(
     assert app.metric[0].label == "Average precision, test"
     # the interval, and what chance gives
     assert "–" in app.metric[0].delta
-    assert "chance 0." in app.metric[0].delta
+    assert "no skill: 0." in app.metric[0].delta
     text = text_of(app)
-    assert "Average precision is shown first" in text
+    assert "The best has the lowest log loss in the folds" in text
     assert "lowest log loss in the folds" in text
     (board,) = (frame for frame in app.dataframe if "average_precision_test" in frame.value)
     shown = [name for name in board.proto.column_order if name.endswith(("_test", "_cv"))]
     assert shown[:2] == ["average_precision_test", "log_loss_cv"]
     overview = text_of(open_page(lived, "overview"))
-    assert "Average precision on test (higher is better); 0." in overview
+    assert "Average precision, test · no skill: 0." in overview
     versions = open_page(lived, "registry?view=versions").dataframe[0]
     assert "average_precision" in versions.proto.column_order
     app = open_page(lived, "registry?view=compare")
@@ -97,7 +97,7 @@ def test_an_ordinary_project_shows_log_loss_first(lived: Settings, open_page: Op
     try:
         app = open_page(lived, "train?view=results")
         assert app.metric[0].label == "Log loss, test"
-        assert not any("shown first" in caption.value for caption in app.caption)
+        assert not any("lowest log loss in the folds" in caption.value for caption in app.caption)
     finally:
         path.write_text(before, encoding="utf-8")
 
