@@ -19,7 +19,7 @@ from core.monitoring.records import ReportRun
 from core.platform import messages
 from core.platform.messages import Words, _
 from core.projects.kobe.course import BASELINE, QUESTIONS
-from core.retraining import simulation
+from core.retraining import policy_comparison
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun, ReplayRun
 from core.stats.check import GROUP_LABELS, VERDICT_LABELS
@@ -58,7 +58,7 @@ def build(facts: Facts) -> Document:
         decision=DecisionRun.of(runs["retrain"]) if "retrain" in runs else None,
         replay=ReplayRun.of(replayed) if replayed else None,
         policies=records(replayed, "policies"),
-        titled=simulation.titled,
+        titled=policy_comparison.titled,
         signed=_signed,
         baseline=_baseline(),
         report=ReportRun.of(monitored) if monitored else None,
