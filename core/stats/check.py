@@ -44,6 +44,7 @@ ADD_LABELS = Message("Add labels for these rows, then monitor again.")
 FIND_OUT = Message(
     "Find out why the input changed, and add labels. Changed input alone is no reason to retrain."
 )
+FIND_OUT_ONLY = Message("Find out why the input changed. That alone is no reason to retrain.")
 LABEL_SOME = Message("Look at these rows, and label some.")
 MORE_ROWS = Message("Wait for more rows, or choose a longer window.")
 # With a smaller share of training rows among them, rows are as good as new.

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from core.data import data_charts, prepare, snapshots, split, split_checks
 from core.jobs import jobs
-from core.platform import messages, project, storage, tracking
+from core.platform import project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
@@ -383,7 +383,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
         if count
     ]
     if reasons:
-        st.caption(messages.listed(reasons, "unit"))
+        st.caption(" · ".join(reasons))
     if not prepared.is_complete:
         st.caption(
             n_(

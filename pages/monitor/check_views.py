@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring import report_tables
+from core.monitoring.records import ReportRun
 from core.platform import project, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, sentences, span
@@ -58,6 +59,8 @@ def show(
         key=VIEW,
         label_visibility="collapsed",
     )
+    if weights := elements.words(ReportRun.of(run).weights):
+        st.caption(elements.plain(weights))
     if view == "failed":
         failed(checks)
     elif view == "performance":
@@ -95,12 +98,13 @@ def failed(checks: pd.DataFrame) -> None:
 
 
 def _name(row: dict[str, Any]) -> str:
-    """Return the name of a check, and what else of its column failed or why it is uninformative."""
+    """Return the name of a check, and what else of its column failed, or its own sentence."""
     name = f"**{elements.plain(elements.words(row['title']))}**"
     if row["others"]:
         note = _("also {checks}", checks=row["others"])
     else:
-        note = elements.words(row["text"]) if row["code"] == "f1" and row["state"] else ""
+        is_explained = row["code"].startswith("slice.") or (row["code"] == "f1" and row["state"])
+        note = elements.words(row["text"]) if is_explained else ""
     return name + (elements.small(elements.plain(note)) if note else "")
 
 

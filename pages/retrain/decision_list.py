@@ -30,9 +30,9 @@ COLUMNS: dict[str, Words] = {
     "outcome": Message("Challenger"),
     "strategy": Message("Policy"),
     "trigger": Message("Triggered by"),
-    "seconds": Message("Seconds"),
 }
 MORE: dict[str, Words] = {
+    "seconds": Message("Seconds"),
     "person": Message("Decided by"),
     "rows_fit": Message("Rows fitted on"),
     "labels_used": Message("Labels used"),
@@ -79,7 +79,6 @@ def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
         column_config={
             **{name: str(label) for name, label in chosen.items()},
             "when": config.DatetimeColumn(str(COLUMNS["when"])),
-            "decision": config.TextColumn(str(COLUMNS["decision"]), width="large"),
         },
     )
     rows = picked["selection"]["rows"]
@@ -148,7 +147,7 @@ def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
     facts = [
         f"{COLUMNS['trigger']}: {elements.plain(_known(TRIGGERS, decision.trigger))} ({person})",
         f"{COLUMNS['strategy']}: {elements.plain(_known(STRATEGY_NAMES, decision.strategy))}",
-        f"{COLUMNS['seconds']}: {number(of.get('seconds', 0), '.1f')}",
+        f"{MORE['seconds']}: {number(of.get('seconds', 0), '.1f')}",
         *(f"{MORE[name]}: {number(of[name])}" for name in COUNTS if name in of),
     ]
     return " · ".join(facts)
