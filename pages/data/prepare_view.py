@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from core.data import data_charts, prepare, snapshots, split, split_checks
 from core.jobs import jobs
-from core.platform import project, storage, tracking
+from core.platform import messages, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
@@ -52,7 +52,8 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.info(_("No raw data yet. Acquire it first."))
         elements.go_to("acquire")
         return
-    running = elements.job_panel(settings, "prepare")
+    running = elements.chain_panel(settings, "prepare")
+    running = elements.job_panel(settings, "prepare") or running
     prepared = None
     with elements.show_errors():
         prepared = storage.current_prepared(settings)
@@ -95,8 +96,10 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
 
 
 def is_busy(settings: Settings) -> bool:
-    """Return whether a preparation waits or runs."""
-    return any(job.step == "prepare" for job in jobs.active(settings))
+    """Return whether a preparation waits or runs, or a chain that has its own."""
+    return elements.running_chain(settings) is not None or any(
+        job.step == "prepare" for job in jobs.active(settings)
+    )
 
 
 def form(
@@ -383,7 +386,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
         if count
     ]
     if reasons:
-        st.caption(" · ".join(reasons))
+        st.caption(messages.listed(reasons, "unit"))
     if not prepared.is_complete:
         st.caption(
             n_(

@@ -33,7 +33,8 @@ FEW_COLUMNS = ("current", "id", "source", "rows", "acquired", "run")
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the choice of a source, and the raw data in use beside it."""
     snapshot = snapshots.current(settings)
-    running = elements.job_panel(settings, "acquire")
+    running = elements.chain_panel(settings, "acquire")
+    running = elements.job_panel(settings, "acquire") or running
     is_stale = snapshot is not None and snapshot.rules != spec.digest
     if is_stale:
         st.warning(_("The project file changed. Validate the raw data again."))
@@ -56,8 +57,10 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
 
 
 def is_busy(settings: Settings) -> bool:
-    """Return whether an acquisition waits or runs."""
-    return any(job.step == "acquire" for job in jobs.active(settings))
+    """Return whether an acquisition waits or runs, or a chain that has its own."""
+    return elements.running_chain(settings) is not None or any(
+        job.step == "acquire" for job in jobs.active(settings)
+    )
 
 
 def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next: bool) -> None:

@@ -25,6 +25,7 @@ drafts.hold(
     "last",
     "since",
     "until",
+    "row-*",
     "slice-*",
     "source",
     "version",

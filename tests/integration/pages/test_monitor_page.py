@@ -409,6 +409,14 @@ def test_each_window_asks_for_its_rows(page, press, submitted: list[dict[str, An
         "2026-02-01T00:00:00+00:00",
     )
 
+    app = app.segmented_control(key="window").set_value("row").run()
+    # the dates of the current rows
+    assert app.date_input(key="row-since").value.year == 1996
+    app.date_input(key="row-since").set_value(pd.Timestamp("2005-12-01").date())
+    press(app, "Monitor")
+    options = submitted.pop()
+    assert (options["time_of"], options["since"]) == ("row", "2005-12-01T00:00:00+00:00")
+
     app = app.segmented_control(key="window").set_value("slice").run()
     press(app, "Monitor")
     assert not submitted

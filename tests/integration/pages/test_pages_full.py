@@ -286,6 +286,9 @@ def test_runs_lists_every_step_and_filters_by_one(lived, open_page: Callable[...
     names = set(app.dataframe[0].value["name"])
     assert names == {*(steps.RUN_NAMES[step] for step in STEP_OF.values()), "Logistic regression"}
     assert set(app.dataframe[0].value["data"]) == {"sample"}
+    # a fixed name says little: its step stands beside it
+    order = list(app.dataframe[0].proto.column_order)
+    assert order[order.index("name") + 1] == "step"
     app = app.pills(key="step").set_value("score").run()
     assert app.dataframe[0].value["name"].tolist() == ["PipelineAplicacao"]
 
