@@ -288,18 +288,18 @@ def _text(
     if last:
         text = Message("{rows}, the newest", rows=text)
     if since is not None:
-        moment = _moment(since)
         text = (
-            Message("{rows}, scored from {moment} UTC", rows=text, moment=moment)
+            Message("{rows}, scored from {moment} UTC", rows=text, moment=_moment(since))
             if by is None
-            else Message("{rows}, {column} from {moment}", rows=text, column=by, moment=moment)
+            else Message("{rows}, {column} from {moment}", rows=text, column=by, moment=_day(since))
         )
     if until is not None:
-        moment = _moment(until)
         text = (
-            Message("{rows}, scored before {moment} UTC", rows=text, moment=moment)
+            Message("{rows}, scored before {moment} UTC", rows=text, moment=_moment(until))
             if by is None
-            else Message("{rows}, {column} before {moment}", rows=text, column=by, moment=moment)
+            else Message(
+                "{rows}, {column} before {moment}", rows=text, column=by, moment=_day(until)
+            )
         )
     if source:
         text = Message("{first}, {second}", first=text, second=source)
@@ -329,6 +329,11 @@ def _others(count: int) -> Words:
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _day(seconds: float) -> str:
+    """Return a moment of rows that may have no time of day; at midnight only its day."""
+    return _moment(seconds).removesuffix(" 00:00")
 
 
 def _scoring(settings: Settings, run_id: str | None) -> Scoring:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.data import snapshots
+from core.data import over_time, snapshots
 from core.monitoring import monitor, report_tables
 from core.platform import messages, model_store, project, tracking
 from core.platform.config import Settings
@@ -142,10 +142,12 @@ def _row_times(settings: Settings, spec: ProjectSpec) -> tuple[date, date] | Non
     table = report_view.stored_table(settings, settings.mlflow_uri, snapshot.run_id, "over_time")
     if table is None:
         return None
-    starts = table.loc[(table["set"] == "current") & (table["rows"] > 0), "start"]
-    if starts.empty:
+    held = table[(table["set"] == "current") & (table["rows"] > 0)].sort_values("start")
+    if held.empty:
         return None
-    return date.fromisoformat(starts.min()[:10]), date.fromisoformat(starts.max()[:10])
+    frequencies = {code: frequency for code, frequency, _days in over_time.PERIODS}
+    last = pd.Period(held["start"].iloc[-1], frequencies[held["period"].iloc[-1]])
+    return date.fromisoformat(held["start"].iloc[0][:10]), last.end_time.date()
 
 
 def _name(scoring: predictions.Scoring) -> str:
