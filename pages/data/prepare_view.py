@@ -376,12 +376,17 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
     )
     other, unlabelled = int(of["rows_other"]), int(of.get("rows_unlabelled", 0))
     missing = int(of["rows_missing"])
+    incomplete = (
+        _("With a missing value, dropped")
+        if spec.weights is None
+        else _("With a missing value or sampling weight 0, dropped")
+    )
     reasons = [
         _("{name}: {value}", name=name, value=number(count))
         for count, name in (
             (other, _("Outside the row filter")),
             (unlabelled, _("Without label")),
-            (missing, _("With a missing value, dropped")),
+            (missing, incomplete),
         )
         if count
     ]
