@@ -209,7 +209,7 @@ def weights_of(columns: Sequence[Profile]) -> Guess:
         )
     best = able[0]
     reason = Message(
-        "'{column}' is named like a sampling weight ({low:,.4g} to {high:,.4g}).",
+        "'{column}' is named like a sampling weight ({low:,.6g} to {high:,.6g}).",
         column=best.name,
         low=best.low,
         high=best.high,
