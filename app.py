@@ -6,12 +6,12 @@ Streamlit imports this file once, to serve the app, and runs it for every visit,
 if __name__ == "__main__":
     import streamlit as st
 
-    from pages.shared import elements, project_choice
+    from pages.shared import navigation, project_choice
 
     title, icon = project_choice.page_title()
     st.set_page_config(page_title=title, page_icon=icon, layout="wide")
 
-    elements.navigation().run()
+    navigation.requested_page().run()
 else:
     from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager

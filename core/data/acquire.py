@@ -17,11 +17,11 @@ from core.platform import bounds, csv_dialect, project, schema, storage, tables,
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, Given
 from core.platform.errors import InputError, NotReadyError
+from core.platform.findings import Finding, findings_table
 from core.platform.messages import Message, Words, sentences
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
-from core.platform.schema import Finding
 from core.platform.storage import Upload
 from core.stats import places
 
@@ -134,7 +134,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     "errors": len(inspected.errors),
                     "warnings": len(findings) - len(inspected.errors),
                 },
-                tables={"validation": schema.as_table(findings)},
+                tables={"validation": findings_table(findings)},
             ),
         )
         inspected.required()

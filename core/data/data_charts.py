@@ -31,9 +31,7 @@ PERIOD_LABELS = {
 }
 
 
-def class_balance(
-    counts: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
-) -> alt.LayerChart:
+def class_balance(counts: pd.DataFrame, *, positive: str, negative: str) -> alt.LayerChart:
     """Show the share of each label in each set.
 
     Parameters
@@ -75,7 +73,6 @@ def class_balance(
     words = base.transform_filter("datum.share > 0.15").mark_text(color=style.ON_DARK)
     return style.finish(
         [bars, words.encode(x=alt.X("middle:Q"), text=alt.Text("share:Q", format=".1%"))],
-        title,
         _("Share of each label in each set"),
         height=style.height_of(len(sets), band=48, legend=True),
     )
@@ -88,7 +85,6 @@ def rate_by(
     rate_title: str,
     axis_title: str | None = None,
     average: float | None = None,
-    title: str | None = None,
 ) -> alt.LayerChart:
     """Show a rate with its interval for each value of a column.
 
@@ -102,8 +98,6 @@ def rate_by(
         What the rate is of.
     axis_title : str, optional
         Meaning of the column, with its unit.
-    average : float, optional
-        Drawn as a rule.
 
     Examples
     --------
@@ -146,14 +140,12 @@ def rate_by(
     points = base.mark_point(color=accent, filled=True, size=70, opacity=1)
     layers += [spread.encode(y=low, y2=alt.Y2("high:Q")), points.encode(y=rate)]
     return style.finish(
-        layers, title, _("{vertical} by {horizontal}", vertical=rate_title, horizontal=name)
+        layers, _("{vertical} by {horizontal}", vertical=rate_title, horizontal=name)
     )
 
 
-def missing_bars(
-    missing: pd.DataFrame, *, rows: int | None = None, limit: int = 12, title: str | None = None
-) -> alt.LayerChart:
-    """Show the columns with missing values, most first; up to `limit` columns if none has any.
+def missing_bars(missing: pd.DataFrame, *, rows: int | None = None) -> alt.LayerChart:
+    """Show the columns with missing values, most first; up to 12 columns if none has any.
 
     Parameters
     ----------
@@ -170,7 +162,7 @@ def missing_bars(
     """
     import altair as alt
 
-    table = missing.sort_values("missing", ascending=False, kind="stable").head(limit)
+    table = missing.sort_values("missing", ascending=False, kind="stable").head(12)
     if (table["missing"] > 0).any():
         table = table[table["missing"] > 0]
     share = table["missing"] / rows if rows else pd.Series(np.nan, index=table.index)
@@ -202,17 +194,11 @@ def missing_bars(
             tooltip=tooltip,
         )
     )
-    return style.finish([bars], title, height=style.height_of(len(table)))
+    return style.finish([bars], height=style.height_of(len(table)))
 
 
 def class_density(
-    binned: pd.DataFrame,
-    *,
-    positive: str,
-    negative: str,
-    axis_title: str,
-    title: str | None = None,
-    is_small: bool = False,
+    binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str, is_small: bool = False
 ) -> alt.LayerChart:
     """Show the distribution of a column within each class, as shares of the class.
 
@@ -244,17 +230,17 @@ def class_density(
     layers = density_charts.layers(table, axis_title, roles, of=_("each class"))
     about = _("Distribution of {axis_title} by label", axis_title=axis_title)
     if not is_small:
-        return style.finish(layers, title, about)
+        return style.finish(layers, about)
     for layer in layers:
         layer.encoding.color.legend = None
         layer.encoding.y.title = None
         if "strokeDash" in layer.encoding.to_dict():
             layer.encoding.strokeDash.legend = None
-    return style.finish(layers, title, about, height=SMALL)
+    return style.finish(layers, about, height=SMALL)
 
 
 def slice_bars(
-    binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str, title: str | None = None
+    binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str
 ) -> alt.LayerChart:
     """Show the row count of each value of a column: by class, and without a label.
 
@@ -293,10 +279,10 @@ def slice_bars(
             ],
         )
     )
-    return style.finish([bars], title)
+    return style.finish([bars])
 
 
-def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+def correlation_map(table: pd.DataFrame) -> alt.LayerChart:
     """Show the correlation of each pair of columns, in the order of the table.
 
     Parameters
@@ -354,7 +340,7 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         ),
     )
     return style.finish(
-        [cells, words], title, height=style.height_of(len(names), band=22, legend=True) + 60
+        [cells, words], height=style.height_of(len(names), band=22, legend=True) + 60
     )
 
 
@@ -396,7 +382,7 @@ def rate_over_time(table: pd.DataFrame, *, rate_title: str) -> alt.LayerChart:
     bounds = (style.share_y("low:Q", f"{rate_title} (%)", zero=False), alt.Y2("high:Q"))
     spread = base.mark_rule(opacity=0.4, strokeWidth=2).encode(y=bounds[0], y2=bounds[1])
     points = base.mark_point(filled=True, size=45, opacity=1).encode(y=y)
-    return style.finish([spread, base.mark_line(strokeWidth=1.5).encode(y=y), points], None)
+    return style.finish([spread, base.mark_line(strokeWidth=1.5).encode(y=y), points])
 
 
 def rows_over_time(table: pd.DataFrame) -> alt.LayerChart:
@@ -417,7 +403,7 @@ def rows_over_time(table: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         ],
     )
-    return style.finish([drawn], None)
+    return style.finish([drawn])
 
 
 def _dated(table: pd.DataFrame) -> pd.DataFrame:

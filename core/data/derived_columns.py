@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform import schema
+from core.platform.findings import Finding
 from core.platform.messages import Message
 from core.platform.own_columns import ID, PART
 from core.platform.project import Column, ProjectSpec, Rows
 from core.platform.project_parts import CURRENT, REFERENCE
 from core.platform.rows import key_text, label_word, read
-from core.platform.schema import Finding
 
 Bools = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]

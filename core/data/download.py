@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import socket
 import time
@@ -13,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.utils import get_environ_proxies
 
+from core.platform import storage
 from core.platform.errors import DownloadError
 from core.platform.messages import Message
 from core.platform.project import Download
@@ -66,7 +66,7 @@ def fetch(
     """
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / f"{item.sha256}{Path(item.name).suffix.lower()}"
-    if whole.is_file() and _sha256(whole) == item.sha256:
+    if whole.is_file() and storage.sha256(whole) == item.sha256:
         return whole
     part = folder / f"{item.sha256}.part"
     url = f"{mirror.rstrip('/')}/{item.name}" if mirror else item.url
@@ -78,7 +78,7 @@ def fetch(
         _receive_patiently(
             item, url, part, report, (connect_seconds, read_seconds), first_wait_seconds
         )
-        digest = _sha256(part)
+        digest = storage.sha256(part)
         if digest == item.sha256:
             part.replace(whole)
             return whole
@@ -256,8 +256,3 @@ def _other_file(url: str, item: Download, actual: str, expected: str) -> Message
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or url[:80]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

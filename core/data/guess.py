@@ -21,7 +21,7 @@ from core.data.guess_project import Facts
 from core.data.guess_roles import Cut, Guess
 from core.platform import own_columns
 from core.platform.errors import InputError
-from core.platform.messages import Message, _, current, in_words
+from core.platform.messages import Message, _
 from core.platform.rows import label_word
 
 # values of a column that are shown
@@ -215,54 +215,6 @@ class Guesses:
             allowed=self.allowed,
             place=self.place.value,
         )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all guesses as plain values, with reasons in words of the current language."""
-        language = current()
-
-        def line(guess: Guess) -> dict[str, Any]:
-            return {
-                "value": _plain(guess.value),
-                "reason": in_words(guess.reason, language),
-                "alternatives": [_plain(value) for value in guess.alternatives],
-            }
-
-        lines = ["target", "positive", "id", "time", "group", "weights", "current"]
-        lines += ["threshold_by", "metric", "balanced", "place"]
-        return {
-            "table": {"file": self.file, "rows": self.rows, "rows_read": self.sampled},
-            **{name: line(getattr(self, name)) for name in lines},
-            "labels": {
-                "labelled": self.labelled,
-                "unlabelled": self.sampled - self.labelled if self.target.value else 0,
-                "positive": self.positives,
-                "share": None if np.isnan(self.share) else round(self.share, 4),
-            },
-            "columns": [
-                {
-                    "column": column.name,
-                    "kind": column.kind,
-                    **line(self.types[column.name]),
-                    "missing": column.missing,
-                    "distinct": column.distinct,
-                    "auc_alone": round(self.alone[column.name], 4)
-                    if column.name in self.alone
-                    else None,
-                }
-                for column in self.columns
-            ],
-            "left_out": [
-                {
-                    "column": out.column,
-                    "code": out.code,
-                    "reason": in_words(out.reason, language),
-                    **out.numbers,
-                }
-                for out in self.left_out.values()
-            ],
-            "allowed": list(self.allowed),
-            "features": list(self.features),
-        }
 
 
 @dataclass(frozen=True)
@@ -531,9 +483,3 @@ def _other(guess: Guess, choice: Any) -> Guess:
     """Return a guess of several codes after a person's choice."""
     codes = (guess.value, *guess.alternatives)
     return Guess(choice, CHOSEN, tuple(code for code in codes if code != choice))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Cut):
-        return value.keys
-    return list(value) if isinstance(value, tuple) else value

@@ -66,8 +66,6 @@ def leaks(columns: Sequence[Profile], label: Floats) -> tuple[dict[str, Leak], d
 
     Parameters
     ----------
-    columns : sequence of Profile
-        Possible features.
     label : array
         1, 0 or NaN for each row; rows without a label are ignored.
 

@@ -222,15 +222,13 @@ def _correlations(sums: intervals.Floats) -> intervals.Floats:
     return clipped
 
 
-def rates(binned: pd.DataFrame, *, min_rows: int = MIN_ROWS) -> pd.DataFrame:
+def rates(binned: pd.DataFrame) -> pd.DataFrame:
     """Return the positive rate in each bin of one column, with its 95 % interval (Wilson).
 
     Parameters
     ----------
     binned : DataFrame
-        Rows of `bins` for one column and kind.
-    min_rows : int
-        Bins with fewer labelled rows are left out.
+        Rows of `bins` for one column and kind; bins with few labelled rows are left out.
 
     Returns
     -------
@@ -248,7 +246,7 @@ def rates(binned: pd.DataFrame, *, min_rows: int = MIN_ROWS) -> pd.DataFrame:
     table = binned[["label"]].assign(
         middle=(binned["start"] + binned["end"]) / 2, rows=rows, rate=binned["positive"] / rows
     )
-    table = table[rows >= max(min_rows, 1)].reset_index(drop=True)
+    table = table[rows >= MIN_ROWS].reset_index(drop=True)
     low, high = intervals.share(table["rate"], table["rows"])
     return table.assign(low=low, high=high)
 

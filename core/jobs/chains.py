@@ -102,13 +102,7 @@ def start(settings: Settings, steps: Sequence[tuple[str, Mapping[str, Any]]], ti
 
 
 def current(settings: Settings) -> Chain | None:
-    """Return the running or the latest chain; None if there was none.
-
-    Raises
-    ------
-    StoreError
-        If it or the job table cannot be read.
-    """
+    """Return the running or the latest chain; None if there was none."""
     with state.reading(settings) as connection:
         stored = _read(settings, connection)
         return None if stored is None else _chain(connection, stored)

@@ -134,8 +134,6 @@ def submit(settings: Settings, step: str, options: Mapping[str, Any]) -> Job:
     ------
     InputError
         For an unknown step, or options that are not JSON.
-    StoreError
-        If the job table cannot be written.
     """
     with state.transaction(settings) as connection:
         return put(connection, step, options)
@@ -308,11 +306,6 @@ def take_over(settings: Settings) -> None:
 
     A copied home lists the original's processes, and after a reboot pids are reused: such processes
     are neither watched nor ended. Called by the supervisor that holds the lock.
-
-    Raises
-    ------
-    StoreError
-        If the job table cannot be used.
     """
     here = {"home": identity.of_home(settings.state_dir), "boot": process.boot_id()}
     with state.transaction(settings) as connection:

@@ -83,9 +83,7 @@ def address(settings: Settings) -> str:
     return running.address
 
 
-def start(
-    settings: Settings, workers: int = 2, on_wait: Callable[[], None] | None = None
-) -> LocalCluster:
+def start(settings: Settings, workers: int = 2) -> LocalCluster:
     """Start a scheduler and single-threaded workers; returns when all are connected.
 
     Raises
@@ -114,7 +112,7 @@ def start(
         _keep(settings, where, started)
         try:
             until = time.monotonic() + START_SECONDS
-            _wait(settings, started, lambda: process.listens(started[0], port), until, on_wait)
+            _wait(settings, started, lambda: process.listens(started[0], port), until)
             for number in range(workers):
                 started.append(
                     _start(
@@ -143,7 +141,6 @@ def start(
                 started,
                 lambda: all("Registered to:" in process.log_tail(log) for log in logs),
                 until,
-                on_wait,
             )
         except BaseException:
             stop(settings)
@@ -174,11 +171,7 @@ def _start(settings: Settings, what: str, *words: str) -> Process:
 
 
 def _wait(
-    settings: Settings,
-    started: list[Process],
-    is_so: Callable[[], bool],
-    until: float,
-    on_wait: Callable[[], None] | None,
+    settings: Settings, started: list[Process], is_so: Callable[[], bool], until: float
 ) -> None:
     while not is_so():
         if not all(process.is_alive(program) for program in started) or time.monotonic() > until:
@@ -188,8 +181,6 @@ def _wait(
                     parent=_log(settings, "scheduler").parent,
                 )
             )
-        if on_wait is not None:
-            on_wait()
         time.sleep(0.1)
 
 

@@ -70,8 +70,6 @@ class Schedule(Options):
         Alternative to the interval: five fields in UTC: minute, hour, day, month, day of the week
         (0 is Sunday); each `*`, numbers, `1-5`, `1,15` or, except for the day of the week, `*/10`.
         If both day and day of the week are given, both must match.
-    is_on : bool
-        Whether it runs.
     stays : bool
         Whether the worker keeps running without the app while this is on.
     """
@@ -124,8 +122,6 @@ class Scheduled:
         When it is next due, seconds since 1970; only relevant while it is on.
     last_at, last_real : float or None
         When its last job was submitted, by the clock of schedules and in real time.
-    job_id : str or None
-        That job.
     runs, skipped : int
         Jobs submitted, and due times that passed while the last job still ran.
     problem : Words or None
@@ -171,11 +167,6 @@ def save(settings: Settings, schedule: Schedule) -> None:
     """Save a schedule, replacing one of the same name.
 
     Its next time is recomputed if its times have changed or it was off; a running job continues.
-
-    Raises
-    ------
-    StoreError
-        If the database cannot be written.
     """
     now = clock.now(settings)
     fresh = {"set_at": now, "next_at": following(schedule, now)}
@@ -210,11 +201,6 @@ def tick(settings: Settings) -> list[Scheduled]:
     """Submit the due jobs, and return the schedules that are on, as they were before.
 
     Cheap if nothing is due: two queries, one before the first schedule exists.
-
-    Raises
-    ------
-    StoreError
-        If the database cannot be used.
     """
     active = _read(settings, _of.is_on)
     if not active:

@@ -32,8 +32,6 @@ class Rule(config.Options):
 
     Parameters
     ----------
-    name : str
-        The user's name for it.
     pattern : str
         Codes of the checks to watch, `*` for any text (`psi.*`); or a group of checks
         (`performance`, `input`, `output`, `support`); or `verdict`, the report as a whole.
@@ -43,8 +41,6 @@ class Rule(config.Options):
         Consecutive reports that raise and that clear an alert, 1 to 50.
     quiet_seconds : float
         Time after a notification without another about the same check; 0 to a year.
-    is_on : bool
-        Whether the rule is active.
     """
 
     name: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -128,8 +124,6 @@ class State:
 
     Parameters
     ----------
-    is_open : bool
-        Whether its alert is open.
     bad, good : int
         Consecutive reports that count against it, and that are `ok`.
     told_at : float or None

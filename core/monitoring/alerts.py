@@ -65,8 +65,6 @@ def report(
 
     Parameters
     ----------
-    run_id : str
-        The report's run.
     verdicts : mapping of str to str
         By code of the check: ok, warning, alert, not_applicable. A missing code counts as not
         applicable. `verdict`, the report as a whole, is the worst of them unless given.

@@ -77,8 +77,6 @@ class Mail(Options):
         Name or IP address of the server.
     port : int
         1 to 65,535; usually 587 with STARTTLS, 465 with TLS from the first byte.
-    sender : str
-        Sender address.
     to : tuple of str
         Recipients, 1 to 20 addresses.
     security : {"starttls", "tls", "none"}
@@ -148,13 +146,7 @@ class Channels(Options):
 
 
 def load(settings: Settings) -> Channels:
-    """Return the channels; empty before any was set.
-
-    Raises
-    ------
-    StoreError
-        When they cannot be read.
-    """
+    """Return the channels; empty before any was set."""
     kept = state.load(settings, NAME)
     try:
         return Channels() if kept is None else Channels.model_validate(kept)
@@ -168,13 +160,7 @@ def load(settings: Settings) -> Channels:
 
 
 def save(settings: Settings, channels: Channels) -> None:
-    """Save the channels atomically.
-
-    Raises
-    ------
-    StoreError
-        When they cannot be written.
-    """
+    """Save the channels atomically."""
     state.save(settings, NAME, channels.model_dump(mode="json"))
 
 

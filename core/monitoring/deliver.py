@@ -97,8 +97,6 @@ class Delivery:
         webhook or mail.
     state : str
         waiting, sent or given up.
-    tries : int
-        Number of tries so far.
     created, next_try, ended : float
         Seconds since 1970, wall time; `next_try` only matters while it waits.
     problem : Message, str or None

@@ -49,8 +49,6 @@ def html(
     columns : sequence of str
         Columns to compare, e.g. the features and `probability`. A column that is empty on one side
         is left out.
-    seed : int
-        Random seed of the sample.
 
     Raises
     ------

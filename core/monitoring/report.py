@@ -13,14 +13,16 @@ from core.platform.errors import CourtsideError
 from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.stats import (
+    calibration,
     checks,
+    curves,
     drift,
     estimation,
     limits,
-    metrics,
     performance,
     slices,
     support,
+    support_checks,
     weighted_figures,
 )
 from core.stats.check import Check, Group, Limit
@@ -181,7 +183,7 @@ def build(
                 forecast,
                 current[PROBABILITY].to_numpy(dtype=np.float64),
                 sides.threshold,
-                support.is_outside(apart),
+                support_checks.is_outside(apart),
                 held,
                 positive=positive,
             ),
@@ -191,7 +193,7 @@ def build(
             if disagreement
             else []
         ),
-        *support.checks(apart, given),
+        *support_checks.checks(apart, given),
         *checks.inputs(moved, held),
     ]
     tables["checks"] = checks.as_table(all_checks)
@@ -255,7 +257,7 @@ def figures(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
     weights = _weights(rows)
     values = weighted_figures.figures(labels, forecast, threshold, weights)
     values["calibration"] = values["mean_probability"] - values["base_rate"]
-    values["calibration_error"] = metrics.calibration_error(labels, forecast, weights=weights)
+    values["calibration_error"] = calibration.calibration_error(labels, forecast, weights=weights)
     return values
 
 
@@ -269,7 +271,7 @@ def _tables(
         "drift": moved,
         "densities": drift.densities(sides.reference, sides.current, columns),
         "ranking": apart.ranking,
-        "confusion": _both([metrics.confusion(*pair, sides.threshold) for pair in pairs]),
+        "confusion": _both([curves.confusion(*pair, sides.threshold) for pair in pairs]),
         "reliability": _both(bins),
     }
 
@@ -298,7 +300,7 @@ def _bins(rows: pd.DataFrame) -> pd.DataFrame:
     if WEIGHT in rows:
         # a bin of weight 0 has no mean
         rows = rows[rows[WEIGHT] > 0]
-    return metrics.calibration_bins(*_forecast(rows), weights=_weights(rows))
+    return calibration.calibration_bins(*_forecast(rows), weights=_weights(rows))
 
 
 def _weights(rows: pd.DataFrame) -> Floats | None:

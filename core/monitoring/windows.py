@@ -16,7 +16,7 @@ from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import Message, Words, plural
 from core.platform.own_columns import MODEL, ROW_KEY, SCORED_AT, SOURCE
 from core.platform.project import ProjectSpec
-from core.platform.rows import key_text
+from core.platform.rows import key_text, key_texts
 from core.platform.runs import ModelVersion
 from core.predictions_log import predictions
 from core.predictions_log.predictions import Filters, Scoring
@@ -41,8 +41,6 @@ class Window:
         The row's key, its probability and label (0, 1 or NaN) by their names in
         `core.platform.own_columns`, and the inputs, in no particular order; and any requested
         columns of the project that are known.
-    text : Message
-        Description of the rows.
     begin, end : float
         Seconds since 1970: when the first and the last was scored, or, if the rows were selected
         by a column's value, the first and last moment of the rows' own time column.
@@ -222,7 +220,7 @@ def with_columns(
     raw = archive.rows(snapshot, spec, needed)
     missing = [name for name in wanted if name not in raw]
     raw = raw.assign(**dict.fromkeys(missing))
-    keys = [key_text(value, spec.columns[spec.id].type) for value in raw[spec.id]]
+    keys = key_texts(raw[spec.id], spec.columns[spec.id].type)
     raw = schema.usable(raw, {name: needed[name] for name in needed if name in raw})[0]
     raw.index = pd.Index(keys, dtype="object")
     usable: Any = ~raw.index.duplicated() & raw.index.to_series().notna().to_numpy()

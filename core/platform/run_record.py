@@ -26,8 +26,6 @@ class Dataset:
         Where the rows are stored; shown in the run.
     context : str
         Their use: raw, training, testing, scoring, reference, current.
-    target : str or None
-        Label column.
     digest : str or None
         SHA-256 of the file with the rows; its first 32 digits are the dataset's digest in MLflow.
         Without it MLflow computes a digest from the frame.

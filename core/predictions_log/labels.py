@@ -111,8 +111,6 @@ class Change:
         Its effect on the current label; "repeated" if only the time is newer.
     labelled_at, received_at : float
         Seconds since 1970.
-    source : str
-        The reporter.
     name : str
         The prediction's id, or the key.
     """
@@ -167,11 +165,6 @@ def report(
         prediction's id.
     arrived : float, optional
         Time of reports without one, seconds since 1970; default now.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be written.
     """
     now = time.time()
     keys_scope = log_store.scope_of(settings.project, is_sample=is_sample)

@@ -132,8 +132,6 @@ def write(
         For an invalid answer: a probability outside 0 to 1, unequal numbers of rows.
     ConflictError
         If a request id was already used for other rows; the other answers are written.
-    StoreError
-        If the log cannot be written.
     """
     if not answers:
         return []
@@ -356,11 +354,6 @@ def gaps(settings: Settings, limit: int = 100) -> list[Gap]:
     """Return the periods with missing predictions, newest first.
 
     Gaps in the journals of ended gateways, not yet in the log, come first.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be read.
     """
     unwritten = [_gap(left) for left in reversed(gap_journal.left(settings))]
     if not log_store.is_there(settings):
@@ -389,11 +382,6 @@ def note_gap(
     ----------
     wait_seconds : float, optional
         Longest wait for another writer; default 30 s.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be written.
     """
     table = log_store.gaps
     text = dumps(reason[:500] if isinstance(reason, str) else reason)

@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from core.platform.messages import Message, Words, plural, sentences
-from core.stats.metrics import Floats, Labels, calibration_error
+from core.stats.check import Interval
 from core.stats.slices import shown
-
-Interval = tuple[float, float]
 
 Verdict = Literal["pass", "hold", "refuse", "not_applicable"]
 Aim = Literal["better", "not_worse"]
@@ -74,8 +71,6 @@ class Rule:
     ----------
     code : str
         A key of TITLES.
-    title : Message
-        Its value in TITLES.
     verdict : {"pass", "hold", "refuse", "not_applicable"}
     value, limit : float or None
         The value that is judged and its limit; None where there is none.
@@ -102,62 +97,6 @@ class Decision:
     text: Words
 
 
-def calibration_change(
-    labels: Labels,
-    challenger: Floats,
-    champion: Floats,
-    *,
-    weights: Floats | None = None,
-    resamples: int = 200,
-    seed: int = 0,
-) -> tuple[float, Interval]:
-    """Return challenger minus champion of the calibration error, and the range of 95% of resamples.
-
-    The same rows are drawn for both, with replacement (Efron and Tibshirani, An Introduction to the
-    Bootstrap, 1993). This is the spread of the observed difference, not a confidence interval of
-    the true one: chance inflates a small error more than a large one, so that differences below the
-    effect of chance on one error are understated (docs/decisions/0038), and a challenger passes
-    rather than being held.
-
-    Parameters
-    ----------
-    labels : array of int, shape (n,)
-        0 or 1; at least one row.
-    challenger, champion : array of float, shape (n,)
-        Their predicted probabilities of label 1.
-    weights : array of float, shape (n,), optional
-        Sampling weight of each row.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> p = rng.uniform(0.1, 0.7, 2000)
-    >>> y = (rng.uniform(size=2000) < p).astype(int)
-    >>> change, (low, high) = calibration_change(y, p + 0.1, p)
-    >>> 0 < low < change < high < 0.12
-    True
-    """
-    rng = np.random.default_rng(seed)
-    changes = np.empty(resamples)
-    for i in range(resamples):
-        drawn = rng.integers(0, len(labels), len(labels))
-        new, old = (
-            calibration_error(
-                labels[drawn],
-                probabilities[drawn],
-                weights=None if weights is None else weights[drawn],
-            )
-            for probabilities in (challenger, champion)
-        )
-        changes[i] = new - old
-    low, high = np.quantile(changes, [0.025, 0.975])
-    whole, before = (
-        calibration_error(labels, probabilities, weights=weights)
-        for probabilities in (challenger, champion)
-    )
-    return whole - before, (float(low), float(high))
-
-
 def same_rows(
     rows: int,
     trained_on: int,
@@ -170,8 +109,6 @@ def same_rows(
 
     Parameters
     ----------
-    rows : int
-        Number of those rows.
     trained_on, unanswered : int
         Excluded rows of the challenger's test set: one of the two was trained on them, or cannot
         score them.

@@ -19,7 +19,7 @@ from core.platform.runs import ModelVersion
 from core.registry import gate, version_files
 from core.registry.gate import Limits, Rule
 from core.registry.version_files import Loaded
-from core.stats import comparison, metrics, slices
+from core.stats import calibration, comparison, slices
 from core.stats.metrics import Floats, Labels
 
 if TYPE_CHECKING:
@@ -248,11 +248,11 @@ def _calibration(
     labels: Labels, new: Floats, old: Floats, weights: Floats | None
 ) -> tuple[Rule, dict[str, float]]:
     error, champion = (
-        metrics.calibration_error(labels, probabilities, weights=weights)
+        calibration.calibration_error(labels, probabilities, weights=weights)
         for probabilities in (new, old)
     )
-    floor = metrics.calibration_floor(new, weights=weights)[1]
-    difference, interval = gate.calibration_change(labels, new, old, weights=weights)
+    floor = calibration.calibration_floor(new, weights=weights)[1]
+    difference, interval = calibration.calibration_change(labels, new, old, weights=weights)
     rule = gate.calibration(error, floor, difference, interval)
     return rule, {
         "calibration_error_challenger": error,

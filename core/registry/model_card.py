@@ -44,16 +44,12 @@ class Facts:
 
     Parameters
     ----------
-    model, version : str
-        Registered name and number.
     created : float
         Seconds since 1970.
     aliases : sequence of str
         champion, challenger, previous.
     question, positive, negative : str or Message
         What is predicted, and the names of classes 1 and 0.
-    candidate : str
-        Kind of classifier.
     run_id, train_run, prepare_run : str
         The runs that hold the metrics, trained it and prepared its data.
     commit : str
@@ -64,8 +60,6 @@ class Facts:
         The source of the raw rows, and their SHA-256.
     sha256 : str
         Of the classifier's file.
-    features : sequence of str
-        Inputs of the classifier.
     inputs : mapping of str to {"number", "text"}
         Raw columns of a request.
     formulas : mapping of str to str

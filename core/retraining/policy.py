@@ -51,8 +51,6 @@ class Decision:
         A sentence each.
     evidence : tuple of str
         Run ids of the reports.
-    todo : Message
-        What to do next.
     """
 
     code: Code

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from pydantic import ValidationError
 
@@ -47,8 +47,7 @@ def save(settings: Settings, policy: Policy) -> None:
     state.save(settings, NAME, policy.model_dump(mode="json"))
 
 
-@contextmanager
-def turn(settings: Settings, on_wait: Callable[[], None]) -> Iterator[None]:
+def turn(settings: Settings, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
     """Wait until no other retraining of this home runs; the system releases the lock of a dead one.
 
     Parameters
@@ -56,17 +55,10 @@ def turn(settings: Settings, on_wait: Callable[[], None]) -> Iterator[None]:
     on_wait : function
         Called now and then while waiting.
     """
-    with locks.exclusive(settings.state_dir / "retrain.lock", on_wait, poll=WAIT):
-        yield
+    return locks.exclusive(settings.state_dir / "retrain.lock", on_wait, poll=WAIT)
 
 
 def ask_about(settings: Settings, report: str) -> None:
-    """Queue a job that decides whether a report triggers a retraining, if a policy is on.
-
-    Raises
-    ------
-    StoreError
-        When the policy or the table of jobs cannot be read.
-    """
+    """Queue a job that decides whether a report triggers a retraining, if a policy is on."""
     if load(settings).is_on:
         jobs.submit(settings, "retrain", {"trigger": "report", "report": report})

@@ -19,14 +19,21 @@ from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.retraining import injection as drifts
-from core.retraining import replay_answer, replay_charts, replay_rows, replay_store
+from core.retraining import (
+    policy_comparison,
+    replay_answer,
+    replay_charts,
+    replay_rows,
+    replay_store,
+    row_stream,
+)
 from core.retraining import simulation as replay
 from core.retraining.injection import Injection
 from core.retraining.policy import Policy, decide
 from core.retraining.policy_evidence import Window
 from core.retraining.records import ReplayRun
-from core.retraining.replay_rows import day_of
-from core.retraining.simulation import Champion, Recipe, Report, Span, Stream
+from core.retraining.row_stream import Span, Stream
+from core.retraining.simulation import Champion, Recipe, Report
 from core.stats import metrics
 from core.stats.metrics import Floats
 from core.training import candidates as kinds
@@ -110,16 +117,16 @@ class Options(config.Options):
             raise ValueError(Message("the first training takes a share or ends on a day, not both"))
         if self.train_until is not None:
             drifts.seconds(self.train_until)
-        codes = [replay.policy_code(policy) for policy in self.policies]
+        codes = [policy_comparison.policy_code(policy) for policy in self.policies]
         if len(set(codes)) < len(codes):
-            titles = [replay.titled(code) for code in codes]
+            titles = [policy_comparison.titled(code) for code in codes]
             raise ValueError(Message("two policies are the same: {titles}", titles=titles))
         return self
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result, by `simulation.policy_code`; log losses are means over all replayed rows."""
+    """The result, by `policy_code`; log losses are means over all replayed rows."""
 
     run_id: str
     answer: Words
@@ -255,7 +262,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         raw = snapshots.validated(settings, snapshot, spec)
         features = options.features or replay_rows.champions_features(settings, spec)
         rows, spans = replay_rows.rows_and_windows(raw, spec, options, features)
-        moments = replay.moments_of(rows[str(spec.time)])
+        moments = row_stream.moments_of(rows[str(spec.time)])
         changed = None
         inputs = list(spec.inputs_of(features))
         inputs_and_target = rows[[*inputs, spec.target]]
@@ -302,7 +309,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 def _policies(options: Options) -> dict[str, Policy]:
     """Return the policies by their codes; doing nothing comes first, requested or not."""
     others = [policy for policy in options.policies if policy.strategy != "none"]
-    return {replay.policy_code(policy): policy for policy in (Policy(), *others)}
+    return {policy_comparison.policy_code(policy): policy for policy in (Policy(), *others)}
 
 
 def _go(
@@ -318,7 +325,9 @@ def _go(
     start = float(stream.moments[spans[0].first - 1])
     progress.update(
         0.03,
-        Message("Training on {rows:,} rows until {day}", rows=spans[0].first, day=day_of(start)),
+        Message(
+            "Training on {rows:,} rows until {day}", rows=spans[0].first, day=row_stream.day(start)
+        ),
     )
     first = course.trained(-1, start, spans[0].first)
     lanes = [_Lane(code, policy, first) for code, policy in policies.items()]
@@ -342,7 +351,7 @@ def _go(
             0.05 + 0.9 * done,
             Message(
                 "{end}: window {number} of {windows}",
-                end=day_of(span.end),
+                end=row_stream.day(span.end),
                 number=place + 1,
                 windows=len(spans),
             ),
@@ -426,7 +435,7 @@ def _record(
     baseline = next(iter(policies))
     begin = drifts.seconds(options.injection.begin) if options.injection else None
     moments = course.stream.moments[first:]
-    summary = replay.compare(
+    summary = policy_comparison.compare(
         windows,
         dict(_losses(course, windows)),
         moments,
@@ -442,8 +451,8 @@ def _record(
             "features_used": ",".join(course.recipe.features),
             "candidate_title": str(kinds.title(options.candidate)),
             "drift": str(options.injection.text) if options.injection else "none",
-            "from": day_of(moments[0]),
-            "until": day_of(moments[-1]),
+            "from": row_stream.day(moments[0]),
+            "until": row_stream.day(moments[-1]),
         },
         "metrics": {
             "rows_replayed": len(moments),

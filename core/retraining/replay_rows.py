@@ -15,8 +15,9 @@ from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.retraining import injection as drifts
-from core.retraining import simulation as replay
-from core.retraining.simulation import Recipe, Span, Stream
+from core.retraining import row_stream
+from core.retraining.row_stream import Span, Stream
+from core.retraining.simulation import Recipe
 from core.stats.metrics import Floats
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataF
     only = split.default_rows(spec) if which == "development" else {}
     rows = split.filter_rows(raw, spec, only, needed=[spec.target, str(spec.time)]).frame
     # sorted by id before, which breaks ties in time
-    moments = replay.moments_of(rows[spec.time])
+    moments = row_stream.moments_of(rows[spec.time])
     order = np.argsort(moments, kind="stable")
     return rows.iloc[order].reset_index(drop=True), moments[order]
 
@@ -84,7 +85,7 @@ def rows_and_windows(
         # rows of the same time stay together
         first = int(np.searchsorted(moments, moments[int(options.train_share * len(rows))]))
     else:
-        first = replay.first_of(moments, names, windows=options.train_windows, **how)  # type: ignore[arg-type]
+        first = row_stream.first_of(moments, names, windows=options.train_windows, **how)  # type: ignore[arg-type]
     if not 0 < first < len(rows):
         raise InputError(
             Message(
@@ -96,7 +97,7 @@ def rows_and_windows(
                 end=str(rows[str(spec.time)].iloc[-1]),
             )
         )
-    return rows, replay.cut(moments, first, names=names, **how)  # type: ignore[arg-type]
+    return rows, row_stream.cut(moments, first, names=names, **how)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def outlook(settings: Settings, *, rows: str = "development") -> Outlook | None:
         return None
     raw = snapshots.validated(settings, snapshot, spec)
     ordered, moments = in_order(raw, spec, rows)
-    days = day_of(moments[0]), day_of(moments[-1])
+    days = row_stream.day(moments[0]), row_stream.day(moments[-1])
     return Outlook(len(ordered), *days, tuple(dividing(ordered, spec)))
 
 
@@ -172,10 +173,10 @@ def stream_and_recipe(
     texts = tuple(name for name in features if spec.is_text(name))
     stream = Stream(
         seen_features,
-        replay.coded(seen_features, texts),
+        row_stream.coded(seen_features, texts),
         inputs_and_target[spec.target].to_numpy(dtype=np.int64),
         moments,
-        replay.arrivals(
+        row_stream.arrivals(
             moments,
             delay_days=options.label_delay_days,
             share=options.label_share,
@@ -193,8 +194,3 @@ def stream_and_recipe(
         seed=options.seed,
     )
     return stream, recipe
-
-
-def day_of(moment: float) -> str:
-    """Return the date of a time in seconds since 1970."""
-    return pd.Timestamp(moment, unit="s").date().isoformat()

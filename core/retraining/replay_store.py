@@ -131,13 +131,7 @@ def predict(
     probabilities: Sequence[float],
     predicted: Sequence[int],
 ) -> None:
-    """Store a version's predictions for a window; repeating it changes nothing.
-
-    Raises
-    ------
-    StoreError
-        When the log cannot be written.
-    """
+    """Store a version's predictions for a window; repeating it changes nothing."""
     name = _request(version, window)
     records = features.astype("object").where(features.notna(), None).to_dict("records")
     rows = [{str(key): value for key, value in row.items()} for row in records]
@@ -163,13 +157,7 @@ def predict(
 
 
 def label(store: Settings, keys: Sequence[str], labels: Sequence[int], at: Sequence[float]) -> None:
-    """Store labels by the rows' keys, with the times at which they became known.
-
-    Raises
-    ------
-    StoreError
-        When the log cannot be written.
-    """
+    """Store labels by the rows' keys, with the times at which they became known."""
     # the log accepts no label from the future, and a replay may contain planned rows
     now = time.time()
     reports = [
@@ -181,13 +169,7 @@ def label(store: Settings, keys: Sequence[str], labels: Sequence[int], at: Seque
 
 
 def read(store: Settings, *, version: int, window: int) -> pd.DataFrame:
-    """Return probability and label (NaN if not known yet) of a window's rows, in their order.
-
-    Raises
-    ------
-    StoreError
-        When the log cannot be read.
-    """
+    """Return probability and label (NaN if not known yet) of a window's rows, in their order."""
     predicted = predictions.read(store, _request(version, window))
     return predicted[[PROBABILITY, LABEL]]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.data import guess_project, guess_roles, guess_sample
+from core.data import guess_json, guess_project, guess_roles, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_roles import Cut
 from core.platform import lifecycle, project, projects
@@ -72,7 +72,7 @@ def run(settings: Settings, given: argparse.Namespace, run_steps: RunSteps) -> d
     dialect = Given(given.delimiter, given.decimal, given.encoding)
     guesses = _guesses(given, dialect)
     text = guesses.project_file(name, given.title or name)
-    answer: dict[str, Any] = {"project": name, "guesses": guesses.as_json()}
+    answer: dict[str, Any] = {"project": name, "guesses": guess_json.of(guesses)}
     if given.dry_run:
         return {**answer, "project_file": text}
     own = projects.create(settings, text)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from core.platform import bounds
+from core.platform import bounds, tables
 from core.platform.errors import InputError
 from core.platform.messages import Message
 
@@ -113,7 +113,7 @@ def resolve(address: str) -> tuple[Any, str]:
         ) from error
     except Exception as error:
         raise InputError(
-            Message("'{name}' cannot be read: {reason}", name=address, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=address, reason=tables.reason(error))
         ) from error
     return fs, str(path_in)
 
@@ -188,10 +188,5 @@ def wrap_read_errors(shown: str) -> Iterator[None]:
         ) from error
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{name}' cannot be read: {reason}", name=shown, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=shown, reason=tables.reason(error))
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())[:200].strip()
-    return (text or type(error).__name__).rstrip(".") + "."

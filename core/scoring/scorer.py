@@ -190,8 +190,6 @@ class Done:
         The first of the rejected.
     probability : float
         Sum over the rows.
-    positive : int
-        Rows labelled 1.
     latencies : list of float
         Milliseconds of each request.
     new_rows : int

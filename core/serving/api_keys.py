@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import time
 import uuid
@@ -15,7 +14,7 @@ from pathlib import Path
 import sqlalchemy as sql
 from filelock import FileLock
 
-from core.platform import state
+from core.platform import privacy, state
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
@@ -160,21 +159,12 @@ def internal_token(settings: Settings) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write a file that only this user can read, atomically."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with open(temporary, "x", encoding="utf-8", opener=_private) as file:
-            file.write(text)
-        os.replace(temporary, path)
+        privacy.replace(path, text.encode())
     except OSError as error:
         raise StoreError(
             Message("{path} cannot be written: {reason}.", path=path.name, reason=error.strerror)
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _digest(key: str) -> str:

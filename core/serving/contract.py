@@ -75,8 +75,6 @@ def read(
     ----------
     content_type : str or None
         The request's header.
-    inputs : iterable of str
-        Input columns of the model.
     rules : mapping of str to Rule
         For each input, and for the key if known.
     is_complete : bool

@@ -63,7 +63,7 @@ def follow(
     *,
     alias: str | None = CHAMPION,
     job_id: str | None = None,
-    timeout: float = 120.0,
+    timeout: float = restarts.START_SECONDS,
 ) -> Server:
     """Serve this version on the live endpoint, and return when it answers.
 
@@ -116,7 +116,6 @@ def begin(
     *,
     alias: str | None,
     job_id: str | None = None,
-    timeout: float = 120.0,
 ) -> Server:
     """Serve a version beside the live endpoint, and return when it answers.
 
@@ -134,7 +133,9 @@ def begin(
     StoreError, ServerError
         As for `follow`; nothing is left running then.
     """
-    change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic())
+    change = _Change(
+        settings, version, alias, job_id, restarts.START_SECONDS, on_wait, time.monotonic()
+    )
     return _begin(change, port or 0, is_live=False)
 
 

@@ -9,8 +9,8 @@ stops the servers.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -63,8 +63,6 @@ class Server:
         nothing restarts it; and `stopped`, while it is being stopped.
     started : float
         Seconds since 1970; for an endpoint, since when it serves this version.
-    log_path : Path
-        Its output.
     job_id : str or None
         The background job that started it.
     sample : bool
@@ -300,10 +298,9 @@ def remove_within(connection: sql.Connection, port: int) -> None:
     connection.execute(sql.delete(_table).where(_table.c.port == port))
 
 
-@contextmanager
 def exclusive(
     settings: Settings, name: str, on_wait: Callable[[], None] | None = None
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Serialize changes of an endpoint: a start, a switch, a restart.
 
     Parameters
@@ -318,19 +315,8 @@ def exclusive(
     NotReadyError
         When the other change does not finish.
     """
-    with locks.exclusive(
-        settings.state_dir / f"endpoint-{name}.lock",
-        on_wait,
-        patience=TURN_SECONDS,
-        busy=(
-            Message(
-                "Another change has been running for {minutes:g} minutes. Try again when its "
-                "job has ended.",
-                minutes=TURN_SECONDS / 60,
-            )
-        ),
-    ):
-        yield
+    path = settings.state_dir / f"endpoint-{name}.lock"
+    return locks.exclusive(path, on_wait, patience=TURN_SECONDS)
 
 
 def _all(settings: Settings) -> dict[int, Server | None]:

@@ -269,7 +269,7 @@ def stop_unfinished(settings: Settings, job_id: str) -> list[Server]:
     return [replace(server, state="stopped") for server in unfinished]
 
 
-def log_tail(settings: Settings, port: int, lines: int = 40, *, gateway: bool = False) -> str:
+def log_tail(settings: Settings, port: int, *, gateway: bool = False) -> str:
     """Return the last lines that the server of this port printed, empty if there are none.
 
     Parameters
@@ -283,7 +283,7 @@ def log_tail(settings: Settings, port: int, lines: int = 40, *, gateway: bool = 
         path = gateway_log(settings, port)
     elif server is not None and server.backend is not None:
         path = server.log_path
-    return without_secrets(process.log_tail(path, lines))
+    return without_secrets(process.log_tail(path, 40))
 
 
 def gateway_log(settings: Settings, port: int) -> Path:

@@ -60,7 +60,7 @@ def agreement(pairs: pd.DataFrame) -> Agreement:
     )
 
 
-def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+def agreement_chart(pairs: pd.DataFrame) -> alt.LayerChart:
     """Plot the challenger's probability against the champion's, as counts of rows.
 
     Parameters
@@ -117,4 +117,4 @@ def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         .mark_line(color=style.PALETTE["challenger"], strokeDash=[5, 4], tooltip=None)
         .encode(x=alt.X("along:Q", scale=scale), y=alt.Y("along:Q", scale=scale))
     )
-    return style.finish([drawn, same], title)
+    return style.finish([drawn, same])

@@ -198,8 +198,6 @@ class Check:
     ----------
     code : str
         Stable name, e.g. `skill`, `psi.lat`.
-    title : Message or str
-        Name shown to people.
     group : {"performance", "input", "output", "support", "split"}
         Only performance checks need labels. Input checks look at the columns, output checks at the
         predictions, support checks at whether the rows lie within the training data; split checks

@@ -374,12 +374,7 @@ def _compared(before: pd.Series[Any], after: pd.Series[Any]) -> dict[str, Any]:
 
 
 def densities(
-    reference: pd.DataFrame,
-    current: pd.DataFrame,
-    features: Sequence[str],
-    *,
-    names: tuple[str, str] = ("reference", "current"),
-    bins: int = 40,
+    reference: pd.DataFrame, current: pd.DataFrame, features: Sequence[str]
 ) -> pd.DataFrame:
     """Count the values of each feature in two sets, for charts that need no rows.
 
@@ -389,8 +384,8 @@ def densities(
     Returns
     -------
     DataFrame
-        `feature`, `set` (one of `names`), `label`, `start`, `end` (of a bin; equal for a single
-        value, NaN for text), `rows`, `share` (of the set's rows that have a value).
+        `feature`, `set` (reference or current), `label`, `start`, `end` (of a bin; equal for a
+        single value, NaN for text), `rows`, `share` (of the set's rows that have a value).
 
     Examples
     --------
@@ -403,11 +398,11 @@ def densities(
     for feature in features:
         old, new = reference[feature].dropna(), current[feature].dropna()
         counted = (
-            _count_numbers(old.to_numpy(dtype=float), new.to_numpy(dtype=float), bins)
+            _count_numbers(old.to_numpy(dtype=float), new.to_numpy(dtype=float), 40)
             if pd.api.types.is_numeric_dtype(reference[feature])
             else _count_names(old, new)
         )
-        for name, rows in zip(names, counted.pop("rows"), strict=True):
+        for name, rows in zip(("reference", "current"), counted.pop("rows"), strict=True):
             part = pd.DataFrame({"feature": feature, "set": name, **counted, "rows": rows})
             parts.append(part.assign(share=part["rows"] / max(int(part["rows"].sum()), 1)))
     return pd.concat(parts, ignore_index=True)

@@ -103,7 +103,7 @@ def checks(
     reference_labels, reference_probabilities : array
         Of the rows that the model was tested on.
     reason : Message or str, optional
-        Why nothing can be estimated, from `support.is_outside`.
+        Why nothing can be estimated, from `support_checks.is_outside`.
     limits : mapping of str to Limit, optional
         By code, replacing these; they apply to the value itself.
     positive : str or Message

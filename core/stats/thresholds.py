@@ -71,7 +71,6 @@ def choose(
     cost_false_positive, cost_false_negative : float
         Of one mistake, in any unit; 0 or more. Only for "cost".
     weights : array of float, shape (n,), optional
-        Sampling weight of each row.
 
     Examples
     --------

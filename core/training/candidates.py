@@ -15,8 +15,6 @@ class Kind:
 
     Parameters
     ----------
-    title : Message or str
-        Display name.
     about : Message
         How it works, with its strengths and weaknesses, in a sentence.
     weighs : bool

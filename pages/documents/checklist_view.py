@@ -12,7 +12,7 @@ from core.documents.texts.requirement import Requirement
 from core.platform.messages import Message, _
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from pages.shared import elements
+from pages.shared import elements, navigation
 
 STATES = {
     "met": (Message("met"), "green", ":material/check_circle:", "✓"),
@@ -114,11 +114,11 @@ def _details(requirement: Requirement) -> None:
             st.caption(f":material/draft: {elements.plain(requirement.path)}")
 
         with st.container(horizontal=True, gap="small"):
-            name, page_icon = elements.PAGES[requirement.page]
+            name, page_icon = navigation.PAGES[requirement.page]
             st.page_link(
                 f"pages/{requirement.page}/page.py",
                 label=_("Go to {page}", page=name),
                 icon=f":material/{page_icon}:",
             )
             if requirement.run_id:
-                elements.run_link(requirement.run_id, _("Run"))
+                navigation.run_link(requirement.run_id, _("Run"))

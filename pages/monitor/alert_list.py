@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pandas as pd
 import streamlit as st
 
 from core.monitoring import alerting, alerts, deliver, incidents
@@ -113,20 +112,17 @@ def _about(settings: Settings, incident: Incident) -> str:
 def _checks(settings: Settings, incident: Incident) -> None:
     """Draw a row per check: its newest value, its limits and who answered."""
     checks = incident.checks or incident.alerts
-    st.table(
-        pd.DataFrame(
-            {
-                _("Check"): [f"**{elements.plain(str(alert.title))}**" for alert in checks],
-                _("Value"): [number(alert.last_value) for alert in checks],
-                _("Limits"): [elements.plain(str(alert.limit)) or "–" for alert in checks],
-                _("Verdict"): [elements.verdict_badge(alert.last_verdict) for alert in checks],
-                _("Rule"): [
-                    elements.plain(str(alerting.name_in_words(alert.rule))) for alert in checks
-                ],
-                _("State"): [_state(settings, incident, alert) for alert in checks],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Check"): [f"**{elements.plain(str(alert.title))}**" for alert in checks],
+            _("Value"): [number(alert.last_value) for alert in checks],
+            _("Limits"): [elements.plain(str(alert.limit)) or "–" for alert in checks],
+            _("Verdict"): [elements.verdict_badge(alert.last_verdict) for alert in checks],
+            _("Rule"): [
+                elements.plain(str(alerting.name_in_words(alert.rule))) for alert in checks
+            ],
+            _("State"): [_state(settings, incident, alert) for alert in checks],
+        }
     )
 
 
@@ -199,18 +195,15 @@ def history(settings: Settings) -> None:
 
 
 def _events(events: list[Event]) -> None:
-    st.table(
-        pd.DataFrame(
-            {
-                _("When (UTC)"): [day(datetime.fromtimestamp(event.at, UTC)) for event in events],
-                _("What"): [_badge(event.kind) for event in events],
-                _("Check"): [_named(event) for event in events],
-                _("Value"): [number(event.value) for event in events],
-                _("Report"): [f"`{event.run_id[:8]}`" if event.run_id else "–" for event in events],
-                _("Details"): [who_or_why(event) for event in events],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("When (UTC)"): [day(datetime.fromtimestamp(event.at, UTC)) for event in events],
+            _("What"): [_badge(event.kind) for event in events],
+            _("Check"): [_named(event) for event in events],
+            _("Value"): [number(event.value) for event in events],
+            _("Report"): [f"`{event.run_id[:8]}`" if event.run_id else "–" for event in events],
+            _("Details"): [who_or_why(event) for event in events],
+        }
     )
 
 

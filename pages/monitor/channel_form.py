@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import pandas as pd
 import streamlit as st
 
 from core.monitoring import channels, deliver
@@ -226,20 +225,17 @@ def sent(settings: Settings) -> None:
     if not deliveries:
         return
     elements.question(_("Messages"))
-    st.table(
-        pd.DataFrame(
-            {
-                _("When"): [str(elements.ago(delivery.created)) for delivery in deliveries],
-                _("By"): [
-                    str(NAMES.get(delivery.channel, delivery.channel)) for delivery in deliveries
-                ],
-                _("What"): [elements.plain(str(delivery.title)) or "–" for delivery in deliveries],
-                _("State"): [_badge(delivery.state) for delivery in deliveries],
-                _("Tries"): [delivery.tries for delivery in deliveries],
-                _("Result"): [_came(delivery) for delivery in deliveries],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("When"): [str(elements.ago(delivery.created)) for delivery in deliveries],
+            _("By"): [
+                str(NAMES.get(delivery.channel, delivery.channel)) for delivery in deliveries
+            ],
+            _("What"): [elements.plain(str(delivery.title)) or "–" for delivery in deliveries],
+            _("State"): [_badge(delivery.state) for delivery in deliveries],
+            _("Tries"): [delivery.tries for delivery in deliveries],
+            _("Result"): [_came(delivery) for delivery in deliveries],
+        }
     )
 
 

@@ -50,17 +50,9 @@ def show(
 ) -> None:
     """Draw the checks that failed, or all of the chosen group."""
     st.subheader(_("Checks"), anchor=False)
-    view = st.segmented_control(
-        _("Checks"),
-        list(VIEWS),
-        default="failed",
-        required=True,
-        format_func=lambda view: str(VIEWS[view]),
-        key=VIEW,
-        label_visibility="collapsed",
-    )
-    if weights := elements.words(ReportRun.of(run).weights):
-        st.caption(elements.plain(weights))
+    view = elements.choose(_("Checks"), VIEWS, VIEW, default="failed", is_bare=True)
+    if weights := elements.fact(ReportRun.of(run).weights):
+        st.caption(weights)
     if view == "failed":
         failed(checks)
     elif view == "performance":
@@ -78,20 +70,17 @@ def failed(checks: pd.DataFrame) -> None:
         st.markdown(_("No check is beyond its limits."))
         return
     first = bad.head(FIRST)
-    st.table(
-        pd.DataFrame(
-            {
-                _("Check"): [_name(row) for row in first.to_dict("records")],
-                _("Current, with 95% interval"): [
-                    report_view.number(row.value) + _between(row.low, row.high)
-                    for row in first.itertuples()
-                ],
-                _("Reference"): first["reference"].map(report_view.number).to_list(),
-                _("Limit"): [_limit(row) for row in first.to_dict("records")],
-                _("Verdict"): list(map(elements.verdict_badge, first["verdict"])),
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Check"): [_name(row) for row in first.to_dict("records")],
+            _("Current, with 95% interval"): [
+                report_view.number(row.value) + _between(row.low, row.high)
+                for row in first.itertuples()
+            ],
+            _("Reference"): first["reference"].map(report_view.number).to_list(),
+            _("Limit"): [_limit(row) for row in first.to_dict("records")],
+            _("Verdict"): list(map(elements.verdict_badge, first["verdict"])),
+        }
     )
     if more := len(bad) - len(first):
         st.caption(_("and {count} more", count=more))
@@ -99,7 +88,7 @@ def failed(checks: pd.DataFrame) -> None:
 
 def _name(row: dict[str, Any]) -> str:
     """Return the name of a check, and what else of its column failed, or its own sentence."""
-    name = f"**{elements.plain(elements.words(row['title']))}**"
+    name = f"**{elements.fact(row['title'])}**"
     if row["others"]:
         note = _("also {checks}", checks=row["others"])
     else:
@@ -125,7 +114,7 @@ def _limit(row: dict[str, object]) -> str:
         if row["verdict"] == "alert"
         else Limit(warning_low=low, warning_high=high)
     ).words()
-    return elements.plain(elements.words(words or row["threshold"])) or "–"
+    return elements.fact(words or row["threshold"]) or "–"
 
 
 def performance(
@@ -252,24 +241,21 @@ def probabilities(run: tracking.RunInfo, densities: pd.DataFrame) -> None:
 def check_table(checks: pd.DataFrame) -> None:
     """Show checks in four columns: the meaning fits even in a narrow window."""
     titles = [_title(row.title, row.text, row.todo, row.threshold) for row in checks.itertuples()]
-    st.table(
-        pd.DataFrame(
-            {
-                _("Check"): titles,
-                _("Current, with 95% interval"): [
-                    report_view.number(row.value) + _interval(row.low, row.high)
-                    for row in checks.itertuples()
-                ],
-                _("Reference"): checks["reference"].map(report_view.number),
-                _("Verdict"): list(map(elements.verdict_badge, checks["verdict"])),
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Check"): titles,
+            _("Current, with 95% interval"): [
+                report_view.number(row.value) + _interval(row.low, row.high)
+                for row in checks.itertuples()
+            ],
+            _("Reference"): checks["reference"].map(report_view.number),
+            _("Verdict"): list(map(elements.verdict_badge, checks["verdict"])),
+        }
     )
 
 
 def _title(title: object, text: object, todo: object, threshold: object) -> str:
-    name, limits = elements.plain(elements.words(title)), elements.words(threshold)
+    name, limits = elements.fact(title), elements.words(threshold)
     note = _("Limits: {limits}", limits=elements.plain(limits)) if limits else ""
     meaning = elements.plain(_sentences(text, todo))
     return f"**{name}**  \n{meaning}" + (elements.small(note) if note else "")

@@ -50,20 +50,13 @@ def ask(
     """Draw the form of a report's options; unset ones keep their defaults."""
     before = options_of(settings, settings.mlflow_uri, last.run_id) if last else {}
     tallies = [tally for tally in predictions.tallies(settings) if not tally.is_shadow]
-    kinds = [
-        kind
-        for kind in WINDOWS
+    kinds = {
+        kind: title
+        for kind, title in WINDOWS.items()
         if (kind != "slice" or spec.slices) and (kind != "row" or _row_times(settings, spec))
-    ]
+    }
     default = "scoring" if scorings else "last" if tallies else "test"
-    kind = st.segmented_control(
-        _("Rows"),
-        kinds,
-        default=default,
-        required=True,
-        format_func=lambda kind: str(WINDOWS[kind]),
-        key="window",
-    )
+    kind = elements.choose(_("Rows"), kinds, "window", default=default)
     # a container keeps what follows in its state, open or not, when the window changes
     with st.container():
         if kind == "test":

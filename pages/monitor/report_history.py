@@ -14,7 +14,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, current, day, loads, n_, p_
 from core.platform.own_columns import PROBABILITY
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
-from pages.shared import elements, report_view, table_texts
+from pages.shared import elements, navigation, report_view, table_texts
 
 MOST = 60
 VIEWS = {
@@ -53,21 +53,13 @@ def show(settings: Settings, last: tracking.RunInfo | None) -> None:
     """Show all reports, two of them side by side, or a check across them."""
     if last is None:
         st.info(_("No report yet."))
-        elements.go_to("monitor")
+        navigation.go_to("monitor")
         return
     runs = reports(settings, settings.mlflow_uri, last.run_id)
     if len(runs) < 2:
         _list(runs)
         return
-    view = st.segmented_control(
-        _("History"),
-        list(VIEWS),
-        default="list",
-        required=True,
-        format_func=lambda view: str(VIEWS[view]),
-        key="history",
-        label_visibility="collapsed",
-    )
+    view = elements.choose(_("History"), VIEWS, "history", default="list", is_bare=True)
     if view == "time":
         _over_time(settings, runs)
     elif view == "list":
@@ -94,14 +86,7 @@ def _over_time(settings: Settings, listed: list[tracking.RunInfo]) -> None:
         place = st.container(width=420)
         kind = "made"
         if any(end is not None for end in has_times):
-            kind = st.segmented_control(
-                _("By"),
-                list(TIMES),
-                default="made",
-                required=True,
-                key="history-by",
-                format_func=lambda kind: str(TIMES[kind]),
-            )
+            kind = elements.choose(_("By"), TIMES, "history-by", default="made")
     runs = tuple(
         (run.run_id, run.started if kind == "made" else end, name_of(run))
         for run, end in zip(listed, has_times, strict=True)
@@ -203,20 +188,15 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
     every = st.toggle(_("All checks"), key="every-check")
     shown = table if every else changed
     if len(shown):
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Check"): [elements.plain(str(loads(title))) for title in shown["title"]],
-                    _("Before"): shown["before"].map(report_view.number).to_list(),
-                    _("After"): shown["now"].map(report_view.number).to_list(),
-                    _("Difference"): [
-                        report_view.number(value, "+") for value in shown["difference"]
-                    ],
-                    f"{_('Before')}: {_('Verdict')}": shown["verdict_before"].map(_badge).to_list(),
-                    f"{_('After')}: {_('Verdict')}": shown["verdict_now"].map(_badge).to_list(),
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Check"): [elements.plain(str(loads(title))) for title in shown["title"]],
+                _("Before"): shown["before"].map(report_view.number).to_list(),
+                _("After"): shown["now"].map(report_view.number).to_list(),
+                _("Difference"): [report_view.number(value, "+") for value in shown["difference"]],
+                f"{_('Before')}: {_('Verdict')}": shown["verdict_before"].map(_badge).to_list(),
+                f"{_('After')}: {_('Verdict')}": shown["verdict_now"].map(_badge).to_list(),
+            }
         )
 
 

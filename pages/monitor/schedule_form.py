@@ -13,7 +13,7 @@ from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, _, number
 from pages.monitor.alert_list import moment
-from pages.shared import elements
+from pages.shared import elements, navigation
 from pages.shared.statuses import COLOURS, STATUSES
 
 UNITS = {
@@ -93,7 +93,7 @@ def _schedule(settings: Settings, scheduled: Scheduled, runs: list[jobs.Job]) ->
                 ended = elements.badge(STATUSES[job.status], COLOURS.get(job.status, "gray"))
                 st.markdown(f"{ended} :small[{elements.ago(job.created)}{why}]", width="content")
                 if job.run_id:
-                    elements.run_link(job.run_id, _("Report"))
+                    navigation.run_link(job.run_id, _("Report"))
 
 
 def _rows(schedule: Schedule) -> str:

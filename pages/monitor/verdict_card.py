@@ -14,7 +14,7 @@ from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import ProjectSpec
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.monitor import next_steps
-from pages.shared import elements, report_view
+from pages.shared import elements, navigation, report_view
 
 GROUPS = {
     "performance": Message("Performance"),
@@ -45,8 +45,8 @@ def show(
     title = elements.words(report.verdict_title) or elements.capital(CONCLUSION_LABELS["unknown"])
     parts = [
         f"## {elements.plain(title)}",
-        _shown(report_view.lead(report.verdict_text)),
-        f"**{todo}**" if (todo := _shown(report.verdict_todo)) else "",
+        elements.fact(report_view.lead(report.verdict_text)),
+        f"**{todo}**" if (todo := elements.fact(report.verdict_todo)) else "",
     ]
     draw("\n\n".join(part for part in parts if part), icon=icon)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -60,10 +60,6 @@ def show(
         _tile(_("Labels"), *_labels(run, _needed(settings, run)), _labels_text(settings, run))
 
 
-def _shown(fact: Words) -> str:
-    return elements.plain(elements.words(fact))
-
-
 def _subject(run: tracking.RunInfo, report: ReportRun) -> str:
     parts = [
         _("{name}, version {version}", name=report.model, version=report.version),
@@ -75,14 +71,14 @@ def _subject(run: tracking.RunInfo, report: ReportRun) -> str:
 
 def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> None:
     if more := report_view.after_lead(report.verdict_text):
-        st.markdown(_shown(more))
+        st.markdown(elements.fact(more))
     st.markdown(f":material/label: {_labels_text(settings, run)}")
     st.markdown(f":material/verified: {_promise(settings, run)}")
-    elements.run_link(run.run_id, "Monitoramento")
+    navigation.run_link(run.run_id, "Monitoramento")
     if report.scoring_run:
-        elements.run_link(report.scoring_run, _("Scoring"))
+        navigation.run_link(report.scoring_run, _("Scoring"))
     if report.model_run:
-        elements.run_link(report.model_run, _("Model"))
+        navigation.run_link(report.model_run, _("Model"))
 
 
 def _promise(settings: Settings, run: tracking.RunInfo) -> str:

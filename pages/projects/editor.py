@@ -9,7 +9,7 @@ from core.platform.config import Settings
 from core.platform.errors import CourtsideError
 from core.platform.messages import Message, _
 from core.runtime import project_homes
-from pages.shared import elements
+from pages.shared import elements, navigation
 
 _OPEN, _SAVED = "editing", "edited"
 HEIGHT = 460
@@ -46,7 +46,7 @@ def _say(outdated: tuple[str, ...]) -> None:
     if not outdated:
         st.success(_("Saved. No result is outdated."), icon=":material/check_circle:")
         return
-    names = [str(elements.STEPS[step][1]) for step in outdated]
+    names = [str(navigation.STEPS[step][1]) for step in outdated]
     st.warning(
         _("Saved. Outdated now: {steps}. Run these steps again.", steps=names),
         icon=":material/update:",

@@ -47,14 +47,12 @@ def _card(settings: Settings, listed: Listed) -> None:
             _("Open"), icon=":material/arrow_forward:", key=f"open-{name}", type="primary"
         ):
             project_choice.switch(settings, name)
-        st.download_button(
+        elements.download(
             _("Export"),
             projects.text_of(own),
-            file_name=f"{name}.toml" if own.is_nested else f"{name}_{PROJECT_FILE}",
+            f"{name}.toml" if own.is_nested else f"{name}_{PROJECT_FILE}",
             mime="application/toml",
-            icon=":material/download:",
             key=f"export-{name}",
-            on_click="ignore",
         )
         if own.is_nested:
             editor.button(name)

@@ -53,15 +53,7 @@ def ask(settings: Settings) -> Table | None:
     folder = settings.raw_dir
     source = "upload"
     if folder is not None:
-        source = st.segmented_control(
-            _("Source"),
-            list(SOURCES),
-            format_func=lambda code: str(SOURCES[code]),
-            default="upload",
-            required=True,
-            key="new-source",
-            label_visibility="collapsed",
-        )
+        source = elements.choose(_("Source"), SOURCES, "new-source", default="upload", is_bare=True)
     if folder is not None and source == "folder":
         return _of_folder(folder, _("Table"), "new-folder-table")
     return _uploaded(settings, KEY, _("A table with one row per case: CSV, parquet or zip"))

@@ -16,7 +16,7 @@ from core.serving.server import Server
 from core.stats import metrics
 from pages.registry import decisions, gate_form, ledger, threshold_form, version_list
 from pages.registry.standing import Standing
-from pages.shared import aliases, elements, endpoint_warning
+from pages.shared import aliases, elements, endpoint_warning, navigation, step_jobs
 
 # two beside each other at 1440 px and at 800
 CARD_WIDTH = 360
@@ -36,7 +36,7 @@ def draw(now: Standing) -> None:
     moves = registry.ledger(now.settings, now.spec.model)
     is_behind = endpoint_warning.behind(now.settings, now.champion, now.live)
     if is_behind:
-        elements.job_panel(now.settings, "serve")
+        step_jobs.job_panel(now.settings, "serve")
     due = _due(now)
     runs = model_facts.decisions(now.settings, of_gate=True)
     last = PromotionRun.of(runs[0]) if runs else None
@@ -72,7 +72,7 @@ def draw(now: Standing) -> None:
             objected = is_about_due and last is not None and last.decision in ("hold", "refuse")
             if objected:
                 st.markdown(_("**To do:** {todo}", todo=BETTER_CHALLENGER))
-                elements.go_to("prepare")
+                navigation.go_to("prepare")
             gate_form.draw(now, due, is_next=not (is_behind or objected or is_linked))
     elif now.offered:
         with st.expander(_("Judge another version")):
@@ -110,7 +110,7 @@ def _champion(now: Standing, moves: pd.DataFrame, compared: RunInfo | None) -> N
     _since(now, moves)
     if now.live is None:
         st.badge(_("not served"), color="gray")
-        elements.go_to("serve")
+        navigation.go_to("serve")
 
 
 def _missing(alias: str) -> str:
@@ -194,9 +194,7 @@ def _on_same_rows(now: Standing, run: RunInfo, alias: str) -> list[tuple[str, st
     """Return the same of the rows on which a run of the gate measured both versions."""
 
     def table(name: str, key: str) -> pd.DataFrame:
-        return elements.table(now.settings, now.settings.mlflow_uri, run.run_id, name).set_index(
-            key
-        )
+        return elements.table(now.settings, run.run_id, name).set_index(key)
 
     values = table("comparison", "metric")[alias]
     rows = n_("{count:,} row", "{count:,} rows", int(run.metrics["rows_judged"]))
@@ -246,4 +244,4 @@ def _nothing_due(now: Standing) -> None:
                 versions=names,
             )
         )
-    elements.go_to("train")
+    navigation.go_to("train")

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring.records import ReportRun
-from core.platform import project, tracking
+from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, _, n_, number, sentences
@@ -21,7 +21,7 @@ from core.stats import metrics, thresholds
 from core.stats.charts import models as model_charts
 from core.training import evaluation, evaluation_charts
 from pages.registry.standing import Standing
-from pages.shared import elements, login
+from pages.shared import elements, login, step_jobs
 
 # whether the form of the champion's threshold is open, and whether a link opened it
 OPEN, LINKED = "champion-threshold", "champion-threshold-linked"
@@ -68,7 +68,7 @@ def draw(now: Standing, follows: Message, *, is_linked: bool) -> None:
         if value == champion.about.threshold:
             st.error(str(registry.already_champion(champion)))
             return
-        if elements.submit(
+        if step_jobs.submit(
             now.settings,
             "promote",
             promote.Options,
@@ -141,15 +141,7 @@ def _consequences(
         press(value)
     chosen = "folds"
     if report is not None:
-        chosen = st.segmented_control(
-            _("Rows"),
-            list(ROWS),
-            format_func=lambda code: str(ROWS[code]),
-            default="report",
-            required=True,
-            key="threshold-rows",
-            label_visibility="collapsed",
-        )
+        chosen = elements.choose(_("Rows"), ROWS, "threshold-rows", default="report", is_bare=True)
     is_of_folds = True
     if report is not None and chosen == "report":
         table = _of_scoring(settings, settings.mlflow_uri, ReportRun.of(report).scoring_run)
@@ -159,7 +151,7 @@ def _consequences(
         )
     at = table.iloc[(table["threshold"] - value).abs().argmin()]
     own = version.about.threshold
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     titles = {
         **{name: str(metrics.TITLES[name]) for name in ("f1", "precision", "recall", "accuracy")},
         "share_positive": _("Predicted {label}", label=positive),
@@ -179,7 +171,7 @@ def _consequences(
             else _("{value} points", value=number(100 * (at[figure] - kept[figure]), "+.1f"))
             for figure in titles
         ]
-    st.table(pd.DataFrame(shown), hide_index=True)
+    elements.fixed_table(shown)
     counts = pd.DataFrame(
         [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
         columns=["actual", "predicted", "rows"],
@@ -228,7 +220,7 @@ def _trade_off(
 
 def _about(report: RunInfo) -> str:
     """Return which rows a report is about, and whether the version was trained on them."""
-    text = elements.plain(elements.words(ReportRun.of(report).window))
+    text = elements.fact(ReportRun.of(report).window)
     share = report.metrics.get("rows_trained_on", 0) / report.metrics["rows_current"]
     if not share:
         return text

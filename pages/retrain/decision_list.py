@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words, _, number, p_, span
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 from pages.shared.statuses import GATE, STATUSES
 
 TRIGGERS = {
@@ -99,7 +98,7 @@ def _cells(run: tracking.RunInfo) -> dict[str, Any]:
         version = _("version {version}", version=decision.challenger)
         outcome = f"{version}: {GATE[decision.gate][0]}"
     return {
-        "when": datetime.fromtimestamp(run.started).replace(microsecond=0),
+        "when": elements.when(run.started),
         "decision": title,
         "outcome": outcome,
         "strategy": _known(STRATEGY_NAMES, decision.strategy),
@@ -126,18 +125,18 @@ def _details(settings: Settings, run: tracking.RunInfo) -> None:
         if decision.gate:
             _challenger(settings, run, decision)
         with st.container(horizontal=True):
-            elements.run_link(run.run_id, "Retreinamento")
+            navigation.run_link(run.run_id, "Retreinamento")
             for report in decision.evidence[:5]:
-                elements.run_link(report, _("Report"))
+                navigation.run_link(report, _("Report"))
             for name, run_id in (
-                (elements.STEPS["prepare"][1], decision.prepare_run),
-                (elements.STEPS["train"][1], decision.train_run),
+                (navigation.STEPS["prepare"][1], decision.prepare_run),
+                (navigation.STEPS["train"][1], decision.train_run),
                 (p_("step", "Gate"), decision.gate_run),
             ):
                 if run_id:
-                    elements.run_link(run_id, name)
+                    navigation.run_link(run_id, name)
             if decision.gate:
-                elements.step_link("promote", icon=":material/inventory_2:")
+                navigation.step_link("promote", icon=":material/inventory_2:")
 
 
 def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
@@ -162,26 +161,23 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
     if decision.by_kind:
         st.markdown(elements.plain(str(decision.by_kind)))
     try:
-        kinds = elements.table(settings, settings.mlflow_uri, run.run_id, "by_kind")
+        kinds = elements.table(settings, run.run_id, "by_kind")
     except NotReadyError:
         return
     if kinds.empty:
         return
     st.markdown(_("**Log loss by kind of row**, on test rows that are new to both"))
-    st.table(
-        pd.DataFrame(
-            {
-                _("Rows"): kinds["value"].map(elements.plain).to_list(),
-                _("Number"): kinds["rows"].map(number).to_list(),
-                titles[0]: _losses(kinds["log_loss_champion"]),
-                titles[1]: _losses(kinds["log_loss_challenger"]),
-                _("Difference"): [_difference(row) for row in kinds.itertuples()],
-                elements.capital(_("worse")): [
-                    _("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]
-                ],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Rows"): kinds["value"].map(elements.plain).to_list(),
+            _("Number"): kinds["rows"].map(number).to_list(),
+            titles[0]: _losses(kinds["log_loss_champion"]),
+            titles[1]: _losses(kinds["log_loss_challenger"]),
+            _("Difference"): [_difference(row) for row in kinds.itertuples()],
+            elements.capital(_("worse")): [
+                _("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]
+            ],
+        }
     )
 
 

@@ -11,8 +11,7 @@ from core.platform import model_store, project
 from core.platform.config import Settings
 from core.platform.messages import Message, _, day, p_, plural
 from core.platform.project import ProjectSpec
-from core.retraining import injection, replay_rows
-from core.retraining import simulation as replay
+from core.retraining import injection, policy_comparison, replay_rows
 from core.training import candidates as kinds
 from pages.shared import elements, language
 
@@ -58,7 +57,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
             STRATEGIES,
             default=STRATEGIES,
             key="policies",
-            format_func=lambda name: str(replay.STRATEGIES[name]),
+            format_func=lambda name: str(policy_comparison.STRATEGIES[name]),
             width=420,
         )
     with st.expander(_("More")):

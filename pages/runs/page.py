@@ -6,9 +6,9 @@ from core.platform import tracking
 from core.platform.messages import Message, _
 from core.platform.runs import EveryRun
 from pages.runs import job_table, mlflow_buttons, run_details, run_table
-from pages.shared import code_snippets, elements
+from pages.shared import code_snippets, elements, navigation, visit
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 VIEWS = {"runs": Message("Runs"), "jobs": Message("Background jobs")}
 
 
@@ -22,7 +22,7 @@ elements.header(
     Message("Runs"), Message("What each step did: parameters, metrics, tables, files."), menu=menu
 )
 with elements.show_errors():
-    elements.wait_for_store()
+    visit.wait_for_store()
     asked = st.query_params.get("run")
     run = tracking.run(settings, asked) if asked else None
     # an address can name a run of another project, which shares the store
@@ -34,7 +34,7 @@ with elements.show_errors():
         st.error(_("There is no run {run} in this store.", run=asked[:32]))
     if run is not None:
         run_details.draw(settings, run)
-    elif elements.views("runs", VIEWS) == "jobs":
+    elif navigation.views("runs", VIEWS) == "jobs":
         job_table.draw(settings)
     elif (chosen := run_table.draw(settings)) is not None:
         run_details.draw(settings, chosen, has_link=True)

@@ -9,8 +9,7 @@ from core.platform import steps, tracking
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.platform.tracking import RunInfo
-from pages.runs import wording
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, statuses, table_texts
 
 LIMIT = 200
 HEIGHT = 360
@@ -71,9 +70,9 @@ def _frame(runs: list[RunInfo]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "status": wording.status(run.status),
+                "status": statuses.status(run.status),
                 "name": elements.words(run.name),
-                "started": wording.when(run.started),
+                "started": elements.when(run.started),
                 "seconds": run.ended - run.started if run.ended else None,
                 "data": elements.data_word(True) if run.is_sample else "",
                 "error": elements.words(run.error),
@@ -89,4 +88,4 @@ def _frame(runs: list[RunInfo]) -> pd.DataFrame:
 
 def _nothing(step: str | None) -> None:
     st.info(_("Nothing here yet."))
-    elements.go_to(step or "acquire")
+    navigation.go_to(step or "acquire")

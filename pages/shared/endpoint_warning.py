@@ -11,7 +11,7 @@ from core.platform.messages import Message, _
 from core.platform.runs import ModelVersion
 from core.serving import serve
 from core.serving.server import Server
-from pages.shared import elements
+from pages.shared import step_jobs
 
 # state of an endpoint -> its label, colour and icon
 STATES = {
@@ -44,5 +44,5 @@ def behind(settings: Settings, champion: ModelVersion | None, live: Server | Non
         icon=":material/sync:",
         disabled=going,
     ):
-        elements.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
+        step_jobs.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
     return True

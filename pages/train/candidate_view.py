@@ -16,7 +16,7 @@ from core.stats.charts import places as place_charts
 from core.training import candidates as kinds
 from core.training import evaluation, evaluation_charts
 from core.training.records import CandidateRun, TrainingRun
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 
 FINDINGS = {
     "biased": (Message("biased"), "red"),
@@ -49,8 +49,6 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
 
     Parameters
     ----------
-    run : RunInfo
-        The training.
     table : DataFrame
         Its comparison of the candidates.
     """
@@ -65,7 +63,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
     candidate = tracking.run(settings, st.session_state["in-depth"])
     has_court = spec.court is not None and part(spec.name, "court") is not None
     has_part = {"court": has_court, "places": spec.place is not None}
-    views = [view for view in VIEWS if has_part.get(view, True)]
+    views = {view: title for view, title in VIEWS.items() if has_part.get(view, True)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             _("Candidate"),
@@ -75,24 +73,11 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
             help=_about_metrics(candidate) if candidate is not None else None,
             width=300,
         )
-        view = st.segmented_control(
-            _("View"),
-            views,
-            default=views[0],
-            required=True,
-            format_func=lambda view: str(VIEWS[view]),
-            key="depth-view",
-            label_visibility="collapsed",
-        )
-        elements.step_link("explain", icon=":material/lightbulb:", target=chosen)
-        elements.run_link(chosen)
+        view = elements.choose(_("View"), views, "depth-view", default="figures", is_bare=True)
+        navigation.step_link("explain", icon=":material/lightbulb:", target=chosen)
+        navigation.run_link(chosen)
     if candidate is None:
-        st.error(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["train"][1],
-            )
-        )
+        st.error(navigation.run_again("train"))
         return
     if view == "figures":
         _figures(spec, candidate)
@@ -180,15 +165,14 @@ def _interval(measured: dict[str, float], name: str) -> str:
 @elements.show_errors()
 def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     kept = float(candidate.params["threshold"])
-    table = elements.table(settings, settings.mlflow_uri, candidate.run_id, "thresholds")
+    table = elements.table(settings, candidate.run_id, "thresholds")
     left, right = elements.side_by_side()
-    rows = left.segmented_control(
+    rows = elements.choose(
         _("Rows"),
-        list(SETS),
+        SETS,
+        "threshold-rows",
+        place=left,
         default=evaluation.VALIDATION,
-        required=True,
-        format_func=lambda name: str(SETS[name]),
-        key="threshold-rows",
         help=_("A threshold that is chosen on the test set looks better there than it is."),
     )
     value = right.slider(
@@ -241,7 +225,7 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
 
 
 def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
-    slices = elements.table(settings, settings.mlflow_uri, candidate.run_id, "slices")
+    slices = elements.table(settings, candidate.run_id, "slices")
     if slices.empty:
         st.info(_("The project names no columns for slices."))
         return
@@ -258,7 +242,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
                 column=elements.plain(worst["column"]),
                 value=elements.plain(worst["value"]),
             )
-            + f" {elements.plain(elements.words(worst['text']))}"
+            + f" {elements.fact(worst['text'])}"
         )
     else:
         st.success(
@@ -273,19 +257,14 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
         elements.chart(evaluation_charts.slice_gaps(slices, most=CHARTED_SLICES))
     with right:
         first = slices.head(FIRST_SLICES)
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Slice"): first["column"].map(elements.plain)
-                    + " = "
-                    + first["value"].map(elements.plain),
-                    _("Finding"): [_badge(finding) for finding in first["finding"]],
-                    _("What it means"): [
-                        elements.plain(elements.words(text)) for text in first["text"]
-                    ],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Slice"): first["column"].map(elements.plain)
+                + " = "
+                + first["value"].map(elements.plain),
+                _("Finding"): [_badge(finding) for finding in first["finding"]],
+                _("What it means"): [elements.fact(text) for text in first["text"]],
+            }
         )
 
     with st.expander(elements.counted(_("All"), len(slices))):
@@ -321,7 +300,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
 
 def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     court = part(spec.name, "court")
-    places = elements.table(settings, settings.mlflow_uri, candidate.run_id, "court")
+    places = elements.table(settings, candidate.run_id, "court")
     left, right = elements.side_by_side()
     left.altair_chart(elements.localized(court.residual_chart(places)))
     with right:
@@ -332,7 +311,7 @@ def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -
 
 def _places(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     assert spec.place is not None
-    cells = elements.table(settings, settings.mlflow_uri, candidate.run_id, "places")
+    cells = elements.table(settings, candidate.run_id, "places")
     if cells.empty:
         st.info(_("No row has a place."))
         return

@@ -8,10 +8,10 @@ from core.jobs import jobs
 from core.jobs.jobs import DONE
 from core.platform import storage, tracking
 from core.platform.messages import Message, _
-from pages.shared import code_snippets, drafts, elements
+from pages.shared import code_snippets, drafts, elements, navigation, step_jobs, visit
 from pages.train import evaluation_view, explanation_view, training_form
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 drafts.hold("train", *training_form.KEYS, *explanation_view.KEYS)
 VIEWS = {
     "candidates": Message("Candidates"),
@@ -29,9 +29,9 @@ def menu() -> None:
 
 def progress() -> None:
     """Show the training that runs or is to come."""
-    elements.chain_panel(settings, "prepare", "train")
-    elements.job_panel(settings, "prepare")
-    elements.job_panel(settings, "train")
+    step_jobs.chain_panel(settings, "prepare", "train")
+    step_jobs.job_panel(settings, "prepare")
+    step_jobs.job_panel(settings, "train")
 
 
 def after_training(is_training: bool) -> None:
@@ -60,11 +60,11 @@ def state(prepared: storage.Prepared | None, last: tracking.RunInfo | None, comi
         return
     if prepared.rules != spec.digest:
         st.warning(_("The raw data or the project file has changed since. Prepare again."))
-        elements.go_to("prepare")
+        navigation.go_to("prepare")
     elif is_stale(prepared, last) and not coming:
         st.warning(_("The prepared sets have changed since this training. Train again."))
         if view == "results":
-            elements.step_link("train", Message("Candidates"), view="candidates")
+            navigation.step_link("train", Message("Candidates"), view="candidates")
 
 
 def candidates(
@@ -73,7 +73,7 @@ def candidates(
     has_raw = snapshots.current(settings) is not None
     if prepared is None:
         st.info(_("No prepared data yet. Prepare the data first."))
-        elements.go_to("prepare")
+        navigation.go_to("prepare")
         if not has_raw or not spec.presets:
             return
 
@@ -87,19 +87,19 @@ with elements.show_errors():
     prepared = storage.current_prepared(settings)
     is_sample = bool(prepared and prepared.is_sample)
     elements.header(_("Train"), ABOUT, is_sample=is_sample, menu=menu)
-    elements.wait_for_store()
+    visit.wait_for_store()
     last = tracking.last_run(settings, "train")
     with places["runs"]:
         if last is not None:
-            elements.run_link(last.run_id, last.name)
+            navigation.run_link(last.run_id, last.name)
         if prepared is not None:
-            elements.run_link(prepared.run_id, "PreparacaoDados")
-    chain = elements.running_chain(settings)
+            navigation.run_link(prepared.run_id, "PreparacaoDados")
+    chain = step_jobs.running_chain(settings)
     active = {job.step for job in jobs.active(settings)}
     is_training = chain is not None or "train" in active
     after_training(is_training)
     begins = last is None or (is_stale(prepared, last) and not is_training)
-    view = elements.views("train", VIEWS, default="candidates" if begins else "results")
+    view = navigation.views("train", VIEWS, default="candidates" if begins else "results")
     if view != "explain" or is_training:
         progress()
     coming = is_training or "prepare" in active

@@ -10,14 +10,13 @@ import streamlit as st
 from pydantic import ValidationError
 
 from core.data import prepare, snapshots, split_checks
-from core.jobs import jobs
 from core.platform import project, storage
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import Preset, ProjectSpec
 from core.training import candidates as kinds
 from core.training import train
-from pages.shared import elements
+from pages.shared import elements, step_jobs
 
 # widget -> the option of Train that it sets
 OPTIONS = {
@@ -200,13 +199,7 @@ def _training_set(settings: Settings, spec: ProjectSpec, prepared: storage.Prepa
 
 def _warn_of_late(spec: ProjectSpec, features: tuple[str, ...]) -> None:
     if late := [name for name in features if spec.recorded_after(name)]:
-        st.warning(
-            _(
-                "Recorded only after the outcome: {features}. A model that uses such features "
-                "cannot predict.",
-                features=late,
-            )
-        )
+        st.warning(elements.known_too_late(late))
 
 
 def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
@@ -246,24 +239,16 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
 def _validation(*, locked: bool) -> dict[str, Any]:
     with st.expander(_("Cross-validation and rows")):
         left, middle, right = st.columns(3)
-        folds = left.number_input(
-            _("Folds"), min_value=2, max_value=20, value=10, step=1, key="folds", disabled=locked
-        )
+        folds = left.number_input(_("Folds"), 2, 20, 10, 1, key="folds", disabled=locked)
         seed = middle.number_input(
-            _("Seed"),
-            min_value=0,
-            max_value=2**31 - 1,
-            value=42,
-            step=1,
-            key="train-seed",
-            disabled=locked,
+            _("Seed"), 0, 2**31 - 1, 42, 1, key="train-seed", disabled=locked
         )
         share = right.number_input(
             _("Share of the training rows to fit on"),
-            min_value=0.1,
-            max_value=1.0,
-            value=1.0,
-            step=0.1,
+            0.1,
+            1.0,
+            1.0,
+            0.1,
             format="%.2f",
             key="fit-share",
             disabled=locked,
@@ -278,29 +263,23 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
         left, middle, right = st.columns(3)
         trials = left.number_input(
             _("Tuning trials (Optuna)"),
-            min_value=0,
-            max_value=500,
-            value=0,
-            step=5,
+            0,
+            500,
+            0,
+            5,
             key="trials",
             help=_("0 for none"),
             disabled=locked,
         )
         seconds = middle.number_input(
-            _("Time limit for tuning (s)"),
-            min_value=1,
-            max_value=86_400,
-            value=60,
-            step=30,
-            key="tune-seconds",
-            disabled=locked,
+            _("Time limit for tuning (s)"), 1, 86_400, 60, 30, key="tune-seconds", disabled=locked
         )
         budget = right.number_input(
             _("Time limit (s)"),
-            min_value=1,
-            max_value=86_400,
-            value=None,
-            step=60,
+            1,
+            86_400,
+            None,
+            60,
             placeholder=_("none"),
             key="budget",
             help=_("Training stops after a fold; finished candidates are compared."),
@@ -315,14 +294,8 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
                 help=_("Where supported; the probabilities are then no longer calibrated."),
                 disabled=locked,
             )
-        calibrate = st.segmented_control(
-            _("Calibrate the best"),
-            list(CALIBRATIONS),
-            default="none",
-            required=True,
-            format_func=lambda name: str(CALIBRATIONS[name]),
-            key="calibrate",
-            disabled=locked,
+        calibrate = elements.choose(
+            _("Calibrate the best"), CALIBRATIONS, "calibrate", default="none", disabled=locked
         )
     return {
         "balanced": balanced,
@@ -372,10 +345,10 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
         )
         learning = right.number_input(
             _("Time limit for the learning curve (s)"),
-            min_value=0,
-            max_value=3600,
-            value=20,
-            step=10,
+            0,
+            3600,
+            20,
+            10,
             key="learning",
             help=_("0 for none"),
             disabled=locked,
@@ -414,7 +387,7 @@ def _submit(
         # it waits for the preparation, and refuses sets other than those of the preset
         options["preset"] = preset.title
         if not is_ready and _is_valid(options):
-            elements.submit(
+            step_jobs.submit(
                 settings,
                 "prepare",
                 prepare.Options,
@@ -422,9 +395,9 @@ def _submit(
                 split=preset.split,
                 test_from=preset.test_from,
             )
-    elements.submit(settings, "train", train.Options, **options)
+    step_jobs.submit(settings, "train", train.Options, **options)
     # the panel is above the form, and the form is locked
-    if any(job.step == "train" for job in jobs.active(settings)):
+    if step_jobs.is_going(settings, "train"):
         st.rerun()
 
 

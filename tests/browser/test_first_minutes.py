@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.platform.config import CODE_ROOT
-from pages.shared import elements
+from pages.shared import navigation
 from tests.browser.conftest import chromium, running
 from tests.browser.driving import OVERFLOW, PATIENCE_MS, figure, grave, keep, press, settle, visit
 
@@ -20,7 +20,7 @@ expect = playwright.expect
 BUTTON = "Run the whole life cycle on sample data"
 # what Streamlit itself says at its start
 BANNER = re.compile(r"You can now view your Streamlit app|URL: http://127\.0\.0\.1:\d+$")
-PAGES = tuple(str(title) for title, _ in elements.PAGES.values())
+PAGES = tuple(str(title) for title, _ in navigation.PAGES.values())
 LINKS = """
 new MutationObserver(() => {
   window.linked = window.linked || new Set();
@@ -35,16 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the app's log, with a checkout that is its own home, as a clone is."""
     folder = tmp_path_factory.mktemp("first")
     left = shutil.ignore_patterns(
-        ".*cache*",
-        "__pycache__",
-        ".git",
-        "tests",
-        "docs",
-        "mlruns",
-        "mlflow.db*",
-        "state",
-        "test-results",
-        "0*_*",
+        ".*cache*", ".git", "tests", "docs", "mlruns", "mlflow.db*", "state", "test-results", "0*_*"
     )
     shutil.copytree(CODE_ROOT, folder / "checkout", ignore=left)
     return folder

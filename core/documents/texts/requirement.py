@@ -42,13 +42,7 @@ class Requirement:
     ----------
     number : str
         E.g. 6.2: paragraph of the brief, and line in it.
-    group : str or Message
-        Topic of the paragraph.
-    text : str or Message
-        What is asked.
     state : {"met", "partly", "missing"}
-    evidence : str or Message
-        The findings, with numbers.
     run_id, path : str
         The run and the file that prove it; empty if there is none.
     page : str

@@ -75,11 +75,12 @@ def production(scored: Scored) -> tracking.RunInfo:
 
 
 def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
-    prepared_sample: Settings, tmp_path: Path
+    operated_sample: Settings,
 ) -> None:
-    whole = champion_that_scored(prepared_sample, tmp_path)
-    production = whole.report()
-    tags, checks = production.tags, whole.checks(production)
+    production = tracking.last_run(operated_sample, "monitor")
+    assert production is not None
+    tags = production.tags
+    checks = tracking.table(operated_sample, production.run_id, "checks").set_index("code")
     assert tags["courtside.verdict"] == "does_not_fit"
     text = str(ReportRun.of(production).verdict_text)
     assert "Log loss is lower, but that is not an improvement: the base rate changed" in text
@@ -102,11 +103,11 @@ def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
 
 
 def test_rows_of_the_training_set_are_counted_and_no_more_training_on_them_is_advised(
-    prepared_sample: Settings, tmp_path: Path
+    acquired_sample: Settings, tmp_path: Path
 ) -> None:
-    settings = copy_home(prepared_sample, tmp_path / "prepared")
+    settings = copy_home(acquired_sample, tmp_path / "prepared")
     both = {SPEC.rows.column: (SPEC.rows.development, SPEC.rows.production)}
-    prepare.run(settings, prepare.Options(rows=both))
+    prepare.run(settings, prepare.Options(rows=both | {"season": ("2000-01", "2001-02")}))
     production = champion_that_scored(settings, tmp_path).report()
     known = production.metrics["rows_trained_on"] / production.metrics["rows_current"]
     assert 0.3 < known < 0.9

@@ -24,7 +24,7 @@ from core.stats import drift
 from core.stats.check import Action
 from core.stats.checks import Check, as_table
 from pages.monitor import next_steps, options_form, report_files, verdict_card
-from pages.shared import elements, report_view
+from pages.shared import report_view, step_jobs
 from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
@@ -188,7 +188,7 @@ def submitted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         options(**values)  # the step takes them
         submissions.append(values)
 
-    monkeypatch.setattr(elements, "submit", keep)
+    monkeypatch.setattr(step_jobs, "submit", keep)
     return submissions
 
 

@@ -28,7 +28,7 @@ from core.platform.csv_dialect import Given
 from core.platform.errors import InputError
 from core.platform.project import Column
 from core.platform.rows import Rule
-from core.retraining import simulation as replay
+from core.retraining import row_stream
 from core.scoring import batches
 from core.serving import client, contract
 from core.training.preprocessing import preprocessor
@@ -409,7 +409,7 @@ def test_booleans_of_a_file_are_the_same_texts_as_those_of_a_request(tmp_path):
 
 def test_days_and_moments_mix_in_charts_and_windows():
     values = pd.Series(["2000-10-31", "2000-10-31T19:30:00", "2000-11-01T00:30:00Z"], name="day")
-    assert np.diff(replay.moments_of(values)).tolist() == [19.5 * 3600, 5 * 3600]
+    assert np.diff(row_stream.moments_of(values)).tolist() == [19.5 * 3600, 5 * 3600]
     days = profile._ordinal(values, COLUMNS["day"])
     assert days.places(np.ones(3, dtype=bool)).place.tolist() == [0, 1, 2]
     assert values.is_monotonic_increasing

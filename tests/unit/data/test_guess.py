@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.data import guess_project, guess_sample
+from core.data import guess_json, guess_project, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_columns import profile
 from core.data.guess_roles import Cut
@@ -473,7 +473,7 @@ def test_a_derived_target_gives_its_source_away(rng: np.random.Generator) -> Non
 
 def test_guesses_are_json_in_the_current_language(table: pd.DataFrame) -> None:
     with messages.speaking("pt"):
-        guesses = guess(table).as_json()
+        guesses = guess_json.of(guess(table))
     assert guesses["target"]["value"] == "churn"
     assert guesses["current"]["value"] == {"by": "random", "share": 0.3, "seed": 24}
     assert guesses["labels"]["labelled"] == ROWS

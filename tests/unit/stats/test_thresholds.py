@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from core.stats import metrics, thresholds
+from core.stats import curves, metrics, thresholds
 
 
 def value_at(labels: np.ndarray, forecast: np.ndarray, threshold: float, aim: str) -> float:
@@ -91,7 +91,7 @@ def test_the_trade_off_counts_as_the_confusion_matrix_does() -> None:
     table = thresholds.trade_off(labels, forecast)
     assert table["threshold"].tolist() == [number / 100 for number in range(101)]
     for row in table.iloc[::7].itertuples():
-        cells = metrics.confusion(labels, forecast, row.threshold)["rows"].tolist()
+        cells = curves.confusion(labels, forecast, row.threshold)["rows"].tolist()
         assert [row.tn, row.fp, row.fn, row.tp] == cells
         figures = metrics.classification(labels, forecast, row.threshold)
         assert row.recall == pytest.approx(figures["recall"])
