@@ -161,7 +161,10 @@ class Guesses:
     @property
     def question(self) -> str:
         """What the model answers, for a person to put better; in the current language."""
-        return _("Is {target} {value}?", target=self.target.value, value=self.positive.value)
+        target, value = self.target.value, self.positive.value
+        if target.casefold() == value.casefold():
+            return f"{target}?"
+        return _("Is {target} {value}?", target=target, value=value)
 
     def project_file(
         self, name: str, title: str, *, question: str = "", costs: tuple[float, float] | None = None

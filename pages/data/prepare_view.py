@@ -51,7 +51,8 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.info(_("No raw data yet. Acquire it first."))
         navigation.go_to("acquire")
         return
-    running = step_jobs.job_panel(settings, "prepare")
+    running = step_jobs.chain_panel(settings, "prepare")
+    running = step_jobs.job_panel(settings, "prepare") or running
     prepared = None
     with elements.show_errors():
         prepared = storage.current_prepared(settings)
@@ -350,12 +351,17 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
     )
     other, unlabelled = int(of["rows_other"]), int(of.get("rows_unlabelled", 0))
     missing = int(of["rows_missing"])
+    incomplete = (
+        _("With a missing value, dropped")
+        if spec.weights is None
+        else _("With a missing value or sampling weight 0, dropped")
+    )
     reasons = [
         elements.named(name, number(count))
         for count, name in (
             (other, _("Outside the row filter")),
             (unlabelled, _("Without label")),
-            (missing, _("With a missing value, dropped")),
+            (missing, incomplete),
         )
         if count
     ]

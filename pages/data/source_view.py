@@ -31,7 +31,8 @@ FEW_COLUMNS = ("current", "id", "source", "rows", "acquired", "run")
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the choice of a source, and the raw data in use beside it."""
     snapshot = snapshots.current(settings)
-    running = step_jobs.job_panel(settings, "acquire")
+    running = step_jobs.chain_panel(settings, "acquire")
+    running = step_jobs.job_panel(settings, "acquire") or running
     is_stale = snapshot is not None and snapshot.rules != spec.digest
     if is_stale:
         st.warning(navigation.changed("acquire", _("Project file")))
@@ -296,7 +297,8 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                 if st.button(
                     _("Use"),
                     icon=":material/restore:",
-                    disabled=step_jobs.is_going(settings, "acquire"),
+                    disabled=step_jobs.is_going(settings, "acquire")
+                    or step_jobs.running_chain(settings) is not None,
                 ):
                     make_current(settings, chosen)
 

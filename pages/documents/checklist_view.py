@@ -80,7 +80,7 @@ def _selected(chosen: list[Requirement], *, graded: bool) -> Requirement:
     config = st.column_config
     columns: dict[str, Any] = {
         "number": config.TextColumn("#", width=50),
-        "state": config.TextColumn(_("State"), width=95),
+        "state": config.TextColumn(_("State"), width=150),
         "text": config.TextColumn(_("Requirement"), width="large"),
     }
     picked = st.dataframe(

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring import report_tables
+from core.monitoring.records import ReportRun
 from core.platform import project, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, sentences, span
@@ -50,6 +51,8 @@ def show(
     """Draw the checks that failed, or all of the chosen group."""
     st.subheader(_("Checks"), anchor=False)
     view = elements.choose(_("Checks"), VIEWS, VIEW, default="failed", is_bare=True)
+    if weights := elements.fact(ReportRun.of(run).weights):
+        st.caption(weights)
     if view == "failed":
         failed(checks)
     elif view == "performance":
@@ -89,12 +92,13 @@ def _current() -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    """Return the name of a check, and what else of its column failed or why it is uninformative."""
+    """Return the name of a check, and what else of its column failed, or its own sentence."""
     name = f"**{elements.fact(row['title'])}**"
     if row["others"]:
         note = f"+ {row['others']}"
     else:
-        note = elements.words(row["text"]) if row["code"] == "f1" and row["state"] else ""
+        is_explained = row["code"].startswith("slice.") or (row["code"] == "f1" and row["state"])
+        note = elements.words(row["text"]) if is_explained else ""
     return name + (elements.small(elements.plain(note)) if note else "")
 
 

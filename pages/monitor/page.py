@@ -34,6 +34,7 @@ drafts.hold(
     "last",
     "since",
     "until",
+    "row-*",
     "slice-*",
     "source",
     "version",

@@ -16,7 +16,6 @@ from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.monitor import next_steps
 from pages.shared import elements, navigation, report_view
 
-TILE_WIDTH = 180
 GROUPS = {
     "performance": Message("Performance"),
     "input": Message("Inputs"),
@@ -55,7 +54,7 @@ def show(
         with st.popover(_("Details"), icon=":material/info:", type="tertiary"):
             _details(settings, run, report)
     st.caption(_subject(run, report))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="parts"):
         for group, name in GROUPS.items():
             _tile(str(name), *_state(group, checks[checks["group"] == group]), MEANINGS[group])
         _tile(_("Labels"), *_labels(run, _needed(settings, run)), _labels_text(settings, run))
@@ -75,8 +74,6 @@ def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> No
         st.markdown(elements.fact(more))
     st.markdown(f":material/label: {_labels_text(settings, run)}")
     st.markdown(f":material/verified: {_promise(settings, run)}")
-    if report.weights:
-        st.markdown(f":material/balance: {elements.fact(report.weights)}")
     navigation.run_link(run.run_id, "Monitoramento")
     if report.scoring_run:
         navigation.run_link(report.scoring_run, _("Scoring"))
@@ -153,6 +150,6 @@ def _counted(verdict: str, count: int) -> str:
 
 
 def _tile(name: str, state: str, figure: str, note: str, about: Words) -> None:
-    with st.container(border=True, width=TILE_WIDTH, gap=None):
+    with st.container(border=True, gap=None, height="stretch"):
         st.markdown(name, help=str(about))
         st.markdown(f"{MARKS[state]} **{figure}**{elements.small(note) if note else ''}")

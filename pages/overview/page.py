@@ -33,7 +33,7 @@ def life_cycle() -> None:
 elements.header(
     Message("Overview"),
     Message(
-        "Trained on {development}, applied to {production}.",
+        "Learns from the {development}, predicts the {production}.",
         development=spec.rows.reference_rows,
         production=spec.rows.current_rows,
     ),

@@ -159,8 +159,10 @@ def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -
                 where, version = elements.named(_("Port"), port), server.version
         return _("version {version}", version=version), where
     if step == "score":
-        f1 = elements.metric_text(of, f"f1_{run.params.get('source')}", 3)
-        meaning = f"{_('Rows scored')} · F1 {f1}"
+        # a log loss alone says little: it follows the base rate
+        shown = "f1" if spec.metric == "log_loss" else spec.metric
+        value = elements.metric_text(of, f"{shown}_{run.params.get('source')}", 3)
+        meaning = f"{_('Rows scored')} · {metrics.TITLES[shown]} {value}"
         if _is_one_class(run):
             fact = threshold_fact("none_positive", project.words(spec.positive))
             meaning += f"  \n{one_sentence(fact)}"

@@ -188,7 +188,7 @@ def _line(
     def chosen() -> None:
         draft.choose(name, st.session_state[key])
 
-    with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
+    with st.container(width=elements.HALF_WIDTH, gap="xsmall", key=f"guess-{name}"):
         st.selectbox(
             label,
             options,

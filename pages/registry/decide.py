@@ -18,8 +18,8 @@ from pages.registry import decisions, gate_form, ledger, threshold_form, version
 from pages.registry.standing import Standing
 from pages.shared import aliases, elements, endpoint_warning, navigation, step_jobs
 
-# two beside each other at 1440 px, one above the other at 800
-CARD_WIDTH = 481
+# two beside each other at 1440 px and at 800
+CARD_WIDTH = 360
 BETTER_CHALLENGER = Message(
     "Train on other features or rows; or, under More, ask only that it is not worse."
 )

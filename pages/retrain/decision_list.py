@@ -30,9 +30,9 @@ COLUMNS: dict[str, Words] = {
     "outcome": ALIAS_LABELS[CHALLENGER],
     "strategy": Message("Policy"),
     "trigger": Message("Triggered by"),
-    "seconds": Message("Seconds"),
 }
 MORE: dict[str, Words] = {
+    "seconds": Message("Seconds"),
     "person": Message("Decided by"),
     "rows_fit": Message("Rows fitted on"),
     "labels_used": Message("Labels used"),
@@ -79,7 +79,6 @@ def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
         column_config={
             **{name: elements.capital(label) for name, label in chosen.items()},
             "when": config.DatetimeColumn(str(COLUMNS["when"])),
-            "decision": config.TextColumn(str(COLUMNS["decision"]), width="large"),
         },
     )
     rows = picked["selection"]["rows"]
@@ -150,7 +149,7 @@ def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
     facts = [
         elements.named(COLUMNS["trigger"], f"{trigger} ({person})"),
         elements.named(COLUMNS["strategy"], strategy),
-        elements.named(COLUMNS["seconds"], number(of.get("seconds", 0), ".1f")),
+        elements.named(MORE["seconds"], number(of.get("seconds", 0), ".1f")),
         *(elements.named(MORE[name], number(of[name])) for name in COUNTS if name in of),
     ]
     return " · ".join(facts)

@@ -63,6 +63,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     else:
         with elements.show_errors():
             _form(settings, spec, snapshot.id, going=going)
+            elements.without_weights(spec)
     done = tracking.runs(settings, step="replay", status="FINISHED", limit=20)
     if done:
         _result(settings, _choose(done))

@@ -337,6 +337,15 @@ def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
     }
 
 
+def without_weights(spec: ProjectSpec) -> None:
+    """State that what is below counts each row once, where the project has sampling weights."""
+    if spec.weights is not None:
+        text = _(
+            "Counts each row once, without the sampling weight '{column}'.", column=spec.weights
+        )
+        st.caption(plain(text))
+
+
 def length(seconds: float) -> str:
     """Return a duration in words, rounded down to its largest unit."""
     if seconds >= 86400:

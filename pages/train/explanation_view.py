@@ -377,6 +377,7 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
     with elements.show_errors():
         if view == "model":
             _ask_in_general(settings, choice, model_run, locked=is_running)
+            elements.without_weights(spec)
         else:
             _ask_row(settings, spec, choice, model_run, locked=is_running)
     explained = _newest(settings, choice, view)

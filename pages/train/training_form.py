@@ -45,7 +45,6 @@ CALIBRATIONS: dict[str, Words] = {
     "sigmoid": "sigmoid",
     "isotonic": Message("isotonic"),
 }
-CARD_WIDTH = 222
 
 
 def draw(
@@ -113,18 +112,14 @@ def _fill(preset: Preset | None, *, balanced: bool) -> None:
 
 def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
     elements.question(_("Start from a preset"))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="presets"):
         for place, preset in enumerate(spec.presets):
             names = [str(kinds.title(name)) for name in preset.candidates]
             if preset.blend:
                 names.append(_("Blend of the best"))
             count = len(spec.features_called(preset.features))
             card = st.container(
-                border=True,
-                width=CARD_WIDTH,
-                height="stretch",
-                gap="xsmall",
-                vertical_alignment="distribute",
+                border=True, height="stretch", gap="xsmall", vertical_alignment="distribute"
             )
             with card:
                 st.markdown(f"**{project.words(preset.title)}**")

@@ -148,6 +148,23 @@ def test_a_narrow_window_folds_the_sidebar_and_keys_open_it(window, app: str) ->
     window.set_viewport_size({"width": 1440, "height": 1000})
 
 
+def test_halves_fill_a_narrow_window(window, app: str) -> None:
+    window.set_viewport_size({"width": 800, "height": 1000})
+    halves = window.locator(
+        '[data-testid="stMain"] [data-testid="stHorizontalBlock"]'
+        ' > [data-testid="stLayoutWrapper"]:has(> [data-testid="stVerticalBlock"])'
+    )
+    whole = window.get_by_test_id("stMainBlockContainer")
+    for address, are_beside in (("registry?view=decide", True), ("data?view=prepare", False)):
+        arrive(window, f"{app}/{address}")
+        row = halves.nth(0).locator("xpath=..").bounding_box()
+        left, right = (halves.nth(place).bounding_box() for place in (0, 1))
+        assert (left["y"] == right["y"]) == are_beside
+        assert right["x"] + right["width"] == pytest.approx(row["x"] + row["width"], abs=1)
+        assert row["width"] > 0.9 * whole.bounding_box()["width"] - 40
+    window.set_viewport_size({"width": 1440, "height": 1000})
+
+
 def test_what_was_asked_for_is_marked_at_once_until_it_ends(window, app: str) -> None:
     arrive(window, f"{app}/train?view=candidates&lang=pt")
     window.evaluate("""() => {

@@ -519,6 +519,15 @@ def test_supervisor_leaves_when_the_app_is_gone(settings):
     until(lambda: gone(family), 20)
 
 
+def test_supervisor_leaves_soon_after_an_app_that_ends(settings):
+    supervision.keep_supervisor(settings, (*PLAIN, "--idle=600"))
+    until(lambda: supervision.worker_state(settings).ready)
+    family = tree(supervision.worker_state(settings).pid)
+    supervision.leave(settings)
+    assert supervision.last_beat(settings) == 0
+    until(lambda: gone(family), 30)
+
+
 @pytest.mark.long
 def test_supervisor_with_other_settings_is_replaced(settings):
     supervision.ensure_supervisor(settings, PLAIN)

@@ -185,6 +185,13 @@ def test_windows_of_the_log_by_number_time_and_value(scored: Scored) -> None:
     days = pd.to_datetime(expected["game_date"])
     begin = pd.Timestamp(float(season.tags["courtside.window_begin"]), unit="s")
     assert begin == days.min()
+    played = pd.to_datetime(raw["game_date"])
+    wanted = raw[(played >= "2005-12-01") & (played < "2006-02-01")]
+    assert len(wanted) > 100
+    period = {"since": "2005-12-01", "until": "2006-02-01"}
+    winter = scored.report(window="log", time_of="row", **period)
+    assert winter.metrics["rows_current"] == len(wanted)
+    assert float(winter.tags["courtside.window_end"]) < pd.Timestamp("2006-02-01").timestamp()
     moment = float(log["courtside_scored_at"].max())
     with pytest.raises(NotReadyError, match="Too few rows: 0 predictions"):
         scored.report(window="log", until="2001-01-01")

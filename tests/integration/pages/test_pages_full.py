@@ -287,6 +287,9 @@ def test_runs_lists_every_step_and_filters_by_one(lived, open_page: Callable[...
     candidates = {"Logistic regression", "Naive Bayes"}
     assert names == {steps.RUN_NAMES[step] for step in STEP_OF.values()} | candidates
     assert set(app.dataframe[0].value["data"]) == {"sample"}
+    # a fixed name says little: its step stands beside it
+    order = list(app.dataframe[0].proto.column_order)
+    assert order[order.index("name") + 1] == "step"
     app = app.pills(key="step").set_value("score").run()
     assert app.dataframe[0].value["name"].tolist() == ["PipelineAplicacao"]
 

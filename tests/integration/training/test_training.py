@@ -15,7 +15,7 @@ from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.run_record import Progress
-from core.training import train
+from core.training import fitting, train
 from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
@@ -86,6 +86,10 @@ def test_progress_shows_candidate_fold_best_so_far_and_time_left(trained) -> Non
     assert "Logistic regression: fold 1 of 2" in texts
     assert any("fold 2 of 2" in text and "s left" in text for text in texts)
     assert any("LightGBM: fold" in text and "best so far Logistic reg" in text for text in texts)
+    # nothing is foreseen once all folds are done
+    last = [text for text in texts if str(fitting.FINAL_FIT) in text][-1]
+    assert "s left" not in last
+    assert not any("about 0 s left" in text for text in texts)
     shares = [share for share, _ in progress.updates]
     assert shares == sorted(shares)
     assert shares[-1] == 1
