@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.data.profile import MIN_ROWS
-from core.platform.messages import Message, _, day, number
+from core.platform.messages import _, day, number, unit
 from core.stats import intervals
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 
 # height of one of several charts side by side
 SMALL = 170
-# the periods of `core.data.over_time`
-PERIOD_LABELS = {
-    "hour": Message("Hour"),
-    "day": Message("Day"),
-    "week": Message("Week (its first day)"),
-    "month": Message("Month"),
-    "quarter": Message("Quarter"),
-    "year": Message("Year"),
-    "value": Message("Time"),
-}
 
 
 def class_balance(counts: pd.DataFrame, *, positive: str, negative: str) -> alt.LayerChart:
@@ -73,7 +63,7 @@ def class_balance(counts: pd.DataFrame, *, positive: str, negative: str) -> alt.
     words = base.transform_filter("datum.share > 0.15").mark_text(color=style.ON_DARK)
     return style.finish(
         [bars, words.encode(x=alt.X("middle:Q"), text=alt.Text("share:Q", format=".1%"))],
-        _("Share of each label in each set"),
+        _("{vertical} by {horizontal}", vertical=_("Share of rows"), horizontal=_("Set")),
         height=style.height_of(len(sets), band=48, legend=True),
     )
 
@@ -129,9 +119,7 @@ def rate_by(
     )
     layers: list[alt.Chart] = []
     if average is not None:
-        layers.append(
-            style.rule("y", average, _("Average of all rows: {average:.1%}", average=average))
-        )
+        layers.append(style.rule("y", average, style.labelled(_("Base rate"), average, ".1%")))
     low, rate = (
         style.share_y(field, f"{rate_title} (%)", zero=False) for field in ("low:Q", "rate:Q")
     )
@@ -228,7 +216,7 @@ def class_density(
     ]
     table = pd.concat(parts, ignore_index=True).sort_values(["set", "place"], kind="stable")
     layers = density_charts.layers(table, axis_title, roles, of=_("each class"))
-    about = _("Distribution of {axis_title} by label", axis_title=axis_title)
+    about = _("{vertical} by {horizontal}", vertical=_("Share of rows"), horizontal=axis_title)
     if not is_small:
         return style.finish(layers, about)
     for layer in layers:
@@ -256,7 +244,7 @@ def slice_bars(
     """
     import altair as alt
 
-    words = {positive: "made", negative: "missed", _("without label"): "neutral"}
+    words = {positive: "made", negative: "missed", _("rows without a label"): "neutral"}
     binned = binned.assign(label=binned["label"].replace(OTHERS, _("others")))
     columns = ("positive", "negative", "unlabelled")
     parts = [
@@ -309,13 +297,13 @@ def correlation_map(table: pd.DataFrame) -> alt.LayerChart:
         ),
         y=alt.Y(
             "other:N",
-            title=_("Other column"),
+            title=_("Column"),
             sort=names,
             axis=alt.Axis(labelLimit=160, labelOverlap=False),
         ),
         tooltip=[
             alt.Tooltip("one:N", title=_("Column")),
-            alt.Tooltip("other:N", title=_("Other column")),
+            alt.Tooltip("other:N", title=_("Column")),
             alt.Tooltip("correlation:Q", title=_("Correlation"), format=".3f"),
         ],
     )
@@ -427,7 +415,8 @@ def _set_roles(table: pd.DataFrame) -> dict[str, str]:
 
 def _period(table: pd.DataFrame) -> str:
     codes = table["period"].unique()
-    return str(PERIOD_LABELS[codes[0]]) if len(codes) else ""
+    # the names of units are Babel's
+    return unit(f"duration-{codes[0]}") if len(codes) and _is_date(table) else _("Time")
 
 
 def _period_axis(table: pd.DataFrame) -> alt.X:

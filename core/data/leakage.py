@@ -236,6 +236,35 @@ def _counts_of_numbers(numbers: Floats, ends: Ints) -> Ints:
     return counts
 
 
+def new_values(name: str, values: int, rows: int) -> Message:
+    """Return why a column with a value of its own for nearly each row or group misleads."""
+    return Message(
+        "'{column}' has {values:,} values in {rows:,} rows. A model can memorize them, and new "
+        "rows have new ones.",
+        column=name,
+        values=values,
+        rows=rows,
+    )
+
+
+def constant(name: str) -> Message:
+    """Return why a column without two different values is of no use."""
+    return Message(
+        "'{column}' has the same value in every row, or none. A model learns nothing from it.",
+        column=name,
+    )
+
+
+def too_good(name: str, auc: float) -> Message:
+    """Return why a column, or a difference of two, may reveal the label."""
+    return Message(
+        "'{column}' alone separates the classes with a ROC AUC of {auc:.3f}. Make sure that it is "
+        "known before the predicted event.",
+        column=name,
+        auc=auc,
+    )
+
+
 def _findings(
     name: str, distinct: int, rows: int, area: float, spec: ProjectSpec
 ) -> list[tuple[str, Message]]:
@@ -256,38 +285,9 @@ def _findings(
     whole = column is not None and column.type in ("integer", "text")
     own = whole and rows >= MIN_ROWS and distinct >= IDENTIFIES * rows
     if name in (spec.id, spec.group) or own:
-        findings.append(
-            (
-                "identifier",
-                Message(
-                    "'{feature}' identifies rows ({values:,} values in {rows:,} rows). A model can "
-                    "memorize them, and new rows have new values.",
-                    feature=name,
-                    values=distinct,
-                    rows=rows,
-                ),
-            )
-        )
+        findings.append(("identifier", new_values(name, distinct, rows)))
     if distinct == 1 and rows > 1:
-        findings.append(
-            (
-                "constant",
-                Message(
-                    "'{feature}' has the same value in every row. A model learns nothing from it.",
-                    feature=name,
-                ),
-            )
-        )
+        findings.append(("constant", constant(name)))
     if area >= TOO_GOOD:
-        findings.append(
-            (
-                "too_good",
-                Message(
-                    "'{feature}' alone separates the classes with a ROC AUC of {auc:.2f}. Make "
-                    "sure that it is known before the predicted event.",
-                    feature=name,
-                    auc=area,
-                ),
-            )
-        )
+        findings.append(("too_good", too_good(name, area)))
     return findings

@@ -158,6 +158,13 @@ def put(connection: sa.Connection, step: str, options: Mapping[str, Any]) -> Job
     return _job(connection.execute(same).one())
 
 
+def still_running(title: Words) -> Message:
+    """Return why something of this name cannot be started again or removed."""
+    return Message(
+        "{title}: still running. Wait until it is done, or cancel it first.", title=title
+    )
+
+
 def require_step(step: str) -> None:
     """Raise an InputError for an unknown step."""
     if step not in steps.RUN_NAMES:
@@ -244,7 +251,7 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
         if connection.execute(ready).scalar() is None:
             return None
     change = sa.update(_table).where(_table.c.number == ready.scalar_subquery())
-    starting = messages.dumps(Message("Starting."))
+    starting = messages.dumps(Message("Waiting to start."))
     change = change.values(status=RUNNING, started=time.time(), text=starting)
     with state.transaction(settings) as connection:
         row = connection.execute(change.returning(_table)).one_or_none()
@@ -329,7 +336,7 @@ def _canonical(step: str, options: Mapping[str, Any]) -> str:
         return json.dumps(dict(options), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(
-            Message("The options of {step} cannot be kept: {error}.", step=step, error=error)
+            Message("{name} cannot be used: {reason}", name=step, reason=f"{error}.")
         ) from error
 
 

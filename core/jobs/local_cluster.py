@@ -94,13 +94,18 @@ def start(settings: Settings, workers: int = 2) -> LocalCluster:
         If they do not start; nothing is left running.
     """
     if not 1 <= workers <= MOST_WORKERS:
-        raise InputError(
-            Message("A cluster has 1 to {most_workers} workers.", most_workers=MOST_WORKERS)
-        )
+        low, high = sorted((workers, 1 if workers < 1 else MOST_WORKERS))
+        limits = Message("{low} must not be above {high}", low=f"{high}", high=f"{low}")
+        raise InputError(Message("{where}: {reason}.", where="workers", reason=limits))
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.state_dir / "dask.lock", timeout=START_SECONDS):
-        if find(settings) is not None:
-            raise InputError(Message("A Dask cluster runs already. Stop it first."))
+        if (running := find(settings)) is not None:
+            port_used = running.address.rpartition(":")[2]
+            raise InputError(
+                Message(
+                    "{server} runs on port {port}. Stop it first.", server="Dask", port=port_used
+                )
+            )
         stop(settings)
         port = process.free_port(min(settings.serve_port + PORT_OFFSET, 65_000))
         where = f"tcp://{HOST}:{port}"

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from core.jobs import jobs
 from core.platform import clock, config, messages, set_aside, state, steps
-from core.platform.config import Options, Settings
+from core.platform.config import Options, Settings, excluded
 from core.platform.errors import CourtsideError, InputError, StoreError
 from core.platform.messages import Message, Words, plural
 
@@ -106,9 +106,7 @@ class Schedule(Options):
     @model_validator(mode="after")
     def _has_interval_or_cron(self) -> Schedule:
         if (self.every_seconds is None) == (self.cron is None):
-            raise ValueError(
-                Message("a schedule has either an interval or times of the day (cron)")
-            )
+            raise excluded("every_seconds", "cron")
         return self
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.platform import config
-from core.platform.messages import Message, in_context
+from core.platform.messages import Message, Words
 
 Level = Literal["warning", "alert"]
 Kind = Literal["raised", "reminded", "cleared"]
@@ -54,15 +54,16 @@ class Rule(config.Options):
 
 # names of the built-in rules
 _NAMES = {
-    "verdict": in_context("rule", "The verdict of a report"),
-    "performance": in_context("rule", "Performance"),
-    "support": in_context("rule", "Support of the reference"),
-    "drift": in_context("rule", "Input and predictions"),
-    "missing": in_context("rule", "Missing values"),
-    "unseen": in_context("rule", "New values"),
-    "estimates": in_context("rule", "Estimates"),
-    "disagreement": in_context("rule", "Disagreement"),
+    "verdict": Message("The verdict of a report"),
+    "performance": Message("Performance"),
+    "support": Message("Support of the reference"),
+    "drift": Message("Input and predictions"),
+    "missing": Message("Missing values"),
+    "unseen": Message("New values"),
+    "estimates": Message("Estimates"),
+    "disagreement": Message("Disagreement"),
 }
+_BY_TEXT = {name.msgid: name for name in _NAMES.values()}
 DEFAULTS = (
     Rule(name=_NAMES["verdict"].msgid, pattern=VERDICT, clear_after=1),
     Rule(name=_NAMES["performance"].msgid, pattern="performance"),
@@ -76,15 +77,15 @@ DEFAULTS = (
 )
 
 
-def name_in_words(rule: str) -> Message:
-    """Return the name of a rule as a message: the built-in ones have a translation.
+def name_in_words(rule: str) -> Words:
+    """Return the name of a rule for people: the built-in ones have a translation.
 
     Examples
     --------
     >>> str(name_in_words("Performance")), str(name_in_words("My {rule}"))
     ('Performance', 'My {rule}')
     """
-    return in_context("rule", rule)
+    return _BY_TEXT.get(rule, rule)
 
 
 @dataclass(frozen=True)

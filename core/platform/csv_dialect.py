@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.platform import config
-from core.platform.bounds import FileError
+from core.platform.bounds import NOT_A_TABLE, FileError
 from core.platform.messages import Message
 
 SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
@@ -53,9 +53,7 @@ FAULTS = {
     "not_utf8": _NOT_UTF8,
     "not_text": _NOT_UTF8,
     "utf16": _NOT_UTF8,
-    "binary": Message(
-        "'{name}' is not a CSV or parquet file. Choose a .csv, .parquet or .zip file."
-    ),
+    "binary": NOT_A_TABLE,
     "not_csv": Message("'{name}' cannot be read: {reason}"),
     "no_header": Message("'{name}' has no line with the names of its columns."),
 }
@@ -126,7 +124,7 @@ class Dialect:
     Examples
     --------
     >>> str(Dialect("semicolon", "comma").describe())
-    'separator `;`, decimal `,`, UTF-8'
+    'separator `;`, numbers like `1234,5`, UTF-8'
     """
 
     delimiter: str = "comma"
@@ -157,19 +155,13 @@ class Dialect:
 
     def describe(self) -> Message:
         """Return it in words, for runs, commands and captions."""
-        other = "comma" if self.decimal == "point" else "point"
-        parts = {
-            "separator": SHOWN[self.delimiter],
-            "decimal": f"`{self.point}`",
-            "thousands": f"`{POINTS[other]}`",
-            "encoding": SHOWN[self.encoding],
-        }
-        if self.thousands:
-            return Message(
-                "separator {separator}, decimal {decimal}, thousands {thousands}, {encoding}",
-                **parts,
-            )
-        return Message("separator {separator}, decimal {decimal}, {encoding}", **parts)
+        other = POINTS["comma" if self.decimal == "point" else "point"]
+        return Message(
+            "separator {separator}, numbers like {example}, {encoding}",
+            separator=SHOWN[self.delimiter],
+            example=f"`1{other if self.thousands else ''}234{self.point}5`",
+            encoding=SHOWN[self.encoding],
+        )
 
     @property
     def code(self) -> str:
@@ -331,7 +323,7 @@ def detect(
     --------
     >>> dialect, names = detect(b"lat;lon\n33,9;-118,2\n", "a.csv", is_whole=True)
     >>> str(dialect.describe()), names
-    ('separator `;`, decimal `,`, UTF-8', ('lat', 'lon'))
+    ('separator `;`, numbers like `1234,5`, UTF-8', ('lat', 'lon'))
     """
     text = sample_text(sample, name, encoding)
     delimiter, rows = _divided(text, name, is_whole, given)

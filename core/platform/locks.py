@@ -50,9 +50,7 @@ def exclusive(
             if time.monotonic() > end:
                 raise NotReadyError(
                     Message(
-                        "Another change has been running for {minutes:g} minutes. Try again when "
-                        "its job has ended.",
-                        minutes=patience / 60,
+                        "A job is under way. Wait until it is done, or cancel it; then try again."
                     )
                 ) from error
         if on_wait is not None:

@@ -34,6 +34,7 @@ _NO_RULES = (
     "icon",
     "model",
     "threshold",
+    "former_features_title",
     "presets",
     "error_slices",
     "downloads",
@@ -90,7 +91,8 @@ class ProjectSpec(Options):
     allowed : tuple of str
         Features that are used in spite of a finding that they may reveal the label.
     features : tuple of str
-        The default features, columns or engineered; `features_title` is their title.
+        The default features, columns or engineered; `features_title` is their title, and
+        `former_features_title` what it was when sets were prepared whose digest has it.
     feature_sets : tuple of FeatureSet
         Alternatives to choose from.
     presets : tuple of Preset
@@ -138,6 +140,7 @@ class ProjectSpec(Options):
     allowed: tuple[str, ...] = ()
     features: tuple[str, ...] = Field(min_length=1)
     features_title: str = "Default"
+    former_features_title: str = ""
     feature_sets: tuple[FeatureSet, ...] = ()
     presets: tuple[Preset, ...] = ()
     slices: tuple[str, ...] = ()
@@ -237,8 +240,11 @@ class ProjectSpec(Options):
                 "production",
             )
         if both := [name for name in self.features if name in self.left_out]:
-            fault = Message("left out, and a feature too: {names}", names=both)
-            raise FaultError(fault, "left_out", both[0])
+            raise FaultError(
+                Message("{keys} must differ: {values}", keys=["features", "left_out"], values=both),
+                "left_out",
+                both[0],
+            )
         if self.positive == self.negative:
             raise FaultError(
                 Message(
@@ -268,7 +274,9 @@ class ProjectSpec(Options):
         }
         if not self.rows.is_derived:
             other["rows"] = set(type(self.rows).model_fields) - _OF_ROWS
-        return hashlib.sha256(self.model_dump_json(exclude=other).encode()).hexdigest()[:12]
+        titled = {"features_title": self.former_features_title or self.features_title}
+        ruled = self.model_copy(update=titled).model_dump_json(exclude=other)
+        return hashlib.sha256(ruled.encode()).hexdigest()[:12]
 
     @property
     def derived(self) -> tuple[str, ...]:
@@ -299,15 +307,18 @@ class ProjectSpec(Options):
         --------
         >>> from core.platform.project import load
         >>> str(load("kobe").fault_of(["lat", "shot_id"]))
-        'shot_id must not be a feature'
+        'features and id must differ: shot_id'
         """
         known = {*self.columns, *self.engineered}
         if unknown := [name for name in features if name not in known]:
             return Message("not in {table}: {names}", table="[columns]", names=unknown)
         needed = {*features, *self.inputs_of(features)}
-        for column in (self.target, self.id, self.weights, own_columns.PART):
+        roles = {"target": self.target, "id": self.id, "weights": self.weights}
+        for role, column in {**roles, "rows": own_columns.PART}.items():
             if column in needed:
-                return Message("{column} must not be a feature", column=column)
+                return Message(
+                    "{keys} must differ: {values}", keys=["features", role], values=column
+                )
         twice = sorted({name for name in features if list(features).count(name) > 1})
         return Message("used more than once: {names}", names=twice) if twice else None
 
@@ -317,7 +328,7 @@ class ProjectSpec(Options):
         Examples
         --------
         >>> from core.platform.project import load
-        >>> load("kobe").features_called("The six of the brief")[:2]
+        >>> load("kobe").features_called("Place and time of the shot")[:2]
         ('lat', 'lon')
         """
         sets = {feature_set.title: feature_set.features for feature_set in self.feature_sets}

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from core.platform.classifier import Classifier
-from core.platform.messages import Words
+from core.platform.messages import Message, Words
 from core.platform.rows import Rule
 
 
@@ -115,6 +115,11 @@ class Record:
     datasets: tuple[Dataset, ...] = ()
     model: ModelRecord | None = None
     is_sample: bool = False
+
+
+def counted(name: Words, done: int, total: int) -> Message:
+    """Return how much of something is done, for a progress."""
+    return Message("{name}: {done:,} of {total:,}", name=name, done=done, total=total)
 
 
 class Progress:

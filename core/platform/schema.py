@@ -209,15 +209,13 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
     return Validated(rows, (*validated.findings, *_of_labels(rows[spec.target], spec)))
 
 
-def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
-    """Return the rows of a source sorted by id.
-
-    Raises
-    ------
-    InputError
-        With every error found.
-    """
-    return inspect_source(frame, spec).required()
+def no_columns(names: Sequence[str]) -> Message:
+    """Return that the project has no columns of these names."""
+    return Message(
+        "The project does not have these columns: {columns}. Choose others, or prepare and train "
+        "again.",
+        columns=list(names),
+    )
 
 
 def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]:
@@ -235,14 +233,7 @@ def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]
     ['lon', 'lat']
     """
     if unknown := [name for name in names if name not in spec.columns]:
-        raise InputError(
-            Message(
-                "The project '{name}' no longer has the columns {columns}. Prepare and train "
-                "again.",
-                name=spec.name,
-                columns=unknown,
-            )
-        )
+        raise InputError(no_columns(unknown))
     return {name: spec.columns[name] for name in names}
 
 
@@ -300,7 +291,7 @@ def _by_their_names(
             frame_finding(
                 "repeated_column",
                 name,
-                Message("Repeated columns: {columns}. Send each of them once.", columns=name),
+                Message("Repeated columns: {columns}. Name each once.", columns=name),
             )
             for name in repeated
         ]

@@ -244,10 +244,8 @@ def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
         sample, name, is_whole=is_whole, encoding=encoding, given=given
     )
     notes: tuple[Words, ...] = ()
-    if sample.startswith(_BOM):
-        notes = (Message("'{name}' starts with a byte-order mark, which was removed.", name=name),)
     if dialect != PLAIN:
-        notes += (
+        notes = (
             Message("'{name}' was read with {dialect}.", name=name, dialect=dialect.describe()),
         )
     # pandas names a column without a name; a trailing comma is not a column

@@ -173,7 +173,12 @@ class _Ready:
     def __init__(self, answer: Answer, project: str) -> None:
         count = len(answer.features)
         if not REQUEST_ID.fullmatch(answer.request_id):
-            raise InputError(Message("A request id has 32 hexadecimal digits in lower case."))
+            raise InputError(
+                Message(
+                    "'{name}' is not an id: 32 hexadecimal digits, lower case.",
+                    name=answer.request_id,
+                )
+            )
         keys = [None] * count if answer.row_keys is None else answer.row_keys
         probabilities = [float(value) for value in answer.probabilities]
         if not count == len(probabilities) == len(answer.predicted) == len(keys):

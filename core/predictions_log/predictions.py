@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sql
 
-from core.platform import own_columns, set_aside
+from core.platform import own_columns, set_aside, store_faults
 from core.platform.config import Settings
 from core.platform.errors import StoreError
 from core.platform.messages import Message
@@ -179,12 +179,7 @@ def _file(path: str) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise UnreadableFileError(
-            Message(
-                "The scored rows cannot be read from {path}. Put the file back, or score again.",
-                path=path,
-            )
-        ) from error
+        raise UnreadableFileError(store_faults.damaged_of(path, "score")) from error
 
 
 def scorings(

@@ -10,17 +10,11 @@ import pandas as pd
 from core.platform.messages import Message, Words
 from core.retraining.injection import DAY
 from core.retraining.policy import Policy
+from core.retraining.policy_settings import STRATEGIES
 from core.stats.metrics import Floats
 
 # The policy that others are compared with: no retraining.
 BASELINE = "none"
-# name of each strategy in titles
-STRATEGIES = {
-    "none": Message("Never"),
-    "reactive": Message("Reactive"),
-    "predictive": Message("Predictive"),
-    "calendar": Message("Calendar"),
-}
 
 
 def policy_code(policy: Policy) -> str:
@@ -46,7 +40,7 @@ def titled(code: str) -> Words:
     Examples
     --------
     >>> str(titled("none")), str(titled("reactive:2:3")), titled("gone")
-    ('Never', 'Reactive (2 of 3)', 'gone')
+    ('None', 'Reactive (2 of 3)', 'gone')
     """
     strategy, *numbers = code.split(":")
     if strategy == "reactive" and len(numbers) == 2:
@@ -55,7 +49,7 @@ def titled(code: str) -> Words:
         return Message("Predictive ({days:g} days ahead)", days=float(numbers[0]))
     if strategy == "calendar" and len(numbers) == 1:
         return Message("Calendar (every {days:g} days)", days=float(numbers[0]))
-    return STRATEGIES.get(code, code)
+    return STRATEGIES[code][0] if code in STRATEGIES else code
 
 
 def compare(

@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from pydantic import ValidationError
 
 from core.jobs import jobs
-from core.platform import locks, state
+from core.platform import locks, state, store_faults
 from core.platform.config import Settings, sentence
 from core.platform.errors import StoreError
-from core.platform.messages import Message, sentences
+from core.platform.messages import sentences
 from core.retraining.policy_settings import Policy
 
 NAME = "policy"
@@ -37,9 +37,7 @@ def load(settings: Settings) -> Policy:
         return Policy(**(kept or {}))
     except (ValidationError, TypeError) as error:
         reason = sentence(error) if isinstance(error, ValidationError) else ""
-        raise StoreError(
-            sentences(Message("The saved policy cannot be used. Save it again."), reason)
-        ) from error
+        raise StoreError(sentences(store_faults.damaged_document(NAME), reason)) from error
 
 
 def save(settings: Settings, policy: Policy) -> None:

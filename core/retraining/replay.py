@@ -12,12 +12,12 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from core.data import snapshots
-from core.platform import config, project, tracking
+from core.platform import config, project, steps, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.run_record import SILENT, Dataset, Progress, Record, counted
 from core.retraining import injection as drifts
 from core.retraining import (
     policy_comparison,
@@ -108,19 +108,20 @@ class Options(config.Options):
     @classmethod
     def _is_known(cls, value: str) -> str:
         if value not in kinds.KINDS:
-            raise ValueError(Message("there is no candidate {unknown}", unknown=value))
+            raise ValueError(Message("not in {table}: {names}", table="candidates", names=[value]))
         return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Options:
         if self.train_share is not None and self.train_until is not None:
-            raise ValueError(Message("the first training takes a share or ends on a day, not both"))
+            raise config.excluded("train_share", "train_until")
         if self.train_until is not None:
             drifts.seconds(self.train_until)
         codes = [policy_comparison.policy_code(policy) for policy in self.policies]
         if len(set(codes)) < len(codes):
-            titles = [policy_comparison.titled(code) for code in codes]
-            raise ValueError(Message("two policies are the same: {titles}", titles=titles))
+            twice = {code for code in codes if codes.count(code) > 1}
+            titles = [policy_comparison.titled(code) for code in sorted(twice)]
+            raise ValueError(Message("used more than once: {names}", names=titles))
         return self
 
 
@@ -258,8 +259,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.of(settings)
     with tracking.step_run(settings, "replay", options, progress) as run_id:
         progress.update(0.01, Message("Reading the rows"))
-        snapshot = snapshots.require_current(settings)
-        raw = snapshots.validated(settings, snapshot, spec)
+        archive = snapshots.Archive.of(settings)
+        snapshot = archive.require_current()
+        raw = archive.validated(snapshot, spec)
         features = options.features or replay_rows.champions_features(settings, spec)
         rows, spans = replay_rows.rows_and_windows(raw, spec, options, features)
         moments = row_stream.moments_of(rows[str(spec.time)])
@@ -325,9 +327,7 @@ def _go(
     start = float(stream.moments[spans[0].first - 1])
     progress.update(
         0.03,
-        Message(
-            "Training on {rows:,} rows until {day}", rows=spans[0].first, day=row_stream.day(start)
-        ),
+        Message("{name}: {value}", name=steps.named("train").title, value=row_stream.day(start)),
     )
     first = course.trained(-1, start, spans[0].first)
     lanes = [_Lane(code, policy, first) for code, policy in policies.items()]
@@ -347,15 +347,7 @@ def _go(
             replay_store.tell(settings, run_id, windows)
             reported_at = time.monotonic()
         done = (place + 1) / len(spans)
-        progress.update(
-            0.05 + 0.9 * done,
-            Message(
-                "{end}: window {number} of {windows}",
-                end=row_stream.day(span.end),
-                number=place + 1,
-                windows=len(spans),
-            ),
-        )
+        progress.update(0.05 + 0.9 * done, counted(row_stream.day(span.end), place + 1, len(spans)))
         if options.speed:
             wait = began + (place + 1) / options.speed - time.monotonic()
             if wait > 0:

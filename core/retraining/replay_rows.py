@@ -14,6 +14,7 @@ from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec
+from core.platform.schema import no_columns
 from core.retraining import injection as drifts
 from core.retraining import row_stream
 from core.retraining.row_stream import Span, Stream
@@ -34,10 +35,7 @@ def not_applicable(spec: ProjectSpec) -> Message | None:
     """Return why a project's rows cannot be replayed; None if they can."""
     if spec.time is not None:
         return None
-    return Message(
-        "The project '{name}' names no column of time: its rows have no order to replay.",
-        name=spec.name,
-    )
+    return Message("The project file names no column as `{key}`.", key="time")
 
 
 def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataFrame, Floats]:
@@ -74,9 +72,7 @@ def rows_and_windows(
         if column is None:
             by = "year"
         elif column not in rows:
-            raise InputError(
-                Message("The project does not have these columns: {columns}.", columns=[column])
-            )
+            raise InputError(no_columns([column]))
     names = rows[column] if by == "column" else pd.Series(dtype=object)
     how = {"by": by, "rows": options.window_rows}
     if options.train_until is not None:
@@ -89,12 +85,11 @@ def rows_and_windows(
     if not 0 < first < len(rows):
         raise InputError(
             Message(
-                "The first training would take {first:,} of {rows:,} rows, from {begin} to "
-                "{end}. Leave rows on both sides.",
-                first=first,
-                rows=len(rows),
-                begin=str(rows[str(spec.time)].iloc[0]),
-                end=str(rows[str(spec.time)].iloc[-1]),
+                "{moment} leaves no rows on one side: they are from {first} to {last}. Choose a "
+                "moment in between.",
+                moment=str(options.train_until or options.train_share),
+                first=str(rows[str(spec.time)].iloc[0]),
+                last=str(rows[str(spec.time)].iloc[-1]),
             )
         )
     return rows, row_stream.cut(moments, first, names=names, **how)  # type: ignore[arg-type]
@@ -130,7 +125,7 @@ def outlook(settings: Settings, *, rows: str = "development") -> Outlook | None:
     snapshot = snapshots.current(settings)
     if snapshot is None:
         return None
-    raw = snapshots.validated(settings, snapshot, spec)
+    raw = snapshots.Archive.of(settings).validated(snapshot, spec)
     ordered, moments = in_order(raw, spec, rows)
     days = row_stream.day(moments[0]), row_stream.day(moments[-1])
     return Outlook(len(ordered), *days, tuple(dividing(ordered, spec)))

@@ -20,7 +20,8 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from core.platform import set_aside, storage
+from core.jobs import jobs
+from core.platform import set_aside, steps, storage, store_faults
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
@@ -79,11 +80,7 @@ def opened(settings: Settings, run_id: str) -> Iterator[Settings]:
         storage.write_json(place / _OWNER, owner)
     except OSError as error:
         raise StoreError(
-            Message(
-                "The store of the replay cannot be created in {place}: {error}.",
-                place=str(place),
-                error=str(error),
-            )
+            Message("{path} cannot be written: {reason}.", path=place, reason=error)
         ) from error
     try:
         # wherever the user's log is, the replay's is a separate file
@@ -213,9 +210,7 @@ def remove(settings: Settings, run_id: str) -> None:
         # an unreadable store may be removed on a person's request
         is_open = _is_open(place)
     if is_open:
-        raise InputError(
-            Message("This replay is still running. Cancel it first; its store goes with it.")
-        )
+        raise InputError(jobs.still_running(steps.named("replay").title))
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -236,9 +231,7 @@ def _is_open(place: Path) -> bool:
     try:
         return is_alive(Process(int(owner["pid"]), float(owner["created"])))
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            Message("{owner} of the replay {name} is damaged.", owner=_OWNER, name=place.name)
-        ) from error
+        raise StoreError(store_faults.damage(place / _OWNER)) from error
 
 
 def _may_be_open(place: Path) -> bool:
@@ -255,7 +248,7 @@ def _home(settings: Settings) -> Path:
 def _folder(settings: Settings, run_id: str) -> Path:
     if not _RUN_ID.fullmatch(run_id):
         raise InputError(
-            Message("'{name}' is not the id of a replay: 32 hexadecimal digits.", name=run_id)
+            Message("'{name}' is not an id: 32 hexadecimal digits, lower case.", name=run_id)
         )
     return _home(settings) / run_id
 

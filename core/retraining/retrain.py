@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.data import prepare
-from core.platform import clock, config, project, storage, tracking
+from core.platform import clock, config, project, steps, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
 from core.platform.messages import Message, Words, sentences
@@ -70,7 +70,7 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _only_a_person_has_reasons(self) -> Options:
         if self.reason is not None and self.trigger != "person":
-            raise ValueError(Message("only a person gives a reason; others follow the policy"))
+            raise config.needs("reason", "trigger = person")
         return self
 
 
@@ -177,9 +177,13 @@ def _retrain(
         tracking.log(settings, run_id, Record(tags=done.write()))
 
     with storage.prepared_put_back(settings):
-        prepared = prepare.run(settings, sets, _Part(progress, 0.05, 0.25, Message("Preparing")))
+        prepared = prepare.run(
+            settings, sets, _Part(progress, 0.05, 0.25, steps.named("prepare").title)
+        )
         note(DecisionRun(prepare_run=prepared.run_id))
-        trained = train.run(settings, recipe, _Part(progress, 0.25, 0.8, Message("Training")))
+        trained = train.run(
+            settings, recipe, _Part(progress, 0.25, 0.8, steps.named("train").title)
+        )
     note(DecisionRun(train_run=trained.run_id, challenger=trained.version))
     itself = by.promotes == "itself"
     judged = promote.run(
@@ -190,7 +194,7 @@ def _retrain(
             decided_by=options.decided_by,
             dry_run=not itself,
         ),
-        _Part(progress, 0.8, 0.98, Message("Evaluating the gate")),
+        _Part(progress, 0.8, 0.98, steps.named("promote").title),
         reason=Message(
             "Retrained from version {version}: {title}.",
             version=champion.version,
@@ -199,7 +203,7 @@ def _retrain(
         ),
         decided_by=None
         if options.reason
-        else Message("policy: {strategy}", strategy=STRATEGIES[by.strategy][0]),
+        else Message("{name}: {value}", name=Message("Policy"), value=STRATEGIES[by.strategy][0]),
     )
     is_promoted = itself and judged.decision == "promote"
     table, by_kind = _by_kind(settings, spec, judged.run_id)
@@ -326,20 +330,13 @@ def _recipe(
             train.Options(**{**recipe, **changed}),
         )
     except ValidationError as error:
-        raise NotReadyError(
-            Message(
-                "The training of version {version} cannot be repeated with this app: {error} "
-                "Train a challenger on the Train page.",
-                version=champion.version,
-                error=config.sentence(error),
-            )
-        ) from error
+        raise NotReadyError(sentences(_unrepeatable(champion), config.sentence(error))) from error
 
 
 def _unrepeatable(champion: ModelVersion) -> Message:
     return Message(
-        "The training of version {version} cannot be repeated: it was not done here, or its "
-        "options are not recorded. Train a challenger on the Train page.",
+        "The training of version {version} cannot be repeated here. Train a challenger on the "
+        "Train page.",
         version=champion.version,
     )
 

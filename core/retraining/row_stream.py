@@ -181,20 +181,22 @@ def cut(
         starts = starts if starts and starts[0] == first else [first, *starts]
         labels = [values.iloc[start] for start in starts]
     if not MIN_WINDOWS <= len(starts) <= MOST_WINDOWS:
-        raise InputError(
-            Message(
-                "The rows after the first training give {windows:,} windows; a replay needs "
-                "{fewest} to {most:,}. Choose other windows, or another first training.",
-                windows=len(starts),
-                fewest=MIN_WINDOWS,
-                most=MOST_WINDOWS,
-            )
-        )
+        raise InputError(_wrong_number(len(starts)))
     ends = [*starts[1:], count]
     return [
         Span(name, start, end, float(moments[start]), float(moments[end - 1]))
         for name, start, end in zip(labels, starts, ends, strict=True)
     ]
+
+
+def _wrong_number(windows: int) -> Message:
+    return Message(
+        "The rows after the first training give {windows:,} windows; a replay needs {fewest} to "
+        "{most:,}. Choose other windows, or another first training.",
+        windows=windows,
+        fewest=MIN_WINDOWS,
+        most=MOST_WINDOWS,
+    )
 
 
 def first_of(moments: Floats, names: pd.Series[Any], *, windows: int, by: str, rows: int) -> int:
@@ -212,14 +214,7 @@ def first_of(moments: Floats, names: pd.Series[Any], *, windows: int, by: str, r
     """
     spans = cut(moments, 0, by=by, rows=rows, names=names)
     if windows >= len(spans):
-        raise InputError(
-            Message(
-                "There are {all} windows in all; the first training cannot take {windows} of them. "
-                "Choose fewer.",
-                all=len(spans),
-                windows=windows,
-            )
-        )
+        raise InputError(_wrong_number(0))
     return spans[windows].first
 
 

@@ -84,11 +84,11 @@ class ForkServer:
     def warm_up(self) -> Message | None:
         """Start the server, wait for its imports, and return which failed, if any."""
         self._context.set_forkserver_preload(list(self._modules))
-        missing: Message | list[str]
+        missing: str | list[str]
         try:
             missing = [f"{name} ({why})" for name, why in self._missing().items()]
         except (OSError, EOFError):
-            missing = Message("the server of processes died")
+            missing = "–"
             self._context.set_forkserver_preload([])
         if not missing:
             return None

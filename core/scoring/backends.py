@@ -42,11 +42,7 @@ def chosen(settings: Settings, port: int | None, *, needs_one: bool) -> Server |
         # public endpoints first
         return max(ready, key=lambda serving: (serving.is_live, serving.started))
     if port is not None:
-        raise NotReadyError(
-            Message(
-                "No model is served on port {port}. Start one on the Serve page first.", port=port
-            )
-        )
+        raise NotReadyError(server.not_there(port))
     if needs_one:
         raise NotReadyError(Message("No model is served. Start one on the Serve page first."))
     return None

@@ -9,7 +9,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.platform import tracking
+from core.jobs import jobs
+from core.platform import steps, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message
@@ -31,11 +32,7 @@ def find(settings: Settings, run_id: str) -> tuple[dict[str, Any], str, Place]:
         if interrupted is not None and interrupted.step == "score"
         else None
     )
-    lost = Message(
-        "The scoring {run} cannot be continued: it is finished, or nothing is left of it. Score "
-        "again.",
-        run=run_id[:8],
-    )
+    lost = not_continued(run_id)
     if interrupted is None or recorded is None or recorded.staging is None:
         raise InputError(lost)
     if interrupted.status == "FINISHED":
@@ -48,6 +45,15 @@ def find(settings: Settings, run_id: str) -> tuple[dict[str, Any], str, Place]:
     return options, scoring, place
 
 
+def not_continued(run_id: str) -> Message:
+    """Return why a scoring cannot be continued."""
+    return Message(
+        "The scoring {run} cannot be continued: it is finished, nothing is left of it, or its "
+        "source or model has changed. Score again.",
+        run=run_id[:8],
+    )
+
+
 @contextmanager
 def alone(settings: Settings, scoring: str) -> Iterator[None]:
     """Block a second process from resuming the same scoring."""
@@ -57,7 +63,7 @@ def alone(settings: Settings, scoring: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise InputError(Message("This scoring is already running, in another job.")) from error
+        raise InputError(jobs.still_running(steps.named("score").title)) from error
     try:
         yield
     finally:

@@ -107,22 +107,15 @@ def gather(
     elif options.source == "upload":
         frame, checked, dialects = _of_upload(settings, spec, options, columns, run_id)
     else:
-        snapshot = snapshots.require_current(settings)
-        raw = snapshots.validated(settings, snapshot, spec)
+        archive = snapshots.Archive.of(settings)
+        snapshot = archive.require_current()
+        raw = archive.validated(snapshot, spec)
         frame = raw[raw[spec.rows.column] == spec.rows.production].reset_index(drop=True)
-        if frame.empty and spec.rows.is_derived:
+        if frame.empty:
             raise NotReadyError(
                 Message(
                     "The raw data has no current rows. Acquire some, upload a file to score, or "
                     "send rows to the endpoint."
-                )
-            )
-        if frame.empty:
-            raise InputError(
-                Message(
-                    "The raw data has no row with {column} = '{production}'.",
-                    column=spec.rows.column,
-                    production=spec.rows.production,
                 )
             )
         is_sample = snapshot.is_sample

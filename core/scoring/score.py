@@ -11,13 +11,13 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from core.jobs import local_cluster
-from core.platform import csv_dialect, model_store, project, storage, tracking
-from core.platform.config import Settings
+from core.platform import csv_dialect, model_store, project, steps, storage, tracking
+from core.platform.config import Settings, needs
 from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PREDICTION_ID
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Progress, Record
+from core.platform.run_record import SILENT, Progress, Record, counted
 from core.platform.storage import Upload
 from core.predictions_log import labels, predictions
 from core.scoring import (
@@ -111,27 +111,20 @@ class Options(csv_dialect.Options):
             for address in (self.path, self.destination)
         ):
             # so that no run, job or log sees it
-            raise ValueError(
-                Message(
-                    "an address must not hold a password or key: credentials belong to the "
-                    "environment"
-                )
-            )
+            raise ValueError(addresses.NO_CREDENTIALS)
         if self.resume is not None:
             return self
         given = {"upload": self.upload, "row": self.row, "path": self.path, "production": True}
         if given[self.source] is None:
-            raise ValueError(Message("give a file, values or a path to score"))
+            raise needs(f"source = {self.source}", self.source)
         if self.source != "path" and self.destination is not None:
-            raise ValueError(Message("only the result of a path has a destination"))
+            raise needs("destination", "source = path")
         if self.way == "dask" and self.source != "path":
-            raise ValueError(Message("only a path can be scored on a Dask cluster"))
+            raise needs("way = dask", "source = path")
         if self.way == "dask" and self.keep == "rows":
-            raise ValueError(
-                Message("what a Dask cluster scores is kept as a file, not row by row")
-            )
+            raise needs("way = dask", "keep = file")
         if self.way == "endpoint" and self.keep == "file":
-            raise ValueError(Message("only a scoring in process can be kept as a file"))
+            raise needs("keep = file", "way = in_process")
         return self
 
 
@@ -343,12 +336,7 @@ class _Scoring:
             return {}
         changed = [name for name in manifest if before.get(name) != manifest[name]]
         if changed:
-            raise InputError(
-                Message(
-                    "The source or the model has changed since this scoring was interrupted. Score "
-                    "again."
-                )
-            )
+            raise InputError(interruption.not_continued(self.scoring))
         finished = {number: Done(**note) for number, note in work.place.notes().items()}
         done = sum(part.rows for part in rows.parts if part.number in finished)
         self.rows_before = self.rows_done = done
@@ -402,13 +390,13 @@ class _Scoring:
 
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
-        text = Message("{done:,} of {rows:,} rows scored", done=self.rows_done, rows=total)
-        if rate > 0:
+        text = counted(steps.named("score").title, self.rows_done, total)
+        if rate > 0 and self.rows_done < total:
             left = (total - self.rows_done) / rate
             text = Message(
                 "{first}, {second}",
                 first=text,
-                second=Message("about {left:.0f} s left", left=left),
+                second=Message("about {left:.0f} s left", left=max(left, 1.0)),
             )
         self.progress.update(0.1 + 0.7 * self.rows_done / total, text)
 
@@ -447,10 +435,7 @@ class _Scoring:
         )
 
     def _report_wait(self) -> None:
-        text = Message(
-            "{rows:,} rows scored; the server ended and is started again", rows=self.rows_done
-        )
-        self.progress.update(0.1, text)
+        self.progress.update(0.1, Message("The model's server has ended."))
 
     def _log(self, place: Place, total: Done, path: str | None) -> None:
         """Add the scoring to the log, with the labels of its rows."""

@@ -436,7 +436,7 @@ def _leave_out_gaps(
     for name in computed:
         empty = _missing(features[name]) & keeps
         if empty.any():
-            _list(done, batch, features[name], empty, Message("cannot be computed for this row"))
+            _list(done, batch, features[name], empty, Message("must not be missing"))
             keeps &= ~empty
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sql
 from filelock import FileLock
 
 from core.platform import privacy, state
-from core.platform.config import Settings
+from core.platform.config import Settings, exists
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
 
@@ -68,17 +68,13 @@ def create(settings: Settings, name: str) -> str:
     """
     name = " ".join(name.split())
     if not name or len(name) > NAME_LENGTH or not name.isprintable():
-        raise InputError(
-            Message("Name the key after its user, in 1 to {most} characters.", most=NAME_LENGTH)
-        )
+        raise InputError(Message("Enter a name of 1 to {most} characters.", most=NAME_LENGTH))
     key = MARK + secrets.token_urlsafe(32)
     new_key = ApiKey(uuid.uuid4().hex[:8], name, time.time(), _digest(key))
 
     with state.transaction(settings) as connection:
         if connection.execute(sql.select(_table).where(_table.c.name == name)).first():
-            raise InputError(
-                Message("There is a key named '{name}'. Revoke it, or use another name.", name=name)
-            )
+            raise InputError(Message("{reason!c}.", reason=exists(name)))
         connection.execute(sql.insert(_table).values(asdict(new_key)))
     return key
 

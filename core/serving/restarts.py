@@ -234,7 +234,8 @@ def start_gateway(
             continue
         raise InputError(
             Message(
-                "Port {port} is in use. Stop what uses it, or choose another port.", port=front.port
+                "Port {port} is in use, or not from 1024 to 65535. Choose another port.",
+                port=front.port,
             )
         )
     log = server_process.gateway_log(settings, front.port)
@@ -432,27 +433,20 @@ def check(described: Server) -> None:
         try:
             content = (folder / name).read_bytes() if folder else b""
         except OSError as error:
-            raise StoreError(
-                Message(
-                    "A file of {model} is missing ({error}). Roll back to another version, or "
-                    "train again.",
-                    model=_called(described),
-                    error=error,
-                )
-            ) from error
+            raise StoreError(_changed(described, name)) from error
         if hashlib.sha256(content).hexdigest() != digest:
-            raise StoreError(
-                Message(
-                    "'{file}' of {model} was changed after its registration, and is neither loaded "
-                    "nor served. Roll back to another version, or train again.",
-                    file=Path(name).name,
-                    model=_called(described),
-                )
-            )
+            raise StoreError(_changed(described, name))
 
 
-def _called(described: Server) -> Message:
-    return Message("version {version} of {name}", version=described.version, name=described.model)
+def _changed(described: Server, name: str) -> Message:
+    return Message(
+        "'{file}' of {model} is missing, or was changed after its registration. It is neither "
+        "loaded nor served. Roll back to another version, or train again.",
+        file=Path(name).name,
+        model=Message(
+            "version {version} of {name}", version=described.version, name=described.model
+        ),
+    )
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import sqlalchemy as sql
 from sqlalchemy.dialects.sqlite import insert
 
-from core.platform import identity, locks, messages, process, set_aside, state
+from core.platform import identity, locks, messages, model_store, process, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words
@@ -149,7 +149,7 @@ class Server:
             return Message(
                 "{first}, {second}",
                 first=Message("{name}, version {version}", **about),
-                second=self.alias,
+                second=model_store.ALIAS_LABELS.get(self.alias, self.alias),
             )
         return Message("{name}, version {version}", **about)
 
@@ -157,6 +157,15 @@ class Server:
     def process(self) -> process.Process:
         """Its process, for `core.platform.process`."""
         return process.Process(self.pid, self.create_time, self.boot)
+
+
+NO_MODEL_SERVED = Message("No model is served. Start one on the Serve page first.")
+NO_OWN_SHADOW = Message("the live endpoint cannot shadow itself; choose another target")
+
+
+def not_there(port: int) -> Message:
+    """Return that there is no endpoint on a port."""
+    return Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
 
 
 def servers(settings: Settings) -> list[Server]:

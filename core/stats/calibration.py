@@ -208,7 +208,7 @@ def calibration_change(
     resamples: int = 200,
     seed: int = 0,
 ) -> tuple[float, Interval]:
-    """Return challenger minus champion of the calibration error, and the range of 95% of resamples.
+    """Return challenger minus champion of the calibration error, and its 95% interval.
 
     The same rows are drawn for both, with replacement (Efron and Tibshirani, An Introduction to the
     Bootstrap, 1993). This is the spread of the observed difference, not a confidence interval of

@@ -29,38 +29,12 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> float:
-    """Return the population stability index (PSI) of current against reference values.
+def psi_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
+    """Return the population stability index (PSI) of counts in the same bins, along the last axis.
 
     PSI = sum over bins of (c - r) * ln(c / r), r and c the shares of reference and current rows in
-    a bin (Siddiqi, Credit Risk Scorecards, 2006); the bins are those of `Column`. Usual reading:
-    below 0.1 stable, from 0.2 shifted.
-
-    Parameters
-    ----------
-    reference, current : array of float or of text
-        At least one value each.
-    bins : int
-        Quantile bins, 2 or more.
-
-    Returns
-    -------
-    float
-        0 or more; NaN if a side has no values.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> same, shifted = rng.normal(size=5000), rng.normal(loc=1, size=5000)
-    >>> psi(same, rng.normal(size=5000)) < 0.02, psi(same, shifted) > 0.5
-    (True, True)
-    """
-    old, new = Column(pd.Series(reference), bins).counts(pd.Series(current))
-    return float(psi_of(old, new)) if old.sum() and new.sum() else float("nan")
-
-
-def psi_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
-    """Return the PSI of counts in the same bins, along the last axis.
+    a bin (Siddiqi, Credit Risk Scorecards, 2006). Usual reading: below 0.1 stable, from 0.2
+    shifted.
 
     Examples
     --------

@@ -8,7 +8,7 @@ import numpy as np
 
 from core.platform.messages import Message, Words
 from core.stats import checks as judging
-from core.stats.check import LABEL_SOME, MORE_ROWS, Check, Interval, Limit, Verdict, find_out_why
+from core.stats.check import ADD_LABELS, MORE_ROWS, Check, Interval, Limit, Verdict, find_out_why
 from core.stats.support import MIN_ROWS, Support
 
 TITLES = {
@@ -97,13 +97,7 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         Limit(warning_high=AUC_WARNING, alert_high=AUC_ALERT),
     )
     names = [str(name) for name in support.ranking["feature"].head(2)]
-    text = (
-        Message("The current rows look like the reference.")
-        if verdict == "ok"
-        else Message(
-            "The current rows differ from the reference, most of all in {columns}.", columns=names
-        )
-    )
+    text = Message("Current and reference rows differ most in {columns}.", columns=names)
     return Check(
         "domain_auc",
         title,
@@ -145,7 +139,7 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         _outside(support),
         support.outside_low,
         support.outside_high,
-        "" if verdict == "ok" else LABEL_SOME,
+        "" if verdict == "ok" else ADD_LABELS,
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )
@@ -165,8 +159,4 @@ def _judged(
     given = limits.get(code)
     if given is not None:
         return given, given.judge(value), given.words()
-    return (
-        usual,
-        usual.judge(value, interval),
-        Message("{limits} (better end of the interval)", limits=usual.words()),
-    )
+    return usual, usual.judge(value, interval), usual.words()

@@ -84,21 +84,21 @@ def gain_curve(points: pd.DataFrame) -> alt.LayerChart:
     >>> points = pd.DataFrame({"model": "lr", "share_rows": [0, 0.5, 1],
     ...                        "share_found": [0, 0.7, 1]})
     >>> gain_curve(points).to_dict()["layer"][1]["encoding"]["y"]["title"]
-    'Share of positives found'
+    'Recall'
     """
     import altair as alt
 
     tooltip = [
         alt.Tooltip("model:N", title=_("Model")),
         alt.Tooltip("share_rows:Q", title=_("Share of rows"), format=".1%"),
-        alt.Tooltip("share_found:Q", title=_("Share of positives found"), format=".1%"),
+        alt.Tooltip("share_found:Q", title=_("Recall"), format=".1%"),
     ]
     lines = (
         alt.Chart(_named(points))
         .mark_line(strokeWidth=2.5)
         .encode(
             x=style.share_x("share_rows:Q", _("Share of rows, most probable first"), domain=[0, 1]),
-            y=style.share_y("share_found:Q", _("Share of positives found"), domain=[0, 1]),
+            y=style.share_y("share_found:Q", _("Recall"), domain=[0, 1]),
             **_by_model(points),
             order=alt.Order("share_rows:Q"),
             tooltip=[*tooltip, *_threshold(points)],
@@ -246,7 +246,7 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25) -> alt.LayerChart:
         if code in {*drawn["finding"]}
     }
     base = alt.Chart(drawn).encode(
-        y=style.names(shown, _("Slice (rows)")),
+        y=style.names(shown, _("Slices")),
         color=style.pair("meaning:N", _("Finding"), roles),
         tooltip=[
             alt.Tooltip("column:N", title=_("Column")),

@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
-from core.platform import config, model_store, project, schema, tracking
+from core.platform import config, model_store, project, schema, steps, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, PROBABILITY, ROW
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.run_record import SILENT, Dataset, Progress, Record, counted
 from core.platform.runs import ModelVersion
 from core.registry import version_files
 from core.training import candidates as kinds
@@ -72,9 +72,9 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _has_a_single_row(self) -> Options:
         if self.row is not None and self.test_row is not None:
-            raise ValueError(Message("give a row, or the id of one of the test set, not both"))
+            raise config.excluded("row", "test_row")
         if self.around and not self.is_single:
-            raise ValueError(Message("surroundings exist for a single row only"))
+            raise config.needs("around", "row")
         return self
 
     @property
@@ -143,7 +143,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.of(settings)
     with tracking.step_run(settings, "explain", options, progress) as run_id:
         version = find(settings, spec.model, options.target)
-        progress.update(0.02, Message("Loading {model}", model=called(version)))
+        progress.update(0.02, Message("Reading the rows"))
         model = version_files.load(settings, version, evaluated=options.row is None)
         frame = None if options.row is None else _as_frame(spec, version, options.row)
         single = None if frame is None else model.features(frame)
@@ -164,10 +164,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             single, label = features.iloc[[place]], float(tested[LABEL].iloc[place])
             frame = tested.iloc[[place]][list(version.inputs)]
         if single is not None:
-            progress.update(0.3, Message("Explaining the row"))
+            progress.update(0.3, _explained(0, 1))
             contributions, record = _of_row(subject, single, label, options)
             if options.around and frame is not None:
-                progress.update(0.6, Message("Explaining the row"))
+                progress.update(0.6, _explained(0, 1))
                 record = _with_surroundings(record, spec, model, frame, tested)
         else:
             contributions, record = _in_general(subject, options, progress)
@@ -196,7 +196,7 @@ def find(settings: Settings, model: str, target: str) -> ModelVersion:
 def called(version: ModelVersion) -> Words:
     """Return the display name of a version, or of a candidate without a number."""
     kind = version.about.candidate
-    title = kinds.title(kind) if kind else Message("a model")
+    title = kinds.title(kind) if kind else Message("candidate")
     if not version.version:
         return title
     number = Message("version {version}", version=version.version)
@@ -252,9 +252,9 @@ def _as_frame(
     if unknown := [name for name in row if name not in columns]:
         raise InputError(
             Message(
-                "The model does not take {unknown}. It takes: {inputs}.",
-                unknown=unknown,
-                inputs=list(version.inputs),
+                "'{name}' does not exist. Choose from: {names}.",
+                name=unknown[0],
+                names=list(version.inputs),
             )
         )
     frame = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
@@ -262,8 +262,7 @@ def _as_frame(
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
             Message(
-                "No value for {columns}, and this model imputes no values. Fill in what is "
-                "missing.",
+                "No value for {columns}, and this model imputes none. Fill in what is missing.",
                 columns=empty,
             )
         )
@@ -431,9 +430,12 @@ def _drawn(features: pd.DataFrame, rows: int, rng: np.random.Generator) -> Place
     return np.sort(rng.choice(count, min(rows, count), replace=False))
 
 
+def _explained(done: int, total: int) -> Message:
+    return counted(steps.named("explain").title, done, total)
+
+
 def _reporter(progress: Progress, start: float, end: float) -> explanation.OnProgress:
     def report(done: int, total: int) -> None:
-        text = Message("Explaining: {done:,} of {total:,}", done=done, total=total)
-        progress.update(start + (end - start) * done / total, text)
+        progress.update(start + (end - start) * done / total, _explained(done, total))
 
     return report

@@ -21,7 +21,7 @@ def draw(facts: Facts, built: tuple[Document, ...], document: Document, archive:
     with st.popover(_("Download"), icon=":material/download:", type="primary"):
         for kind, name in NAMES.items():
             _offer(facts, built, document.name, kind, name, f"{document.name}.{kind}")
-        _offer(facts, built, "", "zip", _("all documents (zip)"), archive)
+        _offer(facts, built, "", "zip", f"{_('Documents')} (zip)", archive)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.monitoring.records import ReportRun
 from core.platform import steps, tracking
-from core.platform.messages import NOTHING, Message, plural
+from core.platform.messages import NOTHING, Message, number
 from core.platform.project import ProjectSpec
 from pages.monitor import check_views
 from pages.shared import navigation
@@ -42,15 +42,7 @@ ACTIONS = {
     "retrain": Action("retrain", Message("Retrain"), "autorenew"),
     "label": Action("label", Message("Add labels"), "label"),
     "investigate": Action("monitor", Message("See which columns changed"), "search"),
-    "wait": Action("score", Message("Score more rows"), "target"),
-}
-# of a report of an older app, which has no action
-BY_VERDICT = {
-    "does_not_fit": "retrain",
-    "no_skill": "train",
-    "investigate": "investigate",
-    "fits": "wait",
-    "watch": "wait",
+    "wait": Action("score", Message("Score"), "target"),
 }
 
 
@@ -84,15 +76,11 @@ def _open_columns() -> None:
 def actions(spec: ProjectSpec, run: tracking.RunInfo) -> list[Action]:
     """Return the action of a verdict; without labels, adding some comes first."""
     report = ReportRun.of(run)
-    code = report.verdict_action or BY_VERDICT.get(report.verdict, "label")
+    code = report.verdict_action or "label"
     labelled = run.metrics.get("rows_labelled", 0)
     missing = int(run.metrics.get("rows_current", 0) - labelled)
     labels = ACTIONS["label"]._replace(
-        why=plural(
-            "{count:,} of these rows has no label.",
-            "{count:,} of these rows have no label.",
-            missing,
-        )
+        why=Message("{name}: {value}", name=Message("Without label"), value=number(missing))
     )
     if code == "label":
         return [labels]

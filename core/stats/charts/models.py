@@ -148,13 +148,13 @@ def confusion(table: pd.DataFrame, *, positive: Words, negative: Words) -> alt.L
             alt.Tooltip("actual:N", title=_("Actual")),
             alt.Tooltip("predicted:N", title=_("Predicted class")),
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
-            alt.Tooltip("share:Q", title=_("Share of the actual class"), format=".1%"),
+            alt.Tooltip("part:N", title=_("Share")),
         ],
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
             "share:Q",
-            title=_("Share of the actual class"),
+            title=None,
             scale=alt.Scale(domain=[0, 1], range=list(style.SHARES)),
             legend=None,
         )

@@ -126,9 +126,9 @@ def test_a_leak_is_allowed_with_one_click_and_left_out_again(
     opened: AppTest, home: Settings
 ) -> None:
     app = press(opened, "new-allow-exit_code")
-    assert app.button(key="new-allow-exit_code").label == "Leave out"
+    assert app.button(key="new-allow-exit_code").label == "Remove"
     app = press(app, "new-allow-exit_code")
-    assert app.button(key="new-allow-exit_code").label == "Use anyway"
+    assert app.button(key="new-allow-exit_code").label == "Use"
     press(press(app, "new-allow-exit_code"), "create-only")
     spec = projects.listed(home)[1].spec
     assert spec is not None
@@ -214,7 +214,7 @@ def test_a_choice_that_cannot_be_is_reported_and_dropped(opened: AppTest) -> Non
     app = choose(opened, "time", "age")
     assert not app.error
     app = choose(app, "target", "age")
-    assert "so it cannot be the target" in app.error[0].value
+    assert "A target needs two or a few values" in app.error[0].value
     assert chosen(app, "target") == ["churn"]
 
 
@@ -237,7 +237,7 @@ def test_choices_survive_a_visit_to_another_page(opened: AppTest) -> None:
         ("empty.csv", b"", "empty"),
         ("picture.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "is not a CSV or parquet file"),
         ("broken.parquet", b"PAR1 nothing", "broken.parquet"),
-        ("header.csv", b"a,b\n", "The table has no rows"),
+        ("header.csv", b"a,b\n", "The data has no rows"),
     ],
 )
 def test_a_bad_file_has_its_own_error(

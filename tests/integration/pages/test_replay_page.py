@@ -71,7 +71,7 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     assert "Drift: 100% of the labels flipped" in text
     assert len(charts(app)) == 1
     shown = app.table[0].value
-    assert shown["Policy"].tolist() == ["Never", "Calendar (every 180 days)"]
+    assert shown["Policy"].tolist() == ["None", "Calendar (every 180 days)"]
     policies = tracking.table(home.settings, home.result.run_id, "policies")
     assert shown["Log loss"].tolist() == [f"{value:.4f}" for value in policies["log_loss"]]
     assert "Alarms before the drift" in shown
@@ -142,7 +142,7 @@ def test_a_running_replay_shows_its_day_and_windows_and_then_why_it_failed(
         assert not app.exception
         text = text_of(app)
         assert "window 2 of 5" in text
-        assert "Calendar (every 180 days): alarms " in text
+        assert "**Calendar (every 180 days)** Alarms: " in text
         assert len(charts(app)) == 2
         jobs.finish(home.settings, job.job_id, jobs.FAILED, error="There was no tomorrow.")
         app = open_page(home.settings, "retrain", view="replay")

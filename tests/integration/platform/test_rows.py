@@ -32,6 +32,7 @@ from core.retraining import row_stream
 from core.scoring import batches
 from core.serving import client, contract
 from core.training.preprocessing import preprocessor
+from tests.conftest import WITH_LONG
 from tests.integration.serving.gateways import GatewayProcess, free_port, save_model, serving
 
 COLUMNS = {
@@ -237,7 +238,7 @@ def by_client(url, frame):
 
 
 @hypothesis_settings(
-    max_examples=40,
+    max_examples=40 if WITH_LONG else 20,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -434,5 +435,5 @@ def test_a_number_that_would_break_the_statistics_is_refused(value, kind):
 @pytest.mark.parametrize("digits", [308, 400, 4000])
 def test_a_number_beyond_all_floats_is_refused(kind: str, digits: int) -> None:
     body = b'{"inputs": {"a": [1' + b"0" * digits + b"]}}"
-    with pytest.raises(contract.RefusedError, match="Column 'a' must be a"):
+    with pytest.raises(contract.RefusedError, match="Column 'a' must"):
         contract.read(body, "application/json", ["a"], {"a": Rule(kind)}, is_complete=True)

@@ -87,7 +87,7 @@ def test_too_few_and_too_many_windows_are_refused() -> None:
     moments = np.arange(COUNT) * DAY
     with pytest.raises(InputError, match="give 1 windows"):
         row_stream.cut(moments, 0, by="rows", rows=900)
-    with pytest.raises(InputError, match="cannot take 30"):
+    with pytest.raises(InputError, match="give 0 windows"):
         row_stream.first_of(moments, pd.Series(dtype=object), windows=30, by="month", rows=0)
 
 
@@ -178,7 +178,7 @@ def test_every_candidate_can_be_fitted_and_predicts_probabilities(
 
 
 def test_a_parameter_that_does_not_exist_is_reported() -> None:
-    with pytest.raises(InputError, match="Logistic regression does not take these parameters"):
+    with pytest.raises(InputError, match="'lr' cannot be fitted"):
         estimators.unfitted("lr", ["x"], [], impute=False, params={"leaves": 3})
 
 

@@ -231,7 +231,7 @@ def test_a_class_is_shown_by_its_shares_and_in_its_colour():
 def test_slices_stack_every_row_once():
     table = data_of(CHARTS["slice_bars"], 0)
     assert table["rows"].sum() == 900
-    assert set(table["result"]) == {"made", "missed", "without label"}
+    assert set(table["result"]) == {"made", "missed", "rows without a label"}
 
 
 def test_reference_and_current_keep_their_colours():
