@@ -33,14 +33,14 @@ def test_years_have_no_separator_and_weights_no_exponent(rng: np.random.Generato
             {
                 "year": rng.integers(1990, 2006, ROWS),
                 "income": rng.integers(1000, 50_001, ROWS),
-                "weight": rng.uniform(100, 57_871.6, ROWS),
+                "sampling_weight": rng.uniform(100, 57_871.6, ROWS),
                 "churn": rng.choice(["yes", "no"], ROWS),
             }
         )
     )
     assert "1990" in str(guesses.types["year"].reason)
     assert "1,0" in str(guesses.types["income"].reason)
-    assert guesses.weights.value == "weight"
+    assert guesses.weights.value == "sampling_weight"
     assert "e+" not in str(guesses.weights.reason)
 
 
