@@ -333,7 +333,7 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.
     if standing.run_id != prepared.run_id:
         raise NotReadyError(
             Message(
-                "Changed since: {what}. Run {step} again.",
+                "{what} changed. Run {step} again.",
                 what=Message("Training and test set"),
                 step=Message("Train"),
             )

@@ -11,7 +11,7 @@ from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
 from core.platform import project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, sentences, span
+from core.platform.messages import Message, Words, _, listed, sentences, span
 from core.platform.own_columns import PROBABILITY
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
@@ -95,7 +95,7 @@ def _name(row: dict[str, Any]) -> str:
     """Return the name of a check, and what else of its column failed, or its own sentence."""
     name = f"**{elements.fact(row['title'])}**"
     if row["others"]:
-        note = f"+ {row['others']}"
+        note = "+ " + listed(row["others"], "unit")
     else:
         is_explained = row["code"].startswith("slice.") or (row["code"] == "f1" and row["state"])
         note = elements.words(row["text"]) if is_explained else ""

@@ -47,7 +47,7 @@ def _say(outdated: tuple[str, ...]) -> None:
         st.success(_("Saved."), icon=":material/check_circle:")
         return
     names = [str(navigation.STEPS[step][1]) for step in outdated]
-    text = _("Changed since: {what}. Run {step} again.", what=_("Project file"), step=names)
+    text = _("{what} changed. Run {step} again.", what=_("Project file"), step=names)
     st.warning(text, icon=":material/update:")
 
 

@@ -104,7 +104,7 @@ def go_to(step: str) -> None:
 
 def changed(step: str, *what: Words) -> str:
     """Return that what a step read has changed since."""
-    return _("Changed since: {what}. Run {step} again.", what=what, step=STEPS[step][1])
+    return _("{what} changed. Run {step} again.", what=what, step=STEPS[step][1])
 
 
 def not_kept(step: str) -> str:

@@ -269,7 +269,7 @@ def test_a_project_file_that_changed_is_noticed(
     assert project.load("other").digest != SPEC.digest
     kobe.write_bytes((folder / "other.toml").read_bytes())
     project._read.cache_clear()
-    with pytest.raises(NotReadyError, match="Changed since: Project file"):
+    with pytest.raises(NotReadyError, match="Project file changed"):
         train.run(acquired, train.Options(candidates=("lr",), folds=2))
     monkeypatch.undo()
     project._read.cache_clear()

@@ -340,7 +340,7 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
 ) -> None:
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
     app = open_page(copied.settings, "data", view="prepare")
-    assert any("Changed since: Data." in warning.value for warning in app.warning)
+    assert any("Data changed." in warning.value for warning in app.warning)
     assert metrics_of(open_page(copied.settings, "data", view="source"))["Rows"][0] == "800"
     # the sets below are still those of the sample
     assert SAMPLE in text_of(app)
