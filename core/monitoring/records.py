@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from core.platform.run_tags import AsMessage, Listed, RunTags
+from core.platform.runs import RunInfo
 
 
 class ReportRun(RunTags):
@@ -32,3 +35,9 @@ class ReportRun(RunTags):
     labels: int | None = None
     scheduled: str = ""
     weights: AsMessage = ""
+
+    @classmethod
+    def of(cls, run: RunInfo) -> Self:
+        """Return the tags of a report; the first ones had model and version as parameters."""
+        older = cls(model=run.params.get("model", ""), version=run.params.get("version", ""))
+        return cls.read({**older.write(), **run.tags})

@@ -44,6 +44,14 @@ ACTIONS = {
     "investigate": Action("monitor", Message("See which columns changed"), "search"),
     "wait": Action("score", Message("Score"), "target"),
 }
+# of a report of an older app, which has no action
+BY_VERDICT = {
+    "does_not_fit": "retrain",
+    "no_skill": "train",
+    "investigate": "investigate",
+    "fits": "wait",
+    "watch": "wait",
+}
 
 
 def show(spec: ProjectSpec, run: tracking.RunInfo) -> None:
@@ -76,7 +84,7 @@ def _open_columns() -> None:
 def actions(spec: ProjectSpec, run: tracking.RunInfo) -> list[Action]:
     """Return the action of a verdict; without labels, adding some comes first."""
     report = ReportRun.of(run)
-    code = report.verdict_action or "label"
+    code = report.verdict_action or BY_VERDICT.get(report.verdict, "label")
     labelled = run.metrics.get("rows_labelled", 0)
     missing = int(run.metrics.get("rows_current", 0) - labelled)
     labels = ACTIONS["label"]._replace(

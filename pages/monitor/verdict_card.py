@@ -84,7 +84,8 @@ def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> No
 def _promise(settings: Settings, run: tracking.RunInfo) -> str:
     """Return the checks' false alarm rate in words."""
     measured = report_view.document(settings, settings.mlflow_uri, run.run_id).get("false_alarms")
-    rate = (measured or {}).get("rate")
+    measured = measured or {}
+    rate = measured.get("rate", run.metrics.get("false_alarms"))
     if rate is None:
         return navigation.not_kept("monitor")
     return _(
@@ -98,6 +99,8 @@ def _needed(settings: Settings, run: tracking.RunInfo) -> float | None:
     """Return how many labels detect a loss of all skill."""
     stored: Any = report_view.document(settings, settings.mlflow_uri, run.run_id)
     needed = stored.get("labels_needed")
+    if needed is None:
+        needed = run.metrics.get("labels_needed")
     return needed if isinstance(needed, int | float) and needed == needed else None
 
 
