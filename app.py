@@ -6,21 +6,21 @@ Streamlit imports this file once, to serve the app, and runs it for every visit,
 if __name__ == "__main__":
     import streamlit as st
 
-    from pages.shared import elements, project_choice
+    from pages.shared import navigation, project_choice
 
     title, icon = project_choice.page_title()
     st.set_page_config(page_title=title, page_icon=icon, layout="wide")
 
-    elements.navigation().run()
+    navigation.requested_page().run()
 else:
     from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
     from streamlit.starlette import App
 
-    from pages.shared import access
+    from pages.shared import access, lifespan
 
     # otherwise Streamlit uses the files of pages/ as the app's pages until `navigation` has run,
     # and the first visit by a link would miss its page
     PagesManager.uses_pages_directory = False
 
-    app = App(__file__, middleware=[Middleware(access.Door)])
+    app = App(__file__, lifespan=lifespan.around, middleware=[Middleware(access.Door)])

@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 
 from core.data import split_checks
-from core.registry import gate
-from core.retraining import simulation as replay
+from core.retraining import policy_comparison
 from core.stats import (
+    calibration,
     comparison,
     disagreement,
     estimation,
@@ -101,7 +101,7 @@ def _figures(p: Floats, q: Floats, threshold: float) -> dict[str, float]:
     hits, reached = float((q * positive).mean()), float(positive.mean())
     loss = float(np.mean(-q * np.log(p) - (1 - q) * np.log(1 - p)))
     zeros_below = (1 - q).sum() - np.cumsum(1 - q) + (1 - q) / 2
-    bins = metrics.equal_count_bins(p, 10)
+    bins = calibration.equal_count_bins(p, 10)
     return {
         "log_loss": loss,
         "skill": 1 - loss / metrics.base_rate_log_loss(rate),
@@ -179,7 +179,7 @@ def calibrated(population: Population, rows: int) -> Case:
     def case(rng: np.random.Generator) -> Held:
         x, labels = population.draw(rng, rows)
         sides = population.forecast(x), population.forecast(0.8 * x)
-        _, ends = gate.calibration_change(labels, *sides)
+        _, ends = calibration.calibration_change(labels, *sides)
         return {"difference of calibration_error": (*ends, errors[0] - errors[1])}
 
     return case
@@ -303,7 +303,7 @@ def replayed(moments: int, each: int) -> Case:
     def case(rng: np.random.Generator) -> Held:
         at = np.repeat(np.arange(moments), each)
         values = 0.01 + rng.normal(0, 0.03, moments)[at] + rng.normal(0, 0.2, moments * each)
-        _, low, high = replay.mean_gain(values, at.astype(np.float64))
+        _, low, high = policy_comparison.mean_gain(values, at.astype(np.float64))
         return {"gain of a policy": (low, high, 0.01)}
 
     return case

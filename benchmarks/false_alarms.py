@@ -312,10 +312,10 @@ class Core:
 
     def __init__(self, folder: str) -> None:
         sys.path.insert(0, folder)
-        from core.stats import checks, drift, limits, metrics
+        from core.stats import calibration, checks, drift, limits, metrics
         from core.stats.performance import performance
 
-        self._metrics, self._drift = metrics, drift
+        self._metrics, self._drift, self._calibration = metrics, drift, calibration
         self.learn, self.usual = limits.learn, checks.usual
         self.psi_of, self.js_of, self.by_feature = drift.psi_of, drift.js_of, drift.by_feature
         self.performance = performance
@@ -335,7 +335,7 @@ class Core:
         pair = rows[self.label].to_numpy(dtype=np.int64), rows[self.probability].to_numpy()
         return {
             **self._metrics.classification(*pair, 0.5),
-            "calibration_error": self._metrics.calibration_error(*pair),
+            "calibration_error": self._calibration.calibration_error(*pair),
         }
 
 

@@ -20,12 +20,11 @@ import numpy as np
 import pandas as pd
 
 from core.data import acquire, snapshots
-from core.platform import project, schema, served_model, tracking
+from core.platform import project, served_model, tracking
 from core.platform.config import Settings
 from core.platform.project import ProjectSpec
+from core.retraining import policy_comparison, replay_rows, row_stream
 from core.retraining import replay as step
-from core.retraining import replay_rows
-from core.retraining import simulation as replay
 from core.retraining.policy import Policy
 from core.stats import metrics
 from core.training import estimators
@@ -52,7 +51,7 @@ def bare(
     """
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    raw = schema.validate_source(snapshots.read(settings, snapshot, spec.columns), spec).frame
+    raw = snapshots.Archive.of(settings).validated(snapshot, spec)
     rows, moments = replay_rows.in_order(raw, spec, "development")
     inputs = spec.inputs_of(features)
     frame = served_model.with_features(
@@ -64,8 +63,8 @@ def bare(
     numbers = [name for name in features if name not in texts]
     labels = rows[spec.target].to_numpy(dtype=np.int64)
     names = rows[replay_rows.dividing(rows, spec)[0]]
-    first = replay.first_of(moments, names, windows=5, by="column", rows=0)
-    spans = replay.cut(moments, first, by="column", names=names)
+    first = row_stream.first_of(moments, names, windows=5, by="column", rows=0)
+    spans = row_stream.cut(moments, first, by="column", names=names)
 
     def fitted(end: int) -> Any:
         estimator = estimators.unfitted(kind, numbers, texts, impute=False, params=params, seed=42)
@@ -118,7 +117,9 @@ def main() -> int:
             options = step.Options(features=features, candidate=kind, params=params)
             result, wall, processor = timed(lambda o=options: step.run(settings, o))
             table = tracking.table(settings, result.run_id, "policies").set_index("policy")
-            calendar = table.loc[replay.titled(Policy(strategy="calendar", every_days=180))]
+            calendar = table.loc[
+                policy_comparison.titled(Policy(strategy="calendar", every_days=180))
+            ]
             print(
                 f"\n{title}: {wall:.1f} s ({processor:.1f} s of a processor) for {result.windows} "
                 f"windows, {len(table)} policies, "

@@ -67,33 +67,19 @@ def _no_personal_settings() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _pycaret_prepared_once() -> Iterator[None]:
-    """Keep what each set-up of PyCaret does anew: half of its time.
-
-    It makes the same lists of numbers for its searches, and collects garbage after each fit.
-    """
+def _pycaret_is_no_garbage() -> Iterator[None]:
+    """Freeze what PyCaret imported: it collects garbage after each fit, which jobs do too."""
     with pytest.MonkeyPatch.context() as patch:
         started = automl._experiment
+        freeze = functools.cache(gc.freeze)
 
         def experiment(*arguments: Any, **options: Any) -> Any:
             prepared = started(*arguments, **options)
-            # not before: PyCaret is set up while it is imported
-            _remember_lists()
+            freeze()
             return prepared
 
         patch.setattr(automl, "_experiment", experiment)
         yield
-
-
-@functools.cache
-def _remember_lists() -> None:
-    from pycaret.containers.models import classification
-
-    # 1 and 1.0 are not the same here
-    ranges = functools.lru_cache(maxsize=None, typed=True)(classification.np_list_arange)
-    # a list of its own for each: a search may change it
-    classification.np_list_arange = lambda *of, **how: [*ranges(*of, **how)]
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +134,19 @@ def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # read from 60 files of MLflow each time a store is opened; every test opens its own
     utils._get_latest_schema_revision = functools.cache(utils._get_latest_schema_revision)
     return once(tmp_path_factory, "store", create) / "mlflow.db"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _new_stores_are_copies(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Copy a store where one is created: it takes seconds. Programs of their own create theirs."""
+
+    def copied(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(request.getfixturevalue("store_template"), path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow_client, "_make_store", copied)
+        yield
 
 
 def new_home(folder: Path, template: Path, **values: object) -> Settings:
@@ -320,9 +319,20 @@ def prepared_sample(shared_home: Callable[..., Settings], acquired_sample: Setti
 
 @pytest.fixture(scope="session")
 def trained_sample(shared_home: Callable[..., Settings], prepared_sample: Settings) -> Settings:
-    """The same with a regression as first champion."""
-    options = train.Options(candidates=("lr",), folds=3)
+    """The same with a regression as first champion, and a candidate that disagrees with it."""
+    options = train.Options(candidates=("lr", "nb"), folds=3)
     return shared_home("trained-sample", lambda home: train.run(home, options), prepared_sample)
+
+
+@pytest.fixture(scope="session")
+def operated_sample(shared_home: Callable[..., Settings], trained_sample: Settings) -> Settings:
+    """The same with all rows of the other kind scored, and a report on them."""
+
+    def build(settings: Settings) -> None:
+        score.run(settings, score.Options(way="in_process"))
+        monitor.run(settings, monitor.Options())
+
+    return shared_home("operated-sample", build, trained_sample)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.stats import checks, drift, limits, metrics
+from core.stats import calibration, checks, drift, limits, metrics
 from core.stats.limits import Limit
 
 FEATURES = ["x", "kind"]
@@ -34,7 +34,7 @@ def report(
         )
         return {
             **metrics.classification(*pair, 0.5),
-            "calibration_error": metrics.calibration_error(*pair),
+            "calibration_error": calibration.calibration_error(*pair),
         }
 
     moved = drift.by_feature(reference, window, [*FEATURES, "courtside_probability"])

@@ -14,14 +14,14 @@ from pydantic import Field
 from core.data import archives, derived_columns, download, leakage, over_time, profile, snapshots
 from core.data.records import AcquiredRun
 from core.platform import bounds, csv_dialect, project, schema, storage, tables, tracking
-from core.platform.config import Settings
+from core.platform.config import Settings, needs
 from core.platform.csv_dialect import Dialect, Given
-from core.platform.errors import InputError, NotReadyError
+from core.platform.errors import InputError, NotReadyError, words_of
+from core.platform.findings import Finding, findings_table
 from core.platform.messages import Message, Words, sentences
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
-from core.platform.schema import Finding
+from core.platform.run_record import SILENT, Dataset, Progress, Record, counted
 from core.platform.storage import Upload
 from core.stats import places
 
@@ -119,10 +119,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             files.sort(key=lambda file: digests[file.path])
         progress.update(0.4, Message("Reading the rows"))
         raw, notes, columns, dialects = _read(settings, spec, files, options)
-        progress.update(0.5, Message("Checking {rows:,} rows", rows=len(raw)))
+        progress.update(0.5, Message("Running the checks"))
         unread = [name for name in columns if name not in raw and name not in spec.left_out]
         inspected = schema.inspect_source(raw, spec, unread)
-        notes += derived_columns.findings(raw, [file.name for file in files], spec)
+        notes += derived_columns.findings(raw, spec)
         findings = (*inspected.findings, *notes, *left_out)
         rows_raw, width = len(raw), len(columns)
         del raw  # a million rows should be in memory only once
@@ -134,14 +134,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     "errors": len(inspected.errors),
                     "warnings": len(findings) - len(inspected.errors),
                 },
-                tables={"validation": schema.as_table(findings)},
+                tables={"validation": findings_table(findings)},
             ),
         )
         inspected.required()
         snapshot = _snapshot(settings, spec, options, files, rows_raw, width, run_id, dialects)
-        progress.update(0.6, Message("Describing the data"))
+        progress.update(0.6, Message("Running the checks"))
         record = _record(spec, inspected.frame, snapshot, options)
-        progress.update(0.85, Message("Recording the run"))
+        progress.update(0.85, Message("Writing the results"))
         tracking.log(settings, run_id, record)
         snapshots.keep(settings, snapshot, [file.path for file in files])
         if options.source == "download":
@@ -185,14 +185,18 @@ def _record(
         kind: leakage.alone(others, frame[spec.target], mask & is_labelled)
         for kind, mask in profile.kinds(frame, spec).items()
     }
-    columns = profile.columns(frame, spec)
+    described = profile.describe(frame, spec)
+    columns = described.columns
     order = pd.MultiIndex.from_frame(columns[["kind", "column"]])
+    # what is counted among all rows need not be counted again, if all of them are labelled
+    of_all = columns[columns["kind"] == "all"]
+    distinct = of_all.set_index("column")["distinct"].to_dict() if is_labelled.all() else None
     pictures = {
-        "bins": profile.bins(frame, spec),
+        "bins": described.bins,
         "columns": columns.assign(auc_alone=pd.concat(alone).reindex(order).to_numpy()),
         "values": profile.values(frame, (spec.rows.column, *spec.slices)),
         "correlation": profile.correlation(frame, spec),
-        "leakage": leakage.inspect(others, alone["all"], spec, is_labelled),
+        "leakage": leakage.inspect(others, alone["all"], spec, is_labelled, distinct),
     }
     if spec.time is not None:
         pictures["over_time"] = over_time.counts(frame, spec)
@@ -256,7 +260,7 @@ def _collect(
 ) -> list[_File]:
     """Return the files of the source; zip files are not unpacked yet."""
     if options.source == "sample":
-        progress.update(0.1, Message("Creating the sample"))
+        progress.update(0.1, Message("Reading the rows"))
         tables = project.sample_tables(settings.project)
         sample = part(spec.name, "sample")
         if sample is None:
@@ -273,7 +277,7 @@ def _collect(
         return [_File(f"sample-{options.seed}.parquet", path)]
     if options.source == "snapshot":
         stands = snapshots.find(settings, options.snapshot or "")
-        paths = snapshots.paths(settings, stands)
+        paths = snapshots.Archive.of(settings).paths(stands)
         return [
             _File(file.name, path, file.origin, file.dialect)
             for path, file in zip(paths, stands.files, strict=True)
@@ -283,7 +287,7 @@ def _collect(
     progress.update(0.1, Message("Reading the rows"))
     if options.source == "upload":
         if not options.uploads:
-            raise InputError(Message("No file was uploaded. Choose one or several files."))
+            raise InputError(_needed("source = upload", "uploads"))
         return [
             _File(upload.name, storage.uploaded(settings, upload)) for upload in options.uploads
         ]
@@ -298,14 +302,14 @@ def _collect(
     ]
 
 
+def _needed(option: str, needed: str) -> Message:
+    return Message("{reason!c}.", reason=words_of(needs(option, needed)))
+
+
 def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
     path = options.path or settings.raw_dir
     if path is None:
-        raise NotReadyError(
-            Message(
-                "No folder is set. Start the app with COURTSIDE_RAW_DIR=<folder with the files>."
-            )
-        )
+        raise NotReadyError(_needed("source = folder", "COURTSIDE_RAW_DIR"))
     if options.source == "file":
         return [_File(path.name, path)]
     by_name = {source.name: source for source in tables.list_sources(path)}
@@ -313,10 +317,9 @@ def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
     if missing:
         raise InputError(
             Message(
-                "{missing} is no longer in {path}. Found: {files}.",
-                missing=missing,
-                path=path,
-                files=list(by_name),
+                "'{name}' does not exist. Choose from: {names}.",
+                name=missing[0],
+                names=list(by_name),
             )
         )
     return [_File(name, by_name[name]) for name in options.files or by_name]
@@ -338,15 +341,9 @@ def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> li
         bounds.check_bytes(item.name, item.size, storage.upload_limit(settings))
 
         def report(have: int, before: int = before, name: str = item.name) -> None:
-            done = (before + have) / 1e6
             progress.update(
                 0.05 + 0.35 * (before + have) / total,
-                Message(
-                    "Downloading {name}: {done:.1f} of {total:.1f} MB",
-                    name=name,
-                    done=done,
-                    total=total / 1e6,
-                ),
+                counted(f"{name} (MB)", round((before + have) / 1e6), round(total / 1e6)),
             )
 
         report(0)

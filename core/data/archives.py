@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from core.platform.bounds import FileError
+from core.platform.bounds import NOT_A_TABLE, FileError
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.tables import SUFFIXES
@@ -74,7 +74,7 @@ def _members(
     try:
         archive = zipfile.ZipFile(path)
     except (*_BROKEN, OSError) as error:
-        raise InputError(Message("'{name}' is broken, or not a zip file.", name=name)) from error
+        raise InputError(Message(NOT_A_TABLE.msgid, name=name)) from error
     with archive:
         infos = archive.infolist()
         _refuse(infos, name, room)
@@ -120,18 +120,14 @@ def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
         given = info.orig_filename.replace("\\", "/")
         out = ".." in given.split("/") or given.startswith("/") or "\0" in given
         link = stat.S_ISLNK(info.external_attr >> 16)
-        if out or link or PureWindowsPath(given).drive:
+        if out or link or PureWindowsPath(given).drive or info.flag_bits & 1:
             raise InputError(
                 Message(
-                    "'{name}' contains a path that leads out of it ({path!r}). Pack the tables "
-                    "without folders.",
+                    "'{name}' is encrypted, or has paths that lead out of it ('{path}'). Unpack it "
+                    "and choose the files.",
                     name=name,
                     path=given[:60],
                 )
-            )
-        if info.flag_bits & 1:
-            raise InputError(
-                Message("'{name}' is encrypted. Unpack it and bring the files.", name=name)
             )
     size = sum(info.file_size for info in infos)
     if size > room.left:

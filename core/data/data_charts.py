@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.data.profile import MIN_ROWS
-from core.platform.messages import Message, _, day, number
+from core.platform.messages import _, day, number, unit
 from core.stats import intervals
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
@@ -19,21 +19,9 @@ if TYPE_CHECKING:
 
 # height of one of several charts side by side
 SMALL = 170
-# the periods of `core.data.over_time`
-PERIOD_LABELS = {
-    "hour": Message("Hour"),
-    "day": Message("Day"),
-    "week": Message("Week (its first day)"),
-    "month": Message("Month"),
-    "quarter": Message("Quarter"),
-    "year": Message("Year"),
-    "value": Message("Time"),
-}
 
 
-def class_balance(
-    counts: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
-) -> alt.LayerChart:
+def class_balance(counts: pd.DataFrame, *, positive: str, negative: str) -> alt.LayerChart:
     """Show the share of each label in each set.
 
     Parameters
@@ -75,8 +63,7 @@ def class_balance(
     words = base.transform_filter("datum.share > 0.15").mark_text(color=style.ON_DARK)
     return style.finish(
         [bars, words.encode(x=alt.X("middle:Q"), text=alt.Text("share:Q", format=".1%"))],
-        title,
-        _("Share of each label in each set"),
+        _("{vertical} by {horizontal}", vertical=_("Share of rows"), horizontal=_("Set")),
         height=style.height_of(len(sets), band=48, legend=True),
     )
 
@@ -88,7 +75,6 @@ def rate_by(
     rate_title: str,
     axis_title: str | None = None,
     average: float | None = None,
-    title: str | None = None,
 ) -> alt.LayerChart:
     """Show a rate with its interval for each value of a column.
 
@@ -102,8 +88,6 @@ def rate_by(
         What the rate is of.
     axis_title : str, optional
         Meaning of the column, with its unit.
-    average : float, optional
-        Drawn as a rule.
 
     Examples
     --------
@@ -135,9 +119,7 @@ def rate_by(
     )
     layers: list[alt.Chart] = []
     if average is not None:
-        layers.append(
-            style.rule("y", average, _("Average of all rows: {average:.1%}", average=average))
-        )
+        layers.append(style.rule("y", average, style.labelled(_("Base rate"), average, ".1%")))
     low, rate = (
         style.share_y(field, f"{rate_title} (%)", zero=False) for field in ("low:Q", "rate:Q")
     )
@@ -146,14 +128,12 @@ def rate_by(
     points = base.mark_point(color=accent, filled=True, size=70, opacity=1)
     layers += [spread.encode(y=low, y2=alt.Y2("high:Q")), points.encode(y=rate)]
     return style.finish(
-        layers, title, _("{vertical} by {horizontal}", vertical=rate_title, horizontal=name)
+        layers, _("{vertical} by {horizontal}", vertical=rate_title, horizontal=name)
     )
 
 
-def missing_bars(
-    missing: pd.DataFrame, *, rows: int | None = None, limit: int = 12, title: str | None = None
-) -> alt.LayerChart:
-    """Show the columns with missing values, most first; up to `limit` columns if none has any.
+def missing_bars(missing: pd.DataFrame, *, rows: int | None = None) -> alt.LayerChart:
+    """Show the columns with missing values, most first; up to 12 columns if none has any.
 
     Parameters
     ----------
@@ -170,7 +150,7 @@ def missing_bars(
     """
     import altair as alt
 
-    table = missing.sort_values("missing", ascending=False, kind="stable").head(limit)
+    table = missing.sort_values("missing", ascending=False, kind="stable").head(12)
     if (table["missing"] > 0).any():
         table = table[table["missing"] > 0]
     share = table["missing"] / rows if rows else pd.Series(np.nan, index=table.index)
@@ -202,17 +182,11 @@ def missing_bars(
             tooltip=tooltip,
         )
     )
-    return style.finish([bars], title, height=style.height_of(len(table)))
+    return style.finish([bars], height=style.height_of(len(table)))
 
 
 def class_density(
-    binned: pd.DataFrame,
-    *,
-    positive: str,
-    negative: str,
-    axis_title: str,
-    title: str | None = None,
-    is_small: bool = False,
+    binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str, is_small: bool = False
 ) -> alt.LayerChart:
     """Show the distribution of a column within each class, as shares of the class.
 
@@ -242,19 +216,19 @@ def class_density(
     ]
     table = pd.concat(parts, ignore_index=True).sort_values(["set", "place"], kind="stable")
     layers = density_charts.layers(table, axis_title, roles, of=_("each class"))
-    about = _("Distribution of {axis_title} by label", axis_title=axis_title)
+    about = _("{vertical} by {horizontal}", vertical=_("Share of rows"), horizontal=axis_title)
     if not is_small:
-        return style.finish(layers, title, about)
+        return style.finish(layers, about)
     for layer in layers:
         layer.encoding.color.legend = None
         layer.encoding.y.title = None
         if "strokeDash" in layer.encoding.to_dict():
             layer.encoding.strokeDash.legend = None
-    return style.finish(layers, title, about, height=SMALL)
+    return style.finish(layers, about, height=SMALL)
 
 
 def slice_bars(
-    binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str, title: str | None = None
+    binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str
 ) -> alt.LayerChart:
     """Show the row count of each value of a column: by class, and without a label.
 
@@ -270,7 +244,7 @@ def slice_bars(
     """
     import altair as alt
 
-    words = {positive: "made", negative: "missed", _("without label"): "neutral"}
+    words = {positive: "made", negative: "missed", _("rows without a label"): "neutral"}
     binned = binned.assign(label=binned["label"].replace(OTHERS, _("others")))
     columns = ("positive", "negative", "unlabelled")
     parts = [
@@ -293,10 +267,10 @@ def slice_bars(
             ],
         )
     )
-    return style.finish([bars], title)
+    return style.finish([bars])
 
 
-def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+def correlation_map(table: pd.DataFrame) -> alt.LayerChart:
     """Show the correlation of each pair of columns, in the order of the table.
 
     Parameters
@@ -323,13 +297,13 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         ),
         y=alt.Y(
             "other:N",
-            title=_("Other column"),
+            title=_("Column"),
             sort=names,
             axis=alt.Axis(labelLimit=160, labelOverlap=False),
         ),
         tooltip=[
             alt.Tooltip("one:N", title=_("Column")),
-            alt.Tooltip("other:N", title=_("Other column")),
+            alt.Tooltip("other:N", title=_("Column")),
             alt.Tooltip("correlation:Q", title=_("Correlation"), format=".3f"),
         ],
     )
@@ -354,7 +328,7 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         ),
     )
     return style.finish(
-        [cells, words], title, height=style.height_of(len(names), band=22, legend=True) + 60
+        [cells, words], height=style.height_of(len(names), band=22, legend=True) + 60
     )
 
 
@@ -396,7 +370,7 @@ def rate_over_time(table: pd.DataFrame, *, rate_title: str) -> alt.LayerChart:
     bounds = (style.share_y("low:Q", f"{rate_title} (%)", zero=False), alt.Y2("high:Q"))
     spread = base.mark_rule(opacity=0.4, strokeWidth=2).encode(y=bounds[0], y2=bounds[1])
     points = base.mark_point(filled=True, size=45, opacity=1).encode(y=y)
-    return style.finish([spread, base.mark_line(strokeWidth=1.5).encode(y=y), points], None)
+    return style.finish([spread, base.mark_line(strokeWidth=1.5).encode(y=y), points])
 
 
 def rows_over_time(table: pd.DataFrame) -> alt.LayerChart:
@@ -417,7 +391,7 @@ def rows_over_time(table: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         ],
     )
-    return style.finish([drawn], None)
+    return style.finish([drawn])
 
 
 def _dated(table: pd.DataFrame) -> pd.DataFrame:
@@ -441,7 +415,8 @@ def _set_roles(table: pd.DataFrame) -> dict[str, str]:
 
 def _period(table: pd.DataFrame) -> str:
     codes = table["period"].unique()
-    return str(PERIOD_LABELS[codes[0]]) if len(codes) else ""
+    # the names of units are Babel's
+    return unit(f"duration-{codes[0]}") if len(codes) and _is_date(table) else _("Time")
 
 
 def _period_axis(table: pd.DataFrame) -> alt.X:

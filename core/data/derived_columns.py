@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform import schema
+from core.platform.findings import Finding
 from core.platform.messages import Message
 from core.platform.own_columns import ID, PART
 from core.platform.project import Column, ProjectSpec, Rows
 from core.platform.project_parts import CURRENT, REFERENCE
 from core.platform.rows import key_text, label_word, read
-from core.platform.schema import Finding
 
 Bools = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
@@ -79,19 +79,15 @@ def joined(frames: Sequence[pd.DataFrame], columns: Mapping[str, Column]) -> pd.
     return named[0] if len(named) == 1 else pd.concat(named, ignore_index=True)
 
 
-def findings(frame: pd.DataFrame, names: Sequence[str], spec: ProjectSpec) -> list[Finding]:
+def findings(frame: pd.DataFrame, spec: ProjectSpec) -> list[Finding]:
     """Return warnings about the way in which current rows are chosen: where there are none."""
     rows = spec.rows
     if not rows.is_derived or rows.by == "none" or (frame[PART] == CURRENT).any():
         return []
     text = Message(
-        "According to [rows] in the project file, no row is current. All rows are the reference."
+        "No row is current by [rows] of the project file ({how}). All rows are the reference.",
+        how=rows.how,
     )
-    if rows.by == "file" and not any(_is_file(name, rows) for name in names):
-        text = Message(
-            "There is no file '{name}' with the current rows. All rows are the reference.",
-            name=rows.file,
-        )
     return [Finding("warning", "no_current_rows", PART, None, "", "", text)]
 
 

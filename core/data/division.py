@@ -15,6 +15,7 @@ from core.platform import schema
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec
+from core.platform.schema import no_columns
 
 
 @dataclass(frozen=True)
@@ -84,21 +85,12 @@ def refuse(plan: Plan) -> None:
             Message("These features cannot be used: {fault}. Choose others.", fault=fault)
         )
     if unknown := [name for name in plan.rows if name not in spec.columns]:
-        raise InputError(
-            Message("The project does not have these columns: {columns}.", columns=unknown)
-        )
-    if plan.split == "time" and spec.time is None:
+        raise InputError(no_columns(unknown))
+    if plan.split in ("time", "group") and getattr(spec, plan.split) is None:
         raise InputError(
             Message(
-                "The project names no column of time. Name one in the "
-                "project file, or choose another split."
-            )
-        )
-    if plan.split == "group" and spec.group is None:
-        raise InputError(
-            Message(
-                "The project names no column of groups. Name one in the "
-                "project file, or choose another split."
+                "The project file names no column as `{key}`. Name one, or choose another split.",
+                key=plan.split,
             )
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import socket
 import time
@@ -13,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.utils import get_environ_proxies
 
+from core.platform import storage
 from core.platform.errors import DownloadError
 from core.platform.messages import Message
 from core.platform.project import Download
@@ -29,7 +29,6 @@ _BUSY = (408, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
 _EARLY = "it ended too early"
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_LATER = Message("Press Acquire again later, or upload the file.")
 
 
 def fetch(
@@ -66,7 +65,7 @@ def fetch(
     """
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / f"{item.sha256}{Path(item.name).suffix.lower()}"
-    if whole.is_file() and _sha256(whole) == item.sha256:
+    if whole.is_file() and storage.sha256(whole) == item.sha256:
         return whole
     part = folder / f"{item.sha256}.part"
     url = f"{mirror.rstrip('/')}/{item.name}" if mirror else item.url
@@ -78,7 +77,7 @@ def fetch(
         _receive_patiently(
             item, url, part, report, (connect_seconds, read_seconds), first_wait_seconds
         )
-        digest = _sha256(part)
+        digest = storage.sha256(part)
         if digest == item.sha256:
             part.replace(whole)
             return whole
@@ -129,14 +128,7 @@ def _receive(
         )
         if not taken_up and answer.status_code != 200:
             part.unlink(missing_ok=True)
-            raise DownloadError(
-                Message(
-                    "{host} answers {status}. {later}",
-                    host=_host(url),
-                    status=answer.status_code,
-                    later=_LATER,
-                )
-            )
+            raise DownloadError(_unreachable(f"{_host(url)} ({answer.status_code})"))
         have = have if taken_up else 0
         offered = answer.headers.get("Content-Length", "")
         if offered.isdigit() and have + int(offered) != item.size:
@@ -174,13 +166,7 @@ def _follow(
         except ValueError as error:  # invalid brackets or port; requests parses it as well
             raise DownloadError(_not_followed(url)) from error
         url = target
-    raise DownloadError(
-        Message(
-            "{host} redirects more than {redirects} times. Nothing was changed.",
-            host=_host(url),
-            redirects=REDIRECTS,
-        )
-    )
+    raise DownloadError(_unreachable(f"{_host(url)} ({answer.status_code})"))
 
 
 def _refuse_private(url: str) -> None:
@@ -215,9 +201,7 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 def _why(url: str, error: requests.RequestException) -> Message:
     host = _host(url)
     if isinstance(error, requests.exceptions.SSLError):
-        return Message(
-            "The certificate of {host} cannot be verified. {later}", host=host, later=_LATER
-        )
+        return _unreachable(f"{host} (SSL)")
     if isinstance(error, requests.HTTPError):
         return _unreachable(f"{host} ({error})")
     return _unreachable(host)
@@ -225,9 +209,9 @@ def _why(url: str, error: requests.RequestException) -> Message:
 
 def _unreachable(host: str) -> Message:
     return Message(
-        "{host} cannot be reached, or is too slow. The downloaded part is kept. {later}",
+        "{host} cannot be reached, is too slow, or has no valid certificate. Press Acquire again "
+        "later, or upload the file.",
         host=host,
-        later=_LATER,
     )
 
 
@@ -256,8 +240,3 @@ def _other_file(url: str, item: Download, actual: str, expected: str) -> Message
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or url[:80]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,11 +17,10 @@ from core.data import guess_leaks, guess_project, guess_roles, guess_target
 from core.data.guess_columns import MOST_CATEGORIES, Floats, Profile, profile
 from core.data.guess_left_out import LeftOut, left_out
 from core.data.guess_lines import CHOSEN, RARE, of_imbalance, type_line
-from core.data.guess_project import Facts
 from core.data.guess_roles import Cut, Guess
 from core.platform import own_columns
 from core.platform.errors import InputError
-from core.platform.messages import Message, _, current, in_words
+from core.platform.messages import Message, _
 from core.platform.rows import label_word
 
 # values of a column that are shown
@@ -162,7 +161,10 @@ class Guesses:
     @property
     def question(self) -> str:
         """What the model answers, for a person to put better; in the current language."""
-        return _("Is {target} {value}?", target=self.target.value, value=self.positive.value)
+        target, value = self.target.value, self.positive.value
+        if target.casefold() == value.casefold():
+            return f"{target}?"
+        return _("Is {target} {value}?", target=target, value=value)
 
     def project_file(
         self, name: str, title: str, *, question: str = "", costs: tuple[float, float] | None = None
@@ -181,85 +183,13 @@ class Guesses:
         InputError
             Without a target of two classes, or without a feature.
         """
-        facts = self._facts(name, title, question or self.question)
-        return guess_project.text(replace(facts, costs=costs))
-
-    def _facts(self, name: str, title: str, question: str) -> Facts:
         if not self.target.value or not 0 < self.positives < self.labelled:
             raise InputError(self.target.reason)
         if not self.features:
             raise InputError(
                 Message("No column is left as a feature. Allow one of those that are left out.")
             )
-        return Facts(
-            name=name,
-            title=title,
-            question=question,
-            columns=self.columns,
-            types={column: line.value for column, line in self.types.items()},
-            target=self.target.value,
-            positive=self.positive.value,
-            id=self.id.value,
-            time=self.time.value,
-            group=self.group.value,
-            weights=self.weights.value,
-            cut=self.current.value,
-            threshold_by=self.threshold_by.value,
-            metric=self.metric.value,
-            balanced=self.balanced.value,
-            features=self.features,
-            left_out={column: line.code for column, line in self.left_out.items()},
-            allowed=self.allowed,
-            place=self.place.value,
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all guesses as plain values, with reasons in words of the current language."""
-        language = current()
-
-        def line(guess: Guess) -> dict[str, Any]:
-            return {
-                "value": _plain(guess.value),
-                "reason": in_words(guess.reason, language),
-                "alternatives": [_plain(value) for value in guess.alternatives],
-            }
-
-        lines = ["target", "positive", "id", "time", "group", "weights", "current"]
-        lines += ["threshold_by", "metric", "balanced", "place"]
-        return {
-            "table": {"file": self.file, "rows": self.rows, "rows_read": self.sampled},
-            **{name: line(getattr(self, name)) for name in lines},
-            "labels": {
-                "labelled": self.labelled,
-                "unlabelled": self.sampled - self.labelled if self.target.value else 0,
-                "positive": self.positives,
-                "share": None if np.isnan(self.share) else round(self.share, 4),
-            },
-            "columns": [
-                {
-                    "column": column.name,
-                    "kind": column.kind,
-                    **line(self.types[column.name]),
-                    "missing": column.missing,
-                    "distinct": column.distinct,
-                    "auc_alone": round(self.alone[column.name], 4)
-                    if column.name in self.alone
-                    else None,
-                }
-                for column in self.columns
-            ],
-            "left_out": [
-                {
-                    "column": out.column,
-                    "code": out.code,
-                    "reason": in_words(out.reason, language),
-                    **out.numbers,
-                }
-                for out in self.left_out.values()
-            ],
-            "allowed": list(self.allowed),
-            "features": list(self.features),
-        }
+        return guess_project.text(self, name, title, question or self.question, costs)
 
 
 @dataclass(frozen=True)
@@ -288,6 +218,11 @@ class _Table:
         raise InputError(
             Message("'{name}' does not exist. Choose from: {names}.", name=name, names=close)
         )
+
+
+NO_TARGET = Message(
+    "A target needs two or a few values. Choose another column, or add one of 1 and 0."
+)
 
 
 def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
@@ -320,7 +255,7 @@ def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
     """
     columns = [name for name in frame.columns if not own_columns.is_own(str(name))]
     if not len(frame) or not columns:
-        raise InputError(Message("The table has no rows. Choose another table."))
+        raise InputError(Message("The data has no rows."))
     unique = frame.attrs.get("unique")
     is_whole = frame.attrs.get("rows", len(frame)) == len(frame)
     profiles = tuple(
@@ -426,9 +361,7 @@ def _target(table: _Table, choices: Choices) -> tuple[Guess, Guess, Floats]:
     elif ranked:
         target = Guess(ranked[0].column, ranked[0].reason, tuple(r.column for r in ranked[1:]))
     else:
-        nothing = Message(
-            "No column has only two or a few values. Choose the target, or add a column of 1 and 0."
-        )
+        nothing = NO_TARGET
         if len(table.columns) == 1:
             nothing = Message(
                 "Only one column was read, '{column}'. Choose the separator, or another file: "
@@ -439,14 +372,7 @@ def _target(table: _Table, choices: Choices) -> tuple[Guess, Guess, Floats]:
     column = table.column(target.value)
     values = guess_target.classes(column)
     if column.distinct > MOST_CATEGORIES or len(values) < 2:
-        raise InputError(
-            Message(
-                "'{column}' has {values:,} values, so it cannot be the target. Choose a "
-                "column with two or a few values, or add a column of 1 and 0.",
-                column=column.name,
-                values=column.distinct,
-            )
-        )
+        raise InputError(NO_TARGET)
     usual, reason = guess_target.positive_of(column)
     if choices.positive is not None:
         usual, reason = _value(column, values, choices.positive), CHOSEN
@@ -528,9 +454,3 @@ def _other(guess: Guess, choice: Any) -> Guess:
     """Return a guess of several codes after a person's choice."""
     codes = (guess.value, *guess.alternatives)
     return Guess(choice, CHOSEN, tuple(code for code in codes if code != choice))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Cut):
-        return value.keys
-    return list(value) if isinstance(value, tuple) else value

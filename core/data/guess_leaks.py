@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from core.data import leakage
 from core.data.guess_columns import Bools, Floats, Ints, Profile
 from core.data.guess_words import AFTERWARDS, FORECASTS, PLANNED, has, tokens
 from core.data.leakage import FOLDS, MIN_ROWS, separation
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 
 # From this area under the ROC curve on, a column alone is the target itself ...
 CERTAIN = 0.995
@@ -66,8 +67,6 @@ def leaks(columns: Sequence[Profile], label: Floats) -> tuple[dict[str, Leak], d
 
     Parameters
     ----------
-    columns : sequence of Profile
-        Possible features.
     label : array
         1, 0 or NaN for each row; rows without a label are ignored.
 
@@ -158,20 +157,22 @@ def _of_holes(
         "covered": round(covered, 4),
         "rows": rows,
     }
-    given: dict[str, Any] = {"column": name, "rows": rows, "share": share}
-    given["label"] = int(is_positive)
-    text = (
-        Message(
-            "'{column}' has values in {rows:,} rows only; {share:.1%} of them have label {label}.",
-            **given,
-        )
-        if filled
-        else Message(
-            "'{column}' is missing in {rows:,} rows; {share:.1%} of them have label {label}.",
-            **given,
-        )
+    values = [Message("not missing") if filled else Message("missing")]
+    return Leak(name, "holes", _only_with(name, values, is_positive, rows, covered), numbers)
+
+
+def _only_with(
+    name: str, values: Sequence[Words], is_positive: bool, rows: int, covered: float
+) -> Message:
+    return Message(
+        "'{column}' is {values} only with label {label} ({rows:,} rows, {covered:.0%} of the "
+        "class).",
+        column=name,
+        values=list(values),
+        label=int(is_positive),
+        rows=rows,
+        covered=covered,
     )
-    return Leak(name, "holes", text, numbers)
 
 
 def _one_class(column: Profile, codes: Ints, target: Floats) -> Leak | None:
@@ -199,15 +200,8 @@ def _one_class(column: Profile, codes: Ints, target: Floats) -> Leak | None:
         rows = int(counts[pure].sum())
         numbers = {"values": values, "rows": rows, "covered": round(covered, 4)}
         numbers["positive"] = is_positive
-        text = Message(
-            "'{column}' is {values} only with label {label} ({rows:,} rows, {covered:.0%} of the "
-            "class).",
-            column=column.name,
-            values=[f"'{value}'" for value in values],
-            label=int(is_positive),
-            rows=rows,
-            covered=covered,
-        )
+        words = [f"'{value}'" for value in values]
+        text = _only_with(column.name, words, is_positive, rows, covered)
         return Leak(column.name, "one_class", text, numbers)
     return None
 
@@ -223,19 +217,11 @@ def _texts(column: Profile) -> list[str]:
 def _certain(name: str, auc: float) -> Leak | None:
     if auc < CERTAIN:
         return None
-    text = Message(
-        "'{column}' alone almost determines the label (ROC AUC {auc:.3f}).", column=name, auc=auc
-    )
-    return Leak(name, "too_good", text, {"auc": round(auc, 4)})
+    return Leak(name, "too_good", leakage.too_good(name, auc), {"auc": round(auc, 4)})
 
 
 def _too_good(name: str, auc: float, rest: float) -> Leak:
-    text = Message(
-        "'{column}' alone reaches a ROC AUC of {auc:.3f}, the next column {next_auc:.3f}.",
-        column=name,
-        auc=auc,
-        next_auc=rest,
-    )
+    text = leakage.too_good(name, auc)
     return Leak(name, "too_good", text, {"auc": round(auc, 4), "next_auc": round(rest, 4)})
 
 
@@ -278,12 +264,7 @@ def _pairs(columns: Sequence[Profile], label: Floats, alone: Mapping[str, float]
         auc = separation(_places(values[first.name] - values[second.name]), target, fold)
         if auc >= max(SUSPECT, best + GAIN):
             late, other = _later(first, second)
-            text = Message(
-                "'{column}' minus '{other}' almost determines the label (ROC AUC {auc:.3f}).",
-                column=late.name,
-                other=other.name,
-                auc=auc,
-            )
+            text = leakage.too_good(f"{late.name} - {other.name}", auc)
             numbers = {"auc": round(auc, 4), "other": other.name}
             suspected.append(Leak(late.name, "too_good", text, numbers))
     return suspected

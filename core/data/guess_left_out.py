@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from core.data import leakage
 from core.data.guess_columns import Bools, Profile
 from core.data.guess_leaks import Leak
 from core.data.guess_words import PERIODS, has
@@ -71,7 +72,7 @@ def left_out(
     for column in columns:
         name = column.name
         if name in chosen:
-            listed[name] = LeftOut(name, "chosen", Message("You left it out."), {})
+            listed[name] = LeftOut(name, "chosen", Message("You chose this."), {})
             continue
         fault = _fault(column, group) or _clock(column, later)
         if fault is not None:
@@ -104,26 +105,12 @@ def _clock(column: Profile, later: Bools | None) -> tuple[str, Message] | None:
 def _fault(column: Profile, group: str) -> tuple[str, Message] | None:
     name = column.name
     if column.kind == "empty":
-        return "empty", Message("'{column}' has no value in any row.", column=name)
+        return "empty", leakage.constant(name)
     if column.kind == "constant":
-        return (
-            "constant",
-            Message(
-                "'{column}' is '{value}' in every row that has a value.",
-                column=name,
-                value=column.values[0][0] if column.values else str(column.low),
-            ),
-        )
+        return "constant", leakage.constant(name)
+    new = leakage.new_values(name, column.distinct, column.known)
     if column.kind == "free_text":
-        return (
-            "free_text",
-            Message(
-                "'{column}' is free text: {values:,} different texts in {rows:,} rows.",
-                column=name,
-                values=column.distinct,
-                rows=column.known,
-            ),
-        )
+        return "free_text", new
     if column.kind == "odd_date":
         return (
             "free_text",
@@ -133,32 +120,6 @@ def _fault(column: Profile, group: str) -> tuple[str, Message] | None:
                 value=column.values[0][0],
             ),
         )
-    if name == group:
-        return (
-            "identifier",
-            Message(
-                "'{column}' identifies groups ({values:,} values); new rows belong to new groups.",
-                column=name,
-                values=column.distinct,
-            ),
-        )
-    if column.kind == "identifier":
-        return (
-            "identifier",
-            Message(
-                "'{column}' identifies rows: {values:,} values in {rows:,} rows.",
-                column=name,
-                values=column.distinct,
-                rows=column.known,
-            ),
-        )
-    if column.kind in ("date", "timestamp"):
-        return (
-            "identifier",
-            Message(
-                "'{column}' holds dates ({values:,} values); new rows have new dates.",
-                column=name,
-                values=column.distinct,
-            ),
-        )
+    if name == group or column.kind in ("identifier", "date", "timestamp"):
+        return "identifier", new
     return None

@@ -5,15 +5,17 @@ Computes only.
 
 from __future__ import annotations
 
-from core.data import guess_project
+from core.data import guess_project, leakage
 from core.data.guess_columns import Profile
 from core.data.guess_roles import Guess
 from core.platform.messages import Message
 
 # positives are rare below this share
 RARE = 0.2
+# integers that may be years, which have no separator
+YEARS = range(1000, 3000)
 # reason of a guess that a person made
-CHOSEN = Message("You chose it.")
+CHOSEN = Message("You chose this.")
 # how dates are written, unless it is year-month-day
 DATE_FORMS: dict[str, Message] = {
     "day-month-year": Message("day/month/year"),
@@ -24,32 +26,19 @@ DATE_FORMS: dict[str, Message] = {
 def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
     """Return by what the threshold is chosen, the metric shown first, and equal class weights."""
     share = positives / labelled if labelled else 0.5
+    common = Message("{share:.1%} of the labels are positive.", share=share)
     if share >= RARE:
         return (
-            Guess(
-                "fixed",
-                Message(
-                    "{share:.0%} of the labels are positive: 0.5 is a sensible threshold.",
-                    share=share,
-                ),
-                ("f1", "cost"),
-            ),
+            Guess("fixed", common, ("f1", "cost")),
             Guess(
                 "log_loss",
                 Message("It measures the predicted probabilities themselves."),
                 ("average_precision", "roc_auc"),
             ),
-            Guess(False, Message("Both classes are common enough."), (True,)),
+            Guess(False, common, (True,)),
         )
     return (
-        Guess(
-            "f1",
-            Message(
-                "Only {share:.1%} of the labels are positive: few rows would reach 0.5.",
-                share=share,
-            ),
-            ("cost", "fixed"),
-        ),
+        Guess("f1", common, ("cost", "fixed")),
         Guess(
             "average_precision",
             Message("Positives are rare: it measures how well they are ranked at the top."),
@@ -79,7 +68,7 @@ def type_line(column: Profile, choice: str | None, target: str) -> Guess:
 def _about(column: Profile) -> Message:
     """Return what a column's values are, in a sentence."""
     if column.kind == "empty":
-        return Message("No values.")
+        return leakage.constant(column.name)
     if column.kind in ("date", "timestamp"):
         ends = column.ends
         if column.date_form in DATE_FORMS:
@@ -87,8 +76,9 @@ def _about(column: Profile) -> Message:
             return Message("Dates from {first} to {last}, written {form}.", **ends, form=form)
         return Message("Dates from {first} to {last}.", **ends)
     if column.numbers is not None and column.kind != "boolean":
-        return Message("Numbers from {low:,.6g} to {high:,.6g}.", low=column.low, high=column.high)
+        ends = {"low": column.low, "high": column.high}
+        if column.kind == "integer" and all(end in YEARS for end in ends.values()):
+            return Message("Numbers from {low:.0f} to {high:.0f}.", **ends)
+        return Message("Numbers from {low:,.6g} to {high:,.6g}.", **ends)
     values = [f"'{value[:40]}'" for value, _ in column.values[:3]]
-    if column.distinct <= len(values):
-        return Message("Values: {values}.", values=values)
     return Message("{count:,} values, most often {values}.", count=column.distinct, values=values)

@@ -108,6 +108,10 @@ RANDOM = Cut("random", share=SHARE, seed=SEED)
 NO_ROWS = Cut("none")
 
 
+NONE_LIKE_IT = Message("No column looks like it.")
+BY_NAME = Message("By its name.")
+
+
 def id_of(columns: Sequence[Profile], unique: Collection[str]) -> Guess:
     """Guess the id: a column without a repeated value, or none, which is always possible."""
     able = [
@@ -144,7 +148,7 @@ def time_of(columns: Sequence[Profile]) -> Guess:
                 columns=[each.name for each in dates],
             )
             if dates
-            else Message("No column has dates.")
+            else NONE_LIKE_IT
         )
         return Guess("", reason)
 
@@ -154,11 +158,7 @@ def time_of(columns: Sequence[Profile]) -> Guess:
 
     able.sort(key=likelihood, reverse=True)
     best = able[0]
-    reason = Message(
-        "'{column}' runs from {first} to {last}, without missing values.",
-        column=best.name,
-        **best.ends,
-    )
+    reason = Message("Dates from {first} to {last}.", **best.ends)
     return Guess(best.name, reason, (*(column.name for column in able[1:]), ""))
 
 
@@ -173,7 +173,7 @@ def group_of(columns: Sequence[Profile]) -> Guess:
         and column.missing < column.rows / 2
     ]
     if not able:
-        return Guess("", Message("No column named like a key has repeated values."))
+        return Guess("", NONE_LIKE_IT)
     able.sort(key=lambda column: -column.distinct)
     best = able[0]
     reason = Message(
@@ -202,14 +202,10 @@ def weights_of(columns: Sequence[Profile]) -> Guess:
             # a body's weight varies by a small factor only
             (able if _is_uneven(numbers) else vague).append(column)
     if not able:
-        return Guess(
-            "",
-            Message("No column is named like a sampling weight."),
-            tuple(column.name for column in vague),
-        )
+        return Guess("", NONE_LIKE_IT, tuple(column.name for column in vague))
     best = able[0]
     reason = Message(
-        "'{column}' is named like a sampling weight ({low:,.4g} to {high:,.4g}).",
+        "'{column}' is named like a sampling weight ({low:,.6g} to {high:,.6g}).",
         column=best.name,
         low=best.low,
         high=best.high,
@@ -241,10 +237,9 @@ def place_of(columns: Sequence[Profile]) -> Guess:
         if other in numbers
     )
     if not pairs:
-        return Guess((), Message("No two columns are named like coordinates."))
+        return Guess((), NONE_LIKE_IT)
     first, *others = pairs
-    reason = Message("'{x}' and '{y}' are named like coordinates.", x=first[0], y=first[1])
-    return Guess(first, reason, (*others, ()))
+    return Guess(first, BY_NAME, (*others, ()))
 
 
 def _paired(name: str, word: str, other: str) -> str:

@@ -49,8 +49,6 @@ def read_some(
     ----------
     path : Path
         A .csv or .parquet file, or a .zip that holds exactly one.
-    rows : int
-        Maximum number of rows.
     given : Given
         Stated parts of a CSV file's dialect; the rest is detected.
     name : str

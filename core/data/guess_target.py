@@ -27,6 +27,12 @@ from core.data.guess_words import (
 from core.platform.messages import Message, sentences
 from core.platform.rows import MISSING_MARKS, label_word
 
+# why a column is likely the target, and a value the positive class
+OF_AN_OUTCOME = Message("its name or its values are of an outcome")
+AT_THE_END = Message("it is the first or the last column")
+RARER = Message("It is the rarer class.")
+EVENT = Message("It means that the event happened.")
+
 # up to this many values, each can be a class against the rest
 MOST_CLASSES = 12
 # of each class at least, in a target that is guessed
@@ -77,22 +83,22 @@ def rank(columns: Sequence[Profile]) -> list[Ranked]:
         name = tokens(column.name)
         if has(column.name, TARGETS):
             score += 4 if name[-1] in TARGETS or len(name) == 1 else 3
-            reasons.append(Message("it has the name of an outcome"))
+            reasons.append(OF_AN_OUTCOME)
         if place == last:
             # not so the last of many flags
             score += 0.5 if shapes[columns[place - 1].name] == shapes[column.name] else 2
-            reasons.append(Message("it is the last column"))
+            reasons.append(AT_THE_END)
         elif place == 0 or (place == 1 and columns[0].kind == "identifier"):
             score += 1.5
-            reasons.append(Message("it is the first column"))
+            reasons.append(AT_THE_END)
         words = [plain(value) for value in classes(column)]
         if count == 2 and truth(list(classes(column))) is None:
             if any(word and word in plain(column.name) for word in words):
                 score += 1.5
-                reasons.append(Message("a value repeats its name"))
+                reasons.append(OF_AN_OUTCOME)
             if not {*POSITIVES, *NEGATIVES}.isdisjoint(words):
                 score += 2
-                reasons.append(Message("its values are outcomes"))
+                reasons.append(OF_AN_OUTCOME)
         if shapes[column.name] == "text" and len(texts) == 1:
             score += 1
             reasons.append(Message("it is the only text column with two values"))
@@ -103,7 +109,8 @@ def rank(columns: Sequence[Profile]) -> list[Ranked]:
         if count > 2:
             score -= 6 if len(reasons) else 9
         score -= 2 * column.missing / column.rows
-        ranked.append(Ranked(column.name, score, _because(column.name, count, reasons)))
+        reason = _because(column.name, list(classes(column)), reasons)
+        ranked.append(Ranked(column.name, score, reason))
     return sorted(ranked, key=lambda candidate: -candidate.score)
 
 
@@ -124,11 +131,15 @@ def _can_be(column: Profile, count: int) -> bool:
     return rows[0] >= FEWEST and not set(map(plain, classes(column))) <= PARTS
 
 
-def _because(name: str, count: int, reasons: Sequence[Message]) -> Message:
+def _because(name: str, values: Sequence[str], reasons: Sequence[Message]) -> Message:
     if not reasons:
-        return Message("'{column}' has {count} values.", column=name, count=count)
+        shown = [f"'{value[:40]}'" for value in values[:3]]
+        return Message("{count:,} values, most often {values}.", count=len(values), values=shown)
     return Message(
-        "'{column}' has {count} values; {reasons}.", column=name, count=count, reasons=list(reasons)
+        "'{column}' has {count} values; {reasons}.",
+        column=name,
+        count=len(values),
+        reasons=list(dict.fromkeys(reasons)),
     )
 
 
@@ -155,25 +166,29 @@ def positive_of(column: Profile) -> tuple[str, Message]:
     meanings = truth(values)
     if meanings is not None:
         true = [value for value in values if meanings[value]]
-        return max(true, key=lambda value: counts[value]), Message("It is the affirmative value.")
+        return max(true, key=lambda value: counts[value]), EVENT
     first, second = sorted(values, key=plain)
     for value, other in ((first, second), (second, first)):
         if any(plain(other) == word + plain(value) for word in _negations(plain(other))):
-            return value, Message("'{other}' is its negation.", other=other)
+            return value, _no_event(other)
     words = {value: plain(value) for value in values}
     positive = [value for value in values if words[value] in POSITIVES]
     negative = [value for value in values if words[value] in NEGATIVES]
     if len(positive) == 1:
-        return positive[0], Message("It is the event of interest.")
+        return positive[0], EVENT
     if len(negative) == 1:
         other = next(value for value in values if value != negative[0])
-        return other, Message("'{other}' is the normal outcome.", other=negative[0])
+        return other, _no_event(negative[0])
     for value in values:
         if words[value] and words[value] in plain(column.name):
-            return value, Message("The column is named after it.")
+            return value, EVENT
     if counts[rarest] / total >= BALANCED:
         return second, Message("The classes are balanced; it comes last in the alphabet.")
-    return rarest, Message("It is the rarer class.")
+    return rarest, RARER
+
+
+def _no_event(other: str) -> Message:
+    return Message("'{other}' means that it did not happen.", other=other)
 
 
 def _negations(other: str) -> list[str]:
@@ -190,7 +205,7 @@ def _against_the_rest(counts: Mapping[str, int]) -> tuple[str, Message]:
         return asked[0], reason
     frequent = [value for value in values if counts[value] >= LEAST_SHARE * total] or values
     chosen = min(frequent, key=lambda value: (counts[value], value))
-    return chosen, sentences(reason, Message("The rarest class with enough rows is proposed."))
+    return chosen, sentences(reason, RARER)
 
 
 def labels(column: Profile, positive: str) -> Floats:

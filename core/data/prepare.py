@@ -11,7 +11,7 @@ from core.data import division, prepare_inputs, prepare_record, split, split_che
 from core.data.division import Plan
 from core.data.snapshots import Archive
 from core.platform import config, project, storage, tracking
-from core.platform.config import Settings
+from core.platform.config import Settings, needs
 from core.platform.messages import Message
 from core.platform.run_record import SILENT, Progress
 from core.predictions_log.known_labels import KnownLabels
@@ -67,7 +67,7 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _moment_needs_time(self) -> Options:
         if self.test_from is not None and self.split != "time":
-            raise ValueError(Message("test_from is for a split by time"))
+            raise needs("test_from", "split = time")
         return self
 
 
@@ -120,17 +120,16 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.1, Message("Reading the rows"))
         inputs = prepare_inputs.gather(archive, run, known, spec, options.continues)
         raw = inputs.raw
-        progress.update(0.4, Message("Filtering and splitting {rows:,} rows", rows=len(raw)))
         divided = division.divide(inputs, plan, test_from)
         sets = division.prepared_sets(divided, plan)
-        progress.update(0.6, Message("Checking the split"))
+        progress.update(0.6, Message("Running the checks"))
         prepared = prepare_record.prepared(
             plan, options.model_dump(mode="json"), inputs.snapshot, sets, run.run_id
         )
         record = prepare_record.of_division(plan, divided, len(raw))
         with storage.staged(settings, *sets, divided.train, divided.test) as ready:
             prepared = replace(prepared, digests=ready.digests, project=settings.project)
-            progress.update(0.8, Message("Recording the run"))
+            progress.update(0.8, Message("Writing the results"))
             run.log(record)
             run.log(prepare_record.lineage(plan, inputs, prepared, sets, ready.paths))
             ready.keep(prepared)

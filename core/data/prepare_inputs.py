@@ -83,7 +83,7 @@ def _keys(
     """Return the ids of the rows that a training learned from, and of those that tested it."""
     before = run.earlier(run_id)
     if before is None or before.step != "train":
-        raise InputError(Message("There is no training {run} to continue from.", run=run_id[:8]))
+        raise InputError(Message("'{name}' does not exist.", name=run_id[:8]))
     if before.is_sample != is_sample:
         raise InputError(
             Message(

@@ -16,7 +16,6 @@ from core.data.records import PreparedRun
 from core.data.snapshots import Snapshot
 from core.platform import storage, tracking
 from core.platform.errors import InputError
-from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.platform.run_record import Dataset, Record
 from core.platform.storage import Prepared
@@ -173,25 +172,11 @@ def _refuse_empty(
 ) -> None:
     """Refuse features without any value, and computed ones without a value in complete rows."""
     if empty := train.columns[train.isna().all()].tolist():
-        raise InputError(
-            Message(
-                "No row of the training set has a value of {features}. Choose other features.",
-                features=empty,
-            )
-        )
+        raise InputError(split.no_value(str(empty[0]), len(train), len(train)))
     rows = train.isna().sum() + test.isna().sum()
     if is_complete and rows.any():
         name = str(rows.idxmax())
-        formula = spec.engineered[name].formula
-        raise InputError(
-            Message(
-                "'{feature}' ({formula}) has no value in {rows:,} complete rows. Impute missing "
-                "values, or leave it out.",
-                feature=name,
-                formula=formula,
-                rows=int(rows[name]),
-            )
-        )
+        raise InputError(split.no_value(name, int(rows[name]), len(train) + len(test)))
 
 
 def _new_rows(spec: ProjectSpec, continues: str, divided: Division) -> Record:

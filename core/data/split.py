@@ -144,16 +144,7 @@ def filter_rows(
         complete &= raw[name].notna().to_numpy()
     if not complete.any():
         holes = raw.loc[labelled, list(needed)].isna().sum()
-        raise InputError(
-            Message(
-                "Every row lacks a required value (column '{column}' is missing in {missing:,} "
-                "of {rows:,}). Impute missing values, or choose other features or another "
-                "split.",
-                column=str(holes.idxmax()),
-                missing=int(holes.max()),
-                rows=int(labelled.sum()),
-            )
-        )
+        raise InputError(no_value(str(holes.idxmax()), int(holes.max()), int(labelled.sum())))
     if spec.weights:
         weights = raw[spec.weights]
         of_complete = weights[complete]
@@ -258,10 +249,9 @@ def by_time(
         if later.all() or not later.any():
             raise InputError(
                 Message(
-                    "No row lies on one side of {time} = {test_from}; the rows are from {first} to "
-                    "{last}. Choose a moment in between.",
-                    time=time,
-                    test_from=str(test_from),
+                    "{moment} leaves no rows on one side: they are from {first} to {last}. Choose "
+                    "a moment in between.",
+                    moment=str(test_from),
                     first=str(moments.min()),
                     last=str(moments.max()),
                 )
@@ -271,12 +261,7 @@ def by_time(
         # the earliest moment would leave nothing for training
         shares = (counts.iloc[:-1] / len(frame) - test_share).abs()
         if shares.empty:
-            raise InputError(
-                Message(
-                    "All rows have the same value of {time}. Split them at random, or by group.",
-                    time=time,
-                )
-            )
+            raise _too_few(len(frame), test_share)
         later = (moments >= shares.idxmin()).to_numpy()
     return _with_both_labels(frame[~later], frame[later], target, test_share)
 
@@ -311,15 +296,7 @@ def by_group(
     try:
         first, second = next(cut.split(frame, groups=frame[group]))
     except ValueError as error:
-        raise InputError(
-            Message(
-                "A test share of {share:g} cannot be taken from {values:,} values of "
-                "{group}. Choose another share or split.",
-                share=test_share,
-                values=frame[group].nunique(),
-                group=group,
-            )
-        ) from error
+        raise _too_few(len(frame), test_share) from error
     return _with_both_labels(
         frame.iloc[np.sort(first)], frame.iloc[np.sort(second)], target, test_share
     )
@@ -416,11 +393,22 @@ def _with_both_labels(
     return train, test
 
 
+def no_value(column: str, missing: int, rows: int) -> Message:
+    """Return why rows cannot be used where a column has no value in so many of them."""
+    return Message(
+        "'{column}' has no value in {missing:,} of {rows:,} rows. Impute missing values, or choose "
+        "other features or another split.",
+        column=column,
+        missing=missing,
+        rows=rows,
+    )
+
+
 def _too_few(rows: int, test_share: float) -> InputError:
     return InputError(
         Message(
-            "A test share of {share:g} of {rows:,} rows leaves a set with only one class. "
-            "Choose another share or split, or acquire more rows.",
+            "A test share of {share:g} of {rows:,} rows leaves a set empty, or with one class "
+            "only. Choose another share or split, or acquire more rows.",
             share=test_share,
             rows=rows,
         )

@@ -9,7 +9,8 @@ import pandas as pd
 
 from core.platform.messages import Message, Words
 from core.platform.project import words
-from core.stats.checks import PSI_ALERT, PSI_WARNING, Check, Verdict
+from core.stats.check import Check, Limit, Verdict
+from core.stats.checks import PSI_ALERT, PSI_WARNING
 
 SPLITS = {"random": Message("at random"), "time": Message("by time"), "group": Message("by group")}
 Split = Literal["random", "time", "group"]
@@ -17,7 +18,6 @@ Split = Literal["random", "time", "group"]
 BALANCE_WARNING, BALANCE_ALERT = 0.02, 0.05
 # Difference of the test share from the requested one (percentage points / 100).
 SHARE_WARNING = 0.05
-_NONE_SHARED = Message("warning from 1; alert if split by group")
 _Z = 1.959964
 
 
@@ -94,8 +94,8 @@ def _share(rows_train: int, rows_test: int, wanted: float | None) -> Check:
     if wanted is None:
         return _check("share", title, share, "", "ok", text)
     verdict: Verdict = "warning" if abs(share - wanted) > SHARE_WARNING else "ok"
-    limits = Message("warning beyond {warning:g} from the reference", warning=SHARE_WARNING)
-    return _check("share", title, share, limits, verdict, text, reference=wanted)
+    limits = Limit(wanted - SHARE_WARNING, wanted + SHARE_WARNING)
+    return _check("share", title, share, limits.words(), verdict, text, reference=wanted)
 
 
 def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check:
@@ -130,11 +130,7 @@ def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check
         "balance",
         Message("Class balance, test minus train"),
         gap,
-        Message(
-            "warning from {warning:g}, alert from {alert:g}",
-            warning=BALANCE_WARNING,
-            alert=BALANCE_ALERT,
-        ),
+        Limit(-BALANCE_WARNING, BALANCE_WARNING, -BALANCE_ALERT, BALANCE_ALERT).words(),
         verdict,
         Message(
             "{train:.1%} {positive} in the training set, {test:.1%} in the test set.",
@@ -154,20 +150,16 @@ def _drift(drift: pd.DataFrame) -> Check:
     verdict: Verdict = (
         "alert" if value >= PSI_ALERT else "warning" if value >= PSI_WARNING else "ok"
     )
-    moved = [str(name) for name in ranked.loc[ranked["psi"] >= PSI_WARNING, "feature"]]
-    text = (
-        Message("The test rows are unlike the training rows in {columns}.", columns=list(moved))
-        if moved
-        else Message("The columns are alike in both sets; {column} differs most.", column=worst)
-    )
-    limits = Message(
-        "warning from {warning:g}, alert from {alert:g}", warning=PSI_WARNING, alert=PSI_ALERT
-    )
+    moved = [str(name) for name in ranked.loc[ranked["psi"] >= PSI_WARNING, "feature"]] or [worst]
+    text = Message("Train and test differ most in {columns}.", columns=moved)
+    limits = Limit(warning_high=PSI_WARNING, alert_high=PSI_ALERT).words()
     return _check("drift", Message("Drift between train and test"), value, limits, verdict, text)
 
 
 def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: Split) -> Check:
     title = Message("Groups in both sets")
+    # no group may be shared where whole groups were split
+    limits = (Limit(alert_high=0.0) if split == "group" else Limit(warning_high=0.0)).words()
     if group is None:
         return _check(
             "groups_shared",
@@ -175,7 +167,7 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             None,
             "",
             "not_applicable",
-            Message("The project names no column of groups."),
+            Message("The project file names no column as `{key}`.", key="group"),
         )
     sides = set(train[group].dropna()), set(test[group].dropna())
     shared, all_of_them = len(sides[0] & sides[1]), len(sides[0] | sides[1])
@@ -184,7 +176,7 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             "groups_shared",
             title,
             0.0,
-            _NONE_SHARED,
+            limits,
             "ok",
             Message(
                 "Each of the {groups:,} values of {group} is in only one set.",
@@ -201,7 +193,7 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
         group=group,
     )
     verdict: Verdict = "alert" if split == "group" else "warning"
-    return _check("groups_shared", title, float(shared), _NONE_SHARED, verdict, text, reference=0.0)
+    return _check("groups_shared", title, float(shared), limits, verdict, text, reference=0.0)
 
 
 def _time(train: pd.DataFrame, test: pd.DataFrame, time: str | None, split: Split) -> Check:
@@ -213,7 +205,7 @@ def _time(train: pd.DataFrame, test: pd.DataFrame, time: str | None, split: Spli
             None,
             "",
             "not_applicable",
-            Message("The project names no column of time."),
+            Message("The project file names no column as `{key}`.", key="time"),
         )
     if split != "time":
         return _check(
@@ -231,7 +223,7 @@ def _time(train: pd.DataFrame, test: pd.DataFrame, time: str | None, split: Spli
         "time_shared",
         title,
         float(early),
-        Message("alert from 1"),
+        Limit(alert_high=0.0).words(),
         verdict,
         Message(
             "Trained up to {last}, tested from {first} on.",

@@ -19,7 +19,7 @@ from core.jobs.jobs import Job
 from core.platform import messages, set_aside, state, store_faults
 from core.platform.config import Settings
 from core.platform.errors import JobError, StoreError
-from core.platform.messages import Message, Words
+from core.platform.messages import Words
 
 NAME = "chain"
 _KEYS = {"chain_id", "title", "began", "cancelled", "steps", "jobs"}
@@ -81,12 +81,7 @@ def start(settings: Settings, steps: Sequence[tuple[str, Mapping[str, Any]]], ti
             stored = None  # neither continued nor waited for any more
         before = None if stored is None else _chain(connection, stored)
         if before is not None and before.state == "running":
-            raise JobError(
-                Message(
-                    "{title}: still running. Wait until it is done, or cancel it first.",
-                    title=before.title,
-                )
-            )
+            raise JobError(jobs.still_running(before.title))
         for step, _ in steps:
             jobs.require_step(step)
         wanted = {
@@ -102,13 +97,7 @@ def start(settings: Settings, steps: Sequence[tuple[str, Mapping[str, Any]]], ti
 
 
 def current(settings: Settings) -> Chain | None:
-    """Return the running or the latest chain; None if there was none.
-
-    Raises
-    ------
-    StoreError
-        If it or the job table cannot be read.
-    """
+    """Return the running or the latest chain; None if there was none."""
     with state.reading(settings) as connection:
         stored = _read(settings, connection)
         return None if stored is None else _chain(connection, stored)

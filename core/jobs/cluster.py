@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from core.platform.errors import InputError, JobError
-from core.platform.messages import Message, Words
+from core.platform.messages import Message
 
 SETTING = "COURTSIDE_DASK"
 # to connect, and for a first worker
@@ -55,13 +55,8 @@ async def _kind_of(address: str) -> str:
 
 
 @contextmanager
-def connected(address: str, instead: Words) -> Iterator[Any]:
+def connected(address: str) -> Iterator[Any]:
     """Yield a client of the scheduler at an address.
-
-    Parameters
-    ----------
-    instead : Words
-        What a person can do without a cluster, as the end of a sentence.
 
     Raises
     ------
@@ -82,7 +77,7 @@ def connected(address: str, instead: Words) -> Iterator[Any]:
                 address, timeout=ANSWER_SECONDS, set_as_default=False, name="courtside"
             )
     except Exception as error:
-        raise InputError(_no_workers(address, instead)) from error
+        raise InputError(no_workers(address)) from error
     try:
         yield client
     finally:
@@ -91,7 +86,7 @@ def connected(address: str, instead: Words) -> Iterator[Any]:
 
 
 @contextmanager
-def loss_reported(address: str, instead: Words) -> Iterator[None]:
+def loss_reported(address: str) -> Iterator[None]:
     """Raise JobError if the cluster is lost inside."""
     try:
         yield
@@ -100,15 +95,14 @@ def loss_reported(address: str, instead: Words) -> Iterator[None]:
             Message(
                 "The Dask cluster at {address} was lost ({error_type}). Finished work is "
                 "kept in its runs. See its logs (often it ran out of memory) and start it "
-                "again, {instead}",
+                "again, or go without Dask.",
                 address=address,
                 error_type=type(error).__name__,
-                instead=instead,
             )
         ) from error
 
 
-def check(client: Any, address: str, instead: Words, modules: tuple[str, ...]) -> None:
+def check(client: Any, address: str, modules: tuple[str, ...]) -> None:
     """Refuse a cluster that would run other code or packages.
 
     Parameters
@@ -126,7 +120,7 @@ def check(client: Any, address: str, instead: Words, modules: tuple[str, ...]) -
     try:
         client.wait_for_workers(1, timeout=ANSWER_SECONDS)
     except distributed.TimeoutError as error:
-        raise InputError(_no_workers(address, instead)) from error
+        raise InputError(no_workers(address)) from error
     here = _about(modules)
     # the scheduler reads the tasks too
     answers = [(address, _scheduler_versions(client, modules))]
@@ -136,32 +130,32 @@ def check(client: Any, address: str, instead: Words, modules: tuple[str, ...]) -
     for which, answer in answers:
         if isinstance(answer, Exception):
             reason = " ".join(str(answer).split())[:200]
-            raise InputError(_other_code(which, reason, instead))
+            raise InputError(_other_code(which, reason))
         if others := [
             f"{name} {answer.get(name)} ≠ {version}"
             for name, version in here.items()
             if answer.get(name) != version
         ]:
-            raise InputError(_other_code(which, others, instead))
+            raise InputError(_other_code(which, others))
 
 
-def _no_workers(address: str, instead: Words) -> Message:
+def no_workers(address: str) -> Message:
+    """Return that no cluster with workers is at an address."""
     return Message(
         "No Dask scheduler with workers answers at {address} ({setting}). Start it as the README "
-        "says, {instead}",
+        "says, or go without Dask.",
         address=address,
         setting=SETTING,
-        instead=instead,
     )
 
 
-def _other_code(address: str, reason: object, instead: Words) -> Message:
+def _other_code(address: str, reason: object) -> Message:
     return Message(
         "The Dask process at {address} lacks this app's code or packages ({reason}). Start it in "
-        "the app's folder, with `PYTHONPATH=.` and the packages of requirements.txt, {instead}",
+        "the app's folder, with `PYTHONPATH=.` and the packages of requirements.txt, or go without "
+        "Dask.",
         address=address,
         reason=reason,
-        instead=instead,
     )
 
 

@@ -134,8 +134,6 @@ def submit(settings: Settings, step: str, options: Mapping[str, Any]) -> Job:
     ------
     InputError
         For an unknown step, or options that are not JSON.
-    StoreError
-        If the job table cannot be written.
     """
     with state.transaction(settings) as connection:
         return put(connection, step, options)
@@ -158,6 +156,13 @@ def put(connection: sa.Connection, step: str, options: Mapping[str, Any]) -> Job
     connection.execute(new.on_conflict_do_nothing())
     same = sa.select(_table).where(_table.c.fingerprint == fingerprint, _table.c.status.in_(ACTIVE))
     return _job(connection.execute(same).one())
+
+
+def still_running(title: Words) -> Message:
+    """Return why something of this name cannot be started again or removed."""
+    return Message(
+        "{title}: still running. Wait until it is done, or cancel it first.", title=title
+    )
 
 
 def require_step(step: str) -> None:
@@ -246,7 +251,7 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
         if connection.execute(ready).scalar() is None:
             return None
     change = sa.update(_table).where(_table.c.number == ready.scalar_subquery())
-    starting = messages.dumps(Message("Starting."))
+    starting = messages.dumps(Message("Waiting to start."))
     change = change.values(status=RUNNING, started=time.time(), text=starting)
     with state.transaction(settings) as connection:
         row = connection.execute(change.returning(_table)).one_or_none()
@@ -308,11 +313,6 @@ def take_over(settings: Settings) -> None:
 
     A copied home lists the original's processes, and after a reboot pids are reused: such processes
     are neither watched nor ended. Called by the supervisor that holds the lock.
-
-    Raises
-    ------
-    StoreError
-        If the job table cannot be used.
     """
     here = {"home": identity.of_home(settings.state_dir), "boot": process.boot_id()}
     with state.transaction(settings) as connection:
@@ -336,7 +336,7 @@ def _canonical(step: str, options: Mapping[str, Any]) -> str:
         return json.dumps(dict(options), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(
-            Message("The options of {step} cannot be kept: {error}.", step=step, error=error)
+            Message("{name} cannot be used: {reason}", name=step, reason=f"{error}.")
         ) from error
 
 

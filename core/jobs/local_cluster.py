@@ -83,9 +83,7 @@ def address(settings: Settings) -> str:
     return running.address
 
 
-def start(
-    settings: Settings, workers: int = 2, on_wait: Callable[[], None] | None = None
-) -> LocalCluster:
+def start(settings: Settings, workers: int = 2) -> LocalCluster:
     """Start a scheduler and single-threaded workers; returns when all are connected.
 
     Raises
@@ -96,13 +94,18 @@ def start(
         If they do not start; nothing is left running.
     """
     if not 1 <= workers <= MOST_WORKERS:
-        raise InputError(
-            Message("A cluster has 1 to {most_workers} workers.", most_workers=MOST_WORKERS)
-        )
+        low, high = sorted((workers, 1 if workers < 1 else MOST_WORKERS))
+        limits = Message("{low} must not be above {high}", low=f"{high}", high=f"{low}")
+        raise InputError(Message("{where}: {reason}.", where="workers", reason=limits))
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.state_dir / "dask.lock", timeout=START_SECONDS):
-        if find(settings) is not None:
-            raise InputError(Message("A Dask cluster runs already. Stop it first."))
+        if (running := find(settings)) is not None:
+            port_used = running.address.rpartition(":")[2]
+            raise InputError(
+                Message(
+                    "{server} runs on port {port}. Stop it first.", server="Dask", port=port_used
+                )
+            )
         stop(settings)
         port = process.free_port(min(settings.serve_port + PORT_OFFSET, 65_000))
         where = f"tcp://{HOST}:{port}"
@@ -114,7 +117,7 @@ def start(
         _keep(settings, where, started)
         try:
             until = time.monotonic() + START_SECONDS
-            _wait(settings, started, lambda: process.listens(started[0], port), until, on_wait)
+            _wait(settings, started, lambda: process.listens(started[0], port), until)
             for number in range(workers):
                 started.append(
                     _start(
@@ -143,7 +146,6 @@ def start(
                 started,
                 lambda: all("Registered to:" in process.log_tail(log) for log in logs),
                 until,
-                on_wait,
             )
         except BaseException:
             stop(settings)
@@ -174,11 +176,7 @@ def _start(settings: Settings, what: str, *words: str) -> Process:
 
 
 def _wait(
-    settings: Settings,
-    started: list[Process],
-    is_so: Callable[[], bool],
-    until: float,
-    on_wait: Callable[[], None] | None,
+    settings: Settings, started: list[Process], is_so: Callable[[], bool], until: float
 ) -> None:
     while not is_so():
         if not all(process.is_alive(program) for program in started) or time.monotonic() > until:
@@ -188,8 +186,6 @@ def _wait(
                     parent=_log(settings, "scheduler").parent,
                 )
             )
-        if on_wait is not None:
-            on_wait()
         time.sleep(0.1)
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from core.jobs import jobs
 from core.platform import clock, config, messages, set_aside, state, steps
-from core.platform.config import Options, Settings
+from core.platform.config import Options, Settings, excluded
 from core.platform.errors import CourtsideError, InputError, StoreError
 from core.platform.messages import Message, Words, plural
 
@@ -70,8 +70,6 @@ class Schedule(Options):
         Alternative to the interval: five fields in UTC: minute, hour, day, month, day of the week
         (0 is Sunday); each `*`, numbers, `1-5`, `1,15` or, except for the day of the week, `*/10`.
         If both day and day of the week are given, both must match.
-    is_on : bool
-        Whether it runs.
     stays : bool
         Whether the worker keeps running without the app while this is on.
     """
@@ -108,9 +106,7 @@ class Schedule(Options):
     @model_validator(mode="after")
     def _has_interval_or_cron(self) -> Schedule:
         if (self.every_seconds is None) == (self.cron is None):
-            raise ValueError(
-                Message("a schedule has either an interval or times of the day (cron)")
-            )
+            raise excluded("every_seconds", "cron")
         return self
 
 
@@ -124,8 +120,6 @@ class Scheduled:
         When it is next due, seconds since 1970; only relevant while it is on.
     last_at, last_real : float or None
         When its last job was submitted, by the clock of schedules and in real time.
-    job_id : str or None
-        That job.
     runs, skipped : int
         Jobs submitted, and due times that passed while the last job still ran.
     problem : Words or None
@@ -171,11 +165,6 @@ def save(settings: Settings, schedule: Schedule) -> None:
     """Save a schedule, replacing one of the same name.
 
     Its next time is recomputed if its times have changed or it was off; a running job continues.
-
-    Raises
-    ------
-    StoreError
-        If the database cannot be written.
     """
     now = clock.now(settings)
     fresh = {"set_at": now, "next_at": following(schedule, now)}
@@ -210,11 +199,6 @@ def tick(settings: Settings) -> list[Scheduled]:
     """Submit the due jobs, and return the schedules that are on, as they were before.
 
     Cheap if nothing is due: two queries, one before the first schedule exists.
-
-    Raises
-    ------
-    StoreError
-        If the database cannot be used.
     """
     active = _read(settings, _of.is_on)
     if not active:

@@ -12,21 +12,20 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import psutil
 from filelock import FileLock, Timeout
 
 from core.jobs import heartbeat, jobs
-from core.platform import identity, messages, process, set_aside, store_faults
+from core.platform import identity, messages, process, set_aside, storage, store_faults
 from core.platform.config import CODE_ROOT, PREFIX, Settings
 from core.platform.errors import CourtsideError, JobError
 from core.platform.liveness import Pulse
@@ -39,7 +38,6 @@ REQUESTS: tuple[Request, ...] = ("stop", "retire")
 BEAT = 2.0
 # the worker beats once a second; after this many silent seconds it is shown as not answering
 SILENT_SECONDS = 20.0
-T = TypeVar("T")
 _keepers: dict[Path, threading.Thread] = {}
 _started: dict[Path, subprocess.Popen[bytes]] = {}
 _keeper_lock = threading.Lock()
@@ -191,8 +189,16 @@ def beat(settings: Settings) -> None:
     (settings.state_dir / "app.alive").touch()
 
 
+def leave(settings: Settings) -> None:
+    """Record that the app ends: the supervisor need not wait for another sign of it."""
+    with _keeper_lock:
+        _keepers.pop(settings.home, None)
+    with suppress(OSError):
+        (settings.state_dir / "app.alive").unlink(missing_ok=True)
+
+
 def last_beat(settings: Settings) -> float:
-    """Return the time of the app's last beat, seconds since 1970; 0 if there was none."""
+    """Return the time of the app's last beat, seconds since 1970; 0 if there is no app."""
     try:
         return (settings.state_dir / "app.alive").stat().st_mtime
     except FileNotFoundError:
@@ -234,7 +240,7 @@ def read_state(settings: Settings) -> dict[str, Any] | None:
     """
     path = settings.state_dir / "supervisor.json"
     try:
-        written = json.loads(_patiently(lambda: path.read_text(encoding="utf-8")))
+        written = json.loads(path.read_text(encoding="utf-8"))
         whole = {"stamp": None, "boot": "", **written}
         _process(whole)
         is_whole = isinstance(whole["ready"], bool) and isinstance(whole["since"], float | int)
@@ -265,11 +271,7 @@ def write_state(
         "problem": None if problem is None else messages.dumps(problem),
         "stamp": stamp(settings),
     }
-    place = settings.state_dir / "supervisor.json"
-    handle, temporary = tempfile.mkstemp(dir=settings.state_dir, prefix=".supervisor.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(facts, file)
-    _patiently(lambda: os.replace(temporary, place))
+    storage.write_json(settings.state_dir / "supervisor.json", facts)
     return facts
 
 
@@ -368,12 +370,3 @@ def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
         )
     _started[settings.home] = begun
     write_state(settings, begun.pid, time.time(), ready=False)
-
-
-def _patiently(action: Callable[[], T]) -> T:
-    """Retry an action: Windows refuses access to a file that is being read or replaced."""
-    for _ in range(50):
-        with suppress(PermissionError):
-            return action()
-        time.sleep(0.02)
-    return action()

@@ -35,7 +35,10 @@ def save(settings: Settings, chosen: Sequence[Rule]) -> None:
     """
     names = [rule.name for rule in chosen]
     if len(set(names)) < len(names):
-        raise InputError(Message("Two rules have the same name. Give each its own."))
+        twice = Message(
+            "used more than once: {names}", names=[n for n in {*names} if names.count(n) > 1]
+        )
+        raise InputError(Message("{reason!c}.", reason=twice))
     with state.transaction(settings) as connection:
         state.keep_document(connection, RULES, [rule.model_dump(mode="json") for rule in chosen])
         for alert in alert_store.read_alerts(
@@ -61,9 +64,7 @@ def made_rule(**values: object) -> Rule:
     try:
         return Rule(**values)
     except ValidationError as error:
-        raise InputError(
-            Message("The rule cannot be saved: {error}", error=config.sentence(error))
-        ) from None
+        raise InputError(config.sentence(error)) from None
 
 
 def stored(settings: Settings, connection: sql.Connection) -> list[Rule]:

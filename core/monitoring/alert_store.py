@@ -27,10 +27,6 @@ class Event:
     ----------
     kind : str
         raised, reminded, cleared (by reports), acknowledged (by a person), closed.
-    code : str
-        The check.
-    title : Message or str
-        Its name.
     run_id : str or None
         The report; None for an action of a person.
     is_told : bool
@@ -71,8 +67,6 @@ class Alert:
         open, acknowledged or cleared.
     verdict, value, run_id
         Of the report that raised it.
-    title : Message or str
-        The name of the check.
     limit : Message or str
         The limit of the value, in words; of that report.
     last_verdict, last_value, last_run_id

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.platform import config
-from core.platform.messages import Message, in_context
+from core.platform.messages import Message, Words
 
 Level = Literal["warning", "alert"]
 Kind = Literal["raised", "reminded", "cleared"]
@@ -32,8 +32,6 @@ class Rule(config.Options):
 
     Parameters
     ----------
-    name : str
-        The user's name for it.
     pattern : str
         Codes of the checks to watch, `*` for any text (`psi.*`); or a group of checks
         (`performance`, `input`, `output`, `support`); or `verdict`, the report as a whole.
@@ -43,8 +41,6 @@ class Rule(config.Options):
         Consecutive reports that raise and that clear an alert, 1 to 50.
     quiet_seconds : float
         Time after a notification without another about the same check; 0 to a year.
-    is_on : bool
-        Whether the rule is active.
     """
 
     name: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -58,15 +54,16 @@ class Rule(config.Options):
 
 # names of the built-in rules
 _NAMES = {
-    "verdict": in_context("rule", "The verdict of a report"),
-    "performance": in_context("rule", "Performance"),
-    "support": in_context("rule", "Support of the reference"),
-    "drift": in_context("rule", "Input and predictions"),
-    "missing": in_context("rule", "Missing values"),
-    "unseen": in_context("rule", "New values"),
-    "estimates": in_context("rule", "Estimates"),
-    "disagreement": in_context("rule", "Disagreement"),
+    "verdict": Message("The verdict of a report"),
+    "performance": Message("Performance"),
+    "support": Message("Support of the reference"),
+    "drift": Message("Input and predictions"),
+    "missing": Message("Missing values"),
+    "unseen": Message("New values"),
+    "estimates": Message("Estimates"),
+    "disagreement": Message("Disagreement"),
 }
+_BY_TEXT = {name.msgid: name for name in _NAMES.values()}
 DEFAULTS = (
     Rule(name=_NAMES["verdict"].msgid, pattern=VERDICT, clear_after=1),
     Rule(name=_NAMES["performance"].msgid, pattern="performance"),
@@ -80,15 +77,15 @@ DEFAULTS = (
 )
 
 
-def name_in_words(rule: str) -> Message:
-    """Return the name of a rule as a message: the built-in ones have a translation.
+def name_in_words(rule: str) -> Words:
+    """Return the name of a rule for people: the built-in ones have a translation.
 
     Examples
     --------
     >>> str(name_in_words("Performance")), str(name_in_words("My {rule}"))
     ('Performance', 'My {rule}')
     """
-    return in_context("rule", rule)
+    return _BY_TEXT.get(rule, rule)
 
 
 @dataclass(frozen=True)
@@ -128,8 +125,6 @@ class State:
 
     Parameters
     ----------
-    is_open : bool
-        Whether its alert is open.
     bad, good : int
         Consecutive reports that count against it, and that are `ok`.
     told_at : float or None

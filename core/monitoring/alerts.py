@@ -65,8 +65,6 @@ def report(
 
     Parameters
     ----------
-    run_id : str
-        The report's run.
     verdicts : mapping of str to str
         By code of the check: ok, warning, alert, not_applicable. A missing code counts as not
         applicable. `verdict`, the report as a whole, is the worst of them unless given.
@@ -238,22 +236,6 @@ def history(settings: Settings, limit: int = 200) -> list[Event]:
         return alert_store.read_events(connection, None, limit)
 
 
-def acknowledge(settings: Settings, alert_id: str, person: str, note: str) -> None:
-    """Acknowledge an alert: it stays quiet until it clears.
-
-    Parameters
-    ----------
-    person, note : str
-        Who acknowledges it, and a comment.
-
-    Raises
-    ------
-    InputError
-        Without a name, or when the alert is closed or acknowledged already.
-    """
-    _answer(settings, tables.alerts.c.alert_id == alert_id, "acknowledged", person, note)
-
-
 def acknowledge_all(settings: Settings, subject: str, person: str, note: str) -> int:
     """Acknowledge every open alert of a version and data source, and return their number.
 
@@ -333,7 +315,7 @@ def _answer(
     """Record a person's answer to these alerts, all or none, and return their number."""
     person, note = " ".join(person.split()), note.strip()
     if not person or len(person) > PERSON_LENGTH or not person.isprintable():
-        raise InputError(Message("Enter your name: 1 to {most} characters.", most=PERSON_LENGTH))
+        raise InputError(Message("Enter a name of 1 to {most} characters.", most=PERSON_LENGTH))
     if len(note) > NOTE_LENGTH:
         raise InputError(
             Message(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 
-from core.platform import config, state
+from core.platform import config, state, store_faults
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
@@ -24,9 +24,7 @@ Language = Literal["en", "pt"]
 T = TypeVar("T", bound=Options)
 
 
-_ADDRESS = Message(
-    "the address must be http:// or https:// with a host, without user name and password"
-)
+_ADDRESS = Message("write it like {examples}", examples="https://example.org/alerts")
 
 
 def _checked_url(url: str) -> str:
@@ -41,7 +39,11 @@ def _checked_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(_ADDRESS)
     if parts.username is not None or parts.password is not None:
-        raise ValueError(_ADDRESS)
+        raise ValueError(
+            Message(
+                "an address must not hold a password or key: credentials belong to the environment"
+            )
+        )
     return url
 
 
@@ -77,8 +79,6 @@ class Mail(Options):
         Name or IP address of the server.
     port : int
         1 to 65,535; usually 587 with STARTTLS, 465 with TLS from the first byte.
-    sender : str
-        Sender address.
     to : tuple of str
         Recipients, 1 to 20 addresses.
     security : {"starttls", "tls", "none"}
@@ -106,7 +106,7 @@ class Mail(Options):
         # a line break in an address would allow header injection
         for address in (value,) if isinstance(value, str) else value:
             if not ADDRESS.fullmatch(address):
-                raise ValueError(Message("an address is name@host, without spaces or line breaks"))
+                raise ValueError(Message("write it like {examples}", examples="ana@example.org"))
         return value
 
 
@@ -148,33 +148,16 @@ class Channels(Options):
 
 
 def load(settings: Settings) -> Channels:
-    """Return the channels; empty before any was set.
-
-    Raises
-    ------
-    StoreError
-        When they cannot be read.
-    """
+    """Return the channels; empty before any was set."""
     kept = state.load(settings, NAME)
     try:
         return Channels() if kept is None else Channels.model_validate(kept)
     except ValueError as error:
-        raise StoreError(
-            Message(
-                "The channels cannot be read: alerts are shown only on the page. Set the channels "
-                "again."
-            )
-        ) from error
+        raise StoreError(store_faults.damaged_document(NAME)) from error
 
 
 def save(settings: Settings, channels: Channels) -> None:
-    """Save the channels atomically.
-
-    Raises
-    ------
-    StoreError
-        When they cannot be written.
-    """
+    """Save the channels atomically."""
     state.save(settings, NAME, channels.model_dump(mode="json"))
 
 
@@ -190,7 +173,7 @@ def made(kind: type[T], **values: object) -> T:
     --------
     >>> made(Webhook, url="ftp://a/b")
     Traceback (most recent call last):
-    core.platform.errors.InputError: url: the address must be http:// or https:// ...
+    core.platform.errors.InputError: url: write it like https://example.org/alerts.
     """
     try:
         return kind(**values)
@@ -199,5 +182,5 @@ def made(kind: type[T], **values: object) -> T:
         if first["type"] == "value_error":  # without the input value: it may contain a password
             where = ".".join(str(part) for part in first["loc"])
             (reason,) = first["ctx"]["error"].args
-            raise InputError(Message("{field}: {reason}.", field=where, reason=reason)) from None
+            raise InputError(Message("{where}: {reason}.", where=where, reason=reason)) from None
         raise InputError(config.sentence(error)) from None

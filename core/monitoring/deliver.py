@@ -36,8 +36,8 @@ from core.monitoring import alert_tables as tables
 from core.monitoring import channels
 from core.monitoring.channels import Channels, Mail, Name, Webhook
 from core.platform import set_aside, state
-from core.platform.config import Settings
-from core.platform.errors import CourtsideError, InputError
+from core.platform.config import Settings, needs
+from core.platform.errors import CourtsideError, InputError, words_of
 from core.platform.messages import (
     Message,
     Words,
@@ -51,6 +51,8 @@ from core.platform.messages import (
 )
 
 WAITING, SENT, GIVEN_UP = "waiting", "sent", "given up"
+CHANNEL_OFF = Message("This channel is off. Set its address and turn it on first.")
+NO_ANSWER = Message("Nothing answers at its address.")
 STATE_LABELS = {WAITING: Message("waiting"), SENT: Message("sent"), GIVEN_UP: Message("given up")}
 EVENT_LABELS = {
     "raised": Message("raised"),
@@ -97,8 +99,6 @@ class Delivery:
         webhook or mail.
     state : str
         waiting, sent or given up.
-    tries : int
-        Number of tries so far.
     created, next_try, ended : float
         Seconds since 1970, wall time; `next_try` only matters while it waits.
     problem : Message, str or None
@@ -148,7 +148,7 @@ def send_test(settings: Settings, name: Name) -> str:
         When that channel is not active.
     """
     if name not in channels.load(settings).on:
-        raise InputError(Message("This channel is off. Set its address and turn it on first."))
+        raise InputError(CHANNEL_OFF)
     with state.transaction(settings) as connection:
         body = {
             "kind": "test",
@@ -291,7 +291,7 @@ def _wait(tries: int) -> float:
 
 def _send(settings: Settings, chosen: Channels, name: str, delivery_id: str, body: str) -> None:
     if name not in chosen.on:
-        raise _FaultError(Message("The channel was turned off."), is_final=True)
+        raise _FaultError(CHANNEL_OFF, is_final=True)
     content = json.loads(body)
     if not isinstance(content, dict):
         raise TypeError(type(content).__name__)
@@ -357,14 +357,11 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
             Message("Its certificate is missing or not trusted."), is_final=False
         ) from None
     except requests.Timeout:
-        raise _FaultError(Message("It did not answer in time."), is_final=False) from None
+        raise _FaultError(NO_ANSWER, is_final=False) from None
     except requests.ConnectionError:
-        raise _FaultError(Message("Nothing answers at its address."), is_final=False) from None
-    except (requests.RequestException, ValueError) as error:
-        raise _FaultError(
-            Message("Its address cannot be used ({error}).", error=type(error).__name__),
-            is_final=True,
-        ) from None
+        raise _FaultError(NO_ANSWER, is_final=False) from None
+    except (requests.RequestException, ValueError):
+        raise _FaultError(NO_ANSWER, is_final=True) from None
     if 300 <= code < 400:
         reason = Message(
             "It redirects (HTTP {code}), and redirects are not followed. Set the new address.",
@@ -418,8 +415,6 @@ def _lines(content: Mapping[str, Any]) -> list[str]:
             since=datetime.fromtimestamp(alert["since"], UTC),
         )
         lines.append(f"- {line}")
-    if content["kind"] == "test":
-        lines.append(_("If you can read this, alerts reach you."))
     if content.get("report"):
         lines += ["", _("{name}: {value}", name=_("Report"), value=content["report"])]
     if content.get("link"):
@@ -427,13 +422,16 @@ def _lines(content: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _needs(option: str, needed: str) -> Message:
+    return Message("{reason!c}.", reason=words_of(needs(option, needed)))
+
+
 def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
     if to.user is not None and password is None:
-        raise _FaultError(
-            Message("COURTSIDE_SMTP_PASSWORD is not set; start the app with it."), is_final=True
-        )
+        raise _FaultError(_needs("user", "COURTSIDE_SMTP_PASSWORD"), is_final=True)
     if to.user is not None and to.security == "none":
-        raise _FaultError(Message("The password is not sent without encryption."), is_final=True)
+        # the password is not sent without encryption
+        raise _FaultError(_needs("user", "security = starttls"), is_final=True)
     context = ssl.create_default_context()
     try:
         plain = to.security != "tls"
@@ -478,6 +476,6 @@ def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
             Message("Its certificate is missing or not trusted."), is_final=False
         ) from None
     except TimeoutError:
-        raise _FaultError(Message("It did not answer in time."), is_final=False) from None
+        raise _FaultError(NO_ANSWER, is_final=False) from None
     except (OSError, smtplib.SMTPException):
-        raise _FaultError(Message("Nothing answers at its address."), is_final=False) from None
+        raise _FaultError(NO_ANSWER, is_final=False) from None

@@ -49,8 +49,6 @@ def html(
     columns : sequence of str
         Columns to compare, e.g. the features and `probability`. A column that is empty on one side
         is left out.
-    seed : int
-        Random seed of the sample.
 
     Raises
     ------
@@ -60,9 +58,10 @@ def html(
         When a side has no row, no column is left, or evidently cannot compare them.
     """
     absent = Message(
-        "Evidently is not installed in a version that can be used. Run `{install}`, and restart "
-        "the app.",
-        install=INSTALL,
+        "{package} is not installed, or not in a version that can be used. Run `{command}`, and "
+        "restart the app.",
+        package="Evidently",
+        command=INSTALL,
     )
     if not available():
         raise NotReadyError(absent)
@@ -93,7 +92,7 @@ def html(
             page = Report([DataDriftPreset()]).run(now, before).get_html_str(as_iframe=False)
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
         raise InputError(
-            Message("Evidently could not compare these rows: {error}", error=str(error))
+            Message("{name} cannot be used: {reason}", name="Evidently", reason=str(error))
         ) from error
     return str(page)
 

@@ -74,13 +74,7 @@ class Incident:
 
 
 def standing(settings: Settings) -> list[Incident]:
-    """Return the incidents with an alert that is not cleared; unanswered ones, then new ones first.
-
-    Raises
-    ------
-    StoreError
-        When the database cannot be read.
-    """
+    """Return the incidents with an alert that is not cleared; unanswered, then new ones first."""
     unclosed = alerts.open_alerts(settings)
     seen = _reported_at(settings, {alert.last_run_id for alert in unclosed})
     by_subject = sorted(unclosed, key=lambda alert: alert.subject)

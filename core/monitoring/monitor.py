@@ -52,7 +52,15 @@ class Limits(config.Options):
             (self.warning_high, self.alert_high, 1),
         ):
             if warning is not None and alert is not None and sign * warning > sign * alert:
-                raise ValueError(Message("the warning limit is beyond the alert limit"))
+                low, high = sorted((warning, alert))
+                names = ("warning", "alert") if sign < 0 else ("alert", "warning")
+                raise ValueError(
+                    Message(
+                        "{low} must not be above {high}",
+                        low=f"`{names[1]} = {high:g}`",
+                        high=f"`{names[0]} = {low:g}`",
+                    )
+                )
         return self
 
 
@@ -68,6 +76,8 @@ class Options(config.Options):
         Run id of a scoring; by default the newest with at least 100 rows.
     since, until : str, optional
         Start and end in the log, ISO 8601, UTC without a zone; `until` is exclusive.
+    time_of : {"scoring", "row"}
+        Whether these are times of scoring, or of the project's column of time.
     last : int, optional
         Number of newest rows of the log.
     where : dict of str to tuple of str
@@ -88,6 +98,7 @@ class Options(config.Options):
     scoring_run: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
     since: str | None = Field(None, min_length=4, max_length=40)
     until: str | None = Field(None, min_length=4, max_length=40)
+    time_of: Literal["scoring", "row"] = "scoring"
     last: int | None = Field(None, ge=MIN_ROWS, le=1_000_000)
     where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     source: str | None = Field(None, min_length=1, max_length=40)
@@ -100,13 +111,11 @@ class Options(config.Options):
     def _suits_the_window(self) -> Options:
         of_log = [self.since, self.until, self.last, self.source, self.where or None]
         if self.window != "log" and any(choice is not None for choice in of_log):
-            raise ValueError(
-                Message("times, a number of rows, a source and values need the window log")
-            )
+            raise config.needs("since, until, last, source, where", "window = log")
         if self.window != "scoring" and self.scoring_run is not None:
-            raise ValueError(Message("a scoring run needs the window scoring"))
+            raise config.needs("scoring_run", "window = scoring")
         if self.window == "scoring" and self.version is not None:
-            raise ValueError(Message("a scoring has its version: leave the version out"))
+            raise config.needs("version", "window = log")
         if any(not values for values in self.where.values()):
             raise ValueError(Message("no value is chosen"))
         return self
@@ -239,6 +248,7 @@ def _window(sources: Sources, options: Options) -> Window:
         last=options.last,
         source=options.source,
         where=options.where,
+        by_row=options.time_of == "row",
     )
 
 

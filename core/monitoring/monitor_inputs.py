@@ -20,7 +20,7 @@ from core.platform.errors import CourtsideError, NotReadyError
 from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.platform.project import ProjectSpec
-from core.platform.rows import Rule, key_text
+from core.platform.rows import Rule, key_texts
 from core.platform.runs import ModelVersion
 from core.platform.tracking import OpenRun
 from core.registry import version_files
@@ -87,6 +87,7 @@ class Sources:
         last: int | None,
         source: str | None,
         where: Mapping[str, Sequence[str]],
+        by_row: bool,
     ) -> Window:
         """Return what a version answered, as `windows.of_log` does."""
         return windows.of_log(
@@ -98,6 +99,7 @@ class Sources:
             last=last,
             source=source,
             where=where,
+            by_row=by_row,
         )
 
     def version(self, alias_or_version: str) -> ModelVersion:
@@ -170,10 +172,13 @@ class Sources:
     def training(self, version: ModelVersion) -> Training:
         """Return the rows that a version was trained on, as the model sees them."""
         rows = self.training_rows(version)
-        type_ = self.spec.columns[self.spec.id].type
         column = self.spec.rows.column
         return Training(
-            rows[self.spec.id].map(lambda key: key_text(key, type_)),
+            pd.Series(
+                key_texts(rows[self.spec.id], self.spec.columns[self.spec.id].type),
+                index=rows.index,
+                dtype="object",
+            ),
             self.features(rows, version),
             frozenset(map(str, rows[column].unique())) if column in rows else frozenset(),
         )

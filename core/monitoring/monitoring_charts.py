@@ -24,9 +24,7 @@ _BANDS = {kind: VERDICT_LABELS[kind] for kind in ("warning", "alert")}
 _ENDS = ("value", "low", "high", "warning_low", "warning_high", "alert_low", "alert_high")
 
 
-def check_over_time(
-    table: pd.DataFrame, *, by: Words = "", title: str | None = None
-) -> alt.LayerChart:
+def check_over_time(table: pd.DataFrame, *, by: Words = "") -> alt.LayerChart:
     """Show a check across all reports: value, 95% interval, and the warning and alert zones.
 
     Limits depend on the size of the window, so each report has its own: the zones have steps.
@@ -132,7 +130,7 @@ def check_over_time(
             scale=alt.Scale(domain=words, range=[_VERDICTS[kind][1] for kind in seen]),
         ),
     )
-    return style.finish([*layers, line, whisker, point], title, height=300)
+    return style.finish([*layers, line, whisker, point], height=300)
 
 
 def _word(verdict: str) -> str:

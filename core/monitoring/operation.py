@@ -12,13 +12,7 @@ from core.serving import server
 
 
 def versions(settings: Settings, model: str) -> frozenset[str]:
-    """Return the numbers of a model's versions that are the champion or served, on any port.
-
-    Raises
-    ------
-    StoreError
-        When the registry cannot be read.
-    """
+    """Return the numbers of a model's versions that are the champion or served, on any port."""
     champion = model_store.find_version(settings, model, model_store.CHAMPION)
     served = {
         endpoint.version

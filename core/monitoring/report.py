@@ -13,14 +13,16 @@ from core.platform.errors import CourtsideError
 from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
 from core.stats import (
+    calibration,
     checks,
+    curves,
     drift,
     estimation,
     limits,
-    metrics,
     performance,
     slices,
     support,
+    support_checks,
     weighted_figures,
 )
 from core.stats.check import Check, Group, Limit
@@ -29,8 +31,6 @@ from core.stats.limits import Learned
 from core.stats.metrics import Floats, Labels
 from core.stats.support import Support
 
-# The order of a report: the most important first.
-GROUPS = ("performance", "output", "support", "input")
 SETS = ("reference", "current")
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Report:
     Parameters
     ----------
     checks : list of Check
-        In the order of GROUPS.
+        Of performance, output, support and input, in this order.
     learned : Learned
         The limits, and their false alarm rate.
     on_reference, on_current : dict of str to float
@@ -181,7 +181,7 @@ def build(
                 forecast,
                 current[PROBABILITY].to_numpy(dtype=np.float64),
                 sides.threshold,
-                support.is_outside(apart),
+                support_checks.is_outside(apart),
                 held,
                 positive=positive,
             ),
@@ -191,7 +191,7 @@ def build(
             if disagreement
             else []
         ),
-        *support.checks(apart, given),
+        *support_checks.checks(apart, given),
         *checks.inputs(moved, held),
     ]
     tables["checks"] = checks.as_table(all_checks)
@@ -255,7 +255,7 @@ def figures(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
     weights = _weights(rows)
     values = weighted_figures.figures(labels, forecast, threshold, weights)
     values["calibration"] = values["mean_probability"] - values["base_rate"]
-    values["calibration_error"] = metrics.calibration_error(labels, forecast, weights=weights)
+    values["calibration_error"] = calibration.calibration_error(labels, forecast, weights=weights)
     return values
 
 
@@ -269,7 +269,7 @@ def _tables(
         "drift": moved,
         "densities": drift.densities(sides.reference, sides.current, columns),
         "ranking": apart.ranking,
-        "confusion": _both([metrics.confusion(*pair, sides.threshold) for pair in pairs]),
+        "confusion": _both([curves.confusion(*pair, sides.threshold) for pair in pairs]),
         "reliability": _both(bins),
     }
 
@@ -298,7 +298,7 @@ def _bins(rows: pd.DataFrame) -> pd.DataFrame:
     if WEIGHT in rows:
         # a bin of weight 0 has no mean
         rows = rows[rows[WEIGHT] > 0]
-    return metrics.calibration_bins(*_forecast(rows), weights=_weights(rows))
+    return calibration.calibration_bins(*_forecast(rows), weights=_weights(rows))
 
 
 def _weights(rows: pd.DataFrame) -> Floats | None:

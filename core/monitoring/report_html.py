@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from core.monitoring import report_tables
-from core.platform import templates
+from core.platform import steps, templates
 from core.platform.messages import Message, Words, _, current, day, from_data, number, sentences
 from core.platform.own_columns import shown
 from core.stats.charts.style import SET_LABELS
@@ -57,15 +57,13 @@ _SVG = "http://www.w3.org/2000/svg"
 TEXTS = {
     "kind": Message("Monitoring Report"),
     "verdict": Message("Verdict"),
-    "sample": Message("The rows are of the built-in sample: this says nothing about real rows."),
+    "sample": Message("Built-in sample: this says nothing about real rows."),
     "changed": Message("What changed"),
     "unchanged": Message("No check is beyond its limits."),
     "evidence": Message("Evidence"),
-    "no_evidence": Message("Only the checks below were kept."),
-    "no_chart": Message("This chart cannot be shown."),
+    "absent": Message("This was not recorded."),
     "todo": Message("What to do"),
     "checks": Message("All checks"),
-    "no_checks": Message("There are no checks."),
     "made": Message("About this report"),
     "judged": Message(
         "A check with an interval is judged by its better end: few rows alone raise no alarm."
@@ -267,7 +265,7 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     of_rows = {name: int(count) for name, count in rows.items() if count is not None}
     names = {
         "current": SET_LABELS["current"],
-        "labelled": Message("with label"),
+        "labelled": Message("Labels"),
         "reference": SET_LABELS["reference"],
     }
     counts = [
@@ -277,15 +275,19 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     ]
     facts = [
         (_("Run"), report.get("run_id"), True),
-        (_("Run that scored the rows"), report.get("scoring_run"), True),
+        (_run_of("score"), report.get("scoring_run"), True),
         (_("Model"), _model(model), False),
-        (_("Run of the training"), model.get("run_id"), True),
+        (_run_of("train"), model.get("run_id"), True),
         (_("Rows"), ", ".join(counts), False),
         (_("Source"), report.get("source"), False),
         (_("Window"), report.get("window"), False),
         (_("False alarms"), _promise(report.get("false_alarms") or {}), False),
     ]
     return [(name, str(value), is_id) for name, value, is_id in facts if value]
+
+
+def _run_of(step: str) -> str:
+    return _("{name}: {value}", name=_("Run"), value=steps.named(step).title)
 
 
 def _promise(false_alarms: Mapping[str, Any]) -> str:

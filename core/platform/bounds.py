@@ -36,23 +36,24 @@ MAX_REQUEST_BYTES = 32_000_000
 MAX_REQUEST_CELLS = 1_000_000
 MAX_REQUEST_DECODED = 100_000_000
 
-_UNPACKED = Message(
-    "{name}: {size:,.1f} MB unpacked; the limit is {most:,.1f} MB. Use fewer rows or columns."
+_BYTES = Message(
+    "{name} has {size:,.1f} MB of data; the limit is {most:,.1f} MB. Use fewer rows or columns."
 )
 _CELLS = Message("{name}: {cells:,} values; the limit is {most:,}. Use fewer rows or columns.")
 _COLUMNS = Message("{name}: {columns:,} columns; the limit is {most:,}.")
+NOT_A_TABLE = Message(
+    "'{name}' is not a CSV or parquet file. Choose a .csv, .parquet or .zip file."
+)
 REQUEST, ALL_FILES = Message("Request"), Message("All files")
 FAULTS = {
     "absent": Message("'{name}' does not exist."),
-    "not_regular": Message("'{name}' is not a file of rows but a folder, a pipe or a device."),
+    "not_regular": NOT_A_TABLE,
     "unreadable": Message("'{name}' cannot be read: {reason}"),
     "changed": Message("'{name}' was changed while it was read. Try again."),
-    "bytes": Message(
-        "{name}: {size:,.1f} MB; the limit is {most:,.1f} MB. Divide it into several files."
-    ),
+    "bytes": _BYTES,
     "columns": _COLUMNS,
     "cells": _CELLS,
-    "text": _UNPACKED,
+    "text": _BYTES,
     "line": Message("'{name}' has a line of more than {most:,} characters. It is not a table."),
 }
 # the same limits for a request and for several files
@@ -60,7 +61,7 @@ FAULTS |= {
     "together": Message(_CELLS.msgid, name=ALL_FILES),
     "request_cells": Message(_CELLS.msgid, name=REQUEST),
     "request_columns": Message(_COLUMNS.msgid, name=REQUEST),
-    "request_text": Message(_UNPACKED.msgid, name=REQUEST),
+    "request_text": Message(_BYTES.msgid, name=REQUEST),
 }
 
 

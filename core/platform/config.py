@@ -36,6 +36,37 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def needs(option: str, needed: str) -> ValueError:
+    """Return the error on an option that is given without what it needs, both as code.
+
+    Examples
+    --------
+    >>> str(needs("start", "window = log"))
+    '`start` needs `window = log`'
+    """
+    return ValueError(
+        Message("{option} needs {needed}", option=f"`{option}`", needed=f"`{needed}`")
+    )
+
+
+def exists(name: str) -> Message:
+    """Return why a name cannot be given to something new."""
+    return Message("'{name}' exists; delete it first, or choose another name", name=name)
+
+
+def excluded(*options: str) -> ValueError:
+    """Return the error on options that are given together, or not at all.
+
+    Examples
+    --------
+    >>> str(excluded("row", "row_id"))
+    'give one of `row`, `row_id`'
+    """
+    return ValueError(
+        Message("give one of {options}", options=", ".join(f"`{name}`" for name in options))
+    )
+
+
 class Settings(Options):
     """Where state lives, and the app's limits. Frozen; unknown keys are refused.
 
@@ -199,9 +230,7 @@ class Settings(Options):
     def _allowed_emails_need_login(self) -> Settings:
         if self.allowed_emails and not self.login:
             # a list without a login would look like protection
-            raise ValueError(
-                Message("COURTSIDE_ALLOWED_EMAILS needs a login. Set COURTSIDE_LOGIN=true too")
-            )
+            raise needs("COURTSIDE_ALLOWED_EMAILS", "COURTSIDE_LOGIN=true")
         return self
 
     @property
@@ -332,7 +361,7 @@ class Settings(Options):
         1
         >>> Settings.load({"COURTSIDE_WORKER": "1"})
         Traceback (most recent call last):
-        core.platform.errors.InputError: COURTSIDE_WORKER is not a setting. Did you mean ...
+        core.platform.errors.InputError: 'COURTSIDE_WORKER' does not exist. Did you mean ...
         """
         environ = os.environ if environ is None else environ
         names = [PREFIX + name.upper() for name in cls.model_fields if name != "tracking_uri"]
@@ -350,7 +379,7 @@ class Settings(Options):
                         )
                     )
                 hint = Message("Did you mean {name}?", name=PREFIX + close[0])
-                raise InputError(sentences(Message("{key} is not a setting.", key=key), hint))
+                raise InputError(sentences(Message("'{name}' does not exist.", name=key), hint))
             values[key.removeprefix(PREFIX).lower()] = value
         if environ.get("MLFLOW_TRACKING_URI"):
             values["tracking_uri"] = environ["MLFLOW_TRACKING_URI"]

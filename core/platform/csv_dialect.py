@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.platform import config
-from core.platform.bounds import FileError
+from core.platform.bounds import NOT_A_TABLE, FileError
 from core.platform.messages import Message
 
 SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
@@ -53,9 +53,7 @@ FAULTS = {
     "not_utf8": _NOT_UTF8,
     "not_text": _NOT_UTF8,
     "utf16": _NOT_UTF8,
-    "binary": Message(
-        "'{name}' is not a CSV or parquet file. Choose a .csv, .parquet or .zip file."
-    ),
+    "binary": NOT_A_TABLE,
     "not_csv": Message("'{name}' cannot be read: {reason}"),
     "no_header": Message("'{name}' has no line with the names of its columns."),
 }
@@ -126,7 +124,7 @@ class Dialect:
     Examples
     --------
     >>> str(Dialect("semicolon", "comma").describe())
-    'separator `;`, decimal `,`, UTF-8'
+    'separator `;`, numbers like `1234,5`, UTF-8'
     """
 
     delimiter: str = "comma"
@@ -157,19 +155,13 @@ class Dialect:
 
     def describe(self) -> Message:
         """Return it in words, for runs, commands and captions."""
-        other = "comma" if self.decimal == "point" else "point"
-        parts = {
-            "separator": SHOWN[self.delimiter],
-            "decimal": f"`{self.point}`",
-            "thousands": f"`{POINTS[other]}`",
-            "encoding": SHOWN[self.encoding],
-        }
-        if self.thousands:
-            return Message(
-                "separator {separator}, decimal {decimal}, thousands {thousands}, {encoding}",
-                **parts,
-            )
-        return Message("separator {separator}, decimal {decimal}, {encoding}", **parts)
+        other = POINTS["comma" if self.decimal == "point" else "point"]
+        return Message(
+            "separator {separator}, numbers like {example}, {encoding}",
+            separator=SHOWN[self.delimiter],
+            example=f"`1{other if self.thousands else ''}234{self.point}5`",
+            encoding=SHOWN[self.encoding],
+        )
 
     @property
     def code(self) -> str:
@@ -331,7 +323,7 @@ def detect(
     --------
     >>> dialect, names = detect(b"lat;lon\n33,9;-118,2\n", "a.csv", is_whole=True)
     >>> str(dialect.describe()), names
-    ('separator `;`, decimal `,`, UTF-8', ('lat', 'lon'))
+    ('separator `;`, numbers like `1234,5`, UTF-8', ('lat', 'lon'))
     """
     text = sample_text(sample, name, encoding)
     delimiter, rows = _divided(text, name, is_whole, given)
@@ -421,11 +413,14 @@ def _decimal(
     rows: Sequence[Sequence[str]], name: str, delimiter: str, given: Given
 ) -> tuple[str, bool]:
     """Return the decimal sign, and whether numbers have thousands separators."""
-    # the values of each column that has a value with a sign
+    # the values of each column that has a value with a sign that is not known
     columns: list[list[str]] = []
-    for at in range(len(rows[0])):
-        values = [row[at] for row in rows[1:] if at < len(row)]
-        if any("," in value or "." in value for value in values):
+    signs = (
+        ",." if given.decimal is None else POINTS["point" if given.decimal == "comma" else "comma"]
+    )
+    for values in _columns(rows):
+        text = "".join(values)
+        if any(sign in text for sign in signs):
             cells = [value.strip() for value in values]
             columns.append([cell for cell in cells if cell not in _MISSING])
     # the conventions by which each numeric column can be read, with its first value that has a sign
@@ -474,6 +469,14 @@ def _decimal(
         any(group in cell for cell in cells) and _are_numbers(cells, decimal) for cells in columns
     )
     return decimal, thousands
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterable[Sequence[str]]:
+    """Return the values below the header by column."""
+    width = len(rows[0])
+    if all(len(row) >= width for row in rows):
+        return list(zip(*(row[:width] for row in rows[1:]), strict=True)) if rows[1:] else []
+    return ([row[at] for row in rows[1:] if at < len(row)] for at in range(width))
 
 
 def _are_numbers(cells: Sequence[str], decimal: str) -> bool:

@@ -66,14 +66,7 @@ def columns_in(formula: str) -> tuple[str, ...]:
     try:
         tree = ast.parse(_without_backticks(formula, quoted), mode="eval")
     except (SyntaxError, ValueError) as error:
-        raise ValueError(
-            Message(
-                "'{formula}' is not a valid formula: {reason} (put a column name with spaces in "
-                "backticks: `two words`)",
-                formula=formula,
-                reason=str(getattr(error, "msg", error)),
-            )
-        ) from error
+        raise _invalid(formula, str(getattr(error, "msg", error))) from error
     names: dict[str, None] = {}
     _walk(tree.body, formula, names)
     if not names:
@@ -103,7 +96,7 @@ def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
     >>> give("day.str.slice(5, 7)", "text", {"day": "date"})
     >>> give("day + 1", "number", {"day": "date"})
     Traceback (most recent call last):
-    ValueError: 'day + 1' cannot be computed: ...
+    ValueError: 'day + 1' is not a valid formula: ...
     """
     import pandas as pd
 
@@ -114,9 +107,18 @@ def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
         if kind == "number":
             values.astype("float64")
     except Exception as error:
-        raise ValueError(
-            Message("'{formula}' cannot be computed: {reason}", formula=formula, reason=str(error))
-        ) from error
+        raise _invalid(formula, str(error)) from error
+
+
+def _invalid(formula: str, reason: str) -> ValueError:
+    return ValueError(
+        Message(
+            "'{formula}' is not a valid formula: {reason} (put a column name with spaces in "
+            "backticks: `two words`)",
+            formula=formula,
+            reason=reason,
+        )
+    )
 
 
 def _without_backticks(formula: str, quoted: dict[str, str]) -> str:
@@ -139,21 +141,9 @@ def _walk(node: ast.AST, formula: str, names: dict[str, None]) -> None:
             _walk(argument, formula, names)
         return
     if not isinstance(node, _ALLOWED):
-        raise ValueError(
-            Message(
-                "'{formula}' is not a valid formula: {part} is not allowed",
-                formula=formula,
-                part=ast.unparse(node),
-            )
-        )
+        raise _not_allowed(node, formula)
     if isinstance(node, ast.Constant) and not isinstance(node.value, int | float | str):
-        raise ValueError(
-            Message(
-                "'{formula}' is not a valid formula: {part} is not allowed",
-                formula=formula,
-                part=ast.unparse(node),
-            )
-        )
+        raise _not_allowed(node, formula)
     if isinstance(node, ast.Name):
         names[node.id] = None
     for child in ast.iter_child_nodes(node):
@@ -163,13 +153,7 @@ def _walk(node: ast.AST, formula: str, names: dict[str, None]) -> None:
 def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
     called = node.func
     if node.keywords:
-        raise ValueError(
-            Message(
-                "'{formula}' is not a valid formula: {part} is not allowed",
-                formula=formula,
-                part=ast.unparse(node),
-            )
-        )
+        raise _not_allowed(node, formula)
     if isinstance(called, ast.Name) and called.id in FUNCTIONS:
         return
     if (
@@ -181,10 +165,14 @@ def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
     ):
         names[called.value.value.id] = None
         return
-    raise ValueError(
+    raise _not_allowed(called, formula)
+
+
+def _not_allowed(part: ast.AST, formula: str) -> ValueError:
+    return ValueError(
         Message(
             "'{formula}' is not a valid formula: {part} is not allowed",
             formula=formula,
-            part=ast.unparse(called),
+            part=ast.unparse(part),
         )
     )

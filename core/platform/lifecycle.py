@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.platform.messages import Message, Words
+from core.platform.steps import named
 
 # In a table of more rows, half as many folds estimate the log loss as well, in half the time.
 MANY_ROWS, FEW_FOLDS = 100_000, 5
@@ -77,34 +78,15 @@ def stages(facts: Facts) -> list[Stage]:
     >>> [stage.state for stage in stages(fresh)][:3]
     ['done', 'stale', 'done']
     """
-    rows: list[tuple[str, bool, bool, Words, Words]] = [
-        # step, done, stale, what to do, what to do when stale
-        (
-            "acquire",
-            facts.snapshot is not None,
-            False,
-            Message("Bring in data: the built-in sample, or your own files."),
-            "",
-        ),
-        (
-            "prepare",
-            facts.prepared_run is not None,
-            facts.prepared_from != facts.snapshot,
-            Message("Prepare a train and a test set from the raw data."),
-            _STALE,
-        ),
-        (
-            "train",
-            facts.champion is not None,
-            facts.trained_on != facts.prepared_run,
-            Message("Train candidates; the best is registered."),
-            _STALE,
-        ),
+    rows: list[tuple[str, bool, bool, Words]] = [
+        # step, done, stale, what to do when stale
+        ("acquire", facts.snapshot is not None, False, ""),
+        ("prepare", facts.prepared_run is not None, facts.prepared_from != facts.snapshot, _STALE),
+        ("train", facts.champion is not None, facts.trained_on != facts.prepared_run, _STALE),
         (
             "serve",
             bool(facts.served),
             facts.champion not in facts.served,
-            Message("Start a server for the champion."),
             Message(
                 "The champion is version {champion}, which is not served. Start it.",
                 champion=facts.champion,
@@ -114,26 +96,24 @@ def stages(facts: Facts) -> list[Stage]:
             "score",
             facts.scored_run is not None,
             bool(facts.served) and facts.scored_version not in facts.served,
-            Message("Score the production rows with the served model."),
             _STALE,
         ),
         (
             "monitor",
             facts.monitored_run is not None,
             facts.monitored_run != facts.scored_run,
-            Message("Compare the scored rows with the reference."),
             _STALE,
         ),
     ]
     listed: list[Stage] = []
     open_before = False
-    for step, done, stale, todo, todo_stale in rows:
+    for step, done, stale, todo in rows:
         if done and stale:
-            listed.append(Stage(step, "stale", todo_stale))
+            listed.append(Stage(step, "stale", todo))
         elif done:
             listed.append(Stage(step, "done", ""))
         else:
-            listed.append(Stage(step, "blocked" if open_before else "todo", todo))
+            listed.append(Stage(step, "blocked" if open_before else "todo", named(step).about))
         open_before = open_before or not done
     return listed
 
@@ -145,7 +125,7 @@ def next_stage(listed: list[Stage]) -> Stage | None:
     --------
     >>> stage = next_stage(stages(Facts(snapshot="a")))
     >>> stage.step, str(stage.todo)
-    ('prepare', 'Prepare a train and a test set from the raw data.')
+    ('prepare', 'Choose rows and columns, and split them into a training and a test set.')
     """
     return next((stage for stage in listed if stage.state in ("todo", "stale")), None)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.platform.errors import NotReadyError
-from core.platform.messages import Words
+from core.platform.messages import Message
 
 
 @contextmanager
@@ -24,7 +24,6 @@ def exclusive(
     *,
     poll: float = 0.1,
     patience: float = math.inf,
-    busy: Words = "",
 ) -> Iterator[None]:
     """Hold the lock of this file; wait while another holds it.
 
@@ -34,8 +33,6 @@ def exclusive(
         Called every `poll` seconds while waiting; may raise to give up.
     patience : float
         Maximum wait in seconds.
-    busy : Words
-        Message of the error: who holds it, and what to do.
 
     Raises
     ------
@@ -51,7 +48,11 @@ def exclusive(
             break
         except Timeout as error:
             if time.monotonic() > end:
-                raise NotReadyError(busy) from error
+                raise NotReadyError(
+                    Message(
+                        "A job is under way. Wait until it is done, or cancel it; then try again."
+                    )
+                ) from error
         if on_wait is not None:
             on_wait()
     try:

@@ -26,6 +26,7 @@ from typing import Any
 from babel.dates import format_date, format_datetime, get_day_names, get_month_names
 from babel.lists import format_list
 from babel.numbers import get_decimal_symbol, get_group_symbol
+from babel.units import format_unit
 
 # language -> its own name
 LANGUAGES = {"en": "English", "pt": "Português"}
@@ -208,6 +209,21 @@ def day(value: date | datetime | str) -> str:
     return _day(value, current())
 
 
+def unit(name: str) -> str:
+    """Return the name of a unit, in the plural, in the current language.
+
+    Examples
+    --------
+    >>> unit("duration-month")
+    'Months'
+    """
+    locale = LOCALES[current()]
+    words = format_unit(2, name, "long", locale=locale)
+    # Babel has some Portuguese names among the short ones only
+    words = format_unit(2, name, "short", locale=locale) if name in words else words
+    return words.removeprefix("2").strip().capitalize()
+
+
 def listed(words: Sequence[Any], kind: str = "standard") -> str:
     """Return words as a list in the current language.
 
@@ -221,6 +237,9 @@ def listed(words: Sequence[Any], kind: str = "standard") -> str:
     >>> listed(["a", "b", "c"]), listed(["a", "b"], "or"), listed([])
     ('a, b and c', 'a or b', '')
     """
+    # Babel's own list of units has an "and" in Portuguese
+    if kind == "unit":
+        return ", ".join(map(str, words))
     return _listed([str(word) for word in words], current(), kind)
 
 

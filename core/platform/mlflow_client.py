@@ -1,6 +1,7 @@
 """The MLflow client: opens or creates the store once, and turns MLflow's errors into sentences.
 
-Only `tracking` (runs) and `model_store` (registered models) need it.
+Only `tracking` (runs) and `model_store` (registered models) need it. A StoreError says
+that the store cannot be opened.
 """
 
 from __future__ import annotations
@@ -66,24 +67,12 @@ def find(ask: Callable[[], Any]) -> Any:
 
 
 def warm(settings: Settings) -> None:
-    """Import MLflow and open the store, so that the first query is fast.
-
-    Raises
-    ------
-    StoreError
-        If the store cannot be opened.
-    """
+    """Import MLflow and open the store, so that the first query is fast."""
     experiment_id(settings)
 
 
 def experiment_id(settings: Settings) -> str:
-    """Return the id of the project's experiment; create store and experiment if missing.
-
-    Raises
-    ------
-    StoreError
-        If the store cannot be opened.
-    """
+    """Return the id of the project's experiment; create store and experiment if missing."""
     # the lock is in the home of the app: its projects share the store
     return _experiment_id(settings.mlflow_uri, settings.project, settings.home, settings.outer_home)
 

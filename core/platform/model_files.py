@@ -26,6 +26,7 @@ from core.platform.run_tags import RunTags
 CODE = (
     "platform/rows/faults.py",
     "platform/rows/rules.py",
+    "platform/rows/days.py",
     "platform/rows/values.py",
     "platform/served_model.py",
 )

@@ -190,8 +190,6 @@ class Listener:
     ----------
     pid : int or None
         None if it belongs to another user and is hidden from us.
-    command : tuple of str
-        Its command line.
     since : float or None
         Seconds since 1970.
     """
@@ -281,7 +279,7 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(first: int, excluded: Collection[int] = ()) -> int:
-    """Return the first free port from `first` upward that is not in `taken`.
+    """Return the first free port from `first` upward that is not excluded.
 
     Raises
     ------

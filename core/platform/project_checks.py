@@ -31,19 +31,12 @@ def names(spec: ProjectSpec) -> None:
         )
     derived = {spec.id, spec.rows.column} & {own_columns.ID, own_columns.PART}
     if reserved := sorted({name for name in known if own_columns.is_own(name)} - derived):
-        raise FaultError(_reserved(reserved), *place_of(spec, reserved[0]))
+        raise FaultError(_unusable(reserved), *place_of(spec, reserved[0]))
     if spec.id in own_columns.LABEL_FIELDS:
-        raise FaultError(_reserved([spec.id]), "id")
+        raise FaultError(_unusable([spec.id]), "id")
     odd = sorted(name for name in known if not name.strip() or not name.isprintable())
     if odd:
-        raise FaultError(
-            Message(
-                "names must not be empty or hold line ends or other control characters: "
-                "{names} (give the source's name as an alias)",
-                names=[repr(name) for name in odd],
-            ),
-            *place_of(spec, odd[0]),
-        )
+        raise FaultError(_unusable([repr(name) for name in odd]), *place_of(spec, odd[0]))
     titles = [spec.features_title, *(feature_set.title for feature_set in spec.feature_sets)]
     if len(set(titles)) < len(titles):
         raise FaultError(
@@ -72,19 +65,13 @@ def roles(spec: ProjectSpec) -> None:
     """
     if spec.rows.by == "date":
         rule = spec.columns[str(spec.rows.of)].rule
-        if rule.type not in ("date", "integer", "number") or not clean_cells(
-            [spec.rows.start], rule
-        ):
+        start = ("rows", "start")
+        if rule.type not in ("date", "integer", "number"):
             raise FaultError(
-                Message(
-                    "current rows cannot begin at {start} of the column {column}, of type {type}",
-                    start=spec.rows.start,
-                    column=spec.rows.of,
-                    type=rule.type,
-                ),
-                "rows",
-                "start",
+                Message("{column} must be of type {type}", column=spec.rows.of, type="date"), *start
             )
+        if not clean_cells([spec.rows.start], rule):
+            raise FaultError(Message("write it like {examples}", examples="2025-06-01"), *start)
     if spec.weights and spec.columns[spec.weights].type not in ("integer", "number"):
         raise FaultError(
             Message("{column} must be of type {type}", column=spec.weights, type="number"),
@@ -99,7 +86,7 @@ def roles(spec: ProjectSpec) -> None:
         if part and part.x == part.y:
             raise FaultError(Message("used more than once: {names}", names=[part.x]), key)
     if spec.icon and not _is_icon(spec.icon):
-        raise FaultError(Message("it must be a single emoji: {given}", given=spec.icon), "icon")
+        raise FaultError(Message("write it like {examples}", examples="🏀"), "icon")
     if spec.threshold_by == "cost" and not spec.cost_false_positive + spec.cost_false_negative:
         raise FaultError(
             Message("neither kind of error costs anything: give one of them a cost"), "threshold_by"
@@ -111,9 +98,11 @@ def _is_icon(text: str) -> bool:
     return len(text) <= 8 and unicodedata.category(text[0]) == "So" and not text.isascii()
 
 
-def _reserved(names: list[str]) -> Message:
+def _unusable(names: list[str]) -> Message:
     return Message(
-        "reserved for Courtside: {names} (rename the column, in the source too)", names=names
+        "reserved for Courtside, empty, or with control characters: {names} (use another name; the "
+        "source's can be an alias)",
+        names=names,
     )
 
 

@@ -11,7 +11,9 @@ from datetime import date
 from typing import Any
 
 from core.platform import own_columns
-from core.platform.messages import Message, in_context
+from core.platform.config import needs
+from core.platform.errors import words_of
+from core.platform.messages import in_context
 from core.platform.project_parts import CURRENT, REFERENCE, FaultError
 
 _ID = {
@@ -146,8 +148,7 @@ def _derived(rows: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, A
         return dict(rows)
     for key in _NEEDED[by]:
         if key not in rows:
-            fault = Message("rows chosen by '{way}' need `{key}`", way=by, key=key)
-            raise FaultError(fault, "rows")
+            raise FaultError(words_of(needs(f'by = "{by}"', key)), "rows")
     name = rows.get("column")
     kind = _type(columns.get(str(name)))
     if by == "value" and "development" in rows and kind in ("text", None):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from core.platform import formulas, own_columns
-from core.platform.config import Options
+from core.platform.config import Options, needs
 from core.platform.messages import Message, Words, in_context
 from core.platform.rows import DateForm, Rule, label_word
 
@@ -111,7 +111,11 @@ class Column(Options):
     def _rules_suit_the_type(self) -> Column:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(
-                Message("min {min:g} is above max {max:g}", min=self.min, max=self.max)
+                Message(
+                    "{low} must not be above {high}",
+                    low=f"`min = {self.min:g}`",
+                    high=f"`max = {self.max:g}`",
+                )
             )
         if (self.min, self.max) != (None, None) and self.type not in ("integer", "number"):
             raise ValueError(
@@ -138,7 +142,7 @@ class Column(Options):
                 )
             )
         if self.negative_values and not self.positive_values:
-            raise ValueError(Message("negative_values need positive_values"))
+            raise needs("negative_values", "positive_values")
         both = {label_word(word) for word in self.positive_values}
         both &= {label_word(word) for word in self.negative_values}
         if both:
@@ -154,9 +158,7 @@ class Column(Options):
         except re.error as error:
             raise ValueError(
                 Message(
-                    "the pattern {pattern} is invalid: {error}",
-                    pattern=self.pattern,
-                    error=str(error),
+                    "{name} cannot be used: {reason}", name=f"`{self.pattern}`", reason=str(error)
                 )
             ) from error
         return self
@@ -290,10 +292,8 @@ class Rows(Options):
                 return Message("rows before {start}", start=_moment(self.start))
             case "labels":
                 return Message("rows with a label")
-            case "random":
-                return Message("other {share:.0%} of the rows", share=1 - self.share)
-            case "file":
-                return Message("rows of the other files")
+            case "random" | "file":
+                return Message("the other rows")
             case "value" if self.of and self.development_values:
                 values = ", ".join(map(str, self.development_values))
                 return Message("rows with {column} = {value}", column=self.of, value=values)
@@ -323,18 +323,10 @@ class Rows(Options):
     @property
     def how(self) -> Message:
         """How the current rows are chosen, in words."""
-        match self.by:
-            case "date":
-                return Message("current: {column} from {start}", column=self.of, start=self.start)
-            case "labels":
-                return Message("current: rows without a label")
-            case "random":
-                return Message("current: {share:.0%} of the rows, at random", share=self.share)
-            case "file":
-                return Message("current: rows of {file}", file=self.file)
-            case "none":
-                return Message("current: rows sent to the endpoint")
-        return Message("by the column {column}", column=self.of or self.column)
+        if self.by == "value":
+            return Message("by the column {column}", column=self.of or self.column)
+        rows = Message("rows sent to the endpoint") if self.by == "none" else self.current_rows
+        return Message("current: {rows}", rows=rows)
 
 
 def _moment(start: int | float | str | None) -> Any:

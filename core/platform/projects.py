@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.platform import plugins, privacy, project, toml_lines
-from core.platform.config import BUILT_IN, PROJECT_FILE, PROJECTS, Settings, is_project_name
+from core.platform.config import BUILT_IN, PROJECT_FILE, PROJECTS, Settings, exists, is_project_name
 from core.platform.errors import InputError, StoreError, words_of
 from core.platform.messages import Message, Words
 from core.platform.project import ProjectSpec
 
+BUILT_IN_STAYS = Message(
+    "The built-in project can only be reset, on its Overview page. To edit it, export it and "
+    "import a copy."
+)
 # the steps of a life cycle whose results depend on those before
 CHAIN = ("acquire", "prepare", "train", "serve", "score", "monitor")
 # parts of a project file that only training reads
@@ -120,11 +124,7 @@ def create(settings: Settings, text: str) -> Settings:
     """
     spec = project.parse(text)
     if spec.name in {*names(settings), *project.built_in()}:
-        raise _at(
-            text,
-            ("name",),
-            Message("there is a project {name} already; choose another name", name=spec.name),
-        )
+        raise _at(text, ("name",), exists(spec.name))
     _check(settings, text, spec)
     return _begin(settings, spec.name, text)
 
@@ -139,7 +139,11 @@ def add_example(settings: Settings, name: str) -> Settings:
     """
     if name not in examples(settings):
         raise InputError(
-            Message("There is no built-in project '{name}' that can be added.", name=name)
+            Message(
+                "'{name}' does not exist. Choose from: {names}.",
+                name=name,
+                names=list(examples(settings)),
+            )
         )
     return _begin(settings, name, project.text_of(name))
 
@@ -156,9 +160,7 @@ def edit(settings: Settings, text: str) -> tuple[str, ...]:
         If the home cannot be written.
     """
     if not settings.is_nested:
-        raise InputError(
-            Message("The built-in project cannot be edited. Export it, and import a copy.")
-        )
+        raise InputError(BUILT_IN_STAYS)
     spec = project.parse(text)
     if spec.name != settings.project:
         raise _at(
@@ -230,22 +232,10 @@ def _is_used(home: Path) -> bool:
 def _check(settings: Settings, text: str, spec: ProjectSpec) -> None:
     """Raise InputError for what is valid by itself, and not in this home."""
     if not is_project_name(spec.name):
-        raise _at(
-            text,
-            ("name",),
-            Message(
-                "the name {name} must begin with a lower-case letter and have at most 40 "
-                "lower-case letters, digits and _",
-                name=spec.name,
-            ),
-        )
+        raise _at(text, ("name",), not_a_name(spec.name))
     others = [each for each in listed(settings) if each.name != spec.name]
     if spec.model in {each.spec.model for each in others if each.spec}:
-        raise _at(
-            text,
-            ("model",),
-            Message("the model {model} belongs to another project", model=spec.model),
-        )
+        raise _at(text, ("model",), model_is_taken(spec.model))
     for part, module in _WITH_CODE.items():
         if getattr(spec, part, None) is not None and not plugins.has(spec.name, module):
             raise _at(
@@ -255,10 +245,27 @@ def _check(settings: Settings, text: str, spec: ProjectSpec) -> None:
             )
 
 
+def not_a_name(name: str) -> Message:
+    """Return why this cannot be the name of a project."""
+    return Message(
+        "'{name}' cannot be a project's name: at most 40 lower-case letters, digits and _, a "
+        "letter first",
+        name=name,
+    )
+
+
+def model_is_taken(name: str) -> Message:
+    """Return why a project cannot have this registered model."""
+    return Message(
+        "{model} belongs to another project; delete that one, or name another model", model=name
+    )
+
+
 def _at(text: str, key: tuple[str, ...], fault: Message) -> InputError:
     """Return an error at the line of a key."""
     line = toml_lines.line_of(toml_lines.lines(text), key) or 1
-    return InputError(project.unusable(PROJECT_FILE, Message("{reason}.", reason=fault), line))
+    reason = Message("{where}: {reason}.", where=".".join(key), reason=fault)
+    return InputError(project.unusable(PROJECT_FILE, reason, line))
 
 
 def _begin(settings: Settings, name: str, text: str) -> Settings:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from core.platform.classifier import Classifier
-from core.platform.messages import Words
+from core.platform.messages import Message, Words
 from core.platform.rows import Rule
 
 
@@ -26,8 +26,6 @@ class Dataset:
         Where the rows are stored; shown in the run.
     context : str
         Their use: raw, training, testing, scoring, reference, current.
-    target : str or None
-        Label column.
     digest : str or None
         SHA-256 of the file with the rows; its first 32 digits are the dataset's digest in MLflow.
         Without it MLflow computes a digest from the frame.
@@ -117,6 +115,11 @@ class Record:
     datasets: tuple[Dataset, ...] = ()
     model: ModelRecord | None = None
     is_sample: bool = False
+
+
+def counted(name: Words, done: int, total: int) -> Message:
+    """Return how much of something is done, for a progress."""
+    return Message("{name}: {done:,} of {total:,}", name=name, done=done, total=total)
 
 
 class Progress:

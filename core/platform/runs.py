@@ -186,10 +186,11 @@ class ModelVersion:
         if known is None or known == ():
             raise NotReadyError(
                 Message(
-                    "Version {version} of {name} does not say which columns it needs, because "
-                    "Courtside did not register it. Train again.",
-                    version=self.version,
-                    name=self.name,
+                    "{model!c} was not registered by this app, or by an older version of it. It is "
+                    "neither loaded nor served. Train again.",
+                    model=Message(
+                        "version {version} of {name}", version=self.version, name=self.name
+                    ),
                 )
             )
         return known

@@ -12,16 +12,11 @@ from urllib.parse import urlsplit
 from core.platform.messages import Message
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
-SENTENCES = {
-    "foreign_host": Message(
-        "{host} is not a name of this server. Use 127.0.0.1 or localhost, or add the "
-        "name that your proxy passes on to COURTSIDE_ALLOWED_HOSTS."
-    ),
-    "foreign_origin": Message(
-        "Pages of {origin} may not use this server. To allow an address, add it to "
-        "COURTSIDE_ALLOWED_HOSTS."
-    ),
-}
+_NOT_ALLOWED = Message(
+    "{host} may not use this server. Use 127.0.0.1 or localhost, or add the name to "
+    "COURTSIDE_ALLOWED_HOSTS."
+)
+SENTENCES = {"foreign_host": _NOT_ALLOWED, "foreign_origin": _NOT_ALLOWED}
 
 
 def refusal(host: str | None, origin: str | None, allowed: Collection[str]) -> str | None:
@@ -60,10 +55,10 @@ def sentence(code: str, host: str | None, origin: str | None) -> Message:
 
     Examples
     --------
-    >>> str(sentence("foreign_origin", "127.0.0.1:5001", "https://evil.example"))[:46]
-    'Pages of https://evil.example may not use this'
+    >>> str(sentence("foreign_origin", "127.0.0.1:5001", "https://evil.example"))[:44]
+    'https://evil.example may not use this server'
     """
-    shown = {"host": (host or "?")[:80], "origin": (origin or "")[:80]}
+    shown = {"host": ((origin if code == "foreign_origin" else host) or "?")[:80]}
     return Message(SENTENCES[code].msgid, **shown)
 
 

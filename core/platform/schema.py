@@ -3,113 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from core.platform import repeated_rows, row_faults, rows
 from core.platform.errors import InputError
-from core.platform.messages import Message, Words, plural, sentences
+from core.platform.findings import (
+    Bools,
+    Finding,
+    Validated,
+    fault_finding,
+    frame_finding,
+    listed,
+    rows_finding,
+)
+from core.platform.messages import Message, plural, sentences
 from core.platform.project import Column, Identity, ProjectSpec
 from core.platform.project import words as words_of_project
 from core.platform.rows import Fault, label_word
 
-EXAMPLES = 3
 # more labels with other values are another target, not typos
 SLIPS = 0.05
-TOLD = 6  # maximum sentences in an error message; the table has them all
-Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A fault or an oddity of a frame.
-
-    Parameters
-    ----------
-    severity : {"error", "warning"}
-        Only errors stop the step.
-    check : str
-        Stable code, e.g. `range`.
-    column : str
-        Empty for whole rows.
-    rows : int or None
-        Number of rows; None if it is not about rows.
-    examples : str
-        Up to three values.
-    where : Words
-        The first of these rows, by id or number.
-    text : Words
-        A sentence for people.
-    """
-
-    severity: Literal["error", "warning"]
-    check: str
-    column: str
-    rows: int | None
-    examples: str
-    where: Words
-    text: Words
-
-
-@dataclass(frozen=True)
-class Validated:
-    """A frame with the project's columns and types, and the findings.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Columns are in the order of the project file and of its types. Values that could not be
-        converted are missing.
-    findings : tuple of Finding
-        Errors first.
-    """
-
-    frame: pd.DataFrame
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def errors(self) -> tuple[Words, ...]:
-        """A sentence per error."""
-        return tuple(finding.text for finding in self.findings if finding.severity == "error")
-
-    @property
-    def warnings(self) -> tuple[Words, ...]:
-        """A sentence per warning."""
-        return tuple(finding.text for finding in self.findings if finding.severity == "warning")
-
-    def required(self) -> Validated:
-        """Return this, or raise if there are errors.
-
-        Raises
-        ------
-        InputError
-            With a sentence for each error.
-        """
-        if errors := self.errors:
-            more = len(errors) - TOLD
-            end = Message("And {more:,} more: see the validation report.", more=more)
-            raise InputError(sentences(*errors[:TOLD], end if more > 0 else ""))
-        return self
-
-
-def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """Return the findings as a table, one column per field.
-
-    Examples
-    --------
-    >>> as_table([]).columns.tolist()
-    ['severity', 'check', 'column', 'rows', 'examples', 'where', 'text']
-    """
-    names = list(Finding.__dataclass_fields__)
-    # not `asdict`, which takes messages apart
-    lines = [[getattr(finding, name) for name in names] for finding in findings]
-    table = pd.DataFrame(lines, columns=names)
-    return table.astype({"rows": "Int64"})
 
 
 def inspect(
@@ -129,8 +47,6 @@ def inspect(
     ----------
     frame : DataFrame
         Not modified.
-    columns : mapping of str to Column
-        Required columns.
     optional : sequence of str
         Columns that may be absent.
     complete : sequence of str
@@ -159,19 +75,20 @@ def inspect(
     if named is None:
         return Validated(frame.iloc[:, :0], tuple(findings))
     if frame.empty:
-        findings.append(_whole("no_rows", "", Message("The data has no rows.")))
+        findings.append(frame_finding("no_rows", "", Message("The data has no rows.")))
     present = {name: column for name, column in columns.items() if name in named.columns}
     by = unique if unique in present else None
     settled: dict[str, pd.Series[Any]] = {}
     odd: list[Finding] = []
     for name, column in present.items():
-        settled[name], faults = rows.read(named[name], column.rule)
+        raw = named[name]
+        settled[name], faults = rows.read(raw, column.rule)
         if column.type == "label":
-            faults = _other_labels(named[name], column, faults)
+            faults = _other_labels(raw, column, faults)
         empty = rows.empty_rows(settled[name], faults)
         if empty.any() and (name == unique or name in complete):
             faults = (*faults, Fault("missing", name, np.flatnonzero(empty)))
-        findings += [_of_fault(fault, named, by) for fault in faults]
+        findings += [fault_finding(fault, named, by) for fault in faults]
         if name in filled and name != unique and name not in complete:
             odd += _empty(name, empty, named, by)
         if name == unique:
@@ -292,15 +209,13 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
     return Validated(rows, (*validated.findings, *_of_labels(rows[spec.target], spec)))
 
 
-def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
-    """Return the rows of a source sorted by id.
-
-    Raises
-    ------
-    InputError
-        With every error found.
-    """
-    return inspect_source(frame, spec).required()
+def no_columns(names: Sequence[str]) -> Message:
+    """Return that the project has no columns of these names."""
+    return Message(
+        "The project does not have these columns: {columns}. Choose others, or prepare and train "
+        "again.",
+        columns=list(names),
+    )
 
 
 def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]:
@@ -318,14 +233,7 @@ def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]
     ['lon', 'lat']
     """
     if unknown := [name for name in names if name not in spec.columns]:
-        raise InputError(
-            Message(
-                "The project '{name}' no longer has the columns {columns}. Prepare and train "
-                "again.",
-                name=spec.name,
-                columns=unknown,
-            )
-        )
+        raise InputError(no_columns(unknown))
     return {name: spec.columns[name] for name in names}
 
 
@@ -380,10 +288,10 @@ def _by_their_names(
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         return None, [
-            _whole(
+            frame_finding(
                 "repeated_column",
                 name,
-                Message("Repeated columns: {columns}. Send each of them once.", columns=name),
+                Message("Repeated columns: {columns}. Name each once.", columns=name),
             )
             for name in repeated
         ]
@@ -396,9 +304,9 @@ def _by_their_names(
             names=[f"'{alias}'" for alias, name in taken.items() if name in twice],
             column=str(twice[0]),
         )
-        return None, [_whole("repeated_column", str(twice[0]), text)]
+        return None, [frame_finding("repeated_column", str(twice[0]), text)]
     findings = [
-        _whole(
+        frame_finding(
             "alias",
             name,
             Message("Column '{alias}' is read as '{column}'.", alias=alias, column=name),
@@ -414,10 +322,10 @@ def _by_their_names(
             "{missing} of {columns} columns are missing: {names}. Found: {others}.",
             missing=len(missing),
             columns=len(columns),
-            names=_listed(missing),
-            others=_listed([*names, *unread]),
+            names=listed(missing),
+            others=listed([*names, *unread]),
         )
-        return None, [_whole("missing_column", "", text)]
+        return None, [frame_finding("missing_column", "", text)]
     for name in missing:
         close = difflib.get_close_matches(name, extra, n=1, cutoff=0.5)
         # `made` for `shot_made_flag`
@@ -426,12 +334,12 @@ def _by_their_names(
         ]
         hint = Message("Did you mean {name}?", name=f"'{close[0]}'") if close else ""
         text = sentences(Message("Column '{column}' is missing.", column=name), hint)
-        findings.append(_whole("missing_column", name, text))
+        findings.append(frame_finding("missing_column", name, text))
     if extra:
         text = Message(
-            "Columns that are not used: {names}.", names=_listed([f"'{name}'" for name in extra])
+            "Columns that are not used: {names}.", names=listed([f"'{name}'" for name in extra])
         )
-        findings.append(_whole("extra_column", "", text, "warning"))
+        findings.append(frame_finding("extra_column", "", text, "warning"))
     return named, findings
 
 
@@ -472,7 +380,7 @@ def _of_labels(labels: pd.Series[Any], spec: ProjectSpec) -> list[Finding]:
             "No row has a label ('{target}'): a model cannot be trained on these rows alone.",
             target=spec.target,
         )
-    return [_whole("labels", spec.target, text, "warning")]
+    return [frame_finding("labels", spec.target, text, "warning")]
 
 
 def _empty(name: str, empty: Bools, raw: pd.DataFrame, unique: str | None) -> list[Finding]:
@@ -484,7 +392,7 @@ def _empty(name: str, empty: Bools, raw: pd.DataFrame, unique: str | None) -> li
             column=name,
         )
 
-    return _of_rows("missing", name, empty, raw, unique, tell)
+    return rows_finding("missing", name, empty, raw, unique, tell)
 
 
 def _repeated_values(values: pd.Series[Any], raw: pd.DataFrame) -> list[Finding]:
@@ -500,7 +408,7 @@ def _repeated_values(values: pd.Series[Any], raw: pd.DataFrame) -> list[Finding]
         )
 
     wrong = (values.notna() & values.duplicated()).to_numpy()
-    return _of_rows("unique", name, wrong, raw, name, tell, "error")
+    return rows_finding("unique", name, wrong, raw, name, tell, "error")
 
 
 def _repeated_rows(clean: pd.DataFrame, raw: pd.DataFrame, unique: str) -> list[Finding]:
@@ -513,7 +421,7 @@ def _repeated_rows(clean: pd.DataFrame, raw: pd.DataFrame, unique: str) -> list[
         )
 
     wrong = repeated_rows.mask(clean, [str(name) for name in clean if name != unique])
-    return _of_rows("duplicate_row", "", wrong, raw, unique, tell)
+    return rows_finding("duplicate_row", "", wrong, raw, unique, tell)
 
 
 def _not_equal(
@@ -525,7 +433,7 @@ def _not_equal(
         floats = clean.astype(dict.fromkeys(numbers, "float64"))
         expected = floats.eval(identity.formula, engine="python")
     wrong = np.asarray((clean[identity.column] - expected).abs() > identity.tolerance)
-    return _of_rows(
+    return rows_finding(
         "identity",
         identity.column,
         wrong,
@@ -541,51 +449,3 @@ def _not_equal(
             about=words_of_project(identity.about),
         ),
     )
-
-
-def _of_rows(
-    check: str,
-    column: str,
-    wrong: Bools,
-    raw: pd.DataFrame,
-    unique: str | None,
-    tell: Callable[[int, str], Message],
-    severity: Literal["error", "warning"] = "warning",
-) -> list[Finding]:
-    """Return the finding about these rows, if any; `tell` words it from number and examples."""
-    places = np.flatnonzero(wrong)
-    if not len(places):
-        return []
-    few = ""
-    if column:
-        # by repr: a parquet file can contain lists, which are not hashable
-        cells = raw[column].iloc[places[:1000]].astype("object").tolist()
-        few = ", ".join(text[:40] for text in list(dict.fromkeys(map(repr, cells)))[:EXAMPLES])
-    where = _first(places, column, raw, unique)
-    text = tell(len(places), few)
-    return [Finding(severity, check, column, len(places), few, where, text)]
-
-
-def _of_fault(fault: Fault, raw: pd.DataFrame, unique: str | None) -> Finding:
-    where = _first(fault.rows, fault.column, raw, unique)
-    few, text = ", ".join(fault.examples), row_faults.message(fault)
-    return Finding("error", fault.code, fault.column, len(fault.rows), few, where, text)
-
-
-def _first(places: Any, column: str, raw: pd.DataFrame, unique: str | None) -> Words:
-    """Return the first of some rows, by id if available."""
-    first = places[:EXAMPLES]
-    if unique is not None and column != unique:
-        return f"{unique} " + ", ".join(raw[unique].iloc[first].map(str))
-    numbers = ", ".join(str(place + 1) for place in first)
-    return plural("row {numbers}", "rows {numbers}", len(first), numbers=numbers)
-
-
-def _whole(
-    check: str, column: str, text: Words, severity: Literal["error", "warning"] = "error"
-) -> Finding:
-    return Finding(severity, check, column, None, "", "", text)
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

@@ -1,7 +1,7 @@
 """The state database of a home, SQLite: `state/state.db` (WAL, private to its owner).
 
 Each subject defines its tables in its own package, on `TABLES`. Singletons that need no search are
-documents: JSON under a name.
+documents: JSON under a name. What reads or writes it raises a StoreError if it cannot be used.
 """
 
 from __future__ import annotations
@@ -73,13 +73,7 @@ def transaction(settings: Settings) -> Iterator[sql.Connection]:
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[sql.Connection]:
-    """Open a read transaction, without waiting; a missing database reads as empty.
-
-    Raises
-    ------
-    StoreError
-        As `transaction` does.
-    """
+    """Open a read transaction, without waiting; a missing database reads as empty."""
     place = path(settings)
     with _faults(settings):
         if place.exists():
@@ -92,13 +86,7 @@ def reading(settings: Settings) -> Iterator[sql.Connection]:
 
 
 def version(settings: Settings) -> tuple[int, int]:
-    """Return a value that changes with every write of any process; takes microseconds.
-
-    Raises
-    ------
-    StoreError
-        As `transaction` does.
-    """
+    """Return a value that changes with every write of any process; takes microseconds."""
     place = path(settings)
     if not place.exists():
         return -1, 0

@@ -89,10 +89,7 @@ STEPS: tuple[Step, ...] = (
         Message("Acquire"),
         "download",
         "import raw data: the sample, files, or the project's download",
-        Message(
-            "Imports a source unchanged, checks every column, and makes it the raw data of all "
-            "later steps."
-        ),
+        Message("Import the built-in sample or your own files, and check every column."),
         (SOURCE,),
         artifacts.ACQUIRE,
         ("prepare", "replay"),
@@ -106,10 +103,7 @@ STEPS: tuple[Step, ...] = (
         Message("Prepare"),
         "filter_alt",
         "choose rows and columns, and split them into a training and a test set",
-        Message(
-            "Chooses rows and columns, drops or keeps missing values, and splits the rows into a "
-            "training and a test set."
-        ),
+        Message("Choose rows and columns, and split them into a training and a test set."),
         (RAW, CURRENT),
         artifacts.PREPARE,
         ("train",),
@@ -124,8 +118,8 @@ STEPS: tuple[Step, ...] = (
         "model_training",
         "train candidates, compare them, register the best",
         Message(
-            "Cross-validates candidates with PyCaret, evaluates each on the test set in its own "
-            "run, and registers the best as challenger."
+            "Cross-validate candidates with PyCaret, evaluate each on the test set, and register "
+            "the best."
         ),
         (TRAIN_SET, TEST_SET, TRAIN_ROWS, TEST_ROWS),
         artifacts.TRAIN,
@@ -140,8 +134,8 @@ STEPS: tuple[Step, ...] = (
         "inventory_2",
         "evaluate a challenger at the gate, promote it, or roll back",
         Message(
-            "Compares challenger and champion on the same rows and promotes the challenger, or "
-            "not, with reasons; or rolls back to the previous champion."
+            "Compare challenger and champion on the same rows, and promote the challenger or not; "
+            "or roll back."
         ),
         (CHALLENGER, CHAMPION, TEST_PREDICTIONS),
         artifacts.PROMOTE,
@@ -156,7 +150,7 @@ STEPS: tuple[Step, ...] = (
         Message("Explain"),
         "lightbulb",
         "what the probabilities depend on, overall or for one row",
-        Message("Shows what a model's probabilities depend on, overall or for one row."),
+        Message("Show what a model's probabilities depend on, overall or for one row."),
         (CHAMPION, TEST_PREDICTIONS),
         artifacts.EXPLAIN,
         (),
@@ -170,10 +164,7 @@ STEPS: tuple[Step, ...] = (
         Message("Serve"),
         "dns",
         "start an endpoint, or change the version that it serves",
-        Message(
-            "Starts `mlflow models serve` for the champion, behind a gateway that checks requests "
-            "and logs predictions, and keeps it running."
-        ),
+        Message("Serve the champion with MLflow, behind a gateway that checks and logs requests."),
         (CHAMPION,),
         artifacts.SERVE,
         ("score",),
@@ -187,10 +178,7 @@ STEPS: tuple[Step, ...] = (
         Message("Score"),
         "target",
         "score the production rows, a file, or one row",
-        Message(
-            "Sends rows to the champion's endpoint with `requests`, or scores large files in "
-            "parallel processes, and keeps every prediction."
-        ),
+        Message("Score rows with the served model, or large files in parallel."),
         (ENDPOINT, CHAMPION, RAW, REQUESTS),
         artifacts.SCORE,
         ("label", "monitor"),
@@ -205,10 +193,7 @@ STEPS: tuple[Step, ...] = (
         Message("Labels"),
         "new_label",
         "import the labels of predictions",
-        Message(
-            "Imports the outcomes of predictions as they become known, and joins them to the "
-            "predictions."
-        ),
+        Message("Import the labels of predictions, once they are known."),
         (LOG, OUTCOMES),
         artifacts.LABEL,
         ("monitor",),
@@ -223,10 +208,7 @@ STEPS: tuple[Step, ...] = (
         Message("Monitor"),
         "monitor_heart",
         "compare scored rows with the reference, and judge whether the model fits",
-        Message(
-            "Compares predictions with the model's test set, with and without labels, and states "
-            "whether the model fits and what to do."
-        ),
+        Message("Compare scored rows with the reference, and judge whether the model fits."),
         (SCORED, LOG, TEST_PREDICTIONS, "run: tables/test_rows.parquet"),
         artifacts.MONITOR,
         ("retrain",),
@@ -242,8 +224,8 @@ STEPS: tuple[Step, ...] = (
         "autorenew",
         "apply the retraining policy, and retrain if it says so",
         Message(
-            "Decides by a policy whether to retrain; if so, prepares, trains and runs the gate, "
-            "in nested runs."
+            "Apply the retraining policy; if it says so, prepare, train and run the gate, in "
+            "nested runs."
         ),
         (REPORT, "run: tables/checks.parquet", POLICY, LOG),
         artifacts.RETRAIN,
@@ -259,8 +241,8 @@ STEPS: tuple[Step, ...] = (
         "replay",
         "simulate several policies on labelled history, and compare them",
         Message(
-            "Replays labelled rows in order of time, once per retraining policy, and compares "
-            "cost and gain."
+            "Replay labelled rows in order of time with each retraining policy, and compare cost "
+            "and gain."
         ),
         (RAW, CURRENT),
         artifacts.REPLAY,

@@ -333,7 +333,7 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.
     if standing.run_id != prepared.run_id:
         raise NotReadyError(
             Message(
-                "Changed since: {what}. Run {step} again.",
+                "{what} changed. Run {step} again.",
                 what=Message("Training and test set"),
                 step=Message("Train"),
             )
@@ -361,11 +361,6 @@ def save_output(settings: Settings, name: str, frame: pd.DataFrame) -> Path:
     path = folder(settings, MODEL_OUTPUT) / f"{name}.parquet"
     _replace(path, lambda temporary: frame.to_parquet(temporary, index=False))
     return path
-
-
-def read_output(path: Path) -> pd.DataFrame:
-    """Return a table of predictions that `save_output` wrote."""
-    return pd.read_parquet(path)
 
 
 def save_report(settings: Settings, name: str, report: dict[str, Any]) -> Path:

@@ -37,12 +37,20 @@ FORBIDDEN_SENTENCE = Message(
 # kind of fault -> what happened to a file or a database, and what to do
 SENTENCES: dict[Kind, Message] = {
     "full": Message(
-        "The disk is full: {name} cannot be written. Make room, then try again. Earlier data can "
-        "still be read."
+        "The disk is full: {name} cannot be written. Make room, then try again. What is finished "
+        "is kept."
     ),
     "read_only": FORBIDDEN_SENTENCE,
     "forbidden": FORBIDDEN_SENTENCE,
     "locked": Message("Another program locks {name}. Close that program, then try again."),
+}
+
+
+# database of the home -> what it holds
+CONTENTS = {
+    "state.db": Message("jobs, schedules, alerts, API keys and endpoints"),
+    "mlflow.db": Message("runs and models"),
+    "predictions.db": Message("predictions and labels"),
 }
 
 
@@ -99,18 +107,13 @@ def damage(path: Path) -> Message:
     'state.db is damaged: jobs, schedules, alerts, API keys and '
     """
     name = path.name
-    contents = {
-        "state.db": Message("jobs, schedules, alerts, API keys and endpoints"),
-        "mlflow.db": Message("runs and models"),
-        "predictions.db": Message("predictions and labels"),
-    }
-    if name in contents:
+    if name in CONTENTS:
         return Message(
             "{name} is damaged: {contents} cannot be read. Close the app; then restore {path} from "
             "a backup, or move it away: the next start creates an empty one. Served models keep "
             "answering.",
             name=name,
-            contents=contents[name],
+            contents=CONTENTS[name],
             path=str(path),
         )
     return _damaged_json(path)
@@ -148,9 +151,6 @@ def damaged_document(name: str) -> Message:
 def _damaged_json(path: Path) -> Message:
     name = path.name
     known = {
-        "clock.json": Message(
-            "{name} is damaged. Delete {path}: the clock starts again.", name=name, path=path
-        ),
         "reset.json": Message(
             "{name} is damaged: a reset was under way. Delete {path}, and reset again; everything "
             "is in its place or in the newest folder of {folder}.",

@@ -185,11 +185,6 @@ def preview(
 ) -> tuple[Head, pd.DataFrame]:
     """Return the head and the first rows of a file, without reading the rest; see `read_head`.
 
-    Parameters
-    ----------
-    rows : int
-        Maximum number of rows.
-
     Raises
     ------
     InputError
@@ -231,7 +226,7 @@ def preview(
             _check_texts(name, sum(map(bounds.text_bytes, [] if first is None else first.columns)))
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{name}' cannot be read: {reason}", name=name, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=name, reason=reason(error))
         ) from error
     if first is None:
         return head, pd.DataFrame(columns=list(head.columns))
@@ -249,10 +244,8 @@ def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
         sample, name, is_whole=is_whole, encoding=encoding, given=given
     )
     notes: tuple[Words, ...] = ()
-    if sample.startswith(_BOM):
-        notes = (Message("'{name}' starts with a byte-order mark, which was removed.", name=name),)
     if dialect != PLAIN:
-        notes += (
+        notes = (
             Message("'{name}' was read with {dialect}.", name=name, dialect=dialect.describe()),
         )
     # pandas names a column without a name; a trailing comma is not a column
@@ -308,7 +301,7 @@ def _fault_of_csv(error: Exception) -> Words:
             'a quote (") opens in row {row:,} below the header and is never closed.',
             row=int(match[1]),
         )
-    return _reason(error)
+    return reason(error)
 
 
 def _parquet_head(file: IO[bytes], name: str) -> Head:
@@ -323,7 +316,7 @@ def _parquet_head(file: IO[bytes], name: str) -> Head:
             )
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{name}' cannot be read: {reason}", name=name, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=name, reason=reason(error))
         ) from error
     bounds.check_bytes(name, size, bounds.MAX_DECODED)
     nested = [field.name for field in schema if pyarrow.types.is_nested(field.type)]
@@ -384,7 +377,7 @@ def _read_parquet(
         )
     except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{name}' cannot be read: {reason}", name=name, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=name, reason=reason(error))
         ) from error
 
 
@@ -431,7 +424,7 @@ def _refuse_repeated(columns: Sequence[str], name: str) -> None:
         )
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Return a library's message as one short sentence."""
     text = " ".join(str(error).split())[:200].strip()
     return (text or type(error).__name__).rstrip(".") + "."

@@ -111,8 +111,6 @@ class Change:
         Its effect on the current label; "repeated" if only the time is newer.
     labelled_at, received_at : float
         Seconds since 1970.
-    source : str
-        The reporter.
     name : str
         The prediction's id, or the key.
     """
@@ -167,11 +165,6 @@ def report(
         prediction's id.
     arrived : float, optional
         Time of reports without one, seconds since 1970; default now.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be written.
     """
     now = time.time()
     keys_scope = log_store.scope_of(settings.project, is_sample=is_sample)
@@ -303,11 +296,18 @@ def _fault(reported: Report, now: float) -> Message | None:
         if not PREDICTION_ID.fullmatch(reported.prediction_id):
             return Message("the id must be a request id, a dash and the row's number")
     elif key_text(reported.key) is None:
-        return Message("the key is empty")
+        return Message("needs either a prediction id or a key")
     at = reported.labelled_at
     if at is not None and not (math.isfinite(at) and 0 <= at <= now + AHEAD_SECONDS):
-        return Message("the time of the label is invalid or in the future")
+        return wrong_time("labelled_at")
     return None
+
+
+def wrong_time(column: str) -> Message:
+    """Return that the time of a label cannot be used."""
+    return Message(
+        "{column} is not a time like 2026-01-31T12:00:00Z, or is in the future", column=column
+    )
 
 
 def _known(

@@ -102,19 +102,12 @@ def browse(
     ----------
     before : tuple of int, optional
         `request` and `position` of the last row of the previous page.
-    limit : int
-        Maximum rows.
 
     Returns
     -------
     DataFrame
         The columns of SHOWN, the request's number and the position in it, named as in
         `core.platform.own_columns`; and the inputs.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be read.
     """
     columns = [own_columns.PREFIX + name for name in (*SHOWN, "request", "position")]
     if not log_store.is_there(settings):
@@ -151,13 +144,7 @@ def browse(
 
 
 def count(settings: Settings, filters: Filters | None = None, *, at_most: int = 100_000) -> int:
-    """Return the number of predictions; filtered ones are counted up to `at_most`.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be read.
-    """
+    """Return the number of predictions; filtered ones are counted up to `at_most`."""
     chosen = filters or Filters()
     if not log_store.is_there(settings):
         return 0
@@ -177,13 +164,7 @@ def count(settings: Settings, filters: Filters | None = None, *, at_most: int = 
 
 
 def tallies(settings: Settings) -> list[Tally]:
-    """Return the number of this project's predictions by source, version and data.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be read.
-    """
+    """Return the number of this project's predictions by source, version and data."""
     if not log_store.is_there(settings):
         return []
     table = log_store.tallies.c
@@ -198,13 +179,7 @@ def tallies(settings: Settings) -> list[Tally]:
 
 
 def by_source(settings: Settings, since: float) -> dict[str, int]:
-    """Return the number of predictions since then by source, without shadow ones.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be read.
-    """
+    """Return the number of predictions since then by source, without shadow ones."""
     if not log_store.is_there(settings):
         return {}
     query = (
@@ -225,11 +200,6 @@ def pairs(settings: Settings, limit: int = 10_000) -> pd.DataFrame:
         `champion` and `challenger` (probabilities), `champion_label` and `challenger_label` (at
         each model's threshold), `champion_version`, `challenger_version`, `label` (0, 1 or NaN).
         Only of the two versions compared last.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be read.
     """
     names = [
         "champion",

@@ -204,13 +204,7 @@ def is_there(settings: Settings) -> bool:
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[sql.Connection]:
-    """Yield a connection for reading the current log.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be read.
-    """
+    """Yield a connection for reading the current log."""
     with _wrap_log_errors(settings), _engine(settings).connect() as connection:
         yield connection
 
@@ -228,11 +222,6 @@ def writing(
     of_labels : bool
         Whether labels are written; excludes writers of predictions, so that both see each other's
         rows.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be written.
     """
     seconds = WAIT_SECONDS if wait_seconds is None else max(wait_seconds, 0.001)
     with _wrap_log_errors(settings), _engine(settings).connect() as bare:

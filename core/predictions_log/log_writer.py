@@ -132,8 +132,6 @@ def write(
         For an invalid answer: a probability outside 0 to 1, unequal numbers of rows.
     ConflictError
         If a request id was already used for other rows; the other answers are written.
-    StoreError
-        If the log cannot be written.
     """
     if not answers:
         return []
@@ -175,7 +173,12 @@ class _Ready:
     def __init__(self, answer: Answer, project: str) -> None:
         count = len(answer.features)
         if not REQUEST_ID.fullmatch(answer.request_id):
-            raise InputError(Message("A request id has 32 hexadecimal digits in lower case."))
+            raise InputError(
+                Message(
+                    "'{name}' is not an id: 32 hexadecimal digits, lower case.",
+                    name=answer.request_id,
+                )
+            )
         keys = [None] * count if answer.row_keys is None else answer.row_keys
         probabilities = [float(value) for value in answer.probabilities]
         if not count == len(probabilities) == len(answer.predicted) == len(keys):
@@ -356,11 +359,6 @@ def gaps(settings: Settings, limit: int = 100) -> list[Gap]:
     """Return the periods with missing predictions, newest first.
 
     Gaps in the journals of ended gateways, not yet in the log, come first.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be read.
     """
     unwritten = [_gap(left) for left in reversed(gap_journal.left(settings))]
     if not log_store.is_there(settings):
@@ -389,11 +387,6 @@ def note_gap(
     ----------
     wait_seconds : float, optional
         Longest wait for another writer; default 30 s.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be written.
     """
     table = log_store.gaps
     text = dumps(reason[:500] if isinstance(reason, str) else reason)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sql
 
-from core.platform import own_columns, set_aside
+from core.platform import own_columns, set_aside, store_faults
 from core.platform.config import Settings
 from core.platform.errors import StoreError
 from core.platform.messages import Message
@@ -97,11 +97,6 @@ def finish(settings: Settings, scoring: Scoring) -> None:
     scoring : Scoring
         Rows and labels in the log are counted here; for a file (`path`) the given counts are used,
         and its labels are recounted as they arrive.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be written.
     """
     with log_store.writing(settings) as connection:
         if scoring.path is None:
@@ -130,11 +125,6 @@ def read(settings: Settings, run_id: str) -> pd.DataFrame:
     DataFrame
         COLUMNS (the label is 0, 1 or NaN), and the features. Empty if the log has no rows of the
         run.
-
-    Raises
-    ------
-    StoreError
-        If the log or the file with the rows cannot be read.
     """
     kept = scorings(settings, run_id=run_id, min_rows=0)
     if kept and kept[0].path is not None:
@@ -166,13 +156,7 @@ def read(settings: Settings, run_id: str) -> pd.DataFrame:
 
 
 def read_file(settings: Settings, path: str, *, is_sample: bool) -> pd.DataFrame:
-    """Return the predictions of a scoring that is kept as a file, as `read` does.
-
-    Raises
-    ------
-    StoreError
-        When the log or the file cannot be read.
-    """
+    """Return the predictions of a scoring that is kept as a file, as `read` does."""
     frame = _file(path).rename_axis(index=None)
     own = frame[LABEL] if LABEL in frame else pd.Series(np.nan, index=frame.index)
     for name, missing in ((own_columns.ROW_KEY, None), (own_columns.LATENCY, np.nan)):
@@ -195,12 +179,7 @@ def _file(path: str) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise UnreadableFileError(
-            Message(
-                "The scored rows cannot be read from {path}. Put the file back, or score again.",
-                path=path,
-            )
-        ) from error
+        raise UnreadableFileError(store_faults.damaged_of(path, "score")) from error
 
 
 def scorings(
@@ -221,11 +200,6 @@ def scorings(
         Only those of these sources, as the log names them.
     min_rows : int
         Only those with at least this many rows.
-
-    Raises
-    ------
-    StoreError
-        If the log cannot be read.
     """
     if not log_store.is_there(settings):
         return []

@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from core.platform.messages import Message, Words, plural, sentences
-from core.stats.metrics import Floats, Labels, calibration_error
+from core.platform.schema import no_columns
+from core.stats.check import Interval
 from core.stats.slices import shown
-
-Interval = tuple[float, float]
 
 Verdict = Literal["pass", "hold", "refuse", "not_applicable"]
 Aim = Literal["better", "not_worse"]
@@ -26,8 +24,8 @@ TITLES = {
     "size": Message("Model size"),
     "schema": Message("Columns that callers send"),
 }
-UPPER_END = Message("upper end of the difference's interval")
-LOWER_END = Message("lower end of the difference's interval")
+NOT_COMPARED = Message("Not compared: there are too few rows, or another rule says why.")
+END = Message("end of the difference's interval")
 # types of columns
 KINDS = {"number": Message("number"), "text": Message("text")}
 
@@ -74,8 +72,6 @@ class Rule:
     ----------
     code : str
         A key of TITLES.
-    title : Message
-        Its value in TITLES.
     verdict : {"pass", "hold", "refuse", "not_applicable"}
     value, limit : float or None
         The value that is judged and its limit; None where there is none.
@@ -102,62 +98,6 @@ class Decision:
     text: Words
 
 
-def calibration_change(
-    labels: Labels,
-    challenger: Floats,
-    champion: Floats,
-    *,
-    weights: Floats | None = None,
-    resamples: int = 200,
-    seed: int = 0,
-) -> tuple[float, Interval]:
-    """Return challenger minus champion of the calibration error, and the range of 95% of resamples.
-
-    The same rows are drawn for both, with replacement (Efron and Tibshirani, An Introduction to the
-    Bootstrap, 1993). This is the spread of the observed difference, not a confidence interval of
-    the true one: chance inflates a small error more than a large one, so that differences below the
-    effect of chance on one error are understated (docs/decisions/0038), and a challenger passes
-    rather than being held.
-
-    Parameters
-    ----------
-    labels : array of int, shape (n,)
-        0 or 1; at least one row.
-    challenger, champion : array of float, shape (n,)
-        Their predicted probabilities of label 1.
-    weights : array of float, shape (n,), optional
-        Sampling weight of each row.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> p = rng.uniform(0.1, 0.7, 2000)
-    >>> y = (rng.uniform(size=2000) < p).astype(int)
-    >>> change, (low, high) = calibration_change(y, p + 0.1, p)
-    >>> 0 < low < change < high < 0.12
-    True
-    """
-    rng = np.random.default_rng(seed)
-    changes = np.empty(resamples)
-    for i in range(resamples):
-        drawn = rng.integers(0, len(labels), len(labels))
-        new, old = (
-            calibration_error(
-                labels[drawn],
-                probabilities[drawn],
-                weights=None if weights is None else weights[drawn],
-            )
-            for probabilities in (challenger, champion)
-        )
-        changes[i] = new - old
-    low, high = np.quantile(changes, [0.025, 0.975])
-    whole, before = (
-        calibration_error(labels, probabilities, weights=weights)
-        for probabilities in (challenger, champion)
-    )
-    return whole - before, (float(low), float(high))
-
-
 def same_rows(
     rows: int,
     trained_on: int,
@@ -170,8 +110,6 @@ def same_rows(
 
     Parameters
     ----------
-    rows : int
-        Number of those rows.
     trained_on, unanswered : int
         Excluded rows of the challenger's test set: one of the two was trained on them, or cannot
         score them.
@@ -181,7 +119,7 @@ def same_rows(
     Examples
     --------
     >>> str(same_rows(150, 1000, 0).text)
-    "Only 150 rows are new to both models; at least 200 are needed. 1,000 rows were left out: one
+    "150 rows are new to both models; at least 200 are needed. 1,000 rows were left out: one
     of the two was trained on them or cannot score them. Train the challenger on the champion's
     split, or prepare a larger test set."
     """
@@ -195,23 +133,19 @@ def same_rows(
             "them.",
             trained_on + unanswered,
         )
+    compared = plural(
+        "{count:,} row is new to both models; at least {min_rows:,} are needed.",
+        "{count:,} rows are new to both models; at least {min_rows:,} are needed.",
+        rows,
+        min_rows=limits.min_rows,
+    )
     if rows < limits.min_rows:
         text = sentences(
-            plural(
-                "Only {count:,} row is new to both models; at least {min_rows:,} are needed.",
-                "Only {count:,} rows are new to both models; at least {min_rows:,} are needed.",
-                rows,
-                min_rows=limits.min_rows,
-            ),
+            compared,
             left_out,
             Message("Train the challenger on the champion's split, or prepare a larger test set."),
         )
         return _rule("same_rows", "hold", rows, limits.min_rows, text)
-    compared = plural(
-        "Compared on {count:,} row that neither model was trained on.",
-        "Compared on {count:,} rows that neither model was trained on.",
-        rows,
-    )
     return _rule("same_rows", "pass", rows, limits.min_rows, sentences(compared, left_out))
 
 
@@ -235,13 +169,7 @@ def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> R
     low, high = interval
     strictly = limits.aim == "better"
     margin = 0.0 if strictly else limits.margin
-    figures = Message(
-        "Log loss, challenger minus champion: {difference:+.4f} (95% interval {low:+.4f} "
-        "to {high:+.4f}).",
-        difference=float(difference),
-        low=float(low),
-        high=float(high),
-    )
+    figures = _difference(TITLES["better"], difference, interval)
     verdict: Verdict = "hold"
     if high < 0 if strictly else high <= margin:
         verdict = "pass"
@@ -257,7 +185,19 @@ def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> R
         means = Message("The challenger is not shown to be better: the interval contains zero.")
     else:
         means = Message("The challenger may be worse by more than {margin:g}.", margin=margin)
-    return _rule("better", verdict, high, margin, sentences(means, figures), UPPER_END)
+    return _rule("better", verdict, high, margin, sentences(means, figures), END)
+
+
+def _difference(what: Message, difference: float, interval: Interval) -> Message:
+    low, high = interval
+    return Message(
+        "{what}, challenger minus champion: {difference:+.4f} (95% interval {low:+.4f} to "
+        "{high:+.4f}).",
+        what=what,
+        difference=float(difference),
+        low=float(low),
+        high=float(high),
+    )
 
 
 def slices(harm: pd.DataFrame) -> Rule:
@@ -277,7 +217,7 @@ def slices(harm: pd.DataFrame) -> Rule:
     """
     judged = int(harm["low"].notna().sum())
     if not judged:
-        text = Message("There are not enough rows to compare on.")
+        text = NOT_COMPARED
         return _rule("slices", "not_applicable", None, 0, text)
     harmed = harm[harm["harmed"].astype(bool)].sort_values(
         "difference", ascending=False, kind="stable"
@@ -339,19 +279,13 @@ def calibration(error: float, floor: float, difference: float, interval: Interva
     )
     if error <= floor:
         return _rule("calibration", "pass", error, floor, above_chance)
-    low, high = interval
-    compared = Message(
-        "Challenger minus champion: {difference:+.4f} (95% of resamples {low:+.4f} "
-        "to {high:+.4f}).",
-        difference=float(difference),
-        low=float(low),
-        high=float(high),
-    )
+    low, _high = interval
+    compared = _difference(TITLES["calibration"], difference, interval)
     if low <= 0:
         text = sentences(above_chance, compared)
-        return _rule("calibration", "pass", low, 0, text, LOWER_END)
+        return _rule("calibration", "pass", low, 0, text, END)
     text = sentences(above_chance, compared, Message("Train it with calibration."))
-    return _rule("calibration", "hold", low, 0, text, LOWER_END)
+    return _rule("calibration", "hold", low, 0, text, END)
 
 
 def latency(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
@@ -388,11 +322,7 @@ def size(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
         limits.factor,
         limits.free_bytes,
         limits.max_bytes,
-        lambda count: (
-            Message("{value:.3g} MB", value=count / 1e6)
-            if count < 1e8
-            else Message("{size:,.0f} MB", size=count / 1e6)
-        ),
+        lambda count: Message("{size:,g} MB", size=float(f"{count / 1e6:.3g}")),
     )
 
 
@@ -425,7 +355,7 @@ def schema(
     """
     unknown = [name for name in challenger if name not in columns]
     if unknown:
-        text = Message("The project does not have these columns: {columns}.", columns=unknown)
+        text = no_columns(unknown)
         return _rule("schema", "refuse", len(unknown), 0, text)
     known = {**columns, **champion}
     other = [name for name, kind in challenger.items() if known[name] != kind]
@@ -522,24 +452,12 @@ def _within(
     words: Callable[[float], Message],
 ) -> Rule:
     sizes: dict[str, Any] = {"challenger": words(challenger), "champion": words(champion)}
-    if challenger > most:
-        text = Message(
-            "The challenger takes {challenger}, the champion {champion}: the limit is {most}.",
-            **sizes,
-            most=words(most),
-        )
-        return _rule(code, "refuse", challenger, most, text)
-    limit = max(factor * champion, free)
-    if challenger > limit:
-        text = Message(
-            "The challenger takes {challenger}, the champion {champion}: the limit is {most}.",
-            **sizes,
-            most=words(limit),
-        )
-        return _rule(code, "hold", challenger, limit, text)
+    is_refused = challenger > most
+    limit = most if is_refused else max(factor * champion, free)
     text = Message(
         "The challenger takes {challenger}, the champion {champion}: the limit is {most}.",
         **sizes,
         most=words(limit),
     )
-    return _rule(code, "pass", challenger, limit, text)
+    verdict: Verdict = "refuse" if is_refused else "hold" if challenger > limit else "pass"
+    return _rule(code, verdict, challenger, limit, text)

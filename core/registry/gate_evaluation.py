@@ -12,14 +12,14 @@ import pandas as pd
 from core.platform import own_columns, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError, StoreError
-from core.platform.messages import Message, Words, sentences
+from core.platform.messages import Message, Words
 from core.platform.project import ProjectSpec
 from core.platform.run_record import Progress
 from core.platform.runs import ModelVersion
 from core.registry import gate, version_files
 from core.registry.gate import Limits, Rule
 from core.registry.version_files import Loaded
-from core.stats import comparison, metrics, slices
+from core.stats import calibration, comparison, slices
 from core.stats.metrics import Floats, Labels
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # rows per timed prediction, and repetitions
 TIMED_ROWS, TIMED_TIMES = 1000, 7
 NO_CHAMPION = Message("There is no champion yet.")
-COMPARING = Message("Comparing the results")
+READING, COMPARING = Message("Reading the rows"), Message("Comparing the results")
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,6 @@ class Evaluation:
     tables: dict[str, pd.DataFrame]
 
 
-def _loading(version: ModelVersion) -> Message:
-    return Message("Loading {model}", model=Message("version {version}", version=version.version))
-
-
 def evaluate(
     settings: Settings,
     spec: ProjectSpec,
@@ -74,11 +70,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate all rules; loading refuses files that are not the registered ones."""
     limits = Limits(aim=options.aim, margin=options.margin)
-    progress.update(0.05, _loading(version))
+    progress.update(0.05, READING)
     served = version_files.load(settings, version)
     if champion is None:
         return Evaluation(not_evaluated(NO_CHAMPION), {}, {})
-    progress.update(0.1, _loading(champion))
+    progress.update(0.1, READING)
     try:
         old_served = version_files.load(settings, champion)
         both = [
@@ -90,7 +86,7 @@ def evaluate(
     except StoreError as error:
         # a person may still replace a broken champion with the challenger
         first = gate.same_rows(0, 0, 0, problem=error.message)
-        return Evaluation(not_evaluated(Message("One of the two cannot be loaded."), first), {}, {})
+        return Evaluation(not_evaluated(gate.NOT_COMPARED, first), {}, {})
     schema = gate.schema(
         served.inputs,
         old_served.inputs,
@@ -103,11 +99,7 @@ def evaluate(
         "bytes_champion": old_served.size,
     }
     if schema.verdict == "refuse":
-        return Evaluation(
-            not_evaluated(Message("Not compared: its columns do not fit."), size, schema),
-            measured,
-            {},
-        )
+        return Evaluation(not_evaluated(gate.NOT_COMPARED, size, schema), measured, {})
     frozen = _frozen(settings, spec, version, champion, both)
     measured |= {
         "rows_judged": len(frozen.rows),
@@ -121,9 +113,7 @@ def evaluate(
         limits=limits,
     )
     if first.verdict != "pass":
-        rest = not_evaluated(
-            Message("There are not enough rows to compare on."), first, size, schema
-        )
+        rest = not_evaluated(gate.NOT_COMPARED, first, size, schema)
         return Evaluation(rest, measured, {})
     progress.update(0.2, COMPARING)
     thresholds = (
@@ -168,16 +158,7 @@ def _frozen(
             [_kept(settings, trained, "train_keys")[spec.id] for trained in (version, champion)]
         )
     except NotReadyError as error:
-        return _Rows(
-            empty,
-            problem=sentences(
-                Message(
-                    "It is unknown which rows are new to both: the tables of a training are gone. "
-                    "Train both again."
-                ),
-                error.message,
-            ),
-        )
+        return _Rows(empty, problem=error.message)
     trained_on = rows[spec.id].isin(keys)
     rows = rows[~trained_on & rows[spec.target].notna()].reset_index(drop=True)
     answered = pd.Series(True, index=rows.index)
@@ -248,11 +229,11 @@ def _calibration(
     labels: Labels, new: Floats, old: Floats, weights: Floats | None
 ) -> tuple[Rule, dict[str, float]]:
     error, champion = (
-        metrics.calibration_error(labels, probabilities, weights=weights)
+        calibration.calibration_error(labels, probabilities, weights=weights)
         for probabilities in (new, old)
     )
-    floor = metrics.calibration_floor(new, weights=weights)[1]
-    difference, interval = gate.calibration_change(labels, new, old, weights=weights)
+    floor = calibration.calibration_floor(new, weights=weights)[1]
+    difference, interval = calibration.calibration_change(labels, new, old, weights=weights)
     rule = gate.calibration(error, floor, difference, interval)
     return rule, {
         "calibration_error_challenger": error,

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.data import split_checks
 from core.data.snapshots import SOURCE_LABELS
-from core.platform import model_store
+from core.platform import model_store, steps
 from core.platform.messages import Message, Words, _, day, listed, number, span
 from core.registry.gate import KINDS
 from core.stats.metrics import TITLES, ordered
@@ -28,7 +28,6 @@ OTHER_TITLES = {
     "brier_uncertainty": Message("Brier: uncertainty"),
     "calibration": Message("Predicted minus observed"),
     "calibration_floor": Message("Calibration error by chance, 95% limit"),
-    "calibration_floor_mean": Message("Calibration error by chance, mean"),
 }
 SPLIT = {
     "split": Message("Split"),
@@ -44,16 +43,12 @@ class Facts:
 
     Parameters
     ----------
-    model, version : str
-        Registered name and number.
     created : float
         Seconds since 1970.
     aliases : sequence of str
         champion, challenger, previous.
     question, positive, negative : str or Message
         What is predicted, and the names of classes 1 and 0.
-    candidate : str
-        Kind of classifier.
     run_id, train_run, prepare_run : str
         The runs that hold the metrics, trained it and prepared its data.
     commit : str
@@ -64,8 +59,6 @@ class Facts:
         The source of the raw rows, and their SHA-256.
     sha256 : str
         Of the classifier's file.
-    features : sequence of str
-        Inputs of the classifier.
     inputs : mapping of str to {"number", "text"}
         Raw columns of a request.
     formulas : mapping of str to str
@@ -183,9 +176,7 @@ def _head(known: Facts) -> str:
     aliases = [model_store.ALIAS_LABELS.get(alias, alias) for alias in known.aliases]
     lines = ["# " + _("{name}, version {version}", name=known.model, version=known.version)]
     if known.is_sample:
-        lines.append(
-            _("**Trained on the built-in sample: its metrics say nothing about real rows.**")
-        )
+        lines.append(f"**{_('Built-in sample: this says nothing about real rows.')}**")
     lines.append(
         _table(
             (_("Fact"), _("Value")),
@@ -194,13 +185,17 @@ def _head(known: Facts) -> str:
                 (_("Alias"), listed(aliases) or "–"),
                 (_("Classifier"), _plain(known.candidate) or str(ABSENT)),
                 (_("Run"), _code(known.run_id)),
-                (_("Run of the training"), _code(known.train_run)),
+                (_run_of("train"), _code(known.train_run)),
                 (_("Code"), _code(known.commit)),
                 ("SHA-256 (skops)", _code(known.sha256)),
             ],
         )
     )
     return "\n\n".join(lines)
+
+
+def _run_of(step: str) -> str:
+    return _("{name}: {value}", name=_("Run"), value=steps.named(step).title)
 
 
 def _use(known: Facts) -> str:
@@ -218,7 +213,7 @@ def _data(known: Facts) -> str:
     rows = [
         (_("Source"), _plain(str(SOURCE_LABELS.get(known.source, known.source))) or str(ABSENT)),
         ("SHA-256", _code(known.digest)),
-        (_("Run of the preparation"), _code(known.prepare_run)),
+        (_run_of("prepare"), _code(known.prepare_run)),
         (_("Rows"), _plain(known.rows_name) or str(ABSENT)),
         (_("Training set"), _count(known.rows_train)),
         (_("Test set"), _count(known.rows_test)),
@@ -263,7 +258,9 @@ def _figures(known: Facts) -> str:
     if not known.metrics:
         return str(ABSENT)
     order = {name: place for place, name in enumerate(ordered(TITLES, known.metric))}
-    ranked = sorted(known.metrics, key=lambda metric: (order.get(metric[0], len(order)), metric[0]))
+    # of what chance does to the calibration error, its limit says enough
+    shown = [metric for metric in known.metrics if metric[0] != "calibration_floor_mean"]
+    ranked = sorted(shown, key=lambda metric: (order.get(metric[0], len(order)), metric[0]))
     titles: dict[str, Words] = {**TITLES, **OTHER_TITLES}
     rows = [
         (
@@ -304,6 +301,22 @@ def _threshold(known: Facts) -> str:
     return f"{labelled} {aim}"
 
 
+def split_limit(split: str) -> Words:
+    """Return what the metrics on a test set do not cover, by how it was split; empty if unknown.
+
+    Examples
+    --------
+    >>> str(split_limit("random"))
+    'The rows were split at random: the test metrics say nothing about later rows.'
+    """
+    if split not in split_checks.SPLITS:
+        return ""
+    return Message(
+        "The rows were split {split}: the test metrics say nothing about later rows.",
+        split=split_checks.SPLITS[split],
+    )
+
+
 def _limits(known: Facts) -> str:
     limits = []
     if known.rows_name:
@@ -313,10 +326,8 @@ def _limits(known: Facts) -> str:
                 rows_name=_plain(known.rows_name),
             )
         )
-    if known.split.get("split") == "random":
-        limits.append(
-            _("A random split measures performance on rows of the same time, not on future rows.")
-        )
+    if limit := split_limit(known.split.get("split", "")):
+        limits.append(str(limit))
     if known.late:
         limits.append(
             _(
@@ -340,12 +351,12 @@ def _call(known: Facts) -> str:
     row = {"columns": list(known.inputs), "data": [[known.example.get(n) for n in known.inputs]]}
     # a quote would end the shell argument
     body = json.dumps({"dataframe_split": row}, ensure_ascii=False).replace("'", "'\\''")
-    answer = '{"predictions": [{"probability": ..., "label": ...}]}'
+    answer = '{"predictions": [{"probability": ..., "label": ...}, ...]}'
     parts = [
         inputs,
         f"```bash\ncurl -s {known.url}/invocations \\\n"
         f"  -H 'Content-Type: application/json' \\\n  -d '{body}'\n```",
-        _("One entry per row: `{answer}`", answer=answer),
+        f"`{answer}`",
     ]
     return "\n\n".join(parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -74,12 +74,10 @@ class Options(config.Options):
     margin: float = Field(0.0, ge=0, le=0.1)
     dry_run: bool = False
 
-    @field_validator("reason", "decided_by")
+    @field_validator("reason", "decided_by", mode="before")
     @classmethod
-    def _says_something(cls, value: str | None) -> str | None:
-        if value is not None and not value.strip():
-            raise ValueError(Message("it contains only spaces"))
-        return value.strip() if value is not None else None
+    def _without_spaces(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _suits_the_action(self) -> Options:
@@ -88,13 +86,9 @@ class Options(config.Options):
                 Message("write a reason of {count} characters or more", count=MIN_REASON)
             )
         if self.action == "rollback" and self.threshold is not None:
-            raise ValueError(Message("a rollback restores a version with its own threshold"))
+            raise config.needs("threshold", "action = gate")
         if self.against != model_store.CHAMPION and not (self.dry_run and self.action == "gate"):
-            raise ValueError(
-                Message(
-                    "only a dry run of the gate compares with a version other than the champion"
-                )
-            )
+            raise config.needs("against", "dry_run = true")
         return self
 
 
@@ -228,12 +222,10 @@ def _other(
         return champion
     other = model_store.require_version(settings, spec.model, options.against)
     if other.version == version.version:
-        raise InputError(
-            Message(
-                "Version {version} is compared with itself. Choose another.",
-                version=version.version,
-            )
+        both = Message(
+            "{keys} must differ: {values}", keys=["challenger", "against"], values=version.version
         )
+        raise InputError(Message("{reason!c}.", reason=both))
     return other
 
 
@@ -289,7 +281,7 @@ def _final(options: Options, author: _Author, decision: Decision) -> tuple[str, 
     """Return the final decision and its reason: by the rules, or by a person against them."""
     code, text = _by_person(options.action, author, decision)
     if options.dry_run and code in MOVING:
-        return code, sentences(Message("Dry run: nothing was changed."), text)
+        return code, sentences(Message("Nothing was changed."), text)
     return code, text
 
 

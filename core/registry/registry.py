@@ -8,8 +8,8 @@ talks to MLflow.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import pandas as pd
@@ -155,8 +155,9 @@ def with_threshold(
     return register(settings, version.name, str(model_id), version.run_id, tags, alias=None)
 
 
-@contextmanager
-def exclusive(settings: Settings, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+def exclusive(
+    settings: Settings, on_wait: Callable[[], None] | None = None
+) -> AbstractContextManager[None]:
     """Serialize changes of the champion and of the endpoint that follows it.
 
     Parameters
@@ -169,19 +170,8 @@ def exclusive(settings: Settings, on_wait: Callable[[], None] | None = None) -> 
     NotReadyError
         When the other change does not finish.
     """
-    with locks.exclusive(
-        settings.state_dir / "turn.lock",
-        on_wait,
-        patience=TURN_SECONDS,
-        busy=(
-            Message(
-                "Another change has been running for {minutes:g} minutes. Try again when its "
-                "job has ended.",
-                minutes=TURN_SECONDS / 60,
-            )
-        ),
-    ):
-        yield
+    path = settings.state_dir / "turn.lock"
+    return locks.exclusive(path, on_wait, patience=TURN_SECONDS)
 
 
 def check_champion(

@@ -311,14 +311,7 @@ def _checked(version: ModelVersion, folder: Path, *, evaluated: bool) -> bytes:
     try:
         contents = {path: (folder / path).read_bytes() for path in wanted}
     except OSError as error:
-        raise StoreError(
-            Message(
-                "A file of {model} is missing ({error}). Roll back to another version, or train "
-                "again.",
-                model=_called(version),
-                error=str(error),
-            )
-        ) from error
+        raise StoreError(_changed(version, Path(str(error.filename or folder)).name)) from error
     for path, content in contents.items():
         if hashlib.sha256(content).hexdigest() != wanted[path]:
             raise StoreError(_changed(version, path))
@@ -334,8 +327,8 @@ def _called(version: ModelVersion) -> Message:
 
 def _changed(version: ModelVersion, path: str) -> Message:
     return Message(
-        "'{file}' of {model} was changed after its registration, and is neither loaded nor "
-        "served. Roll back to another version, or train again.",
+        "'{file}' of {model} is missing, or was changed after its registration. It is neither "
+        "loaded nor served. Roll back to another version, or train again.",
         file=path,
         model=_called(version),
     )
@@ -343,7 +336,7 @@ def _changed(version: ModelVersion, path: str) -> Message:
 
 def _foreign(version: ModelVersion) -> Message:
     return Message(
-        "{model!c} is neither loaded nor served: it was not registered by this app, or by an older "
-        "version of it that kept no digest of all files. Train again.",
+        "{model!c} was not registered by this app, or by an older version of it. It is neither "
+        "loaded nor served. Train again.",
         model=_called(version),
     )

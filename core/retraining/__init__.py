@@ -4,8 +4,10 @@ Policies, decisions with their reasons, and the simulation of policies on labell
 """
 
 __all__ = [
+    "decision_basis",
     "injection",
     "policy",
+    "policy_comparison",
     "policy_evidence",
     "policy_settings",
     "policy_store",
@@ -16,5 +18,6 @@ __all__ = [
     "replay_store",
     "retrain",
     "retrain_charts",
+    "row_stream",
     "simulation",
 ]

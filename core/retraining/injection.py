@@ -51,7 +51,7 @@ class Injection(config.Options):
     @model_validator(mode="after")
     def _fits_together(self) -> Injection:
         if self.kind != "label_flip" and self.column is None:
-            raise ValueError(Message("name the column that drifts"))
+            raise config.needs(f"kind = {self.kind}", "column")
         fits = {"shift": 0 < abs(self.size) <= 20, "scale": self.size >= 0 and self.size != 1}.get(
             self.kind, 0 < self.size <= 1
         )
@@ -114,9 +114,7 @@ def seconds(moment: str) -> float:
         stamp = pd.Timestamp(moment)
         return float((stamp if stamp.tzinfo else stamp.tz_localize("UTC")).timestamp())
     except (ValueError, AttributeError) as error:
-        raise ValueError(
-            Message("'{moment}' is not a day such as 2004-11-02", moment=moment)
-        ) from error
+        raise ValueError(Message("write it like {examples}", examples="2004-11-02")) from error
 
 
 def strength(moments: Floats, injection: Injection) -> Floats:
@@ -160,11 +158,11 @@ def check(
     if not moments[first] <= begin <= moments[-1]:
         raise InputError(
             Message(
-                "The drift begins on {begin}, but the rows after the first training are from "
-                "{first_day} to {last_day}. Choose a day in between.",
-                begin=injection.begin,
-                first_day=first_day,
-                last_day=last_day,
+                "{moment} leaves no rows on one side: they are from {first} to {last}. Choose a "
+                "moment in between.",
+                moment=injection.begin,
+                first=first_day,
+                last=last_day,
             )
         )
     if injection.kind == "label_flip":
@@ -172,30 +170,23 @@ def check(
     if column == target or column not in rows:
         known = [str(name) for name in rows if name != target]
         raise InputError(
-            Message(
-                "The model does not take {unknown}. It takes: {inputs}.",
-                unknown=column,
-                inputs=known,
-            )
+            Message("'{name}' does not exist. Choose from: {names}.", name=column, names=known)
         )
     if injection.kind == "missing_feature":
         return
-    if not pd.api.types.is_numeric_dtype(rows[column]):
-        numbers = [
-            str(name)
-            for name in rows
-            if name != target and pd.api.types.is_numeric_dtype(rows[name])
-        ]
-        problem = Message(
-            "'{column}' is not a number, so it cannot be moved or multiplied. Numbers: {columns}.",
-            column=column,
-            columns=numbers or "–",
-        )
-        raise InputError(problem)
-    if injection.kind == "shift" and not float(rows[column].iloc[:first].std()) > 0:
+    numbers = [
+        str(name) for name in rows if name != target and pd.api.types.is_numeric_dtype(rows[name])
+    ]
+    is_number = column in numbers
+    if not is_number or (
+        injection.kind == "shift" and not float(rows[column].iloc[:first].std()) > 0
+    ):
         raise InputError(
             Message(
-                "'{column}' is constant before the drift begins; it has no scale.", column=column
+                "'{column}' is not a number that varies before the drift begins. Numbers: "
+                "{columns}.",
+                column=column,
+                columns=numbers or "–",
             )
         )
 

@@ -14,7 +14,7 @@ from core.platform.messages import Message, Words, plural
 from core.platform.own_columns import PROBABILITY
 from core.retraining.policy_evidence import Window, forecasts, listed, sentence, with_labels
 from core.retraining.policy_settings import Policy as Policy
-from core.stats.check import ADD_LABELS, FIND_OUT
+from core.stats.check import ADD_LABELS, FIND_OUT, FIND_OUT_ONLY, TRAIN_OTHERS
 from core.stats.forecast import DAY
 
 Code = Literal["retrain", "wait", "investigate", "person", "none"]
@@ -51,8 +51,6 @@ class Decision:
         A sentence each.
     evidence : tuple of str
         Run ids of the reports.
-    todo : Message
-        What to do next.
     """
 
     code: Code
@@ -121,7 +119,7 @@ def decide(
     if decided.code in ("retrain", "wait", "person") and waiting is not None:
         return Decision(
             "wait",
-            Message("{challenger} waits for a person", challenger=waiting),
+            Message("{name}: {value}", name=waiting, value=Message("waits for a person")),
             decided.reasons,
             decided.evidence,
             Message("Promote it, or retrain by hand with a reason."),
@@ -130,7 +128,7 @@ def decide(
     moved = windows[-1].alerts(performance=False) if windows else []
     if decided.code == "retrain" or not moved or windows[-1].run_id in used:
         return decided
-    reason = Message("In alert, but not performance: {checks}.", checks=listed(moved))
+    reason = Message("In alert: {checks}.", checks=listed(moved))
     if any(windows[-1].alerts(performance=True)):
         return Decision(
             decided.code, decided.title, (*decided.reasons, reason), decided.evidence, decided.todo
@@ -140,7 +138,7 @@ def decide(
         Message("Investigate the input, do not retrain"),
         (reason, *decided.reasons),
         tuple(dict.fromkeys((windows[-1].run_id, *decided.evidence))),
-        FIND_OUT,
+        FIND_OUT_ONLY if with_labels(policy, windows[-1:]) else FIND_OUT,
     )
 
 
@@ -167,7 +165,7 @@ def _unshown(policy: Policy, windows: Sequence[Window], decided: Decision) -> De
             Message("Investigate: no skill shown"),
             decided.reasons,
             (newest.run_id,),
-            Message("Train on better features or other rows; a person decides."),
+            TRAIN_OTHERS,
         )
     return decided
 
@@ -302,7 +300,7 @@ def _supporting(newest: Window) -> tuple[Message, ...]:
     moved = [code for code in SUPPORTING if newest.verdicts.get(code) in ("warning", "alert")]
     if not moved:
         return ()
-    return (Message("The predicted probabilities changed too: {checks}.", checks=listed(moved)),)
+    return (Message("Changed: {checks}.", checks=listed(moved)),)
 
 
 def _calendar(policy: Policy, *, trained_at: float, now: float) -> Decision:

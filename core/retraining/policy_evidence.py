@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.platform.messages import Message, Words
 from core.retraining.policy_settings import Policy
-from core.stats import checks, disagreement, estimation, forecast, support
+from core.stats import checks, disagreement, estimation, forecast, support_checks
 from core.stats.forecast import Trend
 from core.stats.performance import NAMES
 
@@ -19,7 +19,7 @@ ERROR_RATE = 0.05
 TITLES: dict[str, Message] = {
     **NAMES,
     **estimation.TITLES,
-    **support.TITLES,
+    **support_checks.TITLES,
     "disagreement": disagreement.TITLE,
 }
 # An estimate without labels does not count as performance.

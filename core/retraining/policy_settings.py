@@ -69,9 +69,7 @@ class Policy(Options):
         if self.k > self.n:
             raise ValueError(
                 Message(
-                    "alerts in {k} of {n} windows are impossible: k is at most n",
-                    k=self.k,
-                    n=self.n,
+                    "{low} must not be above {high}", low=f"`k = {self.k}`", high=f"`n = {self.n}`"
                 )
             )
         return self

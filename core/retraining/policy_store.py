@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from pydantic import ValidationError
 
 from core.jobs import jobs
-from core.platform import locks, state
+from core.platform import locks, state, store_faults
 from core.platform.config import Settings, sentence
 from core.platform.errors import StoreError
-from core.platform.messages import Message, sentences
+from core.platform.messages import sentences
 from core.retraining.policy_settings import Policy
 
 NAME = "policy"
@@ -37,9 +37,7 @@ def load(settings: Settings) -> Policy:
         return Policy(**(kept or {}))
     except (ValidationError, TypeError) as error:
         reason = sentence(error) if isinstance(error, ValidationError) else ""
-        raise StoreError(
-            sentences(Message("The saved policy cannot be used. Save it again."), reason)
-        ) from error
+        raise StoreError(sentences(store_faults.damaged_document(NAME), reason)) from error
 
 
 def save(settings: Settings, policy: Policy) -> None:
@@ -47,8 +45,7 @@ def save(settings: Settings, policy: Policy) -> None:
     state.save(settings, NAME, policy.model_dump(mode="json"))
 
 
-@contextmanager
-def turn(settings: Settings, on_wait: Callable[[], None]) -> Iterator[None]:
+def turn(settings: Settings, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
     """Wait until no other retraining of this home runs; the system releases the lock of a dead one.
 
     Parameters
@@ -56,17 +53,10 @@ def turn(settings: Settings, on_wait: Callable[[], None]) -> Iterator[None]:
     on_wait : function
         Called now and then while waiting.
     """
-    with locks.exclusive(settings.state_dir / "retrain.lock", on_wait, poll=WAIT):
-        yield
+    return locks.exclusive(settings.state_dir / "retrain.lock", on_wait, poll=WAIT)
 
 
 def ask_about(settings: Settings, report: str) -> None:
-    """Queue a job that decides whether a report triggers a retraining, if a policy is on.
-
-    Raises
-    ------
-    StoreError
-        When the policy or the table of jobs cannot be read.
-    """
+    """Queue a job that decides whether a report triggers a retraining, if a policy is on."""
     if load(settings).is_on:
         jobs.submit(settings, "retrain", {"trigger": "report", "report": report})

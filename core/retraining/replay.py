@@ -12,21 +12,28 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from core.data import snapshots
-from core.platform import config, project, tracking
+from core.platform import config, project, steps, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.run_record import SILENT, Dataset, Progress, Record, counted
 from core.retraining import injection as drifts
-from core.retraining import replay_answer, replay_charts, replay_rows, replay_store
+from core.retraining import (
+    policy_comparison,
+    replay_answer,
+    replay_charts,
+    replay_rows,
+    replay_store,
+    row_stream,
+)
 from core.retraining import simulation as replay
 from core.retraining.injection import Injection
 from core.retraining.policy import Policy, decide
 from core.retraining.policy_evidence import Window
 from core.retraining.records import ReplayRun
-from core.retraining.replay_rows import day_of
-from core.retraining.simulation import Champion, Recipe, Report, Span, Stream
+from core.retraining.row_stream import Span, Stream
+from core.retraining.simulation import Champion, Recipe, Report
 from core.stats import metrics
 from core.stats.metrics import Floats
 from core.training import candidates as kinds
@@ -101,25 +108,26 @@ class Options(config.Options):
     @classmethod
     def _is_known(cls, value: str) -> str:
         if value not in kinds.KINDS:
-            raise ValueError(Message("there is no candidate {unknown}", unknown=value))
+            raise ValueError(Message("not in {table}: {names}", table="candidates", names=[value]))
         return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Options:
         if self.train_share is not None and self.train_until is not None:
-            raise ValueError(Message("the first training takes a share or ends on a day, not both"))
+            raise config.excluded("train_share", "train_until")
         if self.train_until is not None:
             drifts.seconds(self.train_until)
-        codes = [replay.policy_code(policy) for policy in self.policies]
+        codes = [policy_comparison.policy_code(policy) for policy in self.policies]
         if len(set(codes)) < len(codes):
-            titles = [replay.titled(code) for code in codes]
-            raise ValueError(Message("two policies are the same: {titles}", titles=titles))
+            twice = {code for code in codes if codes.count(code) > 1}
+            titles = [policy_comparison.titled(code) for code in sorted(twice)]
+            raise ValueError(Message("used more than once: {names}", names=titles))
         return self
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result, by `simulation.policy_code`; log losses are means over all replayed rows."""
+    """The result, by `policy_code`; log losses are means over all replayed rows."""
 
     run_id: str
     answer: Words
@@ -251,11 +259,12 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.of(settings)
     with tracking.step_run(settings, "replay", options, progress) as run_id:
         progress.update(0.01, Message("Reading the rows"))
-        snapshot = snapshots.require_current(settings)
-        raw = snapshots.validated(settings, snapshot, spec)
+        archive = snapshots.Archive.of(settings)
+        snapshot = archive.require_current()
+        raw = archive.validated(snapshot, spec)
         features = options.features or replay_rows.champions_features(settings, spec)
         rows, spans = replay_rows.rows_and_windows(raw, spec, options, features)
-        moments = replay.moments_of(rows[str(spec.time)])
+        moments = row_stream.moments_of(rows[str(spec.time)])
         changed = None
         inputs = list(spec.inputs_of(features))
         inputs_and_target = rows[[*inputs, spec.target]]
@@ -302,7 +311,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 def _policies(options: Options) -> dict[str, Policy]:
     """Return the policies by their codes; doing nothing comes first, requested or not."""
     others = [policy for policy in options.policies if policy.strategy != "none"]
-    return {replay.policy_code(policy): policy for policy in (Policy(), *others)}
+    return {policy_comparison.policy_code(policy): policy for policy in (Policy(), *others)}
 
 
 def _go(
@@ -318,7 +327,7 @@ def _go(
     start = float(stream.moments[spans[0].first - 1])
     progress.update(
         0.03,
-        Message("Training on {rows:,} rows until {day}", rows=spans[0].first, day=day_of(start)),
+        Message("{name}: {value}", name=steps.named("train").title, value=row_stream.day(start)),
     )
     first = course.trained(-1, start, spans[0].first)
     lanes = [_Lane(code, policy, first) for code, policy in policies.items()]
@@ -338,15 +347,7 @@ def _go(
             replay_store.tell(settings, run_id, windows)
             reported_at = time.monotonic()
         done = (place + 1) / len(spans)
-        progress.update(
-            0.05 + 0.9 * done,
-            Message(
-                "{end}: window {number} of {windows}",
-                end=day_of(span.end),
-                number=place + 1,
-                windows=len(spans),
-            ),
-        )
+        progress.update(0.05 + 0.9 * done, counted(row_stream.day(span.end), place + 1, len(spans)))
         if options.speed:
             wait = began + (place + 1) / options.speed - time.monotonic()
             if wait > 0:
@@ -426,7 +427,7 @@ def _record(
     baseline = next(iter(policies))
     begin = drifts.seconds(options.injection.begin) if options.injection else None
     moments = course.stream.moments[first:]
-    summary = replay.compare(
+    summary = policy_comparison.compare(
         windows,
         dict(_losses(course, windows)),
         moments,
@@ -442,8 +443,8 @@ def _record(
             "features_used": ",".join(course.recipe.features),
             "candidate_title": str(kinds.title(options.candidate)),
             "drift": str(options.injection.text) if options.injection else "none",
-            "from": day_of(moments[0]),
-            "until": day_of(moments[-1]),
+            "from": row_stream.day(moments[0]),
+            "until": row_stream.day(moments[-1]),
         },
         "metrics": {
             "rows_replayed": len(moments),

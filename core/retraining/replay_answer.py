@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from core.platform.messages import Message, Words, sentences
-from core.retraining.simulation import titled
+from core.retraining.policy_comparison import titled
 
 
 def answer(summary: pd.DataFrame, *, baseline: str) -> Message:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from core.platform.messages import Message, _
-from core.retraining.simulation import titled
+from core.retraining.policy_comparison import titled
 from core.stats.charts import style
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ MARKS = {
 }
 
 
-def log_loss(
-    windows: pd.DataFrame, *, drift_begin: float | None = None, title: str | None = None
-) -> alt.LayerChart:
+def log_loss(windows: pd.DataFrame, *, drift_begin: float | None = None) -> alt.LayerChart:
     """Show the log loss of each window under each policy, with its alarms and retrainings.
 
     Overlapping lines stay visible: the first is the broadest.
@@ -30,8 +28,8 @@ def log_loss(
     Parameters
     ----------
     windows : DataFrame
-        A row per policy and window: policy (a code, as from `simulation.policy_code`), window,
-        end (seconds since 1970), rows, log_loss, is_alarm, is_retrained.
+        A row per policy and window: policy (a code, as from `policy_code`), window, end
+        (seconds since 1970), rows, log_loss, is_alarm, is_retrained.
     drift_begin : float, optional
         When drift was injected, seconds since 1970; drawn as a rule.
 
@@ -44,15 +42,11 @@ def log_loss(
     260
     """
     policies = windows["policy"].unique().tolist()
-    return _over_time(windows, policies, "log_loss", _("Log loss"), drift_begin, title)
+    return _over_time(windows, policies, "log_loss", _("Log loss"), drift_begin)
 
 
 def gain(
-    windows: pd.DataFrame,
-    *,
-    baseline: str,
-    drift_begin: float | None = None,
-    title: str | None = None,
+    windows: pd.DataFrame, *, baseline: str, drift_begin: float | None = None
 ) -> alt.LayerChart:
     """Show how much lower the log loss of each window was than under the baseline.
 
@@ -77,16 +71,11 @@ def gain(
     table = table[table["policy"] != baseline]
     name = _("Reduction of log loss against “{baseline}”", baseline=titled(baseline))
     policies = windows["policy"].unique().tolist()
-    return _over_time(table, policies, "gain", name, drift_begin, title)
+    return _over_time(table, policies, "gain", name, drift_begin)
 
 
 def _over_time(
-    windows: pd.DataFrame,
-    policies: list[str],
-    column: str,
-    name: str,
-    drift_begin: float | None,
-    title: str | None,
+    windows: pd.DataFrame, policies: list[str], column: str, name: str, drift_begin: float | None
 ) -> alt.LayerChart:
     import altair as alt
 
@@ -157,4 +146,4 @@ def _over_time(
                 ),
             )
         )
-    return style.finish(layers, title, height=260)
+    return style.finish(layers, height=260)

@@ -14,9 +14,11 @@ from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec
+from core.platform.schema import no_columns
 from core.retraining import injection as drifts
-from core.retraining import simulation as replay
-from core.retraining.simulation import Recipe, Span, Stream
+from core.retraining import row_stream
+from core.retraining.row_stream import Span, Stream
+from core.retraining.simulation import Recipe
 from core.stats.metrics import Floats
 
 if TYPE_CHECKING:
@@ -33,10 +35,7 @@ def not_applicable(spec: ProjectSpec) -> Message | None:
     """Return why a project's rows cannot be replayed; None if they can."""
     if spec.time is not None:
         return None
-    return Message(
-        "The project '{name}' names no column of time: its rows have no order to replay.",
-        name=spec.name,
-    )
+    return Message("The project file names no column as `{key}`.", key="time")
 
 
 def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataFrame, Floats]:
@@ -52,7 +51,7 @@ def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataF
     only = split.default_rows(spec) if which == "development" else {}
     rows = split.filter_rows(raw, spec, only, needed=[spec.target, str(spec.time)]).frame
     # sorted by id before, which breaks ties in time
-    moments = replay.moments_of(rows[spec.time])
+    moments = row_stream.moments_of(rows[spec.time])
     order = np.argsort(moments, kind="stable")
     return rows.iloc[order].reset_index(drop=True), moments[order]
 
@@ -73,9 +72,7 @@ def rows_and_windows(
         if column is None:
             by = "year"
         elif column not in rows:
-            raise InputError(
-                Message("The project does not have these columns: {columns}.", columns=[column])
-            )
+            raise InputError(no_columns([column]))
     names = rows[column] if by == "column" else pd.Series(dtype=object)
     how = {"by": by, "rows": options.window_rows}
     if options.train_until is not None:
@@ -84,19 +81,18 @@ def rows_and_windows(
         # rows of the same time stay together
         first = int(np.searchsorted(moments, moments[int(options.train_share * len(rows))]))
     else:
-        first = replay.first_of(moments, names, windows=options.train_windows, **how)  # type: ignore[arg-type]
+        first = row_stream.first_of(moments, names, windows=options.train_windows, **how)  # type: ignore[arg-type]
     if not 0 < first < len(rows):
         raise InputError(
             Message(
-                "The first training would take {first:,} of {rows:,} rows, from {begin} to "
-                "{end}. Leave rows on both sides.",
-                first=first,
-                rows=len(rows),
-                begin=str(rows[str(spec.time)].iloc[0]),
-                end=str(rows[str(spec.time)].iloc[-1]),
+                "{moment} leaves no rows on one side: they are from {first} to {last}. Choose a "
+                "moment in between.",
+                moment=str(options.train_until or options.train_share),
+                first=str(rows[str(spec.time)].iloc[0]),
+                last=str(rows[str(spec.time)].iloc[-1]),
             )
         )
-    return rows, replay.cut(moments, first, names=names, **how)  # type: ignore[arg-type]
+    return rows, row_stream.cut(moments, first, names=names, **how)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -129,9 +125,9 @@ def outlook(settings: Settings, *, rows: str = "development") -> Outlook | None:
     snapshot = snapshots.current(settings)
     if snapshot is None:
         return None
-    raw = snapshots.validated(settings, snapshot, spec)
+    raw = snapshots.Archive.of(settings).validated(snapshot, spec)
     ordered, moments = in_order(raw, spec, rows)
-    days = day_of(moments[0]), day_of(moments[-1])
+    days = row_stream.day(moments[0]), row_stream.day(moments[-1])
     return Outlook(len(ordered), *days, tuple(dividing(ordered, spec)))
 
 
@@ -172,10 +168,10 @@ def stream_and_recipe(
     texts = tuple(name for name in features if spec.is_text(name))
     stream = Stream(
         seen_features,
-        replay.coded(seen_features, texts),
+        row_stream.coded(seen_features, texts),
         inputs_and_target[spec.target].to_numpy(dtype=np.int64),
         moments,
-        replay.arrivals(
+        row_stream.arrivals(
             moments,
             delay_days=options.label_delay_days,
             share=options.label_share,
@@ -193,8 +189,3 @@ def stream_and_recipe(
         seed=options.seed,
     )
     return stream, recipe
-
-
-def day_of(moment: float) -> str:
-    """Return the date of a time in seconds since 1970."""
-    return pd.Timestamp(moment, unit="s").date().isoformat()

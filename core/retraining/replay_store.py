@@ -20,7 +20,8 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from core.platform import set_aside, storage
+from core.jobs import jobs
+from core.platform import set_aside, steps, storage, store_faults
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
@@ -79,11 +80,7 @@ def opened(settings: Settings, run_id: str) -> Iterator[Settings]:
         storage.write_json(place / _OWNER, owner)
     except OSError as error:
         raise StoreError(
-            Message(
-                "The store of the replay cannot be created in {place}: {error}.",
-                place=str(place),
-                error=str(error),
-            )
+            Message("{path} cannot be written: {reason}.", path=place, reason=error)
         ) from error
     try:
         # wherever the user's log is, the replay's is a separate file
@@ -131,13 +128,7 @@ def predict(
     probabilities: Sequence[float],
     predicted: Sequence[int],
 ) -> None:
-    """Store a version's predictions for a window; repeating it changes nothing.
-
-    Raises
-    ------
-    StoreError
-        When the log cannot be written.
-    """
+    """Store a version's predictions for a window; repeating it changes nothing."""
     name = _request(version, window)
     records = features.astype("object").where(features.notna(), None).to_dict("records")
     rows = [{str(key): value for key, value in row.items()} for row in records]
@@ -163,13 +154,7 @@ def predict(
 
 
 def label(store: Settings, keys: Sequence[str], labels: Sequence[int], at: Sequence[float]) -> None:
-    """Store labels by the rows' keys, with the times at which they became known.
-
-    Raises
-    ------
-    StoreError
-        When the log cannot be written.
-    """
+    """Store labels by the rows' keys, with the times at which they became known."""
     # the log accepts no label from the future, and a replay may contain planned rows
     now = time.time()
     reports = [
@@ -181,13 +166,7 @@ def label(store: Settings, keys: Sequence[str], labels: Sequence[int], at: Seque
 
 
 def read(store: Settings, *, version: int, window: int) -> pd.DataFrame:
-    """Return probability and label (NaN if not known yet) of a window's rows, in their order.
-
-    Raises
-    ------
-    StoreError
-        When the log cannot be read.
-    """
+    """Return probability and label (NaN if not known yet) of a window's rows, in their order."""
     predicted = predictions.read(store, _request(version, window))
     return predicted[[PROBABILITY, LABEL]]
 
@@ -231,9 +210,7 @@ def remove(settings: Settings, run_id: str) -> None:
         # an unreadable store may be removed on a person's request
         is_open = _is_open(place)
     if is_open:
-        raise InputError(
-            Message("This replay is still running. Cancel it first; its store goes with it.")
-        )
+        raise InputError(jobs.still_running(steps.named("replay").title))
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -254,9 +231,7 @@ def _is_open(place: Path) -> bool:
     try:
         return is_alive(Process(int(owner["pid"]), float(owner["created"])))
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            Message("{owner} of the replay {name} is damaged.", owner=_OWNER, name=place.name)
-        ) from error
+        raise StoreError(store_faults.damage(place / _OWNER)) from error
 
 
 def _may_be_open(place: Path) -> bool:
@@ -273,7 +248,7 @@ def _home(settings: Settings) -> Path:
 def _folder(settings: Settings, run_id: str) -> Path:
     if not _RUN_ID.fullmatch(run_id):
         raise InputError(
-            Message("'{name}' is not the id of a replay: 32 hexadecimal digits.", name=run_id)
+            Message("'{name}' is not an id: 32 hexadecimal digits, lower case.", name=run_id)
         )
     return _home(settings) / run_id
 

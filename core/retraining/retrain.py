@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.data import prepare
-from core.monitoring.records import ReportRun
-from core.platform import clock, config, model_store, project, set_aside, storage, tracking
+from core.platform import clock, config, project, steps, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
 from core.platform.messages import Message, Words, sentences
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Progress, Record
-from core.platform.runs import ModelVersion, RunInfo
+from core.platform.runs import ModelVersion
 from core.registry import promote
 from core.registry.registry import DECISIONS
-from core.retraining import policy, policy_evidence, policy_store
+from core.retraining import decision_basis, policy, policy_store
+from core.retraining.decision_basis import State
 from core.retraining.policy import RETRAINED, Decision, Policy
-from core.retraining.policy_evidence import Window
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from core.training import train
 
 MIN_REASON = 10
-# no policy looks further back
-MOST_REPORTS = 200
 
 
 class Options(config.Options):
@@ -73,7 +70,7 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _only_a_person_has_reasons(self) -> Options:
         if self.reason is not None and self.trigger != "person":
-            raise ValueError(Message("only a person gives a reason; others follow the policy"))
+            raise config.needs("reason", "trigger = person")
         return self
 
 
@@ -97,32 +94,6 @@ class Result:
     is_promoted: bool = False
 
 
-@dataclass(frozen=True)
-class State:
-    """The basis of a decision.
-
-    Parameters
-    ----------
-    windows : tuple of Window
-        Reports of the champion, oldest first, without overlap.
-    used : frozenset of str
-        Those that its last retraining was based on.
-    retrained_at : float or None
-        Time of that retraining, seconds since 1970.
-    waiting : Message or None
-        Name of a challenger that passed the gate and waits for a person.
-    waiting_run : str or None
-        The run that trained it.
-    """
-
-    champion: ModelVersion
-    windows: tuple[Window, ...]
-    used: frozenset[str]
-    retrained_at: float | None
-    waiting: Words | None
-    waiting_run: str | None = None
-
-
 class _Part(Progress):
     """A section of a progress: inner steps report 0 to 1 of theirs, and not their runs."""
 
@@ -136,36 +107,6 @@ class _Part(Progress):
         self._outer.update(done, Message("{name}: {value}", name=self._name, value=text))
 
 
-def state(settings: Settings, spec: ProjectSpec) -> State:
-    """Read the basis of a decision from the store, without training.
-
-    Raises
-    ------
-    NotReadyError
-        Before there is a champion.
-    """
-    champion = model_store.require_version(settings, spec.model, model_store.CHAMPION)
-    separate = policy_evidence.apart(windows(settings, champion))
-    last = _last(settings, champion)
-    used: frozenset[str] = frozenset()
-    waiting, retrained_at = None, None
-    if last is not None:
-        decided = DecisionRun.of(last)
-        used = frozenset(
-            window.run_id for window in separate if window.end <= decided.windows_until
-        )
-        retrained_at = last.started if decided.decided_at is None else decided.decided_at
-        waiting = _waiting(settings, spec, decided)
-    return State(
-        champion,
-        tuple(separate),
-        used,
-        retrained_at,
-        Message("Version {version}", version=waiting.version) if waiting else None,
-        last.run_id if waiting and last else None,
-    )
-
-
 def decide(settings: Settings, by: Policy, standing: State) -> Decision:
     """Return the policy's decision now."""
     return policy.decide(
@@ -176,63 +117,6 @@ def decide(settings: Settings, by: Policy, standing: State) -> Decision:
         used=standing.used,
         retrained_at=standing.retrained_at,
         waiting=standing.waiting,
-    )
-
-
-def windows(settings: Settings, champion: ModelVersion) -> list[Window]:
-    """Return the reports of a version as windows, in the order of the reports.
-
-    Reports of the test set against the training set are left out: they are not of operation.
-    """
-    reported = []
-    for run in reversed(
-        tracking.runs(settings, step="monitor", status="FINISHED", limit=MOST_REPORTS)
-    ):
-        report = ReportRun.of(run)
-        if (report.model, report.version) != (champion.name, champion.version):
-            continue
-        if run.params.get("window") == "test":
-            continue
-        # rows of the sample say nothing about a version that serves real ones
-        if run.is_sample != champion.is_sample:
-            continue
-        try:
-            checks = tracking.table(settings, run.run_id, "checks")
-        except NotReadyError:
-            continue
-        with set_aside.guarded(settings, "retraining", f"report:{run.run_id}", code="unreadable"):
-            window = as_window(run, checks)
-            # runs have wall time, policies use the clock of schedules
-            begin, end = (clock.moment(settings, moment) for moment in (window.begin, window.end))
-            reported.append(replace(window, begin=begin, end=end))
-    return reported
-
-
-def as_window(run: RunInfo, checks: pd.DataFrame) -> Window:
-    """Return a report as input of a policy."""
-    limits = checks.reindex(columns=["alert_low", "alert_high"]).astype("float64")
-    values = checks["value"].astype("float64")
-    codes = checks["code"].astype(str)
-    report = ReportRun.of(run)
-    begin, end, labels = report.window_begin, report.window_end, report.labels
-    return Window(
-        run_id=run.run_id,
-        begin=run.started if begin is None else begin,
-        end=run.started if end is None else end,
-        rows=int(run.metrics.get("rows_current", 0)),
-        labels=int(run.metrics.get("rows_labelled", 0)) if labels is None else labels,
-        values={
-            code: float(value) for code, value in zip(codes, values, strict=True) if value == value
-        },
-        verdicts=dict(zip(codes, checks["verdict"].astype(str), strict=True)),
-        groups=dict(zip(codes, checks["group"].astype(str), strict=True)),
-        limits={
-            code: (None if low != low else float(low), None if high != high else float(high))
-            for code, low, high in zip(
-                codes, limits["alert_low"], limits["alert_high"], strict=True
-            )
-        },
-        verdict=report.verdict,
     )
 
 
@@ -263,7 +147,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         began = time.perf_counter()
         progress.update(0.02, Message("Reading the rows"))
         by = policy_store.load(settings) if options.policy is None else options.policy
-        standing = state(settings, spec)
+        standing = decision_basis.state(settings, spec)
         decision = _decided(options, decide(settings, by, standing))
         _record(settings, run_id, options, by, standing, decision)
         if decision.code != "retrain":
@@ -293,9 +177,13 @@ def _retrain(
         tracking.log(settings, run_id, Record(tags=done.write()))
 
     with storage.prepared_put_back(settings):
-        prepared = prepare.run(settings, sets, _Part(progress, 0.05, 0.25, Message("Preparing")))
+        prepared = prepare.run(
+            settings, sets, _Part(progress, 0.05, 0.25, steps.named("prepare").title)
+        )
         note(DecisionRun(prepare_run=prepared.run_id))
-        trained = train.run(settings, recipe, _Part(progress, 0.25, 0.8, Message("Training")))
+        trained = train.run(
+            settings, recipe, _Part(progress, 0.25, 0.8, steps.named("train").title)
+        )
     note(DecisionRun(train_run=trained.run_id, challenger=trained.version))
     itself = by.promotes == "itself"
     judged = promote.run(
@@ -306,7 +194,7 @@ def _retrain(
             decided_by=options.decided_by,
             dry_run=not itself,
         ),
-        _Part(progress, 0.8, 0.98, Message("Evaluating the gate")),
+        _Part(progress, 0.8, 0.98, steps.named("promote").title),
         reason=Message(
             "Retrained from version {version}: {title}.",
             version=champion.version,
@@ -315,7 +203,7 @@ def _retrain(
         ),
         decided_by=None
         if options.reason
-        else Message("policy: {strategy}", strategy=STRATEGIES[by.strategy][0]),
+        else Message("{name}: {value}", name=Message("Policy"), value=STRATEGIES[by.strategy][0]),
     )
     is_promoted = itself and judged.decision == "promote"
     table, by_kind = _by_kind(settings, spec, judged.run_id)
@@ -415,30 +303,6 @@ def _cost(settings: Settings, run_id: str, began: float) -> None:
     tracking.log(settings, run_id, Record(metrics={"seconds": seconds}))
 
 
-def _last(settings: Settings, champion: ModelVersion) -> RunInfo | None:
-    """Return the newest retraining of this champion, including failed ones; not mere decisions."""
-    matching = [
-        *DecisionRun.where(decision="retrain", retrained_version=champion.version),
-        "attributes.status != 'RUNNING'",
-    ]
-    earlier = tracking.runs(settings, step="retrain", matching=matching, limit=20)
-    return next(
-        (decision for decision in earlier if decision.params.get("model") == champion.name), None
-    )
-
-
-def _waiting(settings: Settings, spec: ProjectSpec, last: DecisionRun) -> ModelVersion | None:
-    """Return the challenger of a retraining, if it waits for a person."""
-    if last.gate != "promote" or not last.challenger:
-        return None
-    challenger = model_store.find_version(settings, spec.model, last.challenger)
-    return (
-        challenger
-        if challenger is not None and model_store.CHALLENGER in challenger.aliases
-        else None
-    )
-
-
 def _recipe(
     settings: Settings, spec: ProjectSpec, options: Options, champion: ModelVersion
 ) -> tuple[prepare.Options, train.Options]:
@@ -466,20 +330,13 @@ def _recipe(
             train.Options(**{**recipe, **changed}),
         )
     except ValidationError as error:
-        raise NotReadyError(
-            Message(
-                "The training of version {version} cannot be repeated with this app: {error} "
-                "Train a challenger on the Train page.",
-                version=champion.version,
-                error=config.sentence(error),
-            )
-        ) from error
+        raise NotReadyError(sentences(_unrepeatable(champion), config.sentence(error))) from error
 
 
 def _unrepeatable(champion: ModelVersion) -> Message:
     return Message(
-        "The training of version {version} cannot be repeated: it was not done here, or its "
-        "options are not recorded. Train a challenger on the Train page.",
+        "The training of version {version} cannot be repeated here. Train a challenger on the "
+        "Train page.",
         version=champion.version,
     )
 

@@ -27,7 +27,6 @@ def trend(
     high: float | None,
     until: float,
     confidence: float,
-    title: str | None = None,
 ) -> alt.LayerChart:
     """Show a metric of the windows, its trend with a band, its alert limits and the crossing.
 
@@ -105,7 +104,7 @@ def trend(
         for limit in (low, high)
         if limit is not None
     ]
-    return style.finish(layers, title)
+    return style.finish(layers)
 
 
 def _moments(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.jobs import supervision
-from core.platform import projects, state, storage
+from core.platform import projects, state, storage, store_faults
 from core.platform.config import PROJECTS, Settings
 from core.platform.errors import InputError, JobError, StoreError
 from core.platform.messages import Message, Words
@@ -59,9 +59,9 @@ def untouched(settings: Settings) -> tuple[Words, ...]:
     """Return, in words, what a reset leaves alone because it is elsewhere."""
     elsewhere: list[Words] = []
     if settings.tracking_uri and not settings.tracking_uri.startswith("sqlite:"):
-        elsewhere.append(Message("the MLflow store, which is on a server of its own"))
+        elsewhere.append(store_faults.CONTENTS["mlflow.db"])
     if settings.predictions_url:
-        elsewhere.append(Message("the predictions log, which is in a database of its own"))
+        elsewhere.append(store_faults.CONTENTS["predictions.db"])
     return tuple(elsewhere)
 
 

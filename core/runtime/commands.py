@@ -10,24 +10,21 @@ import argparse
 import dataclasses
 import json
 import os
-import re
 import signal
 import sys
 import time
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from core.platform import messages, privacy, projects, steps, store_faults
-from core.platform.config import PREFIX, Options, Settings, sentence
+from core.platform.config import PREFIX, Options, Settings
 from core.platform.errors import CourtsideError, InputError, StoreError, masked
 from core.platform.messages import Message
+from core.runtime import command_options
+from core.runtime.command_options import UsageError
 from core.runtime.printed_progress import PrintedProgress
 
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -77,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with privacy.umask(privacy.MASK) as given.umask:
             code, answer = _done(name, given, progress)
-    except _UsageError as error:
+    except UsageError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201
         return USAGE
     if progress.run_id and "run_id" not in answer:
@@ -124,9 +121,9 @@ def _ran(
         language.enter_context(messages.speaking(settings.language))
         done = _COMMANDS[name](settings, given, progress) if name in OTHERS else None
         if done is None:
-            done = _step(settings, name, _options(name, given, settings), progress)
+            done = _step(settings, name, command_options.chosen(name, given, settings), progress)
         return DONE, {"status": "done", "command": name, **done}
-    except _UsageError:
+    except UsageError:
         raise
     except CourtsideError as error:
         return REFUSED, {"status": "refused", "command": name, "error": error.message}
@@ -151,10 +148,6 @@ def _in_words(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _in_words(part) for name, part in value.items()}
     return [_in_words(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-class _UsageError(Exception):
-    """An invalid option."""
 
 
 def _listen() -> None:
@@ -190,8 +183,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     parser.add_argument("--project", help="name of a project of the home", default=None)
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     if name in STEPS:
-        for option, field in _module(name).Options.model_fields.items():
-            _add(parser, option, field, _about(_module(name).Options).get(option, ""))
+        command_options.add(parser, name)
     elif name == "new":
         from core.runtime import new_project
 
@@ -212,83 +204,6 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _module(name: str) -> Any:
-    return steps.module(name)
-
-
-def _add(parser: argparse.ArgumentParser, name: str, field: Any, about: str) -> None:
-    flag = f"--{name.replace('_', '-')}"
-    kind = _kind(field.annotation)
-    usual = None if field.is_required() else field.default
-    shown = f" Default: {usual}." if isinstance(usual, str | int | float) else ""
-    text = f"{about}{shown}".replace("%", "%%") or None
-    if kind is bool:
-        parser.add_argument(
-            flag, action=argparse.BooleanOptionalAction, default=None, help=text, dest=name
-        )
-    elif kind is tuple:
-        parser.add_argument(flag, nargs="+", default=None, help=text, dest=name)
-    elif kind is dict:
-        parser.add_argument(
-            flag, nargs="+", action="extend", default=None, help=text, dest=name, metavar="JSON"
-        )
-    elif kind is Path:
-        # a path here, unlike in the step's own text
-        many = "+" if name.endswith("s") else None
-        parser.add_argument(
-            flag, nargs=many, default=None, help="CSV, parquet or zip.", dest=name, metavar="FILE"
-        )
-    else:
-        chosen = _choices(field.annotation)
-        word = "{" + ",".join(chosen) + "}" if chosen else name.upper()
-        parser.add_argument(flag, default=None, help=text, dest=name, metavar=word)
-
-
-def _choices(annotation: Any) -> tuple[str, ...]:
-    """Return the allowed values of an option; empty if any is allowed."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return tuple(map(str, typing.get_args(annotation)))
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        choices = [_choices(part) for part in typing.get_args(annotation) if part is not type(None)]
-        return choices[0] if len(choices) == 1 else ()
-    return ()
-
-
-def _kind(annotation: Any) -> type:
-    """Return how an option is written: a flag, several words, JSON, a file, or a word."""
-    if annotation is bool:
-        return bool
-    parts = typing.get_args(annotation)
-    origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
-        kinds = [_kind(part) for part in parts if part is not type(None)]
-        return kinds[0] if kinds else str
-    if origin is tuple:
-        inner = parts[0]
-        if inner is str:
-            return tuple
-        return Path if getattr(inner, "__name__", "") == "Upload" else dict
-    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Options)):
-        return Path if getattr(annotation, "__name__", "") == "Upload" else dict
-    return str
-
-
-def _about(options: type[Options]) -> dict[str, str]:
-    """Return each option's description from the docstring."""
-    texts: dict[str, str] = {}
-    names: list[str] = []
-    for line in (options.__doc__ or "").splitlines():
-        head = re.fullmatch(r"    ([a-z_, ]+) : (.*)", line)
-        if head:
-            names = [name.strip() for name in head[1].split(",")]
-        elif names and line.startswith("        "):
-            for name in names:
-                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
-        elif line.strip():
-            names = []
-    return texts
-
-
 def _settings(given: argparse.Namespace) -> Settings:
     environ = dict(os.environ)
     if given.home is not None:
@@ -300,76 +215,6 @@ def _settings(given: argparse.Namespace) -> Settings:
     return projects.settle(Settings.load(environ))
 
 
-def _options(name: str, given: argparse.Namespace, settings: Settings) -> Options:
-    """Return the step's options, validated.
-
-    Raises
-    ------
-    _UsageError
-        For an option that is not JSON where required, or out of range.
-    """
-    options: type[Options] = _module(name).Options
-    values: dict[str, Any] = {}
-    for option, field in options.model_fields.items():
-        value = getattr(given, option)
-        if value is None:
-            continue
-        kind = _kind(field.annotation)
-        if kind is dict:
-            try:
-                value = _mapping(value)
-            except ValueError as error:
-                flag = f"--{option.replace('_', '-')}"
-                raise _UsageError(f"{flag} takes JSON, or key=value: {error}") from error
-        elif kind is Path:
-            several = isinstance(value, list)
-            kept = [_uploaded(settings, Path(file)) for file in (value if several else [value])]
-            value = kept if several else kept[0]
-        values[option] = value
-    try:
-        return options(**values)
-    except ValidationError as error:
-        raise _UsageError(str(sentence(error))) from error
-
-
-def _mapping(words: Sequence[str]) -> Any:
-    """Parse JSON, or words of the form key=value, where a value is JSON or else text.
-
-    A repeated key makes a list. Raises ValueError for anything else.
-
-    Examples
-    --------
-    >>> _mapping(['{"season": ["2000-01"]}'])
-    {'season': ['2000-01']}
-    >>> _mapping(["lat=33.9", "zone=left", "zone=right"])
-    {'lat': 33.9, 'zone': ['left', 'right']}
-    """
-    if len(words) == 1 and words[0].lstrip()[:1] in ("{", "["):
-        return json.loads(words[0])
-    mapping: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not (key and equals):
-            raise ValueError(f"{word!r} is neither.")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        if key in mapping:
-            before = mapping[key] if isinstance(mapping[key], list) else [mapping[key]]
-            mapping[key] = [*before, value]
-        else:
-            mapping[key] = value
-    return mapping
-
-
-def _uploaded(settings: Settings, path: Path) -> dict[str, Any]:
-    """Return a file as an upload: checked, and stored until it is read."""
-    from core.platform import storage
-
-    return storage.stage_file(settings, path).model_dump()
-
-
 def _step(
     settings: Settings, name: str, options: Options, progress: PrintedProgress
 ) -> dict[str, Any]:
@@ -377,7 +222,7 @@ def _step(
     from core.platform import tracking
     from core.serving.records import ServingRun
 
-    result = _module(name).run(settings, options, progress)
+    result = steps.module(name).run(settings, options, progress)
     # `asdict` takes messages apart too
     answer: dict[str, Any] = {"result": messages.from_data(dataclasses.asdict(result))}
     run = tracking.run(settings, progress.run_id) if progress.run_id else None
@@ -409,7 +254,7 @@ def _all(
     for name, values in several:
         of_stage = PrintedProgress(progress.quiet)
         of_stage.update(0, name)
-        done = _step(settings, name, _module(name).Options(**values), of_stage)
+        done = _step(settings, name, steps.module(name).Options(**values), of_stage)
         stages.append({"command": name, **done})
         progress.run_id = of_stage.run_id
     last = stages[-1]
@@ -435,7 +280,7 @@ def _documents(
     from core.documents import gather as documents
 
     if (given.out is None) == (given.snapshot is None):
-        raise _UsageError("give either --out or --snapshot")
+        raise UsageError("give either --out or --snapshot")
     if given.snapshot is not None:
         with privacy.umask(given.umask):
             return {"files": export.snapshot(settings, given.snapshot, language=given.language)}
@@ -501,7 +346,7 @@ def _reset(
     from core.runtime import backup
 
     if not given.yes:
-        raise _UsageError("it moves everything the app wrote into a backup; say --yes if it may")
+        raise UsageError("it moves everything the app wrote into a backup; say --yes if it may")
     return {"backup": backup.now(settings, given.restore), "restored": given.restore}
 
 

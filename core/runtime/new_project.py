@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.data import guess_project, guess_roles, guess_sample
+from core.data import guess_json, guess_project, guess_roles, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_roles import Cut
 from core.platform import lifecycle, project, projects
-from core.platform.config import PROJECT_FILE, Settings, is_project_name
+from core.platform.config import PROJECT_FILE, Settings, exists, is_project_name
 from core.platform.csv_dialect import CODECS, POINTS, SIGNS, Given
 from core.platform.errors import InputError
 from core.platform.messages import Message
+from core.platform.projects import not_a_name
 
 # runs steps on a project: its settings, and each step's name with its options
 RunSteps = Callable[[Settings, Sequence[tuple[str, dict[str, Any]]]], dict[str, Any]]
@@ -72,7 +73,7 @@ def run(settings: Settings, given: argparse.Namespace, run_steps: RunSteps) -> d
     dialect = Given(given.delimiter, given.decimal, given.encoding)
     guesses = _guesses(given, dialect)
     text = guesses.project_file(name, given.title or name)
-    answer: dict[str, Any] = {"project": name, "guesses": guesses.as_json()}
+    answer: dict[str, Any] = {"project": name, "guesses": guess_json.of(guesses)}
     if given.dry_run:
         return {**answer, "project_file": text}
     own = projects.create(settings, text)
@@ -84,17 +85,9 @@ def run(settings: Settings, given: argparse.Namespace, run_steps: RunSteps) -> d
 
 def _require_free(settings: Settings, name: str) -> None:
     if not is_project_name(name):
-        raise InputError(
-            Message(
-                "'{name}' cannot be a project's name. Give `--name`: lower-case letters, digits "
-                "and _, a letter first, at most 40.",
-                name=name,
-            )
-        )
+        raise InputError(Message("{where}: {reason}.", where="--name", reason=not_a_name(name)))
     if name in {*projects.names(settings), *project.built_in()}:
-        raise InputError(
-            Message("There is a project '{name}' already. Choose another `--name`.", name=name)
-        )
+        raise InputError(Message("{where}: {reason}.", where="--name", reason=exists(name)))
 
 
 def _guesses(given: argparse.Namespace, dialect: Given) -> Guesses:

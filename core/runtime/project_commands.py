@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from core.platform import project, projects
-from core.platform.config import Settings
-from core.platform.errors import InputError
+from core.platform.config import Settings, needs
+from core.platform.errors import InputError, words_of
 from core.platform.messages import Message
 from core.runtime import project_homes
 
@@ -38,9 +38,7 @@ def run(settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
         done["added"] = projects.add_example(settings, given.example).project
     elif given.delete is not None:
         if not given.yes:
-            raise InputError(
-                Message("This stops the project's servers and deletes it. Add `--yes` to confirm.")
-            )
+            raise InputError(Message("{reason!c}.", reason=words_of(needs("--delete", "--yes"))))
         done["backup"] = project_homes.delete(settings.of_project(given.delete), given.delete).name
     elif given.restore is not None:
         done["restored"] = project_homes.restore(settings, given.restore).project

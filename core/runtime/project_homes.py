@@ -7,11 +7,13 @@ MLflow store, where experiment and registered model get another name until they 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
 import uuid
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -19,11 +21,12 @@ from typing import Any
 
 from core.jobs import chains, jobs, local_cluster, schedules, supervision
 from core.platform import mlflow_client, model_store, privacy, project, projects, state, tracking
-from core.platform.config import PROJECT_FILE, PROJECTS, Settings, is_project_name
+from core.platform.config import PROJECT_FILE, PROJECTS, Settings, exists, is_project_name
 from core.platform.errors import CourtsideError, InputError, JobError, StoreError
 from core.platform.messages import Message
 from core.serving import endpoint, server, server_process
 
+_log = logging.getLogger(__name__)
 FOLDER = "backups"
 # what the zip says about itself
 ABOUT = "backup.json"
@@ -67,6 +70,27 @@ def keep_workers(settings: Settings) -> None:
                 supervision.keep_supervisor(other)
         except CourtsideError:
             continue  # a damaged state is reported on the project's own pages
+
+
+def leave(settings: Settings) -> None:
+    """Let the workers of the home end when the app does, and log what keeps running."""
+    served = []
+    with suppress(CourtsideError, OSError):
+        for each in projects.homes(settings):
+            supervision.leave(each)
+            if state.path(each).is_file():
+                served += [known for known in server.servers(each) if known.state == "ready"]
+    if served:
+        _log.warning(
+            "%s",
+            Message(
+                "Still served without the app: {servers}. Its page Serve stops them.",
+                servers=[
+                    Message("{name}, port {port}", name=known.name, port=known.port)
+                    for known in served
+                ],
+            ),
+        )
 
 
 def stop_all(settings: Settings) -> None:
@@ -116,9 +140,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
         If the home or the MLflow store cannot be written; the project stays then.
     """
     if not settings.is_nested:
-        raise InputError(
-            Message("The built-in project cannot be deleted. Reset it on its Overview page.")
-        )
+        raise InputError(projects.BUILT_IN_STAYS)
     if confirmed != settings.project:
         raise InputError(Message("Type {project} to confirm", project=settings.project))
     _require_rest(settings)
@@ -146,9 +168,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
             raise
         raise StoreError(
             Message(
-                "The project {project} could not be deleted: {reason}. Nothing was changed.",
-                project=settings.project,
-                reason=error.strerror,
+                "{path} cannot be written: {reason}.", path=settings.home, reason=error.strerror
             )
         ) from error
     shutil.rmtree(aside, ignore_errors=True)
@@ -178,17 +198,11 @@ def restore(settings: Settings, backup: str) -> Settings:
     about = _about(path)
     name = about["project"]
     if name in projects.names(settings):
-        raise InputError(
-            Message("There is a project {name} already. Delete or export it first.", name=name)
-        )
+        raise InputError(Message("{reason!c}.", reason=exists(name)))
     models = {each.spec.model for each in projects.listed(settings) if each.spec}
     if about["model"] in models:
-        raise InputError(
-            Message(
-                "The model {model} now belongs to another project. Delete that project first.",
-                model=about["model"],
-            )
-        )
+        reason = projects.model_is_taken(about["model"])
+        raise InputError(Message("{where}: {reason}.", where="model", reason=reason))
     folder = settings.outer_home / PROJECTS
     place = folder / f".{name}.{uuid.uuid4().hex[:8]}"
     try:

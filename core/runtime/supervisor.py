@@ -13,11 +13,8 @@ watches how each process ends; if one dies, its runs are ended before the job is
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
-import multiprocessing
 import os
-import pkgutil
 import shutil
 import signal
 import sys
@@ -25,59 +22,30 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from core.jobs import chains, heartbeat, jobs, leftovers, schedules, supervision
 from core.monitoring import deliver
-from core.platform import clock, log_files, privacy, set_aside, state, steps
+from core.platform import clock, log_files, privacy, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, JobError, StoreError
 from core.platform.liveness import Pulse
-from core.platform.messages import Message, Words, sentences
-from core.platform.process import Process, cpu_seconds, end_children, lead_group, signal_group
+from core.platform.messages import Message, Words
+from core.platform.process import Process, cpu_seconds, end_children, signal_group
+from core.runtime.fork_server import PRELOAD, ForkServer
 from core.serving import restarts
 
-PRELOAD = (
-    "numpy",
-    "pandas",
-    "pyarrow.parquet",
-    "altair",
-    "vl_convert",
-    "skops.io",
-    "lightgbm",
-    "sklearn.ensemble",
-    "sklearn.linear_model",
-    "sklearn.neighbors",
-    "sklearn.pipeline",
-    "mlflow",
-    "mlflow.pyfunc",
-    "mlflow.data",
-    "mlflow.data.pandas_dataset",
-    "mlflow.models",
-    # imported by MLflow only on first use: 0.2 s of every job
-    "mlflow.pyfunc.scoring_server",
-    "mlflow.store.tracking.sqlalchemy_workspace_store",
-    "mlflow.store.model_registry.sqlalchemy_workspace_store",
-    "mlflow.tracing.processor.otel",
-    "alembic.command",
-    "git",
-    "opentelemetry.sdk.metrics",
-    "pycaret.classification",
-    # for explanations; not shap itself, whose first user decides whether its loops are compiled
-    "numba",
-    "core.runtime.worker",
-    *map(steps.module_name, steps.RUN_NAMES),
-)
 POLL = 0.02  # seconds between polls of the state: measured as 1% of a core while idle
 SWEEP = 2.0
 GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0
+# after the app has ended: another app of this home would have beaten by then
+FAREWELL = 3 * supervision.BEAT
 LOST = Message("The app or the machine was stopped before the job was done. Start it again.")
 # Exits after this long without a readable state and without jobs.
 BROKEN_SECONDS = 60.0
@@ -112,16 +80,7 @@ class _Cleaning:
 class Supervisor:
     """Runs the jobs of one home until asked to exit or no longer needed.
 
-    Parameters
-    ----------
-    target, clean_up : str
-        Dotted names, see the module docstring.
-    preload : sequence of str
-        Modules that the fork server imports.
-    idle : float
-        Seconds without a heartbeat of the app after which it exits, if there is no work.
-    grace : float
-        Seconds from terminating a process to killing it.
+    Its parameters are the options of the module's docstring.
     """
 
     def __init__(
@@ -136,9 +95,9 @@ class Supervisor:
     ) -> None:
         self.settings = settings
         self.environ = settings.environment()
-        self.target, self.clean_up, self.preload = target, clean_up, tuple(preload)
+        self.target, self.clean_up = target, clean_up
         self.idle, self.grace = idle, grace
-        self.context = multiprocessing.get_context("forkserver")
+        self.server = ForkServer(preload)
         self.running: list[_Running] = []
         self.cleaning: list[_Cleaning] = []
         self.gateways = restarts.Gateways()
@@ -154,11 +113,9 @@ class Supervisor:
         self.seen: tuple[int, int] | None = None
         self.sender: BaseProcess | None = None
         self.sender_until = 0.0
-        self.since = self.idle_from = time.time()
+        self.since = self.idle_from = self.beat_seen = time.time()
         self.problem: Words | None = None
-        self.ready = False
-        self.stopping = False
-        self.retiring = False
+        self.ready = self.stopping = self.retiring = False
 
     def run(self) -> None:
         """Work until it is time to exit; returns when no job process is left."""
@@ -172,7 +129,8 @@ class Supervisor:
             warming.join(POLL)
             self.heart.beat()
             self._check_requests()
-            if self.stopping or self.retiring or not self._has_its_home():
+            is_over = self.stopping or self.retiring or not self._has_its_home()
+            if is_over or (self._has_app_ended() and self._has_nothing_to_do()):
                 end_children()
                 return
         self.ready = True
@@ -224,13 +182,13 @@ class Supervisor:
             self.broken_since = now
         self.problem = error.message
         self._check_requests()
-        if self.running or self.cleaning:
-            if not self.stopping and now - self.broken_since < BROKEN_SECONDS:
-                return False
+        works = bool(self.running or self.cleaning)
+        wanted = not (self.stopping or (self.retiring and not works))
+        if wanted and now - self.broken_since < BROKEN_SECONDS:
+            return False
+        if works:
             # their end cannot be recorded; the next supervisor will notice
             end_children()
-        elif not (self.stopping or self.retiring) and now - self.broken_since < BROKEN_SECONDS:
-            return False
         _log.error("leaving, since the state cannot be used")
         return True
 
@@ -256,8 +214,20 @@ class Supervisor:
             return True
         if not swept or self.stays:
             return False
-        quiet = time.time() - max(supervision.last_beat(self.settings), self.idle_from)
-        return quiet > self.idle and not jobs.active(self.settings)
+        silent_from = max(supervision.last_beat(self.settings), self.idle_from)
+        is_alone = self._has_app_ended() or time.time() - silent_from > self.idle
+        return is_alone and not jobs.active(self.settings)
+
+    def _has_nothing_to_do(self) -> bool:
+        """Return whether neither a job nor a schedule needs a worker."""
+        return not jobs.active(self.settings) and not schedules.schedules(self.settings)
+
+    def _has_app_ended(self) -> bool:
+        """Return whether an app said that it ends, and no other one of this home has beaten."""
+        now = time.time()
+        if supervision.last_beat(self.settings):
+            self.beat_seen = now
+        return now - self.beat_seen > FAREWELL
 
     def _turn(self) -> None:
         """Wait briefly for a process to end, then do all pending work."""
@@ -347,9 +317,7 @@ class Supervisor:
         if self.stopping or self.retiring:
             return
         try:
-            self.stays = any(
-                scheduled.schedule.stays for scheduled in schedules.tick(self.settings)
-            )
+            self.stays = any(each.schedule.stays for each in schedules.tick(self.settings))
         except CourtsideError as error:
             # messages are sent regardless
             _log.error("schedules: %s", error.message)
@@ -362,7 +330,7 @@ class Supervisor:
             self.sender = None
         if deliver.is_due(self.settings):
             try:
-                self.sender = self._fork("core.monitoring.deliver:drain_here", self.environ)
+                self.sender = self.server.start("core.monitoring.deliver:drain_here", self.environ)
             except (OSError, EOFError) as error:
                 _log.error("no process to send messages: %s", error)
             self.sender_until = time.monotonic() + SEND_LIMIT
@@ -370,12 +338,13 @@ class Supervisor:
     def _begin(self, job: jobs.Job) -> None:
         job_id = job.job_id
         try:
-            process = self._fork("core.runtime.worker:run_job", self.environ, job_id, self.target)
+            process = self.server.start(
+                "core.runtime.worker:run_job", self.environ, job_id, self.target
+            )
         except (OSError, EOFError) as error:
             _log.error("job %s cannot be started: %s", job_id, error)
             reason = Message(
-                "No process could be started: {reason}.",
-                reason=str(error) or Message("the server of processes died"),
+                "No process could be started: {reason}.", reason=str(error) or type(error).__name__
             )
             jobs.finish(self.settings, job_id, jobs.FAILED, error=reason)
             return
@@ -384,16 +353,6 @@ class Supervisor:
         self.running.append(_Running(job_id, process, created, pulse))
         _log.info("job %s (%s) runs as process %s", job_id, job.step, process.pid)
         jobs.update(self.settings, job_id, pid=process.pid, pid_created=created)
-
-    def _fork(self, target: str, *arguments: Any) -> BaseProcess:
-        try:
-            process: BaseProcess = self.context.Process(target=_enter, args=(target, arguments))
-            process.start()
-        except (OSError, EOFError):
-            # the fork server was killed; the next start creates a new one
-            process = self.context.Process(target=_enter, args=(target, arguments))
-            process.start()
-        return process
 
     def _end_unwanted(self) -> None:
         """End the processes of cancelled jobs, or of all jobs on exit."""
@@ -418,7 +377,12 @@ class Supervisor:
             beat = heartbeat.last(supervision.heart(self.settings, item.job_id))
             working = Process(item.process.pid or 0, item.pid_created or 0.0)
             if item.ending is None and item.pulse.is_hung(beat, cpu_seconds(working)):
-                item.ending = (jobs.FAILED, _hung(item.pulse.silent_seconds))
+                reason = Message(
+                    "The job's process did not answer for {seconds:.0f} s and was ended. Start the "
+                    "job again.",
+                    seconds=item.pulse.silent_seconds,
+                )
+                item.ending = (jobs.FAILED, reason)
                 _log.error("job %s: %s", item.job_id, item.ending[1])
                 signal_group(item.process.pid, signal.SIGKILL)
 
@@ -441,7 +405,7 @@ class Supervisor:
     def _begin_clean_up(self, job_id: str, outcome: str, reason: Words) -> None:
         process = None
         try:
-            process = self._fork(self.clean_up, self.environ, job_id, outcome, reason)
+            process = self.server.start(self.clean_up, self.environ, job_id, outcome, reason)
         except (OSError, EOFError) as error:
             _log.error("no clean-up after job %s: %s", job_id, error)
         self.cleaning.append(
@@ -477,42 +441,15 @@ class Supervisor:
         shutil.rmtree(supervision.heart(self.settings, job_id).parent, ignore_errors=True)
 
     def _warm_up(self) -> None:
-        """Start the fork server, wait for its imports, and report the ones that failed.
-
-        multiprocessing silently skips a missing module, and any other import error ends the server.
-        So the first forked process reports what is missing.
-        """
+        """Wait for the imports of the fork server."""
         start = time.monotonic()
-        self.context.set_forkserver_preload(list(self.preload))
-        try:
-            missing = self._probe()
-        except (OSError, EOFError):
-            if self.stopping or self.retiring:
-                return  # the fork server was stopped, see `run`
-            missing = {}
-            self.problem = Message(
-                "Jobs start slowly, as these modules could not be imported: {modules}.",
-                modules=Message("the server of processes died"),
-            )
-            _log.error("%s", self.problem)
-            self.context.set_forkserver_preload([])
-        if missing:
-            self.problem = Message(
-                "Jobs start slowly, as these modules could not be imported: {modules}.",
-                modules=[f"{name} ({why})" for name, why in missing.items()],
-            )
-            _log.error("%s", self.problem)
+        problem = self.server.warm_up()
+        if self.stopping or self.retiring:
+            return  # the fork server was stopped, see `run`
+        if problem is not None:
+            self.problem = problem
+            _log.error("%s", problem)
         _log.info("ready after %.1f s", time.monotonic() - start)
-
-    def _probe(self) -> dict[str, str]:
-        receiver, sender = self.context.Pipe(duplex=False)
-        with receiver:
-            process = self.context.Process(target=_report, args=(sender, self.preload), daemon=True)
-            process.start()
-            sender.close()
-            missing: dict[str, str] = receiver.recv()
-            process.join()
-        return missing
 
     def _write_state(self) -> None:
         supervision.write_state(
@@ -525,7 +462,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="core.runtime.supervisor")
     parser.add_argument("--target", default="core.runtime.worker:run_step")
     parser.add_argument("--clean-up", default="core.runtime.worker:clean_up")
-    parser.add_argument("--preload", default=",".join(PRELOAD))
+    parser.add_argument("--preload", default=",".join(PRELOAD), type=lambda names: names.split(","))
     parser.add_argument("--idle", type=float, default=30.0)
     parser.add_argument("--grace", type=float, default=GRACE)
     given = parser.parse_args(arguments)
@@ -546,14 +483,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # held for life; the system releases it however this process ends
         with FileLock(settings.state_dir / "supervisor.lock", timeout=15):
             jobs.take_over(settings)
-            Supervisor(
-                settings,
-                target=given.target,
-                clean_up=given.clean_up,
-                preload=[name for name in given.preload.split(",") if name],
-                idle=given.idle,
-                grace=given.grace,
-            ).run()
+            Supervisor(settings, **vars(given)).run()
     except Timeout:
         _log.info("another supervisor has this home")
         return 1
@@ -563,37 +493,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _enter(target: str, arguments: tuple[Any, ...]) -> None:
-    """In the new process: make sure that it does not outlive the supervisor, then do its work."""
-    lead_group()
-    # what the fork server imported is no garbage, and PyCaret collects after each fit: 0.3 s of it
-    gc.freeze()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_die_with_supervisor, daemon=True).start()
-    function: Callable[..., None] = pkgutil.resolve_name(target)
-    function(*arguments)
-
-
-def _die_with_supervisor() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        signal_group(os.getpid(), signal.SIGKILL)
-
-
-def _report(sender: Connection, modules: Sequence[str]) -> None:
-    """In the first forked process: report which modules the server could not import, and why."""
-    missing = {}
-    for name in modules:
-        if name not in sys.modules:
-            try:
-                __import__(name)
-                missing[name] = "skipped"
-            except Exception as error:  # noqa: BLE001  an error of any library is only reported
-                missing[name] = f"{type(error).__name__}: {error}"
-    sender.send(missing)
-
-
 def _number(path: Path) -> int:
     try:
         return path.stat().st_ino
@@ -601,18 +500,12 @@ def _number(path: Path) -> int:
         return 0
 
 
-def _hung(seconds: float) -> Message:
-    return Message(
-        "The job's process did not answer for {seconds:.0f} s and was ended. Start the job again.",
-        seconds=seconds,
-    )
-
-
 def _why(code: int | None) -> Message:
-    ended = Message("The job's process ended with code {code}. Start the job again.", code=code)
-    if code == -signal.SIGKILL:
-        return sentences(ended, Message("Memory may have run out."))
-    return ended
+    return Message(
+        "The job's process ended with code {code} (-9: memory may have run out). Start the job "
+        "again.",
+        code=code,
+    )
 
 
 if __name__ == "__main__":

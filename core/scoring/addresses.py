@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from core.platform import bounds
+from core.platform import bounds, store_faults, tables
+from core.platform.csv_dialect import DialectError
 from core.platform.errors import InputError
 from core.platform.messages import Message
 
@@ -65,57 +66,48 @@ def resolve(address: str) -> tuple[Any, str]:
     import fsspec  # type: ignore[import-untyped]
 
     if "::" in address or "\0" in address:
-        raise InputError(
-            Message(
-                "'{path}' is not an absolute path. Begin with {separator}.",
-                path=address[:80],
-                separator=os.sep,
-            )
-        )
+        raise InputError(_not_a_place(address[:80]))
     if "://" not in address or address.startswith("file://"):
         path = Path(address.removeprefix("file://")).expanduser()
         if not path.is_absolute():
-            raise InputError(
-                Message(
-                    "'{path}' is not an absolute path. Begin with {separator}.",
-                    path=address,
-                    separator=os.sep,
-                )
-            )
+            raise InputError(_not_a_place(address))
         return fsspec.filesystem("file"), str(path.resolve())
     protocol = address.split("://", 1)[0].lower()
     if protocol not in PROTOCOLS:
-        raise InputError(
-            Message(
-                "Addresses of '{protocol}' are not supported. Known: {protocols}.",
-                protocol=protocol,
-                protocols=sorted(PROTOCOLS),
-            )
-        )
+        raise InputError(_not_a_place(f"{protocol}://"))
     if holds_credentials(address):
-        raise InputError(
-            Message(
-                "Leave the password or key out of the address: credentials belong to the "
-                "environment."
-            )
-        )
+        raise InputError(Message("{reason!c}.", reason=NO_CREDENTIALS))
     try:
         fs, path_in = fsspec.core.url_to_fs(address)
     except ImportError as error:
         package = PROTOCOLS[protocol]
         raise InputError(
             Message(
-                "'{protocol}' addresses need the package {package}, which is not installed. "
-                "Install it (pip install {package}), restart the app and score again.",
-                protocol=protocol,
+                "{package} is not installed, or not in a version that can be used. Run "
+                "`{command}`, and restart the app.",
                 package=package,
+                command=f"pip install {package}",
             )
         ) from error
     except Exception as error:
         raise InputError(
-            Message("'{name}' cannot be read: {reason}", name=address, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=address, reason=tables.reason(error))
         ) from error
     return fs, str(path_in)
+
+
+NO_CREDENTIALS = Message(
+    "an address must not hold a password or key: credentials belong to the environment"
+)
+
+
+def _not_a_place(address: str) -> Message:
+    return Message(
+        "'{path}' is neither an absolute path ({separator}...) nor an address of {protocols}.",
+        path=address,
+        separator=os.sep,
+        protocols=sorted(PROTOCOLS),
+    )
 
 
 def is_local(fs: Any) -> bool:
@@ -129,13 +121,7 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
         if not os.path.lexists(path):
             raise InputError(Message("'{name}' does not exist.", name=shown))
         if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
-            raise InputError(
-                Message(
-                    "'{name}' cannot be read by this account. Grant permission, or use another "
-                    "account.",
-                    name=shown,
-                )
-            )
+            raise InputError(store_faults.sentence("forbidden", shown))
     elif not fs.exists(path):
         raise InputError(Message("'{name}' does not exist.", name=shown))
     if fs.isdir(path):
@@ -183,15 +169,8 @@ def wrap_read_errors(shown: str) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise InputError(
-            Message("'{path}' is not UTF-8 text. Save it as CSV UTF-8.", path=shown)
-        ) from error
+        raise DialectError("not_utf8", name=shown) from error
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{name}' cannot be read: {reason}", name=shown, reason=_reason(error))
+            Message("'{name}' cannot be read: {reason}", name=shown, reason=tables.reason(error))
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())[:200].strip()
-    return (text or type(error).__name__).rstrip(".") + "."

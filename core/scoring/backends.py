@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from core.platform.config import Settings
+from core.platform.errors import NotReadyError
+from core.platform.messages import Message
 from core.predictions_log import predictions
 from core.scoring.scorer import Answered, Answerer
 from core.serving import api_keys, client, endpoint, gateway, server
@@ -23,6 +25,29 @@ PAUSE_SECONDS = 0.2
 LOG_SECONDS = 10.0
 
 
+def chosen(settings: Settings, port: int | None, *, needs_one: bool) -> Server | None:
+    """Return the server on a port, or else the live one or the newest; None if there need be none.
+
+    Raises
+    ------
+    NotReadyError
+        When there is none.
+    """
+    # a server that does not answer now is about to be replaced: its requests wait
+    states = ("ready", "silent", "restarting")
+    ready = [serving for serving in server.servers(settings) if serving.state in states]
+    if port is not None:
+        ready = [serving for serving in ready if serving.port == port]
+    if ready:
+        # public endpoints first
+        return max(ready, key=lambda serving: (serving.is_live, serving.started))
+    if port is not None:
+        raise NotReadyError(server.not_there(port))
+    if needs_one:
+        raise NotReadyError(Message("No model is served. Start one on the Serve page first."))
+    return None
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """A served model, called with the same request ids at each attempt.
@@ -31,8 +56,6 @@ class Endpoint:
     ----------
     source, run_id : str
         Caller, as recorded in the log.
-    kinds : mapping of str to {"number", "text"}
-        Input columns of the model.
     key : str or None
         The natural key's column, sent beside the inputs.
     is_sample : bool

@@ -150,13 +150,13 @@ def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING)
             else:
                 named, cut = _cut_parquet(fs, file, rows, len(parts), part_rows)
             if columns is not None and set(named) != set(columns):
-                other = sorted(set(named) ^ set(columns))
                 raise InputError(
                     Message(
-                        "The files in '{shown}' differ in their columns ({value}). Give them the "
-                        "same.",
-                        shown=shown,
-                        value=", ".join(other[:5]),
+                        "The columns of '{name}' differ from those of '{other}' ({columns}). "
+                        "Choose files with the same columns.",
+                        name=file,
+                        other=files[0],
+                        columns=sorted(set(named) ^ set(columns))[:5],
                     )
                 )
             columns = columns or named
@@ -203,19 +203,11 @@ def read(
         for table in tables(fs, source, part, wanted, batch_rows):
             _check_texts(part.file, table)
             keys, fault = _keys(table, key, key_rule or Rule("text")) if key else (None, None)
-            frame = _frame(table.select(list(columns)), texts, part.dialect)
+            frame = _frame(table.select(list(columns)), texts, part.file, part.dialect)
             yield Batch(first, frame, keys, fault)
             first += len(frame)
     if first != part.first_row + part.rows:
-        raise InputError(
-            Message(
-                "'{file}' has {value:,} rows where {rows:,} were counted: it changes, or a "
-                "line of it is broken.",
-                file=part.file,
-                value=first - part.first_row,
-                rows=part.rows,
-            )
-        )
+        raise bounds.FileError("changed", name=part.file)
 
 
 def peek(
@@ -240,7 +232,7 @@ def peek(
                 table = next(opened.iter_batches(batch_size=rows), None)
                 batch = opened.schema_arrow.empty_table() if table is None else table
                 _check_texts(file, batch)
-                frame = _frame(batch, batch.schema.names).reset_index(drop=True)
+                frame = _frame(batch, batch.schema.names, file).reset_index(drop=True)
         else:
             with addresses.opened(fs, file) as handle:
                 sample = handle.read(csv_dialect.SAMPLE_BYTES)
@@ -312,7 +304,7 @@ def _cut_parquet(
         )
     names = [name for name in schema.names if not name.startswith("__index_level_")]
     if len(set(names)) < len(names):
-        raise InputError(Message("'{file}' has repeated columns. Name each once.", file=file))
+        raise InputError(_repeated(names, file))
     parts: list[Part] = []
     groups: list[int] = []
     held = 0
@@ -395,7 +387,14 @@ def _cut_csv(
         rows += is_open
     if quoted:
         raise InputError(
-            Message("'{file}' cannot be read as CSV: a quote is never closed.", file=file)
+            Message(
+                "'{name}' cannot be read: {reason}",
+                name=file,
+                reason=Message(
+                    'a quote (") opens in row {row:,} below the header and is never closed.',
+                    row=rows + 1,
+                ),
+            )
         )
     if rows:
         parts.append(Part(number + len(parts), file, first, rows, (), begin, at))
@@ -403,6 +402,14 @@ def _cut_csv(
     if encoding != dialect.encoding:
         dialect, columns = _header(sample, file, is_whole, encoding, given)
     return columns, [replace(part, dialect=dialect) for part in parts]
+
+
+def _repeated(names: Sequence[str], file: str) -> Message:
+    return Message(
+        "'{name}' has repeated columns: {columns}. Name each once.",
+        name=file,
+        columns=[f"'{name}'" for name in sorted({n for n in names if names.count(n) > 1})[:5]],
+    )
 
 
 def _header(
@@ -416,7 +423,7 @@ def _header(
     if not all(name.strip() for name in names):
         raise DialectError("no_header", name=file)
     if len(set(names)) < len(names):
-        raise InputError(Message("'{file}' has repeated columns. Name each once.", file=file))
+        raise InputError(_repeated(names, file))
     return dialect, names
 
 
@@ -459,7 +466,7 @@ def _read_csv(
         yield table.slice(first, batch_rows)
 
 
-def _frame(table: Any, texts: Sequence[str], dialect: Dialect = PLAIN) -> pd.DataFrame:
+def _frame(table: Any, texts: Sequence[str], file: str, dialect: Dialect = PLAIN) -> pd.DataFrame:
     import pyarrow
 
     kinds = pyarrow.types
@@ -468,7 +475,14 @@ def _frame(table: Any, texts: Sequence[str], dialect: Dialect = PLAIN) -> pd.Dat
         values = table.column(name)
         kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
         if kinds.is_binary(kind) or kinds.is_large_binary(kind):
-            raise InputError(Message("Column '{name}' holds bytes. Write them as text.", name=name))
+            raise InputError(
+                Message(
+                    "'{name}' has lists, structures or bytes in {columns}. Give each value its own "
+                    "column, as text.",
+                    name=file,
+                    columns=name,
+                )
+            )
         if kinds.is_string(values.type) and name not in texts:
             values = csv_numbers.plain_numbers(values, dialect)
         # invalid numbers are reported per row, by the caller, which knows the column

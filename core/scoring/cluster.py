@@ -7,8 +7,7 @@ from contextlib import suppress
 
 from core.jobs import cluster
 from core.platform.errors import CourtsideError, JobError
-from core.platform.messages import Message
-from core.scoring import scorer
+from core.scoring import output_parts, scorer
 from core.scoring.batches import Part
 
 # their code must be the same on the workers
@@ -21,7 +20,6 @@ MODULES = (
     "core.platform.schema",
     "core.platform.own_columns",
 )
-_INSTEAD = Message("or score in process.")
 
 
 def score_all(
@@ -51,8 +49,8 @@ def score_all(
     import distributed
 
     done = []
-    with cluster.loss_reported(address, _INSTEAD), cluster.connected(address, _INSTEAD) as client:
-        cluster.check(client, address, _INSTEAD, MODULES)
+    with cluster.loss_reported(address), cluster.connected(address) as client:
+        cluster.check(client, address, MODULES)
         sent = cluster.sent(client, (work, model))
         rows = {part.number: part.rows for part in parts}
         futures = [client.submit(_score, sent, part, pure=False) for part in parts]
@@ -63,13 +61,7 @@ def score_all(
                     raise error
                 if error is not None:
                     reason = " ".join(str(error).split())[:300].rstrip(".")
-                    raise JobError(
-                        Message(
-                            "A part cannot be scored on a Dask worker: {reason}. Finished "
-                            "parts are kept. Correct that, then continue this scoring.",
-                            reason=reason,
-                        )
-                    ) from error
+                    raise JobError(output_parts.stopped(reason)) from error
                 done.append(future.result(timeout=cluster.FETCH_SECONDS))
                 on_rows(rows[done[-1].number])
         finally:

@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from core.platform import csv_dialect, model_store, project, schema, storage, tables, tracking
+from core.platform import (
+    csv_dialect,
+    model_store,
+    project,
+    schema,
+    steps,
+    storage,
+    tables,
+    tracking,
+)
 from core.platform.config import Settings
 from core.platform.csv_dialect import NOTHING, Given
 from core.platform.errors import InputError
@@ -16,7 +25,7 @@ from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, LABEL_FIELDS, LABELLED_AT, PREDICTION_ID
 from core.platform.project import Column, ProjectSpec
 from core.platform.rows import Rule, empty_rows, key_text, label_word, read
-from core.platform.run_record import SILENT, Progress, Record
+from core.platform.run_record import SILENT, Progress, Record, counted
 from core.platform.storage import Upload
 from core.predictions_log import labels, predictions
 from core.scoring.records import LabelRun
@@ -113,9 +122,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             taken = min(start + BLOCK, len(reports))
             progress.update(
                 0.1 + 0.8 * taken / len(reports),
-                Message(
-                    "{taken:,} of {labels:,} labels imported", taken=taken, labels=len(reports)
-                ),
+                counted(steps.named("label").title, taken, len(reports)),
             )
         done["rejected"] = len(rejected)
         rejected.sort(key=lambda refusal: refusal[0])
@@ -190,27 +197,9 @@ def read_file(
     }
     present = {renamed.get(column, column) for column in names}
     if not present & {PREDICTION_ID, spec.id}:
-        raise InputError(
-            Message(
-                "'{name}' does not identify predictions: it has no column '{prediction_id}' or "
-                "'{id}'. Its columns: {columns}.",
-                name=name,
-                prediction_id=asked[PREDICTION_ID],
-                id=spec.id,
-                columns=_some(names),
-            )
-        )
+        raise InputError(_needs_column(name, asked[PREDICTION_ID], spec.id, names))
     if not present & {LABEL, spec.target}:
-        raise InputError(
-            Message(
-                "'{name}' has no column '{target}' or '{label}' with the labels. Its columns: "
-                "{columns}.",
-                name=name,
-                target=spec.target,
-                label=asked[LABEL],
-                columns=_some(names),
-            )
-        )
+        raise InputError(_needs_column(name, spec.target, asked[LABEL], names))
     wanted = {
         field: Column(
             type="text",
@@ -258,6 +247,16 @@ def fields(spec: ProjectSpec) -> dict[str, str]:
     return {own: own if name in spec.columns else name for own, name in _FIELDS.items()}
 
 
+def _needs_column(name: str, first: str, second: str, names: tuple[str, ...]) -> Message:
+    return Message(
+        "'{name}' needs a column '{first}' or '{second}'. Its columns: {columns}.",
+        name=name,
+        first=first,
+        second=second,
+        columns=_some(names),
+    )
+
+
 def _some(names: tuple[str, ...]) -> str:
     return ", ".join(f"'{name}'" for name in names[:8]) + (" ..." if len(names) > 8 else "")
 
@@ -282,22 +281,11 @@ def _reports(
     parts = zip(ids, keys, numbers, missing, times, untold, strict=True)
     for row, (identity, key, number, is_missing, at, is_untold) in enumerate(parts, start=1):
         if is_missing:
-            rejected.append((row, Message("the label is missing")))
+            rejected.append((row, Message("the label is neither 0 nor 1")))
         elif is_untold:
-            rejected.append(
-                (row, Message("{column} is not a time like 2026-01-31T12:00:00Z", column=TIME))
-            )
+            rejected.append((row, labels.wrong_time(TIME)))
         elif identity is None and key is None:
-            rejected.append(
-                (
-                    row,
-                    Message(
-                        "no prediction is named: {prediction_id} or {id} is missing",
-                        prediction_id=ID,
-                        id=spec.id,
-                    ),
-                )
-            )
+            rejected.append((row, Message("needs either a prediction id or a key")))
         else:
             by_id = identity is not None
             reports.append(

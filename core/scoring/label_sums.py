@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.platform.messages import loads
-from core.stats import metrics
+from core.platform.own_columns import LABEL, PROBABILITY, ROW
+from core.scoring.output_parts import Place
+from core.stats import metrics, weighted_figures
 from core.stats.metrics import Floats, Labels
+
+# labelled rows for rank metrics
+RANKED_ROWS = 100_000
 
 
 @dataclass
@@ -86,6 +92,48 @@ class Sums:
         if 0 < base < 1:
             figures["skill"] = 1 - figures["log_loss"] / metrics.base_rate_log_loss(base)
         return figures
+
+
+def of_parts(
+    place: Place, labelled: int, threshold: float, weights: Floats | None, source: str
+) -> dict[str, float]:
+    """Return the metrics of the labelled rows of a result, with their 95% intervals.
+
+    Sums are over all rows, rank metrics over every n-th row of many.
+
+    Parameters
+    ----------
+    weights : array of float, optional
+        Sampling weight of each row of the source.
+    source : str
+        Ends the names: `log_loss_upload`, `log_loss_upload_low`, `log_loss_upload_high`.
+    """
+    if not labelled:
+        return {}
+    sums = Sums()
+    step = every(labelled, RANKED_ROWS)
+    sampled: list[tuple[Any, Any, Any]] = []
+    first = 0
+    for table in place.read([ROW, PROBABILITY, LABEL]):
+        places, label, forecast = (
+            table.column(name).to_numpy() for name in (ROW, LABEL, PROBABILITY)
+        )
+        has_label = ~np.isnan(label)
+        places, forecast = places[has_label], forecast[has_label]
+        label = label[has_label].astype(np.int64)
+        sums.add(label, forecast, threshold, None if weights is None else weights[places])
+        sampled.append(tuple(of[-first % step :: step] for of in (places, label, forecast)))
+        first += len(label)
+    places, label, forecast = (np.concatenate(part) for part in zip(*sampled, strict=True))
+    by = None if weights is None else weights[places]
+    measured = weighted_figures.figures(label, forecast, threshold, by)
+    if step > 1:
+        measured |= sums.figures()
+    figures = {f"{name}_{source}": value for name, value in measured.items()}
+    for name, (low, high) in weighted_figures.intervals(label, forecast, threshold, by).items():
+        if name in measured:
+            figures |= {f"{name}_{source}_low": low, f"{name}_{source}_high": high}
+    return figures
 
 
 def every(rows: int, most: int) -> int:

@@ -19,7 +19,8 @@ from typing import Any
 
 import pandas as pd
 
-from core.platform import own_columns
+from core.platform import own_columns, store_faults
+from core.platform.config import exists
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
 from core.scoring import addresses
@@ -207,23 +208,11 @@ def place(address: str, scoring: str) -> Place:
     shown = path if is_local else address.rstrip("/")
     with wrap_write_errors(shown):
         if fs.exists(path) and (not fs.isdir(path) or fs.ls(path, detail=False)):
-            raise InputError(
-                Message(
-                    "'{path}' exists already and is not overwritten. Name a folder that does not "
-                    "exist or is empty.",
-                    path=shown,
-                )
-            )
+            raise InputError(Message("{reason!c}.", reason=exists(shown)))
     if is_local:
         parent = next(folder for folder in Path(path).parents if folder.exists())
         if not os.access(parent, os.W_OK | os.X_OK):
-            raise InputError(
-                Message(
-                    "The folder '{path}' cannot be written by this account. Grant permission, or "
-                    "name another folder.",
-                    path=str(parent),
-                )
-            )
+            raise InputError(store_faults.sentence("forbidden", parent))
     return Place(shown, beside(shown, scoring))
 
 
@@ -239,6 +228,14 @@ def beside(address: str, scoring: str) -> str:
     return f"{parent}/.{name}.{scoring[:12]}.parts"
 
 
+def stopped(reason: str) -> Message:
+    """Return why a scoring of a path stopped, and how it goes on."""
+    return Message(
+        "This scoring stopped: {reason}. Finished parts are kept. Correct that, then continue it.",
+        reason=reason,
+    )
+
+
 @contextmanager
 def wrap_write_errors(shown: str) -> Iterator[None]:
     """Turn write errors into readable ones."""
@@ -247,18 +244,7 @@ def wrap_write_errors(shown: str) -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
         if full:
-            raise StoreError(
-                Message(
-                    "The disk is full: '{path}' cannot be written. Finished parts are kept. Make "
-                    "room, then continue this scoring.",
-                    path=shown,
-                )
-            ) from error
+            raise StoreError(store_faults.sentence("full", shown)) from error
         raise StoreError(
-            Message(
-                "The result cannot be written to '{path}': {reason}. Finished parts are "
-                "kept. Correct that, then continue this scoring.",
-                path=shown,
-                reason=" ".join(str(error).split())[:200].rstrip("."),
-            )
+            stopped(f"{shown}: {' '.join(str(error).split())[:200].rstrip('.')}")
         ) from error

@@ -14,9 +14,10 @@ from core.data import snapshots
 from core.platform import schema, storage, tables, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
+from core.platform.findings import Validated, findings_table
 from core.platform.messages import Message, loads
 from core.platform.project import Column, ProjectSpec
-from core.platform.rows import Fault, key_text, read
+from core.platform.rows import Fault, key_texts, read
 from core.platform.run_record import Record
 from core.scoring import batches
 from core.scoring.batches import Batch, Part, Source
@@ -60,7 +61,7 @@ class Rows:
     frame: pd.DataFrame | None = None
     keys: Any = None
     key_fault: Fault | None = None
-    checked: schema.Validated | None = None
+    checked: Validated | None = None
     dialects: tuple[str, ...] = ()
     weights: npt.NDArray[np.float64] | None = None
 
@@ -106,22 +107,15 @@ def gather(
     elif options.source == "upload":
         frame, checked, dialects = _of_upload(settings, spec, options, columns, run_id)
     else:
-        snapshot = snapshots.require_current(settings)
-        raw = snapshots.validated(settings, snapshot, spec)
+        archive = snapshots.Archive.of(settings)
+        snapshot = archive.require_current()
+        raw = archive.validated(snapshot, spec)
         frame = raw[raw[spec.rows.column] == spec.rows.production].reset_index(drop=True)
-        if frame.empty and spec.rows.is_derived:
+        if frame.empty:
             raise NotReadyError(
                 Message(
                     "The raw data has no current rows. Acquire some, upload a file to score, or "
                     "send rows to the endpoint."
-                )
-            )
-        if frame.empty:
-            raise InputError(
-                Message(
-                    "The raw data has no row with {column} = '{production}'.",
-                    column=spec.rows.column,
-                    production=spec.rows.production,
                 )
             )
         is_sample = snapshot.is_sample
@@ -130,7 +124,7 @@ def gather(
         import pyarrow
 
         rule = spec.columns[spec.id].rule
-        texts = [key_text(key, rule.type) for key in frame[spec.id]]
+        texts = key_texts(frame[spec.id], rule.type)
         keys = pyarrow.array(texts, pyarrow.string())
         fault = next(iter(read(frame[spec.id], rule).faults), None)
     target = spec.target if spec.target in frame else None
@@ -176,7 +170,7 @@ def _of_upload(
     options: Options,
     columns: Mapping[str, Column],
     run_id: str,
-) -> tuple[pd.DataFrame, schema.Validated, tuple[str, ...]]:
+) -> tuple[pd.DataFrame, Validated, tuple[str, ...]]:
     """Return an uploaded file's rows with our column names, and the validation result.
 
     The last element is the dialect of a CSV file.
@@ -192,7 +186,7 @@ def _of_upload(
     _refuse_absent(mapped, frame.columns, name)
     frame = frame.rename(columns={theirs: ours for ours, theirs in mapped.items()})
     checked = schema.inspect(frame, wanted, optional=extra)
-    report = Record(tables={"validation": schema.as_table(checked.findings)})
+    report = Record(tables={"validation": findings_table(checked.findings)})
     tracking.log(settings, run_id, report)
     # a wrong value concerns its row only; a missing column concerns all
     if any(finding.severity == "error" and finding.rows is None for finding in checked.findings):

@@ -2,51 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 from pydantic import Field, model_validator
 
 from core.jobs import local_cluster
-from core.platform import csv_dialect, model_store, project, storage, tracking
-from core.platform.config import Settings
+from core.platform import csv_dialect, model_store, project, steps, storage, tracking
+from core.platform.config import Settings, needs
 from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import Message
-from core.platform.own_columns import LABEL, PREDICTION_ID, PROBABILITY, ROW
+from core.platform.own_columns import LABEL, PREDICTION_ID
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.run_record import SILENT, Progress, Record, counted
 from core.platform.storage import Upload
 from core.predictions_log import labels, predictions
 from core.scoring import (
     addresses,
     backends,
+    interruption,
     label_sums,
     new_levels,
     output_parts,
     row_source,
     scorer,
+    scoring_record,
 )
 from core.scoring.output_parts import Place
 from core.scoring.records import ScoringRun
 from core.scoring.row_source import Rows
 from core.scoring.scorer import Done, Work
-from core.serving import client, server
-from core.stats import weighted_figures
-from core.stats.charts import drift as drift_charts
-from core.stats.metrics import Floats
+from core.serving import client
 
 # up to this size a result is a single file, and its rows are in the log
 KEPT_ROWS = 200_000
-# labelled rows for rank metrics
-RANKED_ROWS = 100_000
 # measured in docs/decisions/0021
 BATCH_ROWS = {"endpoint": client.BATCH_ROWS, "in_process": 131_072, "dask": 131_072}
 LOGGED_AS = {"row": "page", "upload": "file", "path": "file", "production": "production"}
@@ -119,27 +111,20 @@ class Options(csv_dialect.Options):
             for address in (self.path, self.destination)
         ):
             # so that no run, job or log sees it
-            raise ValueError(
-                Message(
-                    "an address must not hold a password or key: credentials belong to the "
-                    "environment"
-                )
-            )
+            raise ValueError(addresses.NO_CREDENTIALS)
         if self.resume is not None:
             return self
         given = {"upload": self.upload, "row": self.row, "path": self.path, "production": True}
         if given[self.source] is None:
-            raise ValueError(Message("give a file, values or a path to score"))
+            raise needs(f"source = {self.source}", self.source)
         if self.source != "path" and self.destination is not None:
-            raise ValueError(Message("only the result of a path has a destination"))
+            raise needs("destination", "source = path")
         if self.way == "dask" and self.source != "path":
-            raise ValueError(Message("only a path can be scored on a Dask cluster"))
+            raise needs("way = dask", "source = path")
         if self.way == "dask" and self.keep == "rows":
-            raise ValueError(
-                Message("what a Dask cluster scores is kept as a file, not row by row")
-            )
+            raise needs("way = dask", "keep = file")
         if self.way == "endpoint" and self.keep == "file":
-            raise ValueError(Message("only a scoring in process can be kept as a file"))
+            raise needs("keep = file", "way = in_process")
         return self
 
 
@@ -199,8 +184,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     with tracking.step_run(settings, "score", options, progress) as run_id:
         scoring, place = run_id, None
         if options.resume:
-            options, scoring, place = _interrupted(settings, options.resume)
-        with _alone(settings, scoring):
+            given, scoring, place = interruption.find(settings, options.resume)
+            options = Options(**given)
+        with interruption.alone(settings, scoring):
             return _Scoring(settings, spec, options, progress, run_id, scoring).run(place)
 
 
@@ -218,7 +204,7 @@ class _Scoring:
     ) -> None:
         self.settings, self.spec, self.options, self.progress = settings, spec, options, progress
         self.run_id, self.scoring = run_id, scoring
-        self.serving = _server(settings, options)
+        self.serving = backends.chosen(settings, options.port, needs_one=options.way == "endpoint")
         named = (spec.model, model_store.CHAMPION)
         if self.serving is not None:
             named = (self.serving.model, self.serving.version)
@@ -231,11 +217,9 @@ class _Scoring:
 
     def run(self, place: Place | None) -> Result:
         """Score the remaining rows, and store the result."""
-        options, progress = self.options, self.progress
+        settings, options, progress = self.settings, self.options, self.progress
         progress.update(0.05, Message("Reading the rows"))
-        rows = row_source.gather(
-            self.settings, self.spec, options, self.version.inputs, self.run_id
-        )
+        rows = row_source.gather(settings, self.spec, options, self.version.inputs, self.run_id)
         self.is_sample = rows.is_sample or self.version.is_sample
         name = output_name(options.source, self.run_id, is_sample=self.is_sample)
         place = place or self._place(name)
@@ -243,20 +227,20 @@ class _Scoring:
         try:
             before = self._begin(work, rows)
             self._introduce(place)
-            small = rows.count <= KEPT_ROWS
-            keeps_rows = options.way == "endpoint" or (
-                options.way == "in_process" and (options.keep or ("file", "rows")[small]) == "rows"
-            )
+            keep = options.keep or ("rows" if rows.count <= KEPT_ROWS else "file")
+            keeps_rows = (options.way, keep) == ("in_process", "rows") or options.way == "endpoint"
             total = scorer.total([*before.values(), *self._score(work, rows, before, keeps_rows)])
             if not total.rows:
                 row_source.refuse_nothing_left(rows, total)
             rate = (rows.count - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
             progress.update(0.8, Message("Comparing the results"))
-            figures = self._figures(place, total, rows.weights)
+            figures = label_sums.of_parts(
+                place, total.labelled, self.version.threshold, rows.weights, options.source
+            )
             frame = place.frame() if total.rows <= KEPT_ROWS else None
             kept = place.address
             if frame is not None and not options.destination:
-                kept = str(storage.folder(self.settings, storage.MODEL_OUTPUT) / f"{name}.parquet")
+                kept = str(storage.folder(settings, storage.MODEL_OUTPUT) / f"{name}.parquet")
             progress.update(0.9, Message("Comparing the results"))
             # the log first: if it fails, the parts are there to resume from
             self._log(place, total, None if keeps_rows else kept)
@@ -265,7 +249,11 @@ class _Scoring:
             if options.source != "path":
                 place.forget()
             raise
-        self._record(name, frame, kept, total, figures, rate, rows)
+        figures["rows_per_second"] = rate
+        record = scoring_record.of(
+            settings, self.spec, rows, total, figures, name=name, frame=frame, kept=kept
+        )
+        tracking.log(settings, self.run_id, record)
         progress.update(
             1.0,
             Message(
@@ -348,12 +336,7 @@ class _Scoring:
             return {}
         changed = [name for name in manifest if before.get(name) != manifest[name]]
         if changed:
-            raise InputError(
-                Message(
-                    "The source or the model has changed since this scoring was interrupted. Score "
-                    "again."
-                )
-            )
+            raise InputError(interruption.not_continued(self.scoring))
         finished = {number: Done(**note) for number, note in work.place.notes().items()}
         done = sum(part.rows for part in rows.parts if part.number in finished)
         self.rows_before = self.rows_done = done
@@ -400,7 +383,6 @@ class _Scoring:
             return cluster.score_all(address, work, parts, model, on_rows)
         answer = self._answerer(keeps_rows)
         in_flight = client.IN_FLIGHT if self.options.way == "endpoint" else 1
-
         return [
             scorer.score_part(work, part, answer, on_rows, rows.batches(work.batch_rows), in_flight)
             for part in parts
@@ -408,13 +390,13 @@ class _Scoring:
 
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
-        text = Message("{done:,} of {rows:,} rows scored", done=self.rows_done, rows=total)
-        if rate > 0:
+        text = counted(steps.named("score").title, self.rows_done, total)
+        if rate > 0 and self.rows_done < total:
             left = (total - self.rows_done) / rate
             text = Message(
                 "{first}, {second}",
                 first=text,
-                second=Message("about {left:.0f} s left", left=left),
+                second=Message("about {left:.0f} s left", left=max(left, 1.0)),
             )
         self.progress.update(0.1 + 0.7 * self.rows_done / total, text)
 
@@ -453,10 +435,7 @@ class _Scoring:
         )
 
     def _report_wait(self) -> None:
-        text = Message(
-            "{rows:,} rows scored; the server ended and is started again", rows=self.rows_done
-        )
-        self.progress.update(0.1, text)
+        self.progress.update(0.1, Message("The model's server has ended."))
 
     def _log(self, place: Place, total: Done, path: str | None) -> None:
         """Add the scoring to the log, with the labels of its rows."""
@@ -492,157 +471,6 @@ class _Scoring:
             place.finish()
         else:
             place.forget()
-
-    def _figures(self, place: Place, total: Done, weights: Floats | None) -> dict[str, float]:
-        """Return the metrics of the labelled rows, with their 95% intervals."""
-        threshold = self.version.threshold
-        if not total.labelled:
-            return {}
-        sums = label_sums.Sums()
-        step = label_sums.every(total.labelled, RANKED_ROWS)
-        sampled: list[tuple[Any, Any, Any]] = []
-        first = 0
-        for table in place.read([ROW, PROBABILITY, LABEL]):
-            places, label, forecast = (
-                table.column(name).to_numpy() for name in (ROW, LABEL, PROBABILITY)
-            )
-            has_label = ~np.isnan(label)
-            places, forecast = places[has_label], forecast[has_label]
-            label = label[has_label].astype(np.int64)
-            sums.add(label, forecast, threshold, None if weights is None else weights[places])
-            sampled.append(tuple(of[-first % step :: step] for of in (places, label, forecast)))
-            first += len(label)
-        places, label, forecast = (np.concatenate(part) for part in zip(*sampled, strict=True))
-        by = None if weights is None else weights[places]
-        measured = weighted_figures.figures(label, forecast, threshold, by)
-        if step > 1:
-            # sums are over all rows; rank metrics over every n-th row
-            measured |= sums.figures()
-        source = self.options.source
-        figures = {f"{name}_{source}": value for name, value in measured.items()}
-        spans = weighted_figures.intervals(label, forecast, threshold, by)
-        for name, (low, high) in spans.items():
-            if name in measured:
-                figures |= {f"{name}_{source}_low": low, f"{name}_{source}_high": high}
-        return figures
-
-    def _record(
-        self,
-        name: str,
-        frame: pd.DataFrame | None,
-        kept: str,
-        total: Done,
-        figures: Mapping[str, float],
-        rate: float,
-        rows: Rows,
-    ) -> None:
-        drawn: dict[str, dict[str, Any]] = {}
-        sets: tuple[Dataset, ...] = ()
-        files: tuple[Path, ...] = ()
-        if frame is not None:
-            scored = frame[[PROBABILITY]].assign(set="scored")
-            drawn = {"probability": drift_charts.probability_density(scored).to_dict()}
-            sets = (Dataset("scored", frame, f"data/07_model_output/{name}", "scoring"),)
-            files = (storage.folder(self.settings, storage.MODEL_OUTPUT) / f"{name}.parquet",)
-        tracking.log(
-            self.settings,
-            self.run_id,
-            Record(
-                params={"output": kept},
-                metrics={
-                    "rows_scored": total.rows,
-                    "rows_labelled": total.labelled,
-                    "rows_skipped": total.skipped,
-                    "rows_rejected": total.rejected,
-                    "rows_per_second": rate,
-                    "requests": len(total.latencies),
-                    "latency_ms_median": float(np.median(total.latencies)),
-                    "probability_mean": total.probability / total.rows,
-                    "predicted_positive": total.positive,
-                    **({"rows_new_levels": total.new_rows} if total.new_rows else {}),
-                    **figures,
-                },
-                tags=ScoringRun(
-                    csv_dialect=csv_dialect.listed(rows.dialects),
-                    **({} if rows.weights is None else {"weights": self.spec.weights}),
-                ).write(),
-                figures=drawn,
-                tables={
-                    name: table
-                    for name, table in (
-                        ("rejected", label_sums.rejected_table(total.listed)),
-                        ("new_levels", new_levels.as_table(total.new_levels)),
-                    )
-                    if not table.empty
-                },
-                files=files,
-                datasets=sets,
-            ),
-        )
-
-
-def _server(settings: Settings, options: Options) -> server.Server | None:
-    """Return the selected server, None if a version is scored without any."""
-    # a server that does not answer now is about to be replaced: its requests wait
-    states = ("ready", "silent", "restarting")
-    ready = [serving for serving in server.servers(settings) if serving.state in states]
-    if options.port is not None:
-        ready = [serving for serving in ready if serving.port == options.port]
-    if not ready:
-        if options.way != "endpoint" and options.port is None:
-            return None
-        if options.port is not None:
-            raise NotReadyError(
-                Message(
-                    "No model is served on port {port}. Start one on the Serve page first.",
-                    port=options.port,
-                )
-            )
-        raise NotReadyError(Message("No model is served. Start one on the Serve page first."))
-    # public endpoints first
-    return max(ready, key=lambda serving: (serving.is_live, serving.started))
-
-
-def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
-    """Return the options, the id and the place of an interrupted scoring."""
-    interrupted = tracking.run(settings, run_id)
-    recorded = (
-        ScoringRun.of(interrupted)
-        if interrupted is not None and interrupted.step == "score"
-        else None
-    )
-    lost = Message(
-        "The scoring {run} cannot be continued: it is finished, or nothing is left of it. Score "
-        "again.",
-        run=run_id[:8],
-    )
-    if interrupted is None or recorded is None or recorded.staging is None:
-        raise InputError(lost)
-    if interrupted.status == "FINISHED":
-        raise InputError(lost)
-    scoring, place = recorded.scoring, Place(*recorded.staging)
-    given = tracking.artifact(settings, scoring, "settings.json").read_text(encoding="utf-8")
-    options = Options(**json.loads(given)["options"])
-    if options.source != "path" or place.manifest() is None:
-        raise InputError(lost)
-    return options, scoring, place
-
-
-@contextmanager
-def _alone(settings: Settings, scoring: str) -> Iterator[None]:
-    """Block a second process from resuming the same scoring."""
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    path = settings.state_dir / f"scoring-{scoring[:12]}.lock"
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(Message("This scoring is already running, in another job.")) from error
-    try:
-        yield
-    finally:
-        lock.release()
-        path.unlink(missing_ok=True)
 
 
 def output_name(source: str, run_id: str, *, is_sample: bool) -> str:

@@ -190,8 +190,6 @@ class Done:
         The first of the rejected.
     probability : float
         Sum over the rows.
-    positive : int
-        Rows labelled 1.
     latencies : list of float
         Milliseconds of each request.
     new_rows : int
@@ -438,7 +436,7 @@ def _leave_out_gaps(
     for name in computed:
         empty = _missing(features[name]) & keeps
         if empty.any():
-            _list(done, batch, features[name], empty, Message("cannot be computed for this row"))
+            _list(done, batch, features[name], empty, Message("must not be missing"))
             keeps &= ~empty
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import time
 import uuid
@@ -15,8 +14,8 @@ from pathlib import Path
 import sqlalchemy as sql
 from filelock import FileLock
 
-from core.platform import state
-from core.platform.config import Settings
+from core.platform import privacy, state
+from core.platform.config import Settings, exists
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
 
@@ -69,17 +68,13 @@ def create(settings: Settings, name: str) -> str:
     """
     name = " ".join(name.split())
     if not name or len(name) > NAME_LENGTH or not name.isprintable():
-        raise InputError(
-            Message("Name the key after its user, in 1 to {most} characters.", most=NAME_LENGTH)
-        )
+        raise InputError(Message("Enter a name of 1 to {most} characters.", most=NAME_LENGTH))
     key = MARK + secrets.token_urlsafe(32)
     new_key = ApiKey(uuid.uuid4().hex[:8], name, time.time(), _digest(key))
 
     with state.transaction(settings) as connection:
         if connection.execute(sql.select(_table).where(_table.c.name == name)).first():
-            raise InputError(
-                Message("There is a key named '{name}'. Revoke it, or use another name.", name=name)
-            )
+            raise InputError(Message("{reason!c}.", reason=exists(name)))
         connection.execute(sql.insert(_table).values(asdict(new_key)))
     return key
 
@@ -160,21 +155,12 @@ def internal_token(settings: Settings) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write a file that only this user can read, atomically."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with open(temporary, "x", encoding="utf-8", opener=_private) as file:
-            file.write(text)
-        os.replace(temporary, path)
+        privacy.replace(path, text.encode())
     except OSError as error:
         raise StoreError(
             Message("{path} cannot be written: {reason}.", path=path.name, reason=error.strerror)
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _digest(key: str) -> str:

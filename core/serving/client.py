@@ -21,6 +21,7 @@ from core.platform import row_faults, rows
 from core.platform.errors import InputError, ServerError
 from core.platform.messages import Message, Words
 from core.platform.rows import Fault, Rule, rule_of
+from core.serving.gateway_answers import BROKEN, NO_MODEL
 
 CONNECT_SECONDS = 3.0
 TRIES = 3
@@ -276,21 +277,14 @@ def _post(
                 allow_redirects=False,
             )
             if answer.status_code in AWAY:
-                raise UnreachableError(
-                    Message(
-                        "No model answers behind {url} now: {reason}",
-                        url=url,
-                        reason=_reason(answer),
-                    )
-                )
+                raise UnreachableError(NO_MODEL)
             return answer
         except requests.ReadTimeout as error:
             raise ServerError(
                 Message(
-                    "The model at {url} did not answer within {timeout:g} seconds. Send fewer rows "
-                    "at a time, or see its log on the Serve page.",
-                    url=url,
-                    timeout=timeout,
+                    "The model did not answer within {seconds:g} seconds. Send fewer rows at a "
+                    "time.",
+                    seconds=timeout,
                 )
             ) from error
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
@@ -303,12 +297,8 @@ def _post(
 def _lost(url: str, error: requests.RequestException) -> Message:
     cause = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError):
-        return Message("No model answers at {url}. Start one on the Serve page.", url=url)
-    return Message(
-        "The model at {url} broke off the connection {tries} times. See its log on the Serve page.",
-        url=url,
-        tries=TRIES,
-    )
+        return _no_model(url)
+    return BROKEN
 
 
 def _read(
@@ -321,44 +311,33 @@ def _read(
             )
         )
     if answer.status_code != 200:
-        raise ServerError(
-            Message(
-                "The model at {url} failed with {status}: {reason} See its log on the Serve page.",
-                url=url,
-                status=answer.status_code,
-                reason=_reason(answer),
-            )
-        )
+        raise ServerError(_failed(url, answer))
     try:
         predictions = answer.json()["predictions"]
         probability = np.array([row["probability"] for row in predictions], dtype="float64")
         label = np.array([row["label"] for row in predictions], dtype="int64")
     except (ValueError, KeyError, TypeError) as error:
-        raise ServerError(
-            Message(
-                "The program at {url} gives no probability and label for each row. Start a model "
-                "on the Serve page.",
-                url=url,
-            )
-        ) from error
-    if len(probability) != rows:
-        raise ServerError(
-            Message(
-                "The model at {url} answered {answered:,} rows for {sent:,} sent.",
-                url=url,
-                answered=len(probability),
-                sent=rows,
-            )
-        )
-    if not ((probability >= 0) & (probability <= 1)).all() or not np.isin(label, (0, 1)).all():
-        raise ServerError(
-            Message(
-                "The model at {url} answered with values that are not probabilities from 0 to 1 or "
-                "labels 0 or 1. Serve another version.",
-                url=url,
-            )
-        )
+        raise ServerError(_no_model(url)) from error
+    is_valid = ((probability >= 0) & (probability <= 1)).all() and np.isin(label, (0, 1)).all()
+    if len(probability) != rows or not is_valid:
+        raise ServerError(_no_model(url))
     return probability, label
+
+
+def _no_model(url: str) -> Message:
+    return Message(
+        "No model answers at {url} with probabilities and labels. Start one on the Serve page.",
+        url=url,
+    )
+
+
+def _failed(url: str, answer: requests.Response) -> Message:
+    return Message(
+        "The model at {url} failed with {status}: {reason} See its log on the Serve page.",
+        url=url,
+        status=answer.status_code,
+        reason=_reason(answer),
+    )
 
 
 def _reason(answer: requests.Response) -> Words:
@@ -370,7 +349,7 @@ def _reason(answer: requests.Response) -> Words:
     # MLflow puts the rows and the schema before the reason
     text = " ".join(text.split()).rpartition("'. Error: ")[2]
     if not text:
-        return Message("it gave no reason.")
+        return "–"
     if len(text) > REASON_LENGTH:
         text = text[: REASON_LENGTH - 1] + "…"
     return text if text[-1] in ".!?…" else text + "."

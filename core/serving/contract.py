@@ -75,8 +75,6 @@ def read(
     ----------
     content_type : str or None
         The request's header.
-    inputs : iterable of str
-        Input columns of the model.
     rules : mapping of str to Rule
         For each input, and for the key if known.
     is_complete : bool
@@ -179,8 +177,7 @@ def _of_records(records: list[dict[str, Any]]) -> Columns:
     every = dict.fromkeys(name for row in records for name in row)
     partly = [i for i, row in enumerate(records) if len(row) != len(every)]
     if partly:
-        names = [name for name in every if not all(name in row for row in records)]
-        raise RefusedError(Fault("different_columns", "", np.array(partly), {"columns": names}))
+        raise RefusedError(Fault("different_columns", "", np.array(partly), {"width": len(every)}))
     return {name: [row[name] for row in records] for name in every}
 
 

@@ -63,7 +63,7 @@ def follow(
     *,
     alias: str | None = CHAMPION,
     job_id: str | None = None,
-    timeout: float = 120.0,
+    timeout: float = restarts.START_SECONDS,
 ) -> Server:
     """Serve this version on the live endpoint, and return when it answers.
 
@@ -116,7 +116,6 @@ def begin(
     *,
     alias: str | None,
     job_id: str | None = None,
-    timeout: float = 120.0,
 ) -> Server:
     """Serve a version beside the live endpoint, and return when it answers.
 
@@ -134,7 +133,9 @@ def begin(
     StoreError, ServerError
         As for `follow`; nothing is left running then.
     """
-    change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic())
+    change = _Change(
+        settings, version, alias, job_id, restarts.START_SECONDS, on_wait, time.monotonic()
+    )
     return _begin(change, port or 0, is_live=False)
 
 
@@ -148,9 +149,7 @@ def restart(settings: Settings, port: int) -> None:
     """
     front = server.find(settings, port)
     if front is None or front.backend is None:
-        raise NotReadyError(
-            Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
-        )
+        raise NotReadyError(server.not_there(port))
     # its watch counts restarts from zero again
     server.change(settings, front, state="ready", problem=None, restarts=0)
     restarts.begin(settings, port)
@@ -172,9 +171,7 @@ def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
     if not on:
         return server.change(settings, front, shadow=None) if front.shadow == port else front
     if other is None or other.backend is None:
-        raise NotReadyError(
-            Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
-        )
+        raise NotReadyError(server.not_there(port))
     _check_shadow(front, _version_of(other))
     return server.change(settings, front, shadow=port)
 
@@ -194,7 +191,7 @@ def stop(settings: Settings) -> Server:
     """
     front = live(settings)
     if front is None:
-        raise NotReadyError(Message("There is no live endpoint. Serve the champion first."))
+        raise NotReadyError(server.NO_MODEL_SERVED)
     return server_process.stop(settings, front.port)
 
 
@@ -274,9 +271,7 @@ def _follow(change: _Change, port: int) -> Server:
     settings = change.settings
     front = server.find(settings, port)
     if front is None or front.state == "stopped":
-        raise NotReadyError(
-            Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
-        )
+        raise NotReadyError(server.not_there(port))
     if server.is_alive(front) and not _answers(change, front):
         process.kill(front.process)
     old = server.behind(settings, front)
@@ -292,9 +287,7 @@ def _follow(change: _Change, port: int) -> Server:
     except CourtsideError as error:
         if old is None:
             raise
-        still = Message(
-            "Version {version} keeps answering on port {port}.", version=old.version, port=port
-        )
+        still = Message("The live endpoint serves version {version}.", version=old.version)
         raise type(error)(sentences(error.message, still)) from error
     if old is not None:
         _drain(change, now, old)
@@ -373,19 +366,13 @@ def _drain(change: _Change, front: Server, old: Server) -> None:
 def _shadowed(settings: Settings) -> Server:
     front = live(settings)
     if front is None:
-        raise NotReadyError(Message("There is no live endpoint. Serve the champion first."))
+        raise NotReadyError(server.NO_MODEL_SERVED)
     return front
 
 
 def _check_shadow(front: Server, version: tuple[str, str, str]) -> None:
     if _version_of(front) == version:
-        raise InputError(
-            Message(
-                "The live endpoint serves version {version} itself: a copy of its requests "
-                "would show nothing.",
-                version=front.version,
-            )
-        )
+        raise InputError(Message("{reason!c}.", reason=server.NO_OWN_SHADOW))
 
 
 def _version_of(served: Server) -> tuple[str, str, str]:

@@ -22,8 +22,6 @@ class Foreign:
 
     Parameters
     ----------
-    port : int
-        Port that it listens on.
     pid : int or None
         None for a process of another user.
     command : str

@@ -46,14 +46,17 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
     try:
         follow(version)
     except CourtsideError as error:
-        raise type(error)(sentences(Message("Nothing was moved."), error.message)) from error
+        raise type(error)(sentences(Message("Nothing was changed."), error.message)) from error
     try:
         yield Message("The live endpoint serves version {version}.", version=version.version)
     except BaseException as error:
         try:
             if old is None:
                 raise NotReadyError(
-                    Message("There is no version {version} any more.", version=before.version)
+                    Message(
+                        "'{name}' does not exist.",
+                        name=Message("version {version}", version=before.version),
+                    )
                 )
             if old.version != version.version:
                 follow(old)

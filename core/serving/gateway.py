@@ -24,13 +24,14 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from core.platform import bounds, privacy, same_site, set_aside
+from core.platform import bounds, privacy, row_faults, same_site, set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError, without_secrets
 from core.platform.messages import Message
 from core.platform.rows import Fault
 from core.serving import api_keys, contract, gateway_answers, request_bounds
 from core.serving import server as servers
+from core.serving.gateway_answers import BROKEN, NO_MODEL
 from core.serving.gateway_log import Recorder
 from core.serving.gateway_stats import Statistics
 from core.serving.gateway_status import HOST
@@ -81,15 +82,8 @@ OURS = frozenset(
 OF_BODY = ("content-type", "content-length", "content-encoding")
 # Headers that aiohttp would add to a request without them.
 NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-BROKEN = Message(
-    "The model broke off the connection. Send the request again, or start the model again."
-)
 CUT_OFF = Message("The request was not complete. Send it again.")
-_AS_JSON = Message("Labels are sent by POST, as JSON: `Content-Type: {json}`.", json=JSON)
-UNREAD = Message(
-    "The request cannot be read: it has no rows. Send JSON, CSV or parquet in one of the "
-    "forms that the Serve page shows."
-)
+UNREAD = row_faults.message(Fault("shape"))
 REPLACED = CUT_OFF
 
 
@@ -167,7 +161,7 @@ class Gateway:
             return None
         self.statistics.answered(request.path, 417, 0.0)
         return gateway_answers.error(
-            417, Message("The only value of `Expect` that is known is `100-continue`.")
+            417, Message("The request cannot be read: {reason}.", reason="Expect ≠ 100-continue")
         )
 
     async def _fault(self, request: web.Request, error: Exception) -> web.Response:
@@ -455,13 +449,7 @@ class Gateway:
                 except ClientError:
                     return gateway_answers.error(502, BROKEN, added)
             if time.monotonic() >= end:
-                return gateway_answers.error(
-                    503,
-                    Message(
-                        "No model answers now. Try again in a minute, or start the model again."
-                    ),
-                    added,
-                )
+                return gateway_answers.error(503, NO_MODEL, added)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _ask(
@@ -539,15 +527,15 @@ class Gateway:
     async def _labels(self, request: web.Request, body: bytes) -> web.Response:
         from aiohttp import web
 
+        from core.serving import gateway_labels
+
         if request.method != "POST":
-            refusal = gateway_answers.error(405, _AS_JSON)
+            refusal = gateway_answers.error(405, gateway_labels.wanted())
             refusal.headers["Allow"] = "POST"
             return refusal
         if request.content_type != JSON:
             # a page of another site may send any other content type without a preflight request
-            return gateway_answers.error(415, _AS_JSON)
-        from core.serving import gateway_labels
-
+            return gateway_answers.error(415, gateway_labels.wanted())
         server = self.server()
         key = server.key if server is not None else None
         is_sample = server is not None and server.sample

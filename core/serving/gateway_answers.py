@@ -42,6 +42,12 @@ KINDS = {
 }
 
 
+BROKEN = Message(
+    "The model broke off the connection. Send the request again, or start the model again."
+)
+NO_MODEL = Message("No model answers now. Try again in a minute, or start the model again.")
+
+
 def unequal(asked: int, count: int) -> Message:
     """Return that a model reads another number of rows than a request has."""
     return Message(

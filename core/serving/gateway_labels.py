@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from core.platform import project
+from core.platform import bounds, project
 from core.platform.config import Settings
 from core.platform.errors import StoreError, words_of
 from core.platform.messages import Message
@@ -43,20 +43,18 @@ def take(
     from core.predictions_log import labels
 
     names = "prediction_id" if key is None else f"prediction_id / {key}"
-    shape = '{"labels": [{"prediction_id": "...", "label": 1}]}'
     try:
         content = json.loads(body)
         given = content["labels"] if isinstance(content, dict) else None
     except (ValueError, KeyError, RecursionError):
         given = None
     if not isinstance(given, list) or not given:
-        return 400, Message(
-            "Send JSON of the form {form}; each label needs its {names}.", form=shape, names=names
-        )
+        return 400, wanted(names)
     if len(given) > MOST:
         return 413, Message(
-            "{labels:,} labels are too many for one request. Send at most {most:,}.",
-            labels=len(given),
+            "{name}: {cells:,} values; the limit is {most:,}. Use fewer rows or columns.",
+            name=bounds.REQUEST,
+            cells=len(given),
             most=MOST,
         )
     columns = project.of(settings).columns
@@ -67,7 +65,8 @@ def take(
             reports.append(_report(labels.Report, entry, key, names, key_type))
             places.append(index)
         except (ValueError, RecursionError) as error:
-            refused.append({"index": index, "reason": _reason(error)})
+            reason = words_of(error) if isinstance(error, ValueError) else _NO_OBJECT
+            refused.append({"index": index, "reason": str(reason)[:300]})
     try:
         counts = labels.report(settings, reports, source="api", is_sample=is_sample)
     except StoreError as error:
@@ -83,31 +82,34 @@ def take(
     return 200, {**answer, "refused": refused[:REFUSALS]}
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return str(Message("it is nested too deeply"))
-    return str(words_of(error))[:300]
+def wanted(names: str = "prediction_id") -> Message:
+    """Return how labels are sent."""
+    return Message(
+        "Send labels by POST, as JSON (`Content-Type: application/json`) of the form {form}; each "
+        "needs its {names}.",
+        form='{"labels": [{"prediction_id": "...", "label": 1}]}',
+        names=names,
+    )
+
+
+_NO_OBJECT = Message("needs either a prediction id or a key")
 
 
 def _report(kind: Any, entry: Any, key: str | None, names: str, key_type: str) -> Any:
     if not isinstance(entry, dict):
-        raise ValueError(Message("it is not an object with {names} and label", names=names))
+        raise ValueError(_NO_OBJECT)
     known = {*LABEL_FIELDS, key}
     if unknown := [name for name in entry if name not in known]:
         extra = ", ".join(map(str, unknown))
         raise ValueError(
-            Message(
-                "unknown fields: {fields}; known: {names}, label, labelled_at",
-                fields=extra,
-                names=names,
-            )
+            Message("not in {table}: {names}", table=f"{names}, label, labelled_at", names=extra)
         )
     label = label_of(entry.get("label"))
     if label is None:
         raise ValueError(Message("the label is neither 0 nor 1"))
     identity = entry.get("prediction_id")
     if identity is not None and not isinstance(identity, str):
-        raise ValueError(Message("the prediction_id is not a text"))
+        raise ValueError(Message("the id must be a request id, a dash and the row's number"))
     at = entry.get("labelled_at")
     return kind(
         label=label,
@@ -123,5 +125,8 @@ def _seconds(at: Any) -> float:
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            Message("{column} is not a time like 2026-01-31T12:00:00Z", column="labelled_at")
+            Message(
+                "{column} is not a time like 2026-01-31T12:00:00Z, or is in the future",
+                column="labelled_at",
+            )
         ) from error

@@ -94,8 +94,6 @@ class Recorder:
 
     Parameters
     ----------
-    settings : Settings
-        Where the log is.
     limit : int
         Most rows waiting in memory.
     under_way : callable, optional

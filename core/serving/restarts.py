@@ -77,13 +77,7 @@ async def watch(settings: Settings, port: int) -> None:
 
 
 class Watched:
-    """A process of an endpoint whose health is checked repeatedly.
-
-    Parameters
-    ----------
-    path : str
-        Path of the health check.
-    """
+    """A process of an endpoint whose health is checked repeatedly."""
 
     def __init__(self, settings: Settings, watched: Server, path: str) -> None:
         self.settings = settings
@@ -176,7 +170,7 @@ def tick(settings: Settings, tried: dict[int, tuple[int, float]]) -> None:
             begin(settings, front.port)
 
 
-def revive(settings: Settings, port: int, on_wait: Callable[[], None] | None = None) -> Server:
+def revive(settings: Settings, port: int) -> Server:
     """Return the endpoint of this port once all of it is up; start its missing parts.
 
     Running parts are left alone: a new gateway takes over the existing scoring server.
@@ -192,7 +186,7 @@ def revive(settings: Settings, port: int, on_wait: Callable[[], None] | None = N
     ServerError
         When it does not start.
     """
-    with server.exclusive(settings, str(port), on_wait):
+    with server.exclusive(settings, str(port)):
         front = server.find(settings, port)
         if front is None or front.backend is None or front.state in ("starting", "stopped"):
             raise NotReadyError(
@@ -202,9 +196,9 @@ def revive(settings: Settings, port: int, on_wait: Callable[[], None] | None = N
             )
         try:
             if not server.is_alive(front):
-                front = start_gateway(settings, front, on_wait)
+                front = start_gateway(settings, front)
             if server.behind(settings, front) is None:
-                front = _with_server(settings, front, on_wait)
+                front = _with_server(settings, front)
             elif front.state == "died" or front.problem:
                 front = server.change(settings, front, state="ready", problem=None)
         except CourtsideError as error:
@@ -240,7 +234,8 @@ def start_gateway(
             continue
         raise InputError(
             Message(
-                "Port {port} is in use. Stop what uses it, or choose another port.", port=front.port
+                "Port {port} is in use, or not from 1024 to 65535. Choose another port.",
+                port=front.port,
             )
         )
     log = server_process.gateway_log(settings, front.port)
@@ -399,7 +394,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {**settings.environment(), "PYTHONPATH": os.pathsep.join(search)}
 
 
-def _with_server(settings: Settings, front: Server, on_wait: Callable[[], None] | None) -> Server:
+def _with_server(settings: Settings, front: Server) -> Server:
     """Start a server of the same version in place of the one that ended."""
     check(front)
     for left in server.behind_all(settings, front.port):
@@ -407,9 +402,7 @@ def _with_server(settings: Settings, front: Server, on_wait: Callable[[], None] 
             server_process.stop(settings, left.port)
     new = server_process.start(settings, replace(front, port=0, front=front.port, job_id=None))
     try:
-        new = server_process.wait_until_ready(
-            settings, new, START_SECONDS, None if on_wait is None else lambda _: on_wait()
-        )
+        new = server_process.wait_until_ready(settings, new, START_SECONDS)
         return server.change(
             settings,
             front,
@@ -440,27 +433,20 @@ def check(described: Server) -> None:
         try:
             content = (folder / name).read_bytes() if folder else b""
         except OSError as error:
-            raise StoreError(
-                Message(
-                    "A file of {model} is missing ({error}). Roll back to another version, or "
-                    "train again.",
-                    model=_called(described),
-                    error=error,
-                )
-            ) from error
+            raise StoreError(_changed(described, name)) from error
         if hashlib.sha256(content).hexdigest() != digest:
-            raise StoreError(
-                Message(
-                    "'{file}' of {model} was changed after its registration, and is neither loaded "
-                    "nor served. Roll back to another version, or train again.",
-                    file=Path(name).name,
-                    model=_called(described),
-                )
-            )
+            raise StoreError(_changed(described, name))
 
 
-def _called(described: Server) -> Message:
-    return Message("version {version} of {name}", version=described.version, name=described.model)
+def _changed(described: Server, name: str) -> Message:
+    return Message(
+        "'{file}' of {model} is missing, or was changed after its registration. It is neither "
+        "loaded nor served. Roll back to another version, or train again.",
+        file=Path(name).name,
+        model=Message(
+            "version {version} of {name}", version=described.version, name=described.model
+        ),
+    )
 
 
 def main() -> int:

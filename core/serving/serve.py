@@ -50,9 +50,7 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _is_no_shadow_of_itself(self) -> Options:
         if self.shadow and self.is_live:
-            raise ValueError(
-                Message("the live endpoint cannot shadow itself; choose another target")
-            )
+            raise ValueError(server.NO_OWN_SHADOW)
         return self
 
     @property
@@ -103,7 +101,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(
             1.0,
             Message(
-                "Version {version} on port {port} answers", version=version.version, port=ready.port
+                "{first}, {second}",
+                first=Message("version {version}", version=version.version),
+                second=ready.url,
             ),
         )
     hook("operation_changed")(settings)

@@ -9,8 +9,8 @@ stops the servers.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Literal
 import sqlalchemy as sql
 from sqlalchemy.dialects.sqlite import insert
 
-from core.platform import identity, locks, messages, process, set_aside, state
+from core.platform import identity, locks, messages, model_store, process, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words
@@ -63,8 +63,6 @@ class Server:
         nothing restarts it; and `stopped`, while it is being stopped.
     started : float
         Seconds since 1970; for an endpoint, since when it serves this version.
-    log_path : Path
-        Its output.
     job_id : str or None
         The background job that started it.
     sample : bool
@@ -151,7 +149,7 @@ class Server:
             return Message(
                 "{first}, {second}",
                 first=Message("{name}, version {version}", **about),
-                second=self.alias,
+                second=model_store.ALIAS_LABELS.get(self.alias, self.alias),
             )
         return Message("{name}, version {version}", **about)
 
@@ -159,6 +157,15 @@ class Server:
     def process(self) -> process.Process:
         """Its process, for `core.platform.process`."""
         return process.Process(self.pid, self.create_time, self.boot)
+
+
+NO_MODEL_SERVED = Message("No model is served. Start one on the Serve page first.")
+NO_OWN_SHADOW = Message("the live endpoint cannot shadow itself; choose another target")
+
+
+def not_there(port: int) -> Message:
+    """Return that there is no endpoint on a port."""
+    return Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
 
 
 def servers(settings: Settings) -> list[Server]:
@@ -300,10 +307,9 @@ def remove_within(connection: sql.Connection, port: int) -> None:
     connection.execute(sql.delete(_table).where(_table.c.port == port))
 
 
-@contextmanager
 def exclusive(
     settings: Settings, name: str, on_wait: Callable[[], None] | None = None
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Serialize changes of an endpoint: a start, a switch, a restart.
 
     Parameters
@@ -318,19 +324,8 @@ def exclusive(
     NotReadyError
         When the other change does not finish.
     """
-    with locks.exclusive(
-        settings.state_dir / f"endpoint-{name}.lock",
-        on_wait,
-        patience=TURN_SECONDS,
-        busy=(
-            Message(
-                "Another change has been running for {minutes:g} minutes. Try again when its "
-                "job has ended.",
-                minutes=TURN_SECONDS / 60,
-            )
-        ),
-    ):
-        yield
+    path = settings.state_dir / f"endpoint-{name}.lock"
+    return locks.exclusive(path, on_wait, patience=TURN_SECONDS)
 
 
 def _all(settings: Settings) -> dict[int, Server | None]:

@@ -50,9 +50,7 @@ def check_port(settings: Settings, port: int) -> None:
         When the port is in use; the message names our own server there, if any.
     """
     if not 1024 <= port <= 65535:
-        raise InputError(
-            Message("Port {port} cannot be used. Choose one from 1024 to 65535.", port=port)
-        )
+        raise InputError(_in_use(port))
     for server in servers.servers(settings):
         # the gateway of an endpoint outlives the server behind it
         if server.port == port and (server.state != "died" or servers.is_alive(server)):
@@ -62,7 +60,9 @@ def check_port(settings: Settings, port: int) -> None:
 
 
 def _in_use(port: int) -> Message:
-    return Message("Port {port} is in use. Stop what uses it, or choose another port.", port=port)
+    return Message(
+        "Port {port} is in use, or not from 1024 to 65535. Choose another port.", port=port
+    )
 
 
 def free_port(settings: Settings, offset: int = 1) -> int:
@@ -224,9 +224,7 @@ def stop(settings: Settings, port: int) -> Server:
     """
     server = servers.find(settings, port)
     if server is None:
-        raise NotReadyError(
-            Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
-        )
+        raise NotReadyError(servers.not_there(port))
     _end(settings, server)
     return replace(server, state="stopped")
 
@@ -244,7 +242,7 @@ def dismiss(settings: Settings, port: int) -> None:
         return
     if servers.current_state(settings, server) in ("starting", "ready"):
         raise InputError(
-            Message("{server} runs on port {port}. Stop it instead.", server=server.name, port=port)
+            Message("{server} runs on port {port}. Stop it first.", server=server.name, port=port)
         )
     _end(settings, server)
 
@@ -269,7 +267,7 @@ def stop_unfinished(settings: Settings, job_id: str) -> list[Server]:
     return [replace(server, state="stopped") for server in unfinished]
 
 
-def log_tail(settings: Settings, port: int, lines: int = 40, *, gateway: bool = False) -> str:
+def log_tail(settings: Settings, port: int, *, gateway: bool = False) -> str:
     """Return the last lines that the server of this port printed, empty if there are none.
 
     Parameters
@@ -283,7 +281,7 @@ def log_tail(settings: Settings, port: int, lines: int = 40, *, gateway: bool = 
         path = gateway_log(settings, port)
     elif server is not None and server.backend is not None:
         path = server.log_path
-    return without_secrets(process.log_tail(path, lines))
+    return without_secrets(process.log_tail(path, 40))
 
 
 def gateway_log(settings: Settings, port: int) -> Path:
@@ -381,8 +379,6 @@ def _reason(log: str, port: int) -> Words:
     >>> _reason("Traceback\nValueError: bad file\nException: Command 'x' returned 1", 5001)
     'ValueError: bad file'
     """
-    if "address already in use" in log:
-        return Message("the port is in use")
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     if not lines:
         return "–"

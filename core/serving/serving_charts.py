@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 
-def per_minute(counts: Sequence[int], *, title: str | None = None) -> alt.LayerChart:
+def per_minute(counts: Sequence[int]) -> alt.LayerChart:
     """Show the number of requests in each of the last minutes.
 
     Parameters
@@ -44,4 +44,4 @@ def per_minute(counts: Sequence[int], *, title: str | None = None) -> alt.LayerC
             ],
         )
     )
-    return style.finish([bars], title, height=120)
+    return style.finish([bars], height=120)

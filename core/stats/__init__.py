@@ -6,10 +6,12 @@ share.
 
 __all__ = [
     "agreement",
+    "calibration",
     "charts",
     "check",
     "checks",
     "comparison",
+    "curves",
     "disagreement",
     "drift",
     "estimation",
@@ -22,5 +24,6 @@ __all__ = [
     "places",
     "slices",
     "support",
+    "support_checks",
     "thresholds",
 ]

@@ -60,7 +60,7 @@ def agreement(pairs: pd.DataFrame) -> Agreement:
     )
 
 
-def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+def agreement_chart(pairs: pd.DataFrame) -> alt.LayerChart:
     """Plot the challenger's probability against the champion's, as counts of rows.
 
     Parameters
@@ -90,13 +90,17 @@ def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     high = float(cells[["champion_to", "challenger_to"]].max().max())
     scale = alt.Scale(domain=[low, high], nice=False)
     axis = alt.Axis(format="~%")
+    names = {
+        name: _("{name}: {value}", name=_("Probability"), value=style.set_name(name))
+        for name in places
+    }
     drawn = (
         alt.Chart(cells)
         .mark_rect()
         .encode(
-            x=alt.X("champion:Q", title=_("Champion's probability"), scale=scale, axis=axis),
+            x=alt.X("champion:Q", title=names["champion"], scale=scale, axis=axis),
             x2=alt.X2("champion_to:Q"),
-            y=alt.Y("challenger:Q", title=_("Challenger's probability"), scale=scale, axis=axis),
+            y=alt.Y("challenger:Q", title=names["challenger"], scale=scale, axis=axis),
             y2=alt.Y2("challenger_to:Q"),
             color=alt.Color(
                 "rows:Q",
@@ -105,8 +109,8 @@ def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.Lay
                 scale=alt.Scale(type="sqrt", range=["#C9CEF0", "#3F4DB0"]),
             ),
             tooltip=[
-                alt.Tooltip("champion:Q", title=_("Champion's probability"), format=".0%"),
-                alt.Tooltip("challenger:Q", title=_("Challenger's probability"), format=".0%"),
+                alt.Tooltip("champion:Q", title=names["champion"], format=".0%"),
+                alt.Tooltip("challenger:Q", title=names["challenger"], format=".0%"),
                 alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             ],
         )
@@ -117,4 +121,4 @@ def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         .mark_line(color=style.PALETTE["challenger"], strokeDash=[5, 4], tooltip=None)
         .encode(x=alt.X("along:Q", scale=scale), y=alt.Y("along:Q", scale=scale))
     )
-    return style.finish([drawn, same], title)
+    return style.finish([drawn, same])

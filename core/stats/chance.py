@@ -127,8 +127,6 @@ class Counted:
 
     Parameters
     ----------
-    rows : int
-        Rows of the window.
     first, second : float
         Parameters of the beta distribution; `second` is 0 if the probability is 1.
 
@@ -242,8 +240,6 @@ def distances(old: Floats, weights: Floats, rows: int, windows: int, seed: int) 
     ----------
     old, weights : array of float
         The reference's counts, and the pseudo-counts of the shares (`drift.Column.expected`).
-    rows : int
-        Rows of a window.
     windows : int
         How many to simulate.
 

@@ -39,12 +39,16 @@ GROUP_LABELS: dict[str, Message] = {
     "split": Message("Split quality"),
 }
 THRESHOLD_TODO = Message("Choose another threshold, by F1 or by cost.")
-# What several checks ask for.
+# What several checks say and ask for.
+ONE_CLASS = Message("All labels are the same: both classes are needed.")
 ADD_LABELS = Message("Add labels for these rows, then monitor again.")
 FIND_OUT = Message(
     "Find out why the input changed, and add labels. Changed input alone is no reason to retrain."
 )
-LABEL_SOME = Message("Look at these rows, and label some.")
+TRAIN_OTHERS = Message(
+    "Train with other features or candidates; until then, don't use its predictions for these rows."
+)
+FIND_OUT_ONLY = Message("Find out why the input changed. That alone is no reason to retrain.")
 MORE_ROWS = Message("Wait for more rows, or choose a longer window.")
 # With a smaller share of training rows among them, rows are as good as new.
 FEW_TRAINED_ON = 0.01
@@ -197,8 +201,6 @@ class Check:
     ----------
     code : str
         Stable name, e.g. `skill`, `psi.lat`.
-    title : Message or str
-        Name shown to people.
     group : {"performance", "input", "output", "support", "split"}
         Only performance checks need labels. Input checks look at the columns, output checks at the
         predictions, support checks at whether the rows lie within the training data; split checks

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.platform.messages import Message, Words
 from core.platform.own_columns import PROBABILITY, shown
-from core.stats.check import CHANGE_LABELS, find_out_why
+from core.stats.check import CHANGE_LABELS, FIND_OUT, find_out_why
 from core.stats.check import Check as Check
 from core.stats.check import Conclusion as Conclusion
 from core.stats.check import Group as Group
@@ -42,10 +42,7 @@ REASONS: dict[str, tuple[Message, Words]] = {
         Message("No row of the reference has a value here."),
         Message("Leave the column out of the model, or train on rows that have it."),
     ),
-    "current_empty": (
-        Message("No current row has a value here."),
-        Message("Find out why: in the source, or in how it is read."),
-    ),
+    "current_empty": (Message("No current row has a value here."), FIND_OUT),
     "no_limit": (Message("Nearly every value is distinct: new values mean nothing."), ""),
     "failed": (
         Message("It could not be computed: see the log of this run. The other checks are valid."),
@@ -212,12 +209,8 @@ def _at_least(value: float, limit: Limit) -> Verdict:
 
 
 def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any]) -> Message:
-    if kind == "missing":
-        return Message("Missing in {share:.1%} of the rows.", share=value)
-    if kind == "unseen":
-        return Message("New values in {share:.1%} of the rows.", share=value)
-    if kind == "range":
-        return Message("Out of range in {share:.1%} of the rows.", share=value)
+    if kind in ("missing", "unseen", "range"):
+        return Message("In {share:.1%} of the rows.", share=value)
     before, now = float(row["mean_reference"]), float(row["mean_current"])
     change = CHANGE_LABELS[verdict]
     if before != before:
@@ -232,7 +225,7 @@ def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any])
 
 def _todo(group: str, name: str) -> Message:
     if group == "output":
-        return Message("See which columns changed: the predictions follow them.")
+        return FIND_OUT
     return find_out_why(shown(name))
 
 

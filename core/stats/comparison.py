@@ -45,7 +45,6 @@ def paired(
     threshold_first, threshold_second : float
         Probability from which each model labels a row 1.
     weights : array of float, shape (n,), optional
-        Sampling weight of each row.
 
     Returns
     -------
@@ -148,7 +147,6 @@ def against_best(
     best : str
         The model that the others are compared with.
     weights : array of float, shape (n,), optional
-        Sampling weight of each row.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.platform.messages import Message
-from core.stats.check import LABEL_SOME, Check, Limit
+from core.stats.check import ADD_LABELS, Check, Limit
 from core.stats.metrics import Floats
 
 TITLE = Message("Disagreement among candidates")
@@ -134,7 +134,7 @@ def check(
         text,
         float(current.spread - half),
         float(current.spread + half),
-        "" if verdict == "ok" else LABEL_SOME,
+        "" if verdict == "ok" else ADD_LABELS,
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )

@@ -103,7 +103,7 @@ def checks(
     reference_labels, reference_probabilities : array
         Of the rows that the model was tested on.
     reason : Message or str, optional
-        Why nothing can be estimated, from `support.is_outside`.
+        Why nothing can be estimated, from `support_checks.is_outside`.
     limits : mapping of str to Limit, optional
         By code, replacing these; they apply to the value itself.
     positive : str or Message
@@ -127,7 +127,7 @@ def checks(
     'the rows are of another kind'
     """
     if reason is None and not len(current_probabilities):
-        reason = Message("There are no rows.")
+        reason = Message("The data has no rows.")
     reason = reason or why_not(reference_labels, reference_probabilities)
     old = cbpe(reference_probabilities, threshold) if len(reference_probabilities) else {}
     if reason is not None:
@@ -301,9 +301,8 @@ def _roc_auc(
         )
     lead = old["roc_auc"] - 0.5
     text = Message(
-        "The lead over chance (0.5) is estimated at {now:.3f}, {before:.3f} on the reference.",
-        now=new["roc_auc"] - 0.5,
-        before=lead,
+        "{share:.0%} of its lead over chance (0.5) is left.",
+        share=max(new["roc_auc"] - 0.5, 0.0) / lead if lead > 0 else 0.0,
     )
     return _check(
         "estimated_roc_auc",
@@ -357,11 +356,7 @@ def _check(
     usual = Limit(low[0], high[0], low[1], high[1])
     limit = limits.get(code, usual)
     verdict = limit.judge(value, between if limit is usual else None)
-    words = (
-        Message("{limits} (better end of the interval)", limits=limit.words())
-        if limit is usual
-        else limit.words()
-    )
+    words = limit.words()
     todo = "" if verdict == "ok" else ADD_LABELS
     return Check(
         code,

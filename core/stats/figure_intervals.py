@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.stats import intervals, metrics
+from core.stats import calibration, intervals, metrics
 from core.stats.metrics import Floats, Labels, log_losses
 
 
@@ -144,7 +144,7 @@ def _precision_interval(labels: Labels, probabilities: Floats) -> tuple[float, f
 def _error_interval(
     labels: Labels, probabilities: Floats, resamples: int, seed: int
 ) -> tuple[float, float]:
-    place = metrics.equal_count_bins(probabilities, 10)
+    place = calibration.equal_count_bins(probabilities, 10)
     rows = len(labels)
     # a bin's gap times its share of rows; the absolute values add up to the error
     members = np.eye(int(place.max()) + 1)[place] / rows

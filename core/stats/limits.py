@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
-from core.stats import chance, checks, drift, metrics, performance
+from core.stats import calibration, chance, checks, drift, metrics, performance
 from core.stats.check import Limit as Limit
 from core.stats.metrics import Floats
 
@@ -334,7 +334,7 @@ class _ReferenceSampler:
         self.labels = frame[LABEL].to_numpy(dtype=np.int64)
         self.forecast = frame[PROBABILITY].to_numpy(dtype=np.float64)
         self.weights = frame[WEIGHT].to_numpy(dtype=np.float64) if WEIGHT in frame else None
-        place = metrics.equal_count_bins(self.forecast, 10)
+        place = calibration.equal_count_bins(self.forecast, 10)
         self.gaps = (self.forecast - self.labels)[:, None] * np.eye(int(place.max()) + 1)[place]
         whole = self.figures(np.ones((1, self.rows)))
         self.middle = {code: float(values[0]) for code, values in whole.items()}

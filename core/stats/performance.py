@@ -12,7 +12,7 @@ import pandas as pd
 from core.platform.messages import Message, Words, plural, sentences
 from core.stats.check import (
     ADD_LABELS,
-    LABEL_SOME,
+    ONE_CLASS,
     Check,
     Interval,
     Limit,
@@ -110,7 +110,7 @@ def performance(
                 needed=MIN_LABELS,
             )
             if state == "few_labels"
-            else Message("All labels are the same: performance needs both classes.")
+            else ONE_CLASS
         )
         return [
             Check(
@@ -276,21 +276,13 @@ def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
         if abs(gap - usual) - reach <= _SLICE_CHANGE:
             continue
         few = int(old_rows.get((row["column"], row["value"]), {"rows": 0})["rows"])
-        change: dict[str, Any] = {"gap": gap, "rows": int(row["rows"])}
-        if before:
-            text = Message(
-                "Mean predicted minus observed {gap:+.1%} on {rows:,} labels, {usual:+.1%} in the "
-                "reference.",
-                usual=usual,
-                **change,
-            )
-        else:
-            text = Message(
-                "Mean predicted minus observed {gap:+.1%} on {rows:,} labels; {few:,} labels in "
-                "the reference are too few to compare.",
-                few=few,
-                **change,
-            )
+        text = Message(
+            "Mean predicted minus observed {gap:+.1%} on {rows:,} labels ({few:,} in the "
+            "reference).",
+            gap=gap,
+            rows=int(row["rows"]),
+            few=few,
+        )
         checks.append(
             Check(
                 f"slice.{name}",
@@ -303,7 +295,7 @@ def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
                 text,
                 low,
                 float(row["high"]),
-                LABEL_SOME,
+                ADD_LABELS,
             )
         )
     return sorted(checks, key=lambda check: -abs((check.value or 0) - (check.reference or 0)))[

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Message, Words, plural
-from core.stats import intervals, metrics
+from core.stats import calibration, intervals, metrics
 
 Floats = npt.NDArray[np.float64]
 
@@ -290,7 +290,7 @@ def _values(column: pd.Series[Any]) -> tuple[list[str], npt.NDArray[np.int64]]:
     distinct, place[~missing] = np.unique(known, return_inverse=True)
     if len(distinct) <= DISCRETE:
         return _distinct_texts(distinct), place
-    place[~missing] = metrics.equal_count_bins(known, BANDS)
+    place[~missing] = calibration.equal_count_bins(known, BANDS)
     parts = [known[place[~missing] == band] for band in range(place.max() + 1)]
     firsts, lasts = np.array([[part.min(), part.max()] for part in parts]).T
     written = np.unique([*firsts, *lasts])

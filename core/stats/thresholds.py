@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Message, sentences
-from core.stats.check import one_sentence, threshold_fact
+from core.stats.check import ONE_CLASS, one_sentence, threshold_fact
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -71,7 +71,6 @@ def choose(
     cost_false_positive, cost_false_negative : float
         Of one mistake, in any unit; 0 or more. Only for "cost".
     weights : array of float, shape (n,), optional
-        Sampling weight of each row.
 
     Examples
     --------
@@ -83,11 +82,7 @@ def choose(
     """
     ones = int(np.sum(labels == 1))
     if not 0 < ones < len(labels):
-        return Choice(
-            0.5,
-            float("nan"),
-            Message("The threshold stays at 0.5: labels of both classes are needed to choose."),
-        )
+        return Choice(0.5, float("nan"), ONE_CLASS)
     tried = _tried(probabilities)
     tp, fp, fn, tn = _counts(labels, probabilities, tried, weights)
     value = {

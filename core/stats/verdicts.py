@@ -13,8 +13,10 @@ from core.stats.check import (
     ADD_LABELS,
     FEW_TRAINED_ON,
     FIND_OUT,
+    FIND_OUT_ONLY,
     MORE_ROWS,
     THRESHOLD_TODO,
+    TRAIN_OTHERS,
     Action,
     Check,
     Conclusion,
@@ -254,16 +256,14 @@ def _todo(code: str, params: Params) -> Words:
             rows=params["rows"],
             reference=params["reference"],
         ),
-        "train": Message(
-            "Train with other features or candidates; until then, don't use its predictions for "
-            "these rows."
-        ),
+        "train": TRAIN_OTHERS,
         "retrain": Message(
             "Retrain on labelled {rows}; until then, don't use its predictions for them.",
             rows=params["rows"],
         ),
         "label": ADD_LABELS,
-        "investigate": FIND_OUT,
+        # labels that show the skill are enough of them
+        "investigate": FIND_OUT_ONLY if params.get("is_skill_shown") else FIND_OUT,
         "wait": MORE_ROWS,
     }[params["action"]]
 

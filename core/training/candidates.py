@@ -15,8 +15,6 @@ class Kind:
 
     Parameters
     ----------
-    title : Message or str
-        Display name.
     about : Message
         How it works, with its strengths and weaknesses, in a sentence.
     weighs : bool
@@ -125,8 +123,8 @@ DERIVED = {BLEND: Message("Blend of the best"), STACK: Message("Stack of the bes
 # what was done to a candidate, after the dot of its id
 VARIANTS: dict[str, Words] = {
     "tuned": Message("tuned"),
-    "sigmoid": Message("calibrated (sigmoid)"),
-    "isotonic": Message("calibrated (isotonic)"),
+    "sigmoid": Message("calibrated ({method})", method="sigmoid"),
+    "isotonic": Message("calibrated ({method})", method="isotonic"),
 }
 # how many of the best a blend or a stack combines
 MEMBERS = 3

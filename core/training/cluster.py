@@ -28,9 +28,6 @@ MODULES = (
 # a worker that dies may be restarted by its nanny
 LONELY_SECONDS = 10.0
 POLL_SECONDS = 0.5
-_INSTEAD = Message(
-    "or unset {setting}: then the candidates are fitted one by one, here.", setting=cluster.SETTING
-)
 # one training at a time per worker process: PyCaret sets the seeds of the whole process
 _ALONE = threading.Lock()
 _TRAINERS: WeakKeyDictionary[Callable[..., automl.Trainer], automl.Trainer] = WeakKeyDictionary()
@@ -79,8 +76,8 @@ def fit_all(
     JobError
         When the cluster is lost before all candidates are done.
     """
-    with cluster.loss_reported(address, _INSTEAD), cluster.connected(address, _INSTEAD) as client:
-        cluster.check(client, address, _INSTEAD, MODULES)
+    with cluster.loss_reported(address), cluster.connected(address) as client:
+        cluster.check(client, address, MODULES)
         sent = cluster.sent(client, new_trainer)
         tasks = _Tasks(client, sent, candidates)
         waiting = dict.fromkeys(candidates)
@@ -101,18 +98,7 @@ def fit_all(
                 workers = len(client.nthreads())
                 alone_since = None if workers else alone_since or time.monotonic()
                 if alone_since and time.monotonic() - alone_since > LONELY_SECONDS:
-                    raise JobError(
-                        Message(
-                            "No worker is left on the Dask cluster at {address}: {waiting} of "
-                            "{candidates} candidates are not fitted. Start a worker and train "
-                            "again, "
-                            "{instead}",
-                            address=address,
-                            waiting=len(waiting),
-                            candidates=len(candidates),
-                            instead=_INSTEAD,
-                        )
-                    )
+                    raise JobError(cluster.no_workers(address))
                 tasks.fill(workers)
                 if on_wait is not None:
                     on_wait(workers)
@@ -225,7 +211,7 @@ def _fit(
         except InputError as error:
             return error.message
         except automl.OutOfTime:
-            return Message("'{name}' was cancelled.", name=name)
+            return Message("Cancelled.")
 
 
 def _end_if_unwanted() -> None:

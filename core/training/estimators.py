@@ -55,11 +55,7 @@ def unfitted(
         classifier: Unfitted = _classifier(kind, dict(params or {}), seed)
     except TypeError as error:
         raise InputError(
-            Message(
-                "{title} does not take these parameters: {error}.",
-                title=KINDS[kind].title,
-                error=str(error),
-            )
+            Message("'{name}' cannot be fitted: {reason}", name=kind, reason=str(error))
         ) from error
     before = preprocessor(numbers, texts, impute=impute)
     if before is None:

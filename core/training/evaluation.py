@@ -14,7 +14,7 @@ from core.platform.messages import Message, Words, _, in_words
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from core.stats import comparison, metrics, places, slices, weighted_figures
+from core.stats import calibration, comparison, curves, metrics, places, slices, weighted_figures
 from core.stats import thresholds as choosing
 from core.stats.charts import models as model_charts
 from core.stats.metrics import Floats, Labels
@@ -275,11 +275,11 @@ def _tables(
     )
     tables = {
         "folds": validated.folds,
-        "roc": metrics.roc_points(labels, probabilities, weights=weights),
-        "pr": metrics.pr_points(labels, probabilities, weights=weights),
-        "gain": metrics.gain_points(labels, probabilities, weights=weights),
-        "calibration": metrics.calibration_bins(labels, probabilities, weights=weights),
-        "confusion": metrics.confusion(labels, probabilities, threshold),
+        "roc": curves.roc_points(labels, probabilities, weights=weights),
+        "pr": curves.pr_points(labels, probabilities, weights=weights),
+        "gain": curves.gain_points(labels, probabilities, weights=weights),
+        "calibration": calibration.calibration_bins(labels, probabilities, weights=weights),
+        "confusion": curves.confusion(labels, probabilities, threshold),
         "validation": forecasts,
         "thresholds": pd.concat(
             [
@@ -312,15 +312,19 @@ def _tables(
 
 def _calibration(labels: Labels, probabilities: Floats, weights: Floats | None) -> dict[str, float]:
     """Return the calibration and the decomposition of the Brier score as run metrics."""
-    mean, floor = metrics.calibration_floor(probabilities, weights=weights)
+    mean, floor = calibration.calibration_floor(probabilities, weights=weights)
     return {
-        "calibration_error_test": metrics.calibration_error(labels, probabilities, weights=weights),
+        "calibration_error_test": calibration.calibration_error(
+            labels, probabilities, weights=weights
+        ),
         # what chance alone would give
         "calibration_floor_mean_test": mean,
         "calibration_floor_test": floor,
         **{
             f"brier_{name}_test": part
-            for name, part in metrics.brier_parts(labels, probabilities, weights=weights).items()
+            for name, part in calibration.brier_parts(
+                labels, probabilities, weights=weights
+            ).items()
         },
     }
 

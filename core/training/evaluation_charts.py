@@ -23,9 +23,7 @@ _FINDINGS = {"biased": "alert", "no_skill": "warning", "ok": "cool", "too_few": 
 _FAR, _NEAR = 10.0, 0.05
 
 
-def pr_curve(
-    points: pd.DataFrame, *, base_rate: float | None = None, title: str | None = None
-) -> alt.LayerChart:
+def pr_curve(points: pd.DataFrame, *, base_rate: float | None = None) -> alt.LayerChart:
     """Show the precision-recall curve of each model, and the precision of random guessing.
 
     The curve is drawn in steps, so that the area under it is the average precision.
@@ -68,10 +66,10 @@ def pr_curve(
     layers = [lines]
     if base_rate is not None:
         layers.insert(0, _rule("y", base_rate, "model", str(rule_name), kinds))
-    return style.finish(layers, title, height=style.HEIGHT + 40)
+    return style.finish(layers, height=style.HEIGHT + 40)
 
 
-def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+def gain_curve(points: pd.DataFrame) -> alt.LayerChart:
     """Show which share of the positives each model captures in its most probable rows.
 
     The diagonal is a random order.
@@ -86,21 +84,21 @@ def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCh
     >>> points = pd.DataFrame({"model": "lr", "share_rows": [0, 0.5, 1],
     ...                        "share_found": [0, 0.7, 1]})
     >>> gain_curve(points).to_dict()["layer"][1]["encoding"]["y"]["title"]
-    'Share of positives found'
+    'Recall'
     """
     import altair as alt
 
     tooltip = [
         alt.Tooltip("model:N", title=_("Model")),
         alt.Tooltip("share_rows:Q", title=_("Share of rows"), format=".1%"),
-        alt.Tooltip("share_found:Q", title=_("Share of positives found"), format=".1%"),
+        alt.Tooltip("share_found:Q", title=_("Recall"), format=".1%"),
     ]
     lines = (
         alt.Chart(_named(points))
         .mark_line(strokeWidth=2.5)
         .encode(
             x=style.share_x("share_rows:Q", _("Share of rows, most probable first"), domain=[0, 1]),
-            y=style.share_y("share_found:Q", _("Share of positives found"), domain=[0, 1]),
+            y=style.share_y("share_found:Q", _("Recall"), domain=[0, 1]),
             **_by_model(points),
             order=alt.Order("share_rows:Q"),
             tooltip=[*tooltip, *_threshold(points)],
@@ -112,20 +110,16 @@ def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCh
         .mark_line(color=style.PALETTE["line"], strokeDash=[5, 4], tooltip=None)
         .encode(x=alt.X("share_rows:Q"), y=alt.Y("share_found:Q"))
     )
-    return style.finish([diagonal, lines], title, height=style.HEIGHT + 40)
+    return style.finish([diagonal, lines], height=style.HEIGHT + 40)
 
 
-def threshold_trade_off(
-    table: pd.DataFrame, threshold: float, *, title: str | None = None
-) -> alt.LayerChart:
+def threshold_trade_off(table: pd.DataFrame, threshold: float) -> alt.LayerChart:
     """Show precision, recall and F1 over the threshold, with a rule at the chosen one.
 
     Parameters
     ----------
     table : DataFrame
         As returned by `thresholds.trade_off`.
-    threshold : float
-        The chosen one.
 
     Examples
     --------
@@ -158,10 +152,10 @@ def threshold_trade_off(
         )
     )
     rule = _rule("x", threshold, "figure", rule_name, kinds)
-    return style.finish([lines, rule], title)
+    return style.finish([lines, rule])
 
 
-def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None) -> alt.LayerChart:
+def learning_curve(table: pd.DataFrame, metric: str) -> alt.LayerChart:
     """Show a metric over the number of training rows, for these rows and for held-out rows.
 
     Parameters
@@ -209,10 +203,10 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
             "set:N", title=_("Set"), scale=alt.Scale(domain=sets), legend=style.legend()
         ),
     )
-    return style.finish([band, line, point], title)
+    return style.finish([band, line, point])
 
 
-def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None) -> alt.LayerChart:
+def slice_gaps(table: pd.DataFrame, *, most: int = 25) -> alt.LayerChart:
     """Show the observed rate of each slice with its interval, and the mean predicted probability.
 
     The interval is that of the gap: a mean outside it differs by more than chance, adjusted for
@@ -252,7 +246,7 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
         if code in {*drawn["finding"]}
     }
     base = alt.Chart(drawn).encode(
-        y=style.names(shown, _("Slice (rows)")),
+        y=style.names(shown, _("Slices")),
         color=style.pair("meaning:N", _("Finding"), roles),
         tooltip=[
             alt.Tooltip("column:N", title=_("Column")),
@@ -279,16 +273,11 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
         x=style.share_x("mean_probability:Q", x_title), color=alt.value(style.PALETTE["line"])
     )
     height = style.height_of(len(drawn), band=24, legend=True)
-    return style.finish([spread, observed, forecast], title, height=height)
+    return style.finish([spread, observed, forecast], height=height)
 
 
 def paired_differences(
-    table: pd.DataFrame,
-    *,
-    by: Literal["metric", "model"],
-    first: str,
-    second: str,
-    title: str | None = None,
+    table: pd.DataFrame, *, by: Literal["metric", "model"], first: str, second: str
 ) -> alt.LayerChart:
     """Show differences with their intervals; a rule at 0 is "no difference".
 
@@ -364,7 +353,7 @@ def paired_differences(
     )
     rule = style.rule("x", 0.0, _("No difference"), in_legend=False)
     height = style.height_of(len(drawn), legend=True)
-    return style.finish([rule, spread, point], title, height=height)
+    return style.finish([rule, spread, point], height=height)
 
 
 def _cut(table: pd.DataFrame) -> list[float] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,18 +9,18 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
-from core.platform import config, model_store, project, schema, tracking
+from core.platform import config, model_store, project, schema, steps, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, PROBABILITY, ROW
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.run_record import SILENT, Dataset, Progress, Record, counted
 from core.platform.runs import ModelVersion
 from core.registry import version_files
 from core.training import candidates as kinds
-from core.training import explanation, explanation_charts
+from core.training import explanation, explanation_charts, shap_values
 from core.training.records import ExplanationRun
 
 Places = npt.NDArray[np.int64]
@@ -73,9 +72,9 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _has_a_single_row(self) -> Options:
         if self.row is not None and self.test_row is not None:
-            raise ValueError(Message("give a row, or the id of one of the test set, not both"))
+            raise config.excluded("row", "test_row")
         if self.around and not self.is_single:
-            raise ValueError(Message("surroundings exist for a single row only"))
+            raise config.needs("around", "row")
         return self
 
     @property
@@ -94,8 +93,6 @@ class Result:
         Version number; empty for a candidate named by its run.
     base : float
         Mean probability of the background rows.
-    rows : int
-        Explained rows.
     strongest : str
         The feature with the largest (mean absolute) contribution.
     probability : float or None
@@ -146,7 +143,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.of(settings)
     with tracking.step_run(settings, "explain", options, progress) as run_id:
         version = find(settings, spec.model, options.target)
-        progress.update(0.02, Message("Loading {model}", model=called(version)))
+        progress.update(0.02, Message("Reading the rows"))
         model = version_files.load(settings, version, evaluated=options.row is None)
         frame = None if options.row is None else _as_frame(spec, version, options.row)
         single = None if frame is None else model.features(frame)
@@ -158,8 +155,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             model.probabilities,
             tested,
             features,
-            explanation.background(features, probabilities),
-            explanation.background(features, probabilities, PARTIAL_ROWS),
+            shap_values.background(features, probabilities),
+            shap_values.background(features, probabilities, PARTIAL_ROWS),
         )
         label = None
         if options.test_row is not None:
@@ -167,16 +164,16 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             single, label = features.iloc[[place]], float(tested[LABEL].iloc[place])
             frame = tested.iloc[[place]][list(version.inputs)]
         if single is not None:
-            progress.update(0.3, Message("Explaining the row"))
+            progress.update(0.3, _explained(0, 1))
             contributions, record = _of_row(subject, single, label, options)
             if options.around and frame is not None:
-                progress.update(0.6, Message("Explaining the row"))
+                progress.update(0.6, _explained(0, 1))
                 record = _with_surroundings(record, spec, model, frame, tested)
         else:
             contributions, record = _in_general(subject, options, progress)
         progress.update(0.97, Message("Writing the results"))
         tracking.log(settings, run_id, record)
-        strongest = str(explanation.global_contributions(contributions.values)["feature"].iloc[0])
+        strongest = str(shap_values.global_contributions(contributions.values)["feature"].iloc[0])
         progress.update(1.0, Message("{feature} moves the probability most", feature=strongest))
     probability = None if single is None else float(contributions.probabilities[0])
     return Result(
@@ -199,7 +196,7 @@ def find(settings: Settings, model: str, target: str) -> ModelVersion:
 def called(version: ModelVersion) -> Words:
     """Return the display name of a version, or of a candidate without a number."""
     kind = version.about.candidate
-    title = kinds.title(kind) if kind else Message("a model")
+    title = kinds.title(kind) if kind else Message("candidate")
     if not version.version:
         return title
     number = Message("version {version}", version=version.version)
@@ -219,7 +216,7 @@ def predicted_rows(options: Options, features: int, rows: int) -> int:
     >>> predicted_rows(Options(rows=100), features=17, rows=4000)
     622000
     """
-    per_row = explanation.evaluations(features, options.orders or 1) * explanation.BACKGROUND_ROWS
+    per_row = shap_values.evaluations(features, options.orders or 1) * shap_values.BACKGROUND_ROWS
     shuffled = features * options.repeats * min(IMPORTANCE_ROWS, rows)
     varied = features * explanation.GRID_POINTS * min(PARTIAL_ROWS, rows)
     return min(options.rows, rows) * per_row + shuffled + varied
@@ -255,9 +252,9 @@ def _as_frame(
     if unknown := [name for name in row if name not in columns]:
         raise InputError(
             Message(
-                "The model does not take {unknown}. It takes: {inputs}.",
-                unknown=unknown,
-                inputs=list(version.inputs),
+                "'{name}' does not exist. Choose from: {names}.",
+                name=unknown[0],
+                names=list(version.inputs),
             )
         )
     frame = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
@@ -265,8 +262,7 @@ def _as_frame(
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
             Message(
-                "No value for {columns}, and this model imputes no values. Fill in what is "
-                "missing.",
+                "No value for {columns}, and this model imputes none. Fill in what is missing.",
                 columns=empty,
             )
         )
@@ -275,11 +271,11 @@ def _as_frame(
 
 def _of_row(
     subject: _Subject, row: pd.DataFrame, label: float | None, options: Options
-) -> tuple[explanation.Contributions, Record]:
-    contributions = explanation.contributions(
+) -> tuple[shap_values.Contributions, Record]:
+    contributions = shap_values.contributions(
         subject.predict, row, subject.background, seed=options.seed, orders=options.orders or 5
     )
-    table = explanation.long(contributions, row).drop(columns="row")
+    table = shap_values.long(contributions, row).drop(columns="row")
     order = table["contribution"].abs().sort_values(ascending=False, kind="stable").index
     probability = float(contributions.probabilities[0])
     return contributions, _record(
@@ -331,7 +327,7 @@ def _with_surroundings(
 
 def _in_general(
     subject: _Subject, options: Options, progress: Progress
-) -> tuple[explanation.Contributions, Record]:
+) -> tuple[shap_values.Contributions, Record]:
     rng = np.random.default_rng(options.seed)
     shuffled = _drawn(subject.features, IMPORTANCE_ROWS, rng)
     important = explanation.importance(
@@ -340,19 +336,19 @@ def _in_general(
         subject.tested[LABEL].to_numpy(dtype=np.int64)[shuffled],
         repeats=options.repeats,
         seed=options.seed,
-        on_feature=_reporter(progress, 0.05, 0.3, _shuffled),
+        on_feature=_reporter(progress, 0.05, 0.3),
     )
     chosen = _drawn(subject.features, options.rows, rng)
     rows = subject.features.iloc[chosen]
-    contributions = explanation.contributions(
+    contributions = shap_values.contributions(
         subject.predict,
         rows,
         subject.background,
         seed=options.seed,
         orders=options.orders or 1,
-        on_row=_reporter(progress, 0.3, 0.8, _explained),
+        on_row=_reporter(progress, 0.3, 0.8),
     )
-    report = _reporter(progress, 0.8, 0.97, _varied)
+    report = _reporter(progress, 0.8, 0.97)
     parts = []
     for place, name in enumerate(subject.features):
         part = explanation.partial_dependence(
@@ -360,8 +356,8 @@ def _in_general(
         )
         parts.append(part)
         report(place + 1, subject.features.shape[1])
-    size = explanation.global_contributions(contributions.values)
-    by_row = explanation.long(contributions, rows)
+    size = shap_values.global_contributions(contributions.values)
+    by_row = shap_values.long(contributions, rows)
     partial = pd.concat(parts, ignore_index=True)
     by_feature = dict(tuple(partial.groupby("feature")))
     return contributions, _record(
@@ -399,7 +395,7 @@ def _in_general(
 
 def _record(
     subject: _Subject,
-    contributions: explanation.Contributions,
+    contributions: shap_values.Contributions,
     explained: str,
     *,
     metrics: dict[str, float],
@@ -434,22 +430,12 @@ def _drawn(features: pd.DataFrame, rows: int, rng: np.random.Generator) -> Place
     return np.sort(rng.choice(count, min(rows, count), replace=False))
 
 
-def _reporter(
-    progress: Progress, start: float, end: float, text: Callable[[int, int], Message]
-) -> explanation.OnProgress:
+def _explained(done: int, total: int) -> Message:
+    return counted(steps.named("explain").title, done, total)
+
+
+def _reporter(progress: Progress, start: float, end: float) -> explanation.OnProgress:
     def report(done: int, total: int) -> None:
-        progress.update(start + (end - start) * done / total, text(done, total))
+        progress.update(start + (end - start) * done / total, _explained(done, total))
 
     return report
-
-
-def _shuffled(done: int, total: int) -> Message:
-    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
-
-
-def _explained(done: int, total: int) -> Message:
-    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)
-
-
-def _varied(done: int, total: int) -> Message:
-    return Message("Explaining: {done:,} of {total:,}", done=done, total=total)

@@ -1,9 +1,8 @@
-"""Model-agnostic explanations: feature importance, contributions, effects."""
+"""Model-agnostic explanations: feature importance, and effects of values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Message, Words
-from core.stats import intervals
+from core.stats import intervals, metrics
 
 Floats = npt.NDArray[np.float64]
 # Probability of label 1 for each row of features.
@@ -19,34 +18,12 @@ Predict = Callable[[pd.DataFrame], Floats]
 # Called with the number done and the total.
 OnProgress = Callable[[int, int], None]
 
-BACKGROUND_ROWS = 100
-# Up to this many features, all subsets are evaluated; with more, some orders of them.
-EXACT_FEATURES = 6
 GRID_POINTS = 20
 STRONG_CORRELATION = 0.5
 # label of a missing value
 MISSING = "missing"
 # Numbers are varied between these quantiles: few rows lie beyond.
 GRID_REACH = (0.025, 0.975)
-
-
-@dataclass(frozen=True)
-class Contributions:
-    """How much each feature moves each row's probability away from the base.
-
-    Parameters
-    ----------
-    base : float
-        Mean probability over the background rows, 0 to 1.
-    values : DataFrame
-        One row per explained row and one column per feature, in probability: -1 to 1.
-    probabilities : array of float
-        The model's, for each row: `base + values.sum(axis=1)`.
-    """
-
-    base: float
-    values: pd.DataFrame
-    probabilities: Floats
 
 
 def importance(
@@ -92,13 +69,13 @@ def importance(
     rng = np.random.default_rng(seed)
     # the same shuffles for every feature: their differences are not due to the draw
     orders = [rng.permutation(len(features)) for _ in range(repeats)]
-    before = _losses(labels, predict(features))
+    before = metrics.log_losses(labels, predict(features))
     lines = []
     for place, name in enumerate(features):
         increase = np.empty((repeats, len(features)))
         for repeat, order in enumerate(orders):
             shuffled = features.assign(**{str(name): features[name].to_numpy()[order]})
-            increase[repeat] = _losses(labels, predict(shuffled)) - before
+            increase[repeat] = metrics.log_losses(labels, predict(shuffled)) - before
         mean = float(increase.mean())
         low, high = intervals.mean(increase.mean(axis=0))
         sd = float(increase.mean(axis=1).std())
@@ -107,114 +84,6 @@ def importance(
             on_feature(place + 1, features.shape[1])
     table = pd.DataFrame(lines, columns=["feature", "mean", "sd", "low", "high"])
     return table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
-
-
-def background(
-    features: pd.DataFrame, probabilities: Floats, rows: int = BACKGROUND_ROWS
-) -> pd.DataFrame:
-    """Return representative rows: evenly spaced in the order of their probability.
-
-    So their mean probability is closer to that of all rows than a random sample's would be.
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame({"x": [0.9, 0.1, 0.5, 0.3, 0.7]})
-    >>> background(rows, rows["x"].to_numpy(), 3)["x"].tolist()
-    [0.1, 0.5, 0.9]
-    """
-    order = np.argsort(probabilities, kind="stable")
-    count = min(rows, len(features))
-    # the middle of each of the equal parts
-    places = np.floor((np.arange(count) + 0.5) * len(features) / count).astype(int)
-    chosen: pd.DataFrame = features.iloc[order[places]]
-    return chosen
-
-
-def contributions(
-    predict: Predict,
-    rows: pd.DataFrame,
-    background: pd.DataFrame,
-    *,
-    seed: int = 0,
-    orders: int = 10,
-    on_row: OnProgress | None = None,
-) -> Contributions:
-    """Return the SHAP values of rows: how much each feature moves the probability from the base.
-
-    Shapley values of the game in which absent features are replaced from the background rows
-    (Lundberg and Lee, A unified approach to interpreting model predictions, 2017). With up to
-    `EXACT_FEATURES` features they are exact. With more, features are added in random orders, each
-    run forwards and backwards: exact where no more than two features interact at a time, else an
-    estimate. They always add up to the probability.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Features of the rows to explain: numbers and texts, values may be missing.
-    background : DataFrame
-        The same columns; at least one row. The time grows with its rows.
-    orders : int
-        Random orders per row, 1 or more.
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame({"x": [0.5], "side": ["left"]})
-    >>> others = pd.DataFrame({"x": [0.1, 0.3], "side": ["left", "right"]})
-    >>> def predict(frame):
-    ...     return frame["x"].to_numpy() + 0.2 * (frame["side"] == "left").to_numpy()
-    >>> explained = contributions(predict, rows, others)
-    >>> round(explained.base, 3), explained.values.round(3).to_dict("records")
-    (0.3, [{'x': 0.3, 'side': 0.1}])
-    """
-    coded = _Coded(rows, background)
-    masked = _shap().maskers.Independent(coded.background, max_samples=len(background))
-    count = rows.shape[1]
-    # shap seeds numpy's global generator: its state is restored
-    state = np.random.get_state()
-    try:
-        explained = _explainer(lambda codes: predict(coded.features(codes)), masked, count, seed)
-        most = evaluations(count, orders)
-        values = np.zeros((len(rows), count))
-        for place, row in enumerate(coded.rows):
-            # a row equal to all of the background has nothing to explain, and shap fails on it
-            if (coded.background != row).any():
-                # one at a time: from a call's second row on, shap 0.49.1 asks for main effects too
-                of_row = explained(row[np.newaxis], max_evals=most, silent=True)
-                values[place] = of_row.values[0]
-            if on_row:
-                on_row(place + 1, len(rows))
-    finally:
-        np.random.set_state(state)
-    return Contributions(
-        float(np.mean(predict(background))),
-        pd.DataFrame(values, index=rows.index, columns=rows.columns),
-        np.asarray(predict(rows), dtype=np.float64) if len(rows) else np.empty(0),
-    )
-
-
-def evaluations(features: int, orders: int) -> int:
-    """Return the largest number of background mixtures evaluated for a row's contributions.
-
-    Examples
-    --------
-    >>> evaluations(6, orders=1), evaluations(17, orders=1)
-    (64, 35)
-    """
-    return int(2**features) if features <= EXACT_FEATURES else orders * (2 * features + 1)
-
-
-def global_contributions(values: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean absolute contribution of each feature, most first: `feature`, `mean`.
-
-    Examples
-    --------
-    >>> global_contributions(pd.DataFrame({"a": [0.1, -0.1], "b": [0.3, 0.1]})).round(2)
-      feature  mean
-    0       b   0.2
-    1       a   0.1
-    """
-    mean = values.abs().mean().sort_values(ascending=False, kind="stable")
-    return mean.rename_axis("feature").rename("mean").reset_index()
 
 
 def partial_dependence(
@@ -281,8 +150,6 @@ def along(
     ----------
     predict : callable
         Takes the columns of `row`.
-    row : DataFrame
-        A single row.
     rows : DataFrame
         The same columns; they supply the values to try, besides the row's own.
 
@@ -406,88 +273,6 @@ def worded(label: str) -> Words:
     return Message("missing") if label == MISSING else label
 
 
-def long(explained: Contributions, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return contributions as one row per explained row and feature, with the feature's value.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        The explained rows, named by their index.
-
-    Returns
-    -------
-    DataFrame
-        `row`, `feature`, `value` (NaN for texts), `value_shown`, `contribution`.
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame({"side": ["left"], "x": [2.0]}, index=[17])
-    >>> values = pd.DataFrame({"side": [0.1], "x": [0.2]}, index=[17])
-    >>> long(Contributions(0.3, values, np.array([0.6])), rows)
-       row feature  value value_shown  contribution
-    0   17    side    NaN        left           0.1
-    1   17       x    2.0           2           0.2
-    """
-    names = list(rows.columns)
-    numbers = [name for name in names if pd.api.types.is_numeric_dtype(rows[name])]
-    number = rows[numbers].astype("float64").reindex(columns=names)
-    return pd.DataFrame(
-        {
-            "row": np.repeat(rows.index.to_numpy(), len(names)),
-            "feature": names * len(rows),
-            "value": number.to_numpy(dtype=np.float64).ravel(),
-            "value_shown": rows.map(shown).to_numpy(dtype=object).ravel(),
-            "contribution": explained.values.to_numpy().ravel(),
-        }
-    )
-
-
-class _Coded:
-    """Rows with each feature's values encoded as integers, and the decoding.
-
-    shap's masker takes numbers only. It also treats numbers that are nearly equal (within 0.001%)
-    as the same and skips the model: two coordinates can be that close and lie in different leaves
-    of a tree.
-    """
-
-    def __init__(self, rows: pd.DataFrame, background: pd.DataFrame) -> None:
-        both = pd.concat([rows, background[rows.columns]], ignore_index=True)
-        coded = {name: pd.factorize(both[name], use_na_sentinel=False) for name in both.columns}
-        codes = np.column_stack([code.astype(np.float64) for code, _ in coded.values()])
-        self.rows, self.background = codes[: len(rows)], codes[len(rows) :]
-        self._values = {name: values for name, (_, values) in coded.items()}
-
-    def features(self, codes: Floats) -> pd.DataFrame:
-        places = codes.astype(np.int64)
-        return pd.DataFrame(
-            {name: values[places[:, i]] for i, (name, values) in enumerate(self._values.items())}
-        )
-
-
-def _shap() -> Any:
-    """Return shap without compiling its loops: 5 s at first use, for less than 1 s saved.
-
-    They are compiled if shap was imported before.
-    """
-    import numba
-
-    config: Any = numba.config
-    before = config.DISABLE_JIT
-    config.DISABLE_JIT = True
-    try:
-        import shap
-    finally:
-        config.DISABLE_JIT = before
-    return shap
-
-
-def _explainer(predict: Any, masker: Any, count: int, seed: int) -> Any:
-    shap = _shap()
-    if count <= EXACT_FEATURES:
-        return shap.ExactExplainer(predict, masker)
-    return shap.PermutationExplainer(predict, masker, seed=seed)
-
-
 def _grid(values: pd.Series[Any], points: int) -> list[Any]:
     if not pd.api.types.is_numeric_dtype(values):
         # ties are broken by name, not by the order of the rows
@@ -499,10 +284,3 @@ def _grid(values: pd.Series[Any], points: int) -> list[Any]:
     shares = np.linspace(*GRID_REACH, points)
     # values that occur: a period of 2.5 does not exist
     return list(np.unique(np.quantile(values, shares, method="inverted_cdf")))
-
-
-def _losses(labels: npt.NDArray[np.int64], probabilities: Floats) -> Floats:
-    # clipped as in scikit-learn, so that a confident error stays finite
-    tiny = np.finfo(np.float64).eps
-    sure = np.where(labels == 1, probabilities, 1.0 - probabilities)
-    return np.asarray(-np.log(np.clip(sure, tiny, 1.0)), dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ PLACES = 80
 RANKS = (style.PALETTE["below"], style.PALETTE["average"], style.PALETTE["above"])
 
 
-def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+def importance_bars(table: pd.DataFrame) -> alt.LayerChart:
     """Show how much log loss grows when each feature is shuffled, with the 95% interval.
 
     Parameters
@@ -70,16 +71,16 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     reach = base.mark_rule(color=style.PALETTE["accent"], strokeWidth=2.5).encode(
         x=alt.X("low:Q", title=axis), x2=alt.X2("high:Q")
     )
-    return style.finish([bars, reach], title, height=style.height_of(len(drawn), band=24))
+    return style.finish([bars, reach], height=style.height_of(len(drawn), band=24))
 
 
-def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+def contribution_strip(table: pd.DataFrame) -> alt.LayerChart:
     """Show the contributions of each feature, a point per row, coloured by the feature's value.
 
     Parameters
     ----------
     table : DataFrame
-        As returned by `core.training.explanation.long`. The 20 features with the largest mean
+        As returned by `core.training.shap_values.long`. The 20 features with the largest mean
         absolute contribution are drawn, for as many rows as fit 4,000 points. Texts have no rank:
         their points are grey.
 
@@ -121,6 +122,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     if (domain := style.without_outliers(points["points"])) is not None:
         scale = alt.Scale(domain=list(domain), nice=False, clamp=True)
         axis = style.cut_title(axis, *domain)
+    ends = [json.dumps(word, ensure_ascii=False) for word in (_("low"), _("high"))]
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=style.PALETTE["line"])
     marks = (
         alt.Chart(points)
@@ -145,7 +147,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
                         orient="top",
                         direction="horizontal",
                         values=[0, 1],
-                        labelExpr="datum.value < 0.5 ? 'low' : 'high'",
+                        labelExpr=f"datum.value < 0.5 ? {ends[0]} : {ends[1]}",
                         gradientLength=160,
                         titleLimit=400,
                     ),
@@ -161,17 +163,14 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     )
     chart = style.finish(
         [zero.encode(x=alt.X("x:Q", title=axis)), marks],
-        title,
         height=style.height_of(len(names), band=28, legend=True) + GRADIENT,
     )
     # from 2,000 points on, a page would use a canvas, which ignores the theme's text colour
-    drawn_as: alt.LayerChart = chart.properties(usermeta={"embedOptions": {"renderer": "svg"}})
-    return drawn_as
+    chart.usermeta = {"embedOptions": {"renderer": "svg"}}
+    return chart
 
 
-def waterfall(
-    table: pd.DataFrame, base: float, probability: float, *, title: str | None = None
-) -> alt.LayerChart:
+def waterfall(table: pd.DataFrame, base: float, probability: float) -> alt.LayerChart:
     """Show how the features of one row lead from the base to its probability, largest step first.
 
     Parameters
@@ -223,14 +222,10 @@ def waterfall(
     ends = encoded.transform_filter("datum.kind == 'end'").mark_tick(
         color=style.PALETTE["neutral"], thickness=4, size=18
     )
-    return style.finish(
-        [bars, ends], title, height=style.height_of(len(steps), band=26, legend=True)
-    )
+    return style.finish([bars, ends], height=style.height_of(len(steps), band=26, legend=True))
 
 
-def partial_dependence(
-    table: pd.DataFrame, *, axis_title: str | None = None, title: str | None = None
-) -> alt.LayerChart:
+def partial_dependence(table: pd.DataFrame, *, axis_title: str | None = None) -> alt.LayerChart:
     """Show the mean probability by the value of one feature, and the middle 80% of the rows.
 
     Numbers are a line with a band, texts are points with ranges, the most probable first.
@@ -250,12 +245,10 @@ def partial_dependence(
     name = axis_title or str(table["feature"].iloc[0])
     draw = _points if table["value"].isna().any() else _line
     layers, height = draw(table, name)
-    return style.finish(layers, title, height=height)
+    return style.finish(layers, height=height)
 
 
-def reach_bars(
-    table: pd.DataFrame, probability: float, *, threshold: float, title: str | None = None
-) -> alt.LayerChart:
+def reach_bars(table: pd.DataFrame, probability: float, *, threshold: float) -> alt.LayerChart:
     """Show the range of probabilities each input alone can give one row, the widest first.
 
     Parameters
@@ -299,14 +292,10 @@ def reach_bars(
     layers = [bars, ticks]
     if drawn["low"].min() <= threshold <= drawn["high"].max():
         layers.append(style.rule("x", threshold, style.labelled(_("Threshold"), threshold, "g")))
-    return style.finish(
-        layers, title, height=style.height_of(len(drawn), band=26, legend=len(layers) > 2)
-    )
+    return style.finish(layers, height=style.height_of(len(drawn), band=26, legend=len(layers) > 2))
 
 
-def along(
-    table: pd.DataFrame, *, axis_title: str | None = None, title: str | None = None
-) -> alt.LayerChart:
+def along(table: pd.DataFrame, *, axis_title: str | None = None) -> alt.LayerChart:
     """Show one row's probability over the values of one input, and the row's own value.
 
     Parameters
@@ -345,7 +334,7 @@ def along(
     own = base.transform_filter("datum.is_own").mark_point(
         color=style.PALETTE["accent"], filled=True, size=160, shape="diamond", opacity=1
     )
-    return style.finish([others, own], title)
+    return style.finish([others, own])
 
 
 def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.platform import tracking
+from core.platform import steps, tracking
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
 from core.platform.messages import Message, Words, in_words, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
-from core.platform.run_record import ModelRecord, Progress, Record
+from core.platform.run_record import ModelRecord, Progress, Record, counted
 from core.training import automl, cluster, evaluation
 from core.training import candidates as kinds
 from core.training.evaluation import Aim, Evaluated, Validated
@@ -124,7 +124,7 @@ def fit_all(
     def in_parallel(address: str) -> bool:
         in_time = True
         progress.update(
-            0.05, Message("Connecting to the Dask cluster at {address}", address=address)
+            0.05, Message("Waiting for {name} to answer ({seconds:.0f} s)", name=address, seconds=0)
         )
         arriving = cluster.fit_all(address, new_trainer, wanted, deadline=end, on_wait=clock.waited)
         with closing(arriving):
@@ -274,6 +274,9 @@ def model_record(
     )
 
 
+FINAL_FIT = Message("final fit and test")
+
+
 class _TrainingProgress:
     """Reports progress over the folds of all candidates, the best so far, and the time left."""
 
@@ -283,17 +286,20 @@ class _TrainingProgress:
         many += options.calibrate != "none"
         self._folds = options.folds
         # a trial of a search is a cross-validation too
-        self._all = options.folds * (many + (options.tune_trials + 1) * bool(options.tune_trials))
+        self._tuning = options.folds * (options.tune_trials + 1)
+        self._all = options.folds * many + self._tuning * bool(options.tune_trials)
         self._progress = progress
         self._start = time.monotonic()
         self._done = 0
         self._of_one = self._arrived = self._workers = 0
+        self._folds_of_one = self._folds
         self._title: Words = ""
         self._best: Message | None = None
 
     def begin(self, name: str, done: list[Candidate]) -> None:
         """Start a candidate."""
         self._title, self._of_one = kinds.title(name), 0
+        self._folds_of_one = self._tuning if name.endswith(".tuned") else self._folds
         self._note_best(done)
         self._report(self._fold())
 
@@ -326,7 +332,9 @@ class _TrainingProgress:
             )
 
     def _fold(self) -> Message:
-        if self._of_one > self._folds:
+        if self._of_one >= self._folds_of_one:
+            return Message("{name}: {value}", name=self._title, value=FINAL_FIT)
+        if self._of_one >= self._folds:
             return Message(
                 "{name}: {value}",
                 name=self._title,
@@ -335,27 +343,23 @@ class _TrainingProgress:
         return Message(
             "{name}: {value}",
             name=self._title,
-            value=Message(
-                "fold {number} of {folds}",
-                number=min(self._of_one + 1, self._folds),
-                folds=self._folds,
-            ),
+            value=Message("fold {number} of {folds}", number=self._of_one + 1, folds=self._folds),
         )
 
     def _side_by_side(self) -> Message:
-        counts: dict[str, Any] = {"arrived": self._arrived, "candidates": self._candidates}
-        return Message("{arrived} of {candidates} candidates done", **counts)
+        return counted(steps.named("train").title, self._arrived, self._candidates)
 
     def _report(self, text: Message, *, foresees: bool = True) -> None:
         # in parallel, the last candidate decides, and the progress of its folds is unknown
         share = min(self._done / self._all, 1.0)
         if self._best is not None:
             text = Message("{first}, {second}", first=text, second=self._best)
-        if foresees and self._done >= self._folds:
+        # of the last candidate's final fit, whose duration is unknown, nothing is foreseen
+        if foresees and self._folds <= self._done < self._all:
             left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
             text = Message(
                 "{first}, {second}",
                 first=text,
-                second=Message("about {left:.0f} s left", left=left),
+                second=Message("about {left:.0f} s left", left=max(left, 1.0)),
             )
         self._progress.update(0.05 + 0.85 * share, text)

@@ -41,8 +41,6 @@ def learning_curve(
     features : DataFrame, shape (n, k)
     labels : array of int, shape (n,)
         0 or 1.
-    seconds : float
-        Time limit.
     weights : array of float, optional
         Sampling weight of each row, for the fits and the log loss.
 

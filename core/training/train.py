@@ -97,9 +97,14 @@ class Options(config.Options):
     @classmethod
     def _known_and_none_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [name for name in value if name not in kinds.KINDS]:
-            raise ValueError(Message("there is no candidate {unknown}", unknown=unknown))
+            raise _no_candidate(unknown)
         if len(set(value)) < len(value):
-            raise ValueError(Message("a candidate is given twice"))
+            raise ValueError(
+                Message(
+                    "used more than once: {names}",
+                    names=sorted({n for n in value if value.count(n) > 1}),
+                )
+            )
         return value
 
     @model_validator(mode="after")
@@ -113,8 +118,12 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _params_are_of_candidates(self) -> Options:
         if unknown := [name for name in self.params if name not in self.candidates]:
-            raise ValueError(Message("there is no candidate {unknown}", unknown=unknown))
+            raise _no_candidate(unknown)
         return self
+
+
+def _no_candidate(names: list[str]) -> ValueError:
+    return ValueError(Message("not in {table}: {names}", table="candidates", names=names))
 
 
 @dataclass(frozen=True)
@@ -226,7 +235,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 datasets=datasets,
             ),
         )
-        progress.update(0.96, Message("Registering {title}", title=best.evaluated.title))
+        progress.update(0.96, Message("Writing the results"))
         version = _register(settings, spec, options, best, sets, tags, run_id)
         loss = float(best.evaluated.summary["log_loss_test"])
         progress.update(

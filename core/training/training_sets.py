@@ -84,7 +84,7 @@ def read(settings: Settings, spec: ProjectSpec) -> TrainingSets:
     if prepared.rules != spec.digest:
         raise NotReadyError(
             Message(
-                "Changed since: {what}. Run {step} again.",
+                "{what} changed. Run {step} again.",
                 what=Message("Project file"),
                 step=Message("Prepare"),
             )

@@ -15,7 +15,7 @@ from core.platform.project_parts import TYPE_LABELS
 from core.stats import places
 from core.stats.charts import places as place_charts
 from core.stats.charts import style
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, step_jobs, table_texts
 
 VIEWS = {
     "glance": Message("Overview"),
@@ -40,26 +40,21 @@ TABLE_HEIGHT = 460
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw one picture of the raw data in use, as selected."""
     snapshot = snapshots.current(settings)
-    running = elements.job_panel(settings, "acquire")
+    running = step_jobs.job_panel(settings, "acquire")
     if snapshot is None and running:
         return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.go_to("acquire")
+        navigation.go_to("acquire")
         return
     run = tracking.finished_run(settings, snapshot.run_id)
     if run is None:
-        st.info(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["acquire"][1],
-            )
-        )
-        elements.go_to("acquire")
+        st.info(navigation.run_again("acquire"))
+        navigation.go_to("acquire")
         return
     if snapshot.rules != spec.digest:
-        st.warning(elements.changed("acquire", _("Project file")))
-        elements.go_to("acquire")
+        st.warning(navigation.changed("acquire", _("Project file")))
+        navigation.go_to("acquire")
         return
     has_part = {"slices": spec.slices or spec.time, "places": spec.place}
     offered = [view for view in VIEWS if has_part.get(view, True)]
@@ -74,7 +69,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     )
 
     def table(name: str) -> pd.DataFrame:
-        return elements.table(settings, settings.mlflow_uri, run.run_id, name)
+        return elements.table(settings, run.run_id, name)
 
     if view == "leakage":
         _leakage(table("leakage"))
@@ -117,7 +112,7 @@ def _ask_difference(spec: ProjectSpec) -> None:
 
 def _glance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     """Draw the class balance, and a histogram by class of each of the project's features."""
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     _balance(spec, bins[bins["column"] == spec.id])
     marks = " &nbsp; ".join(
         f'<span style="color:{style.PALETTE[role]}">■</span> {word}'
@@ -149,15 +144,7 @@ def _kind(spec: ProjectSpec) -> profile.Kind:
         "production": _capitalized(spec.rows.current_rows),
         "all": _("All"),
     }
-    return st.segmented_control(
-        _("Rows"),
-        list(names),
-        format_func=names.__getitem__,
-        default="development",
-        required=True,
-        key="kind",
-        label_visibility="collapsed",
-    )
+    return elements.choose(_("Rows"), names, "kind", default="development", is_bare=True)
 
 
 def _of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -166,7 +153,7 @@ def _of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> None:
     """Draw one column by class, and below it the table of all columns."""
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     names = [name for name in columns["column"] if name != spec.target]
     first = names.index(spec.features[0]) if spec.features[0] in names else 0
     chosen = st.selectbox(_("Column"), names, index=first, key="look")
@@ -188,7 +175,7 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
 
 
 def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> None:
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     shape = bins.sort_values("place").groupby("column", sort=False)[["positive", "negative"]]
     shares = shape.agg(lambda counts: (counts / max(int(counts.sum()), 1)).tolist())
     known = columns["rows"] - columns["missing"]
@@ -247,7 +234,7 @@ def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
         int(bins[name].sum()) for name in ("positive", "negative", "unlabelled")
     )
     known, rows = positive + negative, positive + negative + unlabelled
-    figures = [(_("Rows"), number(rows), elements.fact(_("With label"), number(known)))]
+    figures = [(_("Rows"), number(rows), elements.named(_("With label"), number(known)))]
     for name, count in ((spec.positive, positive), (spec.negative, negative)):
         note = f"{number(count)} / {number(known)}"
         figures.append((_capitalized(name), number(count / max(known, 1), ".1%"), note))
@@ -358,7 +345,7 @@ def _places(spec: ProjectSpec, cells: pd.DataFrame) -> None:
 
 
 def _slices(spec: ProjectSpec, bins: pd.DataFrame, chosen: str) -> None:
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     about = str(project.words(spec.columns[chosen].about))
     column_bins = bins[bins["column"] == chosen]
     column_bins = column_bins[column_bins[["positive", "negative", "unlabelled"]].sum(axis=1) > 0]
@@ -397,15 +384,12 @@ def _leakage(suspects: pd.DataFrame) -> None:
     if suspects.empty:
         st.success(_("No column looks suspicious."), icon=":material/verified:")
         return
-    st.table(
-        pd.DataFrame(
-            {
-                _("Column"): suspects["feature"].to_list(),
-                _("AUC alone"): [number(auc, ".3f") for auc in suspects["auc_alone"]],
-                _("Finding"): [elements.plain(str(loads(text))) for text in suspects["text"]],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Column"): suspects["feature"].to_list(),
+            _("AUC alone"): [number(auc, ".3f") for auc in suspects["auc_alone"]],
+            _("Finding"): [elements.plain(str(loads(text))) for text in suspects["text"]],
+        }
     )
 
 
@@ -452,7 +436,7 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
             _points(spec, points, only, labelled)
     with right:
         rate = f"{number(average, '.1%')} {positive}" if average is not None else "–"
-        note = f"{elements.fact(_('With label'), number(labelled))} · {rate}"
+        note = f"{elements.named(_('With label'), number(labelled))} · {rate}"
         elements.figures([(_("Rows"), number(rows), note)])
 
 
@@ -461,7 +445,7 @@ def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) 
         points = points[points[name].isin(values)]
     court = part(spec.name, "court")
     shown = points.sample(min(len(points), SHOWN_POINTS), random_state=0)
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     drawn = court.point_chart(shown, positive=positive, negative=negative)
     st.altair_chart(elements.localized(drawn), width="content")
     st.caption(_("{shown:,} of {rows:,} rows", shown=len(shown), rows=labelled))

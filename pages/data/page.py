@@ -10,9 +10,9 @@ from core.platform import storage
 from core.platform.errors import CourtsideError
 from core.platform.messages import Message, _
 from pages.data import explore_view, prepare_view, source_view
-from pages.shared import code_snippets, drafts, elements
+from pages.shared import code_snippets, drafts, elements, navigation, visit
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 drafts.hold("data", *prepare_view.KEYS)
 VIEWS = {"source": Message("Source"), "explore": Message("Explore"), "prepare": Message("Prepare")}
 DRAWN = {"source": source_view.draw, "explore": explore_view.draw, "prepare": prepare_view.draw}
@@ -45,14 +45,14 @@ def menu() -> None:
         prepare_view.lineage_file(prepared)
     with st.container():
         if snapshot is not None:
-            elements.run_link(snapshot.run_id, "AquisicaoDados")
+            navigation.run_link(snapshot.run_id, "AquisicaoDados")
         if prepared is not None:
-            elements.run_link(prepared.run_id, "PreparacaoDados")
+            navigation.run_link(prepared.run_id, "PreparacaoDados")
 
 
 elements.header(_("Data"), is_sample=elements.current_is_sample(settings), menu=menu)
-view = elements.views("data", VIEWS, default=view_of_now())
+view = navigation.views("data", VIEWS, default=view_of_now())
 with elements.show_errors():
     if snapshot is not None:
-        elements.wait_for_store()
+        visit.wait_for_store()
     DRAWN[view](settings, spec)

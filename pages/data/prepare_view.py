@@ -12,14 +12,13 @@ import streamlit as st
 from pydantic import ValidationError
 
 from core.data import data_charts, prepare, snapshots, split, split_checks
-from core.jobs import jobs
 from core.platform import messages, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
 from pages.data import chips
-from pages.shared import elements
+from pages.shared import elements, navigation, step_jobs
 
 # of the form's widgets
 KEYS = (
@@ -46,13 +45,14 @@ MISSING = {
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the form, and the current training and test set beside it."""
     snapshot = snapshots.current(settings)
-    if snapshot is None and elements.job_panel(settings, "acquire"):
+    if snapshot is None and step_jobs.job_panel(settings, "acquire"):
         return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.go_to("acquire")
+        navigation.go_to("acquire")
         return
-    running = elements.job_panel(settings, "prepare")
+    running = step_jobs.chain_panel(settings, "prepare")
+    running = step_jobs.job_panel(settings, "prepare") or running
     prepared = None
     with elements.show_errors():
         prepared = storage.current_prepared(settings)
@@ -61,7 +61,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         _("Project file"): prepared is not None and prepared.rules != spec.digest,
     }
     if any(changed.values()):
-        st.warning(elements.changed("prepare", *(what for what in changed if changed[what])))
+        st.warning(navigation.changed("prepare", *(what for what in changed if changed[what])))
     left, right = elements.side_by_side()
     with left:
         st.subheader(_("Prepare"), anchor=False)
@@ -75,30 +75,20 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
             return
         run = tracking.finished_run(settings, prepared.run_id)
         if run is None:
-            st.info(
-                _(
-                    "Its run has not ended or is gone. Run {step} again.",
-                    step=elements.STEPS["prepare"][1],
-                )
-            )
+            st.info(navigation.run_again("prepare"))
             return
         sizes(spec, prepared, run)
         st.subheader(_("Split quality"), anchor=False)
-        checks = elements.table(settings, settings.mlflow_uri, run.run_id, "split_checks")
+        checks = elements.table(settings, run.run_id, "split_checks")
         quality(settings, run, checks)
-        elements.step_link(
-            "train", Message("Go to {page}", page=elements.STEPS["train"][1]), view="candidates"
+        navigation.step_link(
+            "train", Message("Go to {page}", page=navigation.STEPS["train"][1]), view="candidates"
         )
     charts(settings, spec, run)
     with st.expander(_("All checks")):
         elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
     with st.expander(_("Lineage")):
         lineage(prepared, spec)
-
-
-def is_busy(settings: Settings) -> bool:
-    """Return whether a preparation waits or runs."""
-    return any(job.step == "prepare" for job in jobs.active(settings))
 
 
 def form(
@@ -114,13 +104,11 @@ def form(
     top = st.container()
     features = choose_features(spec, before, disabled=disabled)
     rows, linked = choose_rows(settings, spec, snapshot, before, disabled=disabled)
-    missing = st.segmented_control(
+    missing = elements.choose(
         _("Rows with missing values"),
-        list(MISSING),
-        format_func=lambda way: str(MISSING[way]),
+        MISSING,
+        "missing",
         default=before.missing or spec.missing,
-        required=True,
-        key="missing",
         disabled=disabled,
         help=_(
             "Imputed: the model's pipeline fills in the median or the most frequent value. Rows "
@@ -128,14 +116,16 @@ def form(
         ),
     )
     needs = {"time": spec.time, "group": spec.group}
-    offered = [name for name in split_checks.SPLITS if needs.get(name, "random")]
-    how = st.segmented_control(
+    offered = {
+        name: elements.capital(title)
+        for name, title in split_checks.SPLITS.items()
+        if needs.get(name, "random")
+    }
+    how = elements.choose(
         _("Split"),
         offered,
-        format_func=lambda way: elements.capital(split_checks.SPLITS[way]),
+        "split",
         default=before.split if before.split in offered else "random",
-        required=True,
-        key="split",
         disabled=disabled,
         help=_(
             "At random, each class has the same share in both sets; by time, the earlier rows "
@@ -157,22 +147,16 @@ def form(
     left, right = st.columns(2)
     share = left.number_input(
         _("Test share"),
-        min_value=0.0,
-        max_value=1.0,
-        value=before.test_share,
-        step=0.05,
+        0.0,
+        1.0,
+        before.test_share,
+        0.05,
         format="%.2f",
         disabled=disabled or test_from is not None,
         key="test-share",
     )
     seed = right.number_input(
-        _("Seed"),
-        min_value=0,
-        max_value=2**32 - 1,
-        value=before.seed,
-        step=1,
-        key="split-seed",
-        disabled=disabled,
+        _("Seed"), 0, 2**32 - 1, before.seed, 1, key="split-seed", disabled=disabled
     )
     place = top if linked else st.container()
     if linked:
@@ -186,7 +170,7 @@ def form(
         if features is not None and not features:
             st.error(_("Required: {field}.", field=_("Features")))
             return
-        elements.submit(
+        step_jobs.submit(
             settings,
             "prepare",
             prepare.Options,
@@ -198,7 +182,7 @@ def form(
             test_from=test_from,
             seed=int(seed),
         )
-        if is_busy(settings):
+        if step_jobs.is_going(settings, "prepare"):
             st.rerun()
 
 
@@ -218,13 +202,12 @@ def choose_features(
     sets = {feature_set.title: feature_set for feature_set in spec.feature_sets}
     last = before.features or spec.features
     titles = {spec.features: spec.features_title, **{sets[name].features: name for name in sets}}
-    title = st.segmented_control(
+    named = {name: project.words(name) for name in (spec.features_title, *sets)}
+    title = elements.choose(
         _("Features"),
-        [spec.features_title, *sets, OWN],
+        {**named, OWN: _("My own")},
+        "feature-set",
         default=titles.get(last, OWN),
-        required=True,
-        format_func=lambda title: _("My own") if title == OWN else str(project.words(title)),
-        key="feature-set",
         disabled=disabled,
     )
     if title == spec.features_title:
@@ -246,15 +229,8 @@ def choose_features(
             name if spec.about(name) == name else f"{name} — {project.words(spec.about(name))}"
         ),
     )
-    after = [name for name in chosen if spec.recorded_after(name)]
-    if after:
-        st.warning(
-            _(
-                "Recorded only after the outcome: {features}. A model that uses such features "
-                "cannot predict.",
-                features=after,
-            )
-        )
+    if after := [name for name in chosen if spec.recorded_after(name)]:
+        st.warning(elements.known_too_late(after))
     if spec.group in chosen:
         st.warning(_("{column} identifies rows: a model can memorise them.", column=spec.group))
     return tuple(chosen)
@@ -340,7 +316,7 @@ def values_of(settings: Settings, snapshot: snapshots.Snapshot) -> dict[str, dic
     run = tracking.finished_run(settings, snapshot.run_id)
     if run is None:
         return {}
-    table = elements.table(settings, settings.mlflow_uri, run.run_id, "values")
+    table = elements.table(settings, run.run_id, "values")
     return {
         str(name): dict(zip(part["value"], part["rows"], strict=True))
         for name, part in table.groupby("column", sort=False)
@@ -375,12 +351,17 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
     )
     other, unlabelled = int(of["rows_other"]), int(of.get("rows_unlabelled", 0))
     missing = int(of["rows_missing"])
+    incomplete = (
+        _("With a missing value, dropped")
+        if spec.weights is None
+        else _("With a missing value or sampling weight 0, dropped")
+    )
     reasons = [
-        elements.fact(name, number(count))
+        elements.named(name, number(count))
         for count, name in (
             (other, _("Outside the row filter")),
             (unlabelled, _("Without label")),
-            (missing, _("With a missing value, dropped")),
+            (missing, incomplete),
         )
         if count
     ]
@@ -388,7 +369,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
         st.caption(messages.listed(reasons, "unit"))
     if not prepared.is_complete:
         imputed = number(of.get("values_imputed", 0), ",.0f")
-        st.caption(elements.fact(MISSING["impute"], imputed))
+        st.caption(elements.named(MISSING["impute"], imputed))
 
 
 def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
@@ -405,19 +386,19 @@ def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
             (st.error if verdict == "alert" else st.warning)(
                 f"**{elements.plain(title)}.** {elements.plain(text)}"
             )
-    leaks = elements.table(settings, settings.mlflow_uri, run.run_id, "leakage")
+    leaks = elements.table(settings, run.run_id, "leakage")
     if not leaks.empty:
-        st.warning("\n".join(f"- {elements.plain(elements.words(text))}" for text in leaks["text"]))
+        st.warning("\n".join(f"- {elements.fact(text)}" for text in leaks["text"]))
 
 
 def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Draw the classes and the drift of the two sets, and the missing values of the raw rows."""
     left, right = elements.side_by_side()
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     words = {spec.positive: positive, spec.negative: negative}
 
     def table(name: str) -> pd.DataFrame:
-        return elements.table(settings, settings.mlflow_uri, run.run_id, name)
+        return elements.table(settings, run.run_id, name)
 
     with left:
         elements.question(_("Are both sets alike?"))
@@ -461,21 +442,14 @@ def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
         (_("Commit"), prepared.commit),
         *((f"SHA-256 {name}", f"{digest[:16]}…") for name, digest in prepared.digests.items()),
     ]
-    what, value = zip(*facts, strict=True)
-
-    st.table(
-        pd.DataFrame({_("What"): what, _("Value"): [elements.plain(text) for text in value]}),
-        hide_index=True,
-    )
+    elements.fact_table(facts)
 
 
 def lineage_file(prepared: storage.Prepared) -> None:
     """Draw the download of what the sets were made of."""
-    st.download_button(
+    elements.download(
         f"{_('Lineage')} (JSON)",
         json.dumps(asdict(prepared), indent=2),
-        file_name=f"lineage_{prepared.run_id[:12]}.json",
-        icon=":material/download:",
-        on_click="ignore",
+        f"lineage_{prepared.run_id[:12]}.json",
         type="tertiary",
     )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from core.data import acquire, snapshots
-from core.jobs import jobs
 from core.platform import project, tables, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number, p_
 from core.platform.project import ProjectSpec
 from pages.data import chips
-from pages.shared import csv_format, elements, table_texts, uploads
+from pages.shared import csv_format, elements, navigation, step_jobs, table_texts, uploads
 
 # what is checked -> codes of the findings about it
 CHECKED = {
@@ -33,10 +31,11 @@ FEW_COLUMNS = ("current", "id", "source", "rows", "acquired", "run")
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the choice of a source, and the raw data in use beside it."""
     snapshot = snapshots.current(settings)
-    running = elements.job_panel(settings, "acquire")
+    running = step_jobs.chain_panel(settings, "acquire")
+    running = step_jobs.job_panel(settings, "acquire") or running
     is_stale = snapshot is not None and snapshot.rules != spec.digest
     if is_stale:
-        st.warning(elements.changed("acquire", _("Project file")))
+        st.warning(navigation.changed("acquire", _("Project file")))
         if st.button(_("Validate again"), type="primary", icon=":material/rule:", disabled=running):
             make_current(settings, snapshot.id)
     left, right = elements.side_by_side()
@@ -51,13 +50,8 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
             return
         run = in_use(settings, spec, snapshot)
     if run is not None and run.metrics.get("warnings"):
-        elements.validation(settings, run.run_id)
+        step_jobs.validation(settings, run.run_id)
     history(settings, snapshot)
-
-
-def is_busy(settings: Settings) -> bool:
-    """Return whether an acquisition waits or runs."""
-    return any(job.step == "acquire" for job in jobs.active(settings))
 
 
 def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next: bool) -> None:
@@ -68,16 +62,18 @@ def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next
         "folder": settings.raw_dir,
         "upload": True,
     }
-    offered = [name for name in available if available[name]]
-    source = st.segmented_control(
+    offered = {
+        name: elements.capital(snapshots.SOURCE_LABELS[name])
+        for name, is_there in available.items()
+        if is_there
+    }
+    source = elements.choose(
         _("Source"),
         offered,
-        format_func=lambda name: elements.capital(snapshots.SOURCE_LABELS[name]),
-        default="folder" if settings.raw_dir else offered[0],
-        required=True,
-        key="source",
+        "source",
+        default="folder" if settings.raw_dir else next(iter(offered)),
         disabled=running,
-        label_visibility="collapsed",
+        is_bare=True,
     )
     with elements.show_errors():
         if source == "sample":
@@ -107,8 +103,8 @@ def send(settings: Settings, source: str, values: dict[str, Any]) -> None:
     else:
         if source == "upload":
             values["uploads"] = [upload.model_dump() for upload in values["uploads"]]
-        elements.submit(settings, "acquire", acquire.Options, source=source, **values)
-        if is_busy(settings):
+        step_jobs.submit(settings, "acquire", acquire.Options, source=source, **values)
+        if step_jobs.is_going(settings, "acquire"):
             st.rerun()
 
 
@@ -184,12 +180,12 @@ def in_use(
     """Draw what is in use: its size, its checks, its details; return its run."""
     run = tracking.finished_run(settings, snapshot.run_id)
     labels = (
-        elements.fact(_("Without label"), number(run.metrics["labels_missing"], ",.0f"))
+        elements.named(_("Without label"), number(run.metrics["labels_missing"], ",.0f"))
         if run and "labels_missing" in run.metrics
         else ""
     )
     # columns that Courtside derives are in no file
-    expected = elements.fact(_("Expected"), number(len(spec.columns) - len(spec.derived)))
+    expected = elements.named(_("Expected"), number(len(spec.columns) - len(spec.derived)))
     elements.figures(
         [
             (_("Rows"), number(snapshot.rows), labels),
@@ -197,16 +193,11 @@ def in_use(
         ]
     )
     if run is None:
-        st.info(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["acquire"][1],
-            )
-        )
+        st.info(navigation.run_again("acquire"))
     else:
         draw_checks(settings, spec, run)
     with st.container(horizontal=True, vertical_alignment="center"):
-        elements.go_to("prepare")
+        navigation.go_to("prepare")
     details(snapshot)
     return run
 
@@ -214,7 +205,7 @@ def in_use(
 def draw_checks(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Draw a chip for each check of the rows; one with a finding is a warning."""
     warnings = int(run.metrics.get("warnings", 0))
-    findings = elements.table(settings, settings.mlflow_uri, run.run_id, "validation")
+    findings = elements.table(settings, run.run_id, "validation")
     texts = dict(zip(findings["check"], findings["text"], strict=True)) if warnings else {}
     checks = []
     for name, (title, codes) in CHECKED.items():
@@ -223,7 +214,7 @@ def draw_checks(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
         code = next((code for code in codes if code in texts), None)
         text = elements.words(texts[code]) if code else ""
         checks.append((title, "warning" if code else "ok", text))
-    elements.question(elements.fact(_("Warnings"), number(warnings)))
+    elements.question(elements.named(_("Warnings"), number(warnings)))
     chips.draw(checks)
 
 
@@ -238,11 +229,7 @@ def details(snapshot: snapshots.Snapshot) -> None:
     ]
 
     with st.expander(_("Details")):
-        what, value = zip(*facts, strict=True)
-        st.table(
-            pd.DataFrame({_("What"): what, _("Value"): [elements.plain(text) for text in value]}),
-            hide_index=True,
-        )
+        elements.fact_table(facts)
 
 
 def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
@@ -262,9 +249,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                             "files": ", ".join(file.name for file in stored.files),
                             "rows": stored.rows,
                             "size": sum(file.size for file in stored.files) / 1e6,
-                            "acquired": datetime.fromtimestamp(stored.acquired_at).replace(
-                                microsecond=0
-                            ),
+                            "acquired": elements.when(stored.acquired_at),
                             "sha256": stored.digest,
                             "run": f"/runs?run={stored.run_id}",
                         }
@@ -309,10 +294,15 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                 chosen = st.selectbox(
                     _("Snapshot"), list(others), format_func=others.__getitem__, key="snapshot"
                 )
-                if st.button(_("Use"), icon=":material/restore:", disabled=is_busy(settings)):
+                if st.button(
+                    _("Use"),
+                    icon=":material/restore:",
+                    disabled=step_jobs.is_going(settings, "acquire")
+                    or step_jobs.running_chain(settings) is not None,
+                ):
                     make_current(settings, chosen)
 
 
 def make_current(settings: Settings, snapshot_id: str) -> None:
-    elements.submit(settings, "acquire", acquire.Options, source="snapshot", snapshot=snapshot_id)
+    step_jobs.submit(settings, "acquire", acquire.Options, source="snapshot", snapshot=snapshot_id)
     st.rerun()

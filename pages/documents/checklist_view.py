@@ -12,7 +12,7 @@ from core.documents.texts.requirement import Requirement
 from core.platform.messages import Message, _, number
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
-from pages.shared import elements
+from pages.shared import elements, navigation
 
 STATES = {
     "met": (Message("met"), "green", ":material/check_circle:", "✓"),
@@ -33,7 +33,7 @@ def draw(spec: ProjectSpec, facts: Facts) -> None:
     )
     counts = zip(STATES.values(), (met, partly, still), strict=True)
     text = " · ".join(
-        elements.fact(elements.capital(word), number(count)) for (word, *_look), count in counts
+        elements.named(elements.capital(word), number(count)) for (word, *_look), count in counts
     )
     st.progress(met / len(requirements), text=text)
     chosen, graded = _filtered(requirements, first="open" if partly + still else "all")
@@ -80,7 +80,7 @@ def _selected(chosen: list[Requirement], *, graded: bool) -> Requirement:
     config = st.column_config
     columns: dict[str, Any] = {
         "number": config.TextColumn("#", width=50),
-        "state": config.TextColumn(_("State"), width=95),
+        "state": config.TextColumn(_("State"), width=150),
         "text": config.TextColumn(_("Requirement"), width="large"),
     }
     picked = st.dataframe(
@@ -111,11 +111,11 @@ def _details(requirement: Requirement) -> None:
             st.caption(f":material/draft: {elements.plain(requirement.path)}")
 
         with st.container(horizontal=True, gap="small"):
-            name, page_icon = elements.PAGES[requirement.page]
+            name, page_icon = navigation.PAGES[requirement.page]
             st.page_link(
                 f"pages/{requirement.page}/page.py",
                 label=_("Go to {page}", page=name),
                 icon=f":material/{page_icon}:",
             )
             if requirement.run_id:
-                elements.run_link(requirement.run_id, _("Run"))
+                navigation.run_link(requirement.run_id, _("Run"))

@@ -10,6 +10,7 @@ from core.documents import export
 from core.documents.dossier import Document, Facts
 from core.platform import messages
 from core.platform.messages import _
+from pages.shared import elements
 
 SEND_SECONDS = 0.1
 NAMES = {"md": "Markdown", "html": "HTML", "pdf": "PDF"}
@@ -58,13 +59,11 @@ def _offer(
     ready = st.session_state.setdefault("made-files", set())
     # Markdown has no pictures to draw
     if kind == "md" or wanted in ready:
-        st.download_button(
+        elements.download(
             name,
             _file(*wanted, facts, built),
-            file_name=called,
+            called,
             mime=export.FORMATS.get(kind, "application/zip"),
-            icon=":material/download:",
-            on_click="ignore",
             width="stretch",
             key=f"as-{kind}",
         )

@@ -7,9 +7,9 @@ import streamlit as st
 
 from core.platform import plugins
 from core.platform.messages import _
-from pages.shared import code_snippets, elements
+from pages.shared import code_snippets, elements, visit
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 MADE = "documents-made"
 has_checklist = plugins.has(spec.name, "checklist")
 snippets = ("documents", "checklist") if has_checklist else ("documents",)
@@ -32,7 +32,7 @@ with elements.show_errors():
     place = st.empty()
     if MADE not in st.session_state:
         sign()
-    elements.wait_for_store()
+    visit.wait_for_store()
     # its first import takes a second or two
     from pages.documents import library
 

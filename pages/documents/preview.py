@@ -17,7 +17,7 @@ from core.documents.dossier import (
 )
 from core.documents.texts import as_markdown
 from core.platform.messages import _
-from pages.shared import elements
+from pages.shared import elements, navigation
 
 WHOLE = "whole"
 
@@ -122,6 +122,6 @@ def _missing(block: Missing) -> None:
     """Draw a missing fact, with a link to the step that supplies it."""
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/pending: {linked(block.text)}")
-        if block.step in elements.STEPS:
-            _page, name, icon = elements.STEPS[block.step]
-            elements.step_link(block.step, _("Go to {page}", page=name), icon=icon)
+        if block.step in navigation.STEPS:
+            _page, name, icon = navigation.STEPS[block.step]
+            navigation.step_link(block.step, _("Go to {page}", page=name), icon=icon)

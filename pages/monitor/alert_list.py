@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pandas as pd
 import streamlit as st
 
 from core.monitoring import alerting, alerts, deliver, incidents
@@ -102,7 +101,7 @@ def _about(settings: Settings, incident: Incident) -> str:
         else "",
         _("since {day}", day=moment(incident.first_seen)),
         _("{length} ago", length=elements.length(clock.now(settings) - incident.first_seen)),
-        elements.fact(_("Report"), moment(incident.last_seen)),
+        elements.named(_("Report"), moment(incident.last_seen)),
     ]
     return f":small[:gray[{' · '.join(part for part in parts if part)}]]"
 
@@ -110,20 +109,17 @@ def _about(settings: Settings, incident: Incident) -> str:
 def _checks(settings: Settings, incident: Incident) -> None:
     """Draw a row per check: its newest value, its limits and who answered."""
     checks = incident.checks or incident.alerts
-    st.table(
-        pd.DataFrame(
-            {
-                _("Check"): [f"**{elements.plain(str(alert.title))}**" for alert in checks],
-                _("Value"): [number(alert.last_value) for alert in checks],
-                _("Limits"): [elements.plain(str(alert.limit)) or "–" for alert in checks],
-                _("Verdict"): [elements.verdict_badge(alert.last_verdict) for alert in checks],
-                _("Rule"): [
-                    elements.plain(str(alerting.name_in_words(alert.rule))) for alert in checks
-                ],
-                _("State"): [_state(settings, incident, alert) for alert in checks],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Check"): [f"**{elements.plain(str(alert.title))}**" for alert in checks],
+            _("Value"): [number(alert.last_value) for alert in checks],
+            _("Limits"): [elements.plain(str(alert.limit)) or "–" for alert in checks],
+            _("Verdict"): [elements.verdict_badge(alert.last_verdict) for alert in checks],
+            _("Rule"): [
+                elements.plain(str(alerting.name_in_words(alert.rule))) for alert in checks
+            ],
+            _("State"): [_state(settings, incident, alert) for alert in checks],
+        }
     )
 
 
@@ -196,18 +192,15 @@ def history(settings: Settings) -> None:
 
 
 def _events(events: list[Event]) -> None:
-    st.table(
-        pd.DataFrame(
-            {
-                _("When"): [moment(event.at) for event in events],
-                _("What"): [_badge(event.kind) for event in events],
-                _("Check"): [_named(event) for event in events],
-                _("Value"): [number(event.value) for event in events],
-                _("Report"): [f"`{event.run_id[:8]}`" if event.run_id else "–" for event in events],
-                _("Details"): [who_or_why(event) for event in events],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("When"): [moment(event.at) for event in events],
+            _("What"): [_badge(event.kind) for event in events],
+            _("Check"): [_named(event) for event in events],
+            _("Value"): [number(event.value) for event in events],
+            _("Report"): [f"`{event.run_id[:8]}`" if event.run_id else "–" for event in events],
+            _("Details"): [who_or_why(event) for event in events],
+        }
     )
 
 

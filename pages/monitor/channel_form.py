@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import pandas as pd
 import streamlit as st
 
 from core.monitoring import channels, deliver
@@ -94,7 +93,7 @@ def _webhook(settings: Settings, saved: Channels) -> None:
         "COURTSIDE_WEBHOOK_SECRET",
         _("Messages are not signed: anyone who knows the address can forge them."),
     )
-    if st.button(elements.fact(_("Save"), NAMES["webhook"]), key="save-webhook"):
+    if st.button(elements.named(_("Save"), NAMES["webhook"]), key="save-webhook"):
         _keep(
             settings,
             lambda: saved.model_copy(
@@ -147,7 +146,7 @@ def _mail(settings: Settings, saved: Channels) -> None:
         "COURTSIDE_SMTP_PASSWORD",
         _("Only a server without a password can be used."),
     )
-    if st.button(elements.fact(_("Save"), NAMES["mail"]), key="save-mail"):
+    if st.button(elements.named(_("Save"), NAMES["mail"]), key="save-mail"):
         people = tuple(address.strip() for address in to.split(",") if address.strip())
         _keep(
             settings,
@@ -185,7 +184,7 @@ def _language(name: Name, now: Webhook | Mail | None) -> str:
 def _secret(value: str | None, name: str, missing: str) -> None:
     """State whether a secret is set, without showing it."""
     if value:
-        st.caption(f":green[:material/key:] {elements.fact(name, _('ok'))}")
+        st.caption(f":green[:material/key:] {elements.named(name, _('ok'))}")
         return
     st.caption(
         ":material/key_off: "
@@ -225,20 +224,17 @@ def sent(settings: Settings) -> None:
     if not deliveries:
         return
     elements.question(_("History"))
-    st.table(
-        pd.DataFrame(
-            {
-                _("When"): [str(elements.ago(delivery.created)) for delivery in deliveries],
-                _("By"): [
-                    str(NAMES.get(delivery.channel, delivery.channel)) for delivery in deliveries
-                ],
-                _("What"): [elements.plain(str(delivery.title)) or "–" for delivery in deliveries],
-                _("State"): [_badge(delivery.state) for delivery in deliveries],
-                _("Tries"): [delivery.tries for delivery in deliveries],
-                _("Result"): [_came(delivery) for delivery in deliveries],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("When"): [str(elements.ago(delivery.created)) for delivery in deliveries],
+            _("By"): [
+                str(NAMES.get(delivery.channel, delivery.channel)) for delivery in deliveries
+            ],
+            _("What"): [elements.plain(str(delivery.title)) or "–" for delivery in deliveries],
+            _("State"): [_badge(delivery.state) for delivery in deliveries],
+            _("Tries"): [delivery.tries for delivery in deliveries],
+            _("Result"): [_came(delivery) for delivery in deliveries],
+        }
     )
 
 

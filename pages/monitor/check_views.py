@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring import report_tables
+from core.monitoring.records import ReportRun
 from core.platform import project, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, listed, sentences, span
@@ -17,7 +18,7 @@ from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.check import VERDICT_LABELS, Limit
 from core.training import evaluation_charts
-from pages.shared import elements, report_view, table_texts
+from pages.shared import elements, navigation, report_view, table_texts
 
 VIEWS = {
     "failed": Message("Failed"),
@@ -49,15 +50,9 @@ def show(
 ) -> None:
     """Draw the checks that failed, or all of the chosen group."""
     st.subheader(_("Checks"), anchor=False)
-    view = st.segmented_control(
-        _("Checks"),
-        list(VIEWS),
-        default="failed",
-        required=True,
-        format_func=lambda view: str(VIEWS[view]),
-        key=VIEW,
-        label_visibility="collapsed",
-    )
+    view = elements.choose(_("Checks"), VIEWS, VIEW, default="failed", is_bare=True)
+    if weights := elements.fact(ReportRun.of(run).weights):
+        st.caption(weights)
     if view == "failed":
         failed(checks)
     elif view == "performance":
@@ -75,20 +70,17 @@ def failed(checks: pd.DataFrame) -> None:
         st.markdown(_("No check is beyond its limits."))
         return
     first = bad.head(FIRST)
-    st.table(
-        pd.DataFrame(
-            {
-                _("Check"): [_name(row) for row in first.to_dict("records")],
-                _current(): [
-                    report_view.number(row.value) + _between(row.low, row.high)
-                    for row in first.itertuples()
-                ],
-                _("Reference"): first["reference"].map(report_view.number).to_list(),
-                _("Limits"): [_limit(row) for row in first.to_dict("records")],
-                _("Verdict"): list(map(elements.verdict_badge, first["verdict"])),
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Check"): [_name(row) for row in first.to_dict("records")],
+            _current(): [
+                report_view.number(row.value) + _between(row.low, row.high)
+                for row in first.itertuples()
+            ],
+            _("Reference"): first["reference"].map(report_view.number).to_list(),
+            _("Limits"): [_limit(row) for row in first.to_dict("records")],
+            _("Verdict"): list(map(elements.verdict_badge, first["verdict"])),
+        }
     )
     if more := len(bad) - len(first):
         st.caption(_("and {count} more", count=more))
@@ -100,12 +92,13 @@ def _current() -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    """Return the name of a check, and what else of its column failed or why it is uninformative."""
-    name = f"**{elements.plain(elements.words(row['title']))}**"
+    """Return the name of a check, and what else of its column failed, or its own sentence."""
+    name = f"**{elements.fact(row['title'])}**"
     if row["others"]:
-        note = f"+ {listed(row['others'])}"
+        note = "+ " + listed(row["others"], "unit")
     else:
-        note = elements.words(row["text"]) if row["code"] == "f1" and row["state"] else ""
+        is_explained = row["code"].startswith("slice.") or (row["code"] == "f1" and row["state"])
+        note = elements.words(row["text"]) if is_explained else ""
     return name + (elements.small(elements.plain(note)) if note else "")
 
 
@@ -126,7 +119,7 @@ def _limit(row: dict[str, object]) -> str:
         if row["verdict"] == "alert"
         else Limit(warning_low=low, warning_high=high)
     ).words()
-    return elements.plain(elements.words(words or row["threshold"])) or "–"
+    return elements.fact(words or row["threshold"]) or "–"
 
 
 def performance(
@@ -213,7 +206,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
     """Show the model's predictions, and whether the rows are within its support."""
     if checks.empty:
-        st.caption(elements.not_kept("monitor"))
+        st.caption(navigation.not_kept("monitor"))
     else:
         check_table(checks)
     store = settings.mlflow_uri
@@ -254,25 +247,22 @@ def probabilities(run: tracking.RunInfo, densities: pd.DataFrame) -> None:
 def check_table(checks: pd.DataFrame) -> None:
     """Show checks in four columns: the meaning fits even in a narrow window."""
     titles = [_title(row.title, row.text, row.todo, row.threshold) for row in checks.itertuples()]
-    st.table(
-        pd.DataFrame(
-            {
-                _("Check"): titles,
-                _current(): [
-                    report_view.number(row.value) + _interval(row.low, row.high)
-                    for row in checks.itertuples()
-                ],
-                _("Reference"): checks["reference"].map(report_view.number),
-                _("Verdict"): list(map(elements.verdict_badge, checks["verdict"])),
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Check"): titles,
+            _current(): [
+                report_view.number(row.value) + _interval(row.low, row.high)
+                for row in checks.itertuples()
+            ],
+            _("Reference"): checks["reference"].map(report_view.number),
+            _("Verdict"): list(map(elements.verdict_badge, checks["verdict"])),
+        }
     )
 
 
 def _title(title: object, text: object, todo: object, threshold: object) -> str:
-    name, limits = elements.plain(elements.words(title)), elements.words(threshold)
-    note = elements.fact(_("Limits"), elements.plain(limits)) if limits else ""
+    name, limits = elements.fact(title), elements.words(threshold)
+    note = elements.named(_("Limits"), elements.plain(limits)) if limits else ""
     meaning = elements.plain(_sentences(text, todo))
     return f"**{name}**  \n{meaning}" + (elements.small(note) if note else "")
 

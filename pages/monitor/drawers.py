@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.jobs import jobs
 from core.monitoring import monitor
 from core.platform import tracking
 from core.platform.config import Settings
@@ -12,7 +11,7 @@ from core.platform.messages import Message, _
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
 from pages.monitor import channel_form, options_form, rule_form, schedule_form
-from pages.shared import elements
+from pages.shared import elements, navigation, step_jobs
 
 # an open drawer stays open while the page is drawn again
 OPEN, LINKED = "monitor-drawer", "monitor-linked"
@@ -77,9 +76,9 @@ def _new(settings: Settings, spec: ProjectSpec) -> None:
     last = tracking.last_run(settings, "monitor")
     scorings = predictions.scorings(settings, min_rows=monitor.MIN_ROWS)
     options = options_form.ask(settings, spec, scorings, last)
-    running = any(job.step == "monitor" for job in jobs.active(settings))
+    running = step_jobs.is_going(settings, "monitor")
     if running:
-        st.info(_("{step} is running.", step=elements.STEPS["monitor"][1]))
+        st.info(_("{step} is running.", step=navigation.STEPS["monitor"][1]))
     pressed = st.button(
         _("Monitor"),
         type="primary",
@@ -92,7 +91,7 @@ def _new(settings: Settings, spec: ProjectSpec) -> None:
     if options.get("window") == "log" and not {"last", "since", "where"} & set(options):
         st.error(_("Required: {field}.", field=_("Values")), icon=":material/error:")
         return
-    elements.submit(settings, "monitor", monitor.Options, **options)
-    if any(job.step == "monitor" for job in jobs.active(settings)):
+    step_jobs.submit(settings, "monitor", monitor.Options, **options)
+    if step_jobs.is_going(settings, "monitor"):
         _close()
         st.rerun()

@@ -11,7 +11,7 @@ from core.platform import steps, tracking
 from core.platform.messages import NOTHING, Message, number
 from core.platform.project import ProjectSpec
 from pages.monitor import check_views
-from pages.shared import elements
+from pages.shared import navigation
 
 
 class Action(NamedTuple):
@@ -35,7 +35,7 @@ ACTIONS = {
     "train_rows": Action("prepare", Message("Train on such rows"), "filter_alt"),
     "train": Action(
         "train",
-        Message("Go to {page}", page=elements.STEPS["train"][1]),
+        Message("Go to {page}", page=navigation.STEPS["train"][1]),
         "model_training",
         query=(("view", "candidates"),),
     ),

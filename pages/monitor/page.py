@@ -15,9 +15,18 @@ from pages.monitor import (
     report_history,
     verdict_card,
 )
-from pages.shared import code_snippets, drafts, elements, report_view, set_aside_list
+from pages.shared import (
+    code_snippets,
+    drafts,
+    elements,
+    navigation,
+    report_view,
+    set_aside_list,
+    step_jobs,
+    visit,
+)
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 drafts.hold(
     "monitor",
     "window",
@@ -25,6 +34,7 @@ drafts.hold(
     "last",
     "since",
     "until",
+    "row-*",
     "slice-*",
     "source",
     "version",
@@ -65,7 +75,7 @@ def choice() -> str:
     with st.container(
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
     ):
-        view = elements.views("monitor", labels)
+        view = navigation.views("monitor", labels)
         if view == "report" and shown is not None:
             drawers.button("new", kind="secondary", place="page")
     return view
@@ -73,7 +83,7 @@ def choice() -> str:
 
 def report(shown: tracking.RunInfo | None, note: str) -> None:
     """Draw a report, or what is missing for the first one."""
-    elements.job_panel(settings, "monitor")
+    step_jobs.job_panel(settings, "monitor")
     if shown is None:
         first()
         return
@@ -88,7 +98,7 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
             )
     checks = report_view.checks_of(settings, settings.mlflow_uri, shown.run_id)
     if checks is None:
-        st.error(elements.not_kept("monitor"))
+        st.error(navigation.not_kept("monitor"))
         return
     verdict_card.show(settings, spec, shown, checks)
     check_views.show(settings, spec, shown, checks)
@@ -103,14 +113,14 @@ def first() -> None:
         return
     st.info(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
     with st.container(horizontal=True, vertical_alignment="center"):
-        elements.go_to("score")
+        navigation.go_to("score")
         # a champion's test set can be compared before anything was scored
         if model_store.find_version(settings, spec.model, model_store.CHAMPION):
             drawers.button("new", kind="primary", place="page")
 
 
 with elements.show_errors():
-    elements.wait_for_store()
+    visit.wait_for_store()
     last = tracking.last_run(settings, "monitor")
     shown, note = requested(last)
     top = st.container()

@@ -16,7 +16,7 @@ from core.platform import messages, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import _
-from pages.shared import report_view
+from pages.shared import elements, report_view
 
 FIGURES = ("probability", "psi", "reliability", "slices")
 SLICE_COLUMNS = ("column", "value", "rows", "base_rate", "mean_probability", "gap", "low", "high")
@@ -33,33 +33,23 @@ def draw(settings: Settings, run: tracking.RunInfo) -> None:
         with messages.speaking(language):
             return as_html(settings, run)
 
-    st.download_button(
-        f"{_('Report')} (HTML)",
-        in_this_language,
-        file_name=f"{name}.html",
-        mime="text/html",
-        icon=":material/download:",
-        on_click="ignore",
-        key="html",
+    elements.download(
+        f"{_('Report')} (HTML)", in_this_language, f"{name}.html", mime="text/html", key="html"
     )
-    st.download_button(
+    elements.download(
         f"{_('Report')} (JSON)",
         lambda: as_json(settings, run),
-        file_name=f"{name}.json",
+        f"{name}.json",
         mime="application/json",
-        icon=":material/download:",
-        on_click="ignore",
         key="json",
     )
     beside = _evidently(settings, settings.mlflow_uri, run.run_id)
     if beside:
-        st.download_button(
+        elements.download(
             "Evidently (HTML)",
             Path(beside).read_bytes,
-            file_name=f"evidently_{run.run_id[:12]}.html",
+            f"evidently_{run.run_id[:12]}.html",
             mime="text/html",
-            icon=":material/download:",
-            on_click="ignore",
             key="evidently",
         )
     elif not evidently_report.available():

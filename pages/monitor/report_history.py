@@ -14,7 +14,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, current, day, loads, n_, p_
 from core.platform.own_columns import PROBABILITY
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
-from pages.shared import elements, report_view, table_texts
+from pages.shared import elements, navigation, report_view, table_texts
 
 MOST = 60
 VIEWS = {"list": Message("All"), "two": Message("Compare"), "time": Message("Time")}
@@ -49,21 +49,13 @@ def show(settings: Settings, last: tracking.RunInfo | None) -> None:
     """Show all reports, two of them side by side, or a check across them."""
     if last is None:
         st.info(_("Nothing here yet."))
-        elements.go_to("monitor")
+        navigation.go_to("monitor")
         return
     runs = reports(settings, settings.mlflow_uri, last.run_id)
     if len(runs) < 2:
         _list(runs)
         return
-    view = st.segmented_control(
-        _("History"),
-        list(VIEWS),
-        default="list",
-        required=True,
-        format_func=lambda view: str(VIEWS[view]),
-        key="history",
-        label_visibility="collapsed",
-    )
+    view = elements.choose(_("History"), VIEWS, "history", default="list", is_bare=True)
     if view == "time":
         _over_time(settings, runs)
     elif view == "list":
@@ -90,14 +82,7 @@ def _over_time(settings: Settings, listed: list[tracking.RunInfo]) -> None:
         place = st.container(width=420)
         kind = "made"
         if any(end is not None for end in has_times):
-            kind = st.segmented_control(
-                _("By"),
-                list(TIMES),
-                default="made",
-                required=True,
-                key="history-by",
-                format_func=lambda kind: str(TIMES[kind]),
-            )
+            kind = elements.choose(_("By"), TIMES, "history-by", default="made")
     runs = tuple(
         (run.run_id, run.started if kind == "made" else end, name_of(run))
         for run, end in zip(listed, has_times, strict=True)
@@ -159,8 +144,8 @@ def _list(runs: list[tracking.RunInfo]) -> None:
             "data": _("Data"),
             "rows": _("Rows"),
             "labels": _("Labels"),
-            "alerts": elements.fact(_("Checks"), VERDICT_LABELS["alert"]),
-            "warnings": elements.fact(_("Checks"), VERDICT_LABELS["warning"]),
+            "alerts": elements.named(_("Checks"), VERDICT_LABELS["alert"]),
+            "warnings": elements.named(_("Checks"), VERDICT_LABELS["warning"]),
             "report": config.LinkColumn(_("Report"), display_text=p_("link", "open")),
         },
     )
@@ -182,7 +167,7 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
         report_view.checks_of(settings, settings.mlflow_uri, run_id) for run_id in (before, now)
     ]
     if sides[0] is None or sides[1] is None:
-        st.error(elements.not_kept("monitor"))
+        st.error(navigation.not_kept("monitor"))
         return
     table = report_tables.changes(sides[0], sides[1])
     changed = table[table["is_changed"]]
@@ -199,20 +184,15 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
     every = st.toggle(_("All checks"), key="every-check")
     shown = table if every else changed
     if len(shown):
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Check"): [elements.plain(str(loads(title))) for title in shown["title"]],
-                    _("Before"): shown["before"].map(report_view.number).to_list(),
-                    _("After"): shown["now"].map(report_view.number).to_list(),
-                    _("Difference"): [
-                        report_view.number(value, "+") for value in shown["difference"]
-                    ],
-                    f"{_('Before')}: {_('Verdict')}": shown["verdict_before"].map(_badge).to_list(),
-                    f"{_('After')}: {_('Verdict')}": shown["verdict_now"].map(_badge).to_list(),
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Check"): [elements.plain(str(loads(title))) for title in shown["title"]],
+                _("Before"): shown["before"].map(report_view.number).to_list(),
+                _("After"): shown["now"].map(report_view.number).to_list(),
+                _("Difference"): [report_view.number(value, "+") for value in shown["difference"]],
+                f"{_('Before')}: {_('Verdict')}": shown["verdict_before"].map(_badge).to_list(),
+                f"{_('After')}: {_('Verdict')}": shown["verdict_now"].map(_badge).to_list(),
+            }
         )
 
 

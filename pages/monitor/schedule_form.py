@@ -13,7 +13,7 @@ from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, _, number
 from pages.monitor.alert_list import moment
-from pages.shared import elements
+from pages.shared import elements, navigation
 from pages.shared.statuses import COLOURS, STATUSES
 
 UNITS = {
@@ -29,7 +29,7 @@ def section(settings: Settings) -> None:
     """Draw the schedules, and the form for a new one."""
     if settings.clock_speed != 1:
         st.info(
-            elements.fact("COURTSIDE_CLOCK_SPEED", number(settings.clock_speed, "g")),
+            elements.named("COURTSIDE_CLOCK_SPEED", number(settings.clock_speed, "g")),
             icon=":material/fast_forward:",
         )
     _listed(settings)
@@ -89,7 +89,7 @@ def _schedule(settings: Settings, scheduled: Scheduled, runs: list[jobs.Job]) ->
                 ended = elements.badge(STATUSES[job.status], COLOURS.get(job.status, "gray"))
                 st.markdown(f"{ended} :small[{elements.ago(job.created)}{why}]", width="content")
                 if job.run_id:
-                    elements.run_link(job.run_id, _("Report"))
+                    navigation.run_link(job.run_id, _("Report"))
 
 
 def _rows(schedule: Schedule) -> str:
@@ -102,7 +102,7 @@ def _remarks(scheduled: Scheduled) -> list[str]:
     remarks = [_("Off")]
     if scheduled.schedule.is_on:
         remarks = [_("Next: {name}", name=moment(scheduled.next_at))]
-    remarks.append(elements.fact(_("Reports so far"), number(scheduled.runs)))
+    remarks.append(elements.named(_("Reports so far"), number(scheduled.runs)))
     if scheduled.skipped:
         remarks.append(_("{count:,} skipped: the last was still running", count=scheduled.skipped))
     return remarks

@@ -14,9 +14,8 @@ from core.platform.messages import Message, Words, _, number
 from core.platform.project import ProjectSpec
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.monitor import next_steps
-from pages.shared import elements, report_view
+from pages.shared import elements, navigation, report_view
 
-TILE_WIDTH = 180
 GROUPS = {
     "performance": Message("Performance"),
     "input": Message("Inputs"),
@@ -46,8 +45,8 @@ def show(
     title = elements.words(report.verdict_title) or elements.capital(CONCLUSION_LABELS["unknown"])
     parts = [
         f"## {elements.plain(title)}",
-        _shown(report_view.lead(report.verdict_text)),
-        f"**{todo}**" if (todo := _shown(report.verdict_todo)) else "",
+        elements.fact(report_view.lead(report.verdict_text)),
+        f"**{todo}**" if (todo := elements.fact(report.verdict_todo)) else "",
     ]
     draw("\n\n".join(part for part in parts if part), icon=icon)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -55,14 +54,10 @@ def show(
         with st.popover(_("Details"), icon=":material/info:", type="tertiary"):
             _details(settings, run, report)
     st.caption(_subject(run, report))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="parts"):
         for group, name in GROUPS.items():
             _tile(str(name), *_state(group, checks[checks["group"] == group]), MEANINGS[group])
         _tile(_("Labels"), *_labels(run, _needed(settings, run)), _labels_text(settings, run))
-
-
-def _shown(fact: Words) -> str:
-    return elements.plain(elements.words(fact))
 
 
 def _subject(run: tracking.RunInfo, report: ReportRun) -> str:
@@ -76,16 +71,14 @@ def _subject(run: tracking.RunInfo, report: ReportRun) -> str:
 
 def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> None:
     if more := report_view.after_lead(report.verdict_text):
-        st.markdown(_shown(more))
+        st.markdown(elements.fact(more))
     st.markdown(f":material/label: {_labels_text(settings, run)}")
     st.markdown(f":material/verified: {_promise(settings, run)}")
-    if report.weights:
-        st.markdown(f":material/balance: {elements.plain(elements.words(report.weights))}")
-    elements.run_link(run.run_id, "Monitoramento")
+    navigation.run_link(run.run_id, "Monitoramento")
     if report.scoring_run:
-        elements.run_link(report.scoring_run, _("Scoring"))
+        navigation.run_link(report.scoring_run, _("Scoring"))
     if report.model_run:
-        elements.run_link(report.model_run, _("Model"))
+        navigation.run_link(report.model_run, _("Model"))
 
 
 def _promise(settings: Settings, run: tracking.RunInfo) -> str:
@@ -94,7 +87,7 @@ def _promise(settings: Settings, run: tracking.RunInfo) -> str:
     measured = measured or {}
     rate = measured.get("rate", run.metrics.get("false_alarms"))
     if rate is None:
-        return elements.not_kept("monitor")
+        return navigation.not_kept("monitor")
     return _(
         "False alarms: without any change, at most **{rate:.2%}** of windows of this size "
         "raise an alert.",
@@ -114,7 +107,7 @@ def _needed(settings: Settings, run: tracking.RunInfo) -> float | None:
 def _labels_text(settings: Settings, run: tracking.RunInfo) -> str:
     rows, known = run.metrics.get("rows_current", 0), run.metrics.get("rows_labelled", 0)
     known_of = _("{shown:,} of {rows:,} rows", shown=int(known), rows=int(rows))
-    text = elements.fact(_("Labels"), known_of)
+    text = elements.named(_("Labels"), known_of)
     needed = _needed(settings, run)
     if needed is None:
         return text
@@ -145,7 +138,7 @@ def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
         verdicts = pd.Series(worst, dtype=object)
     judged = int(verdicts.ne("not_applicable").sum())
     bad, doubtful = int(verdicts.eq("alert").sum()), int(verdicts.eq("warning").sum())
-    note = elements.fact(_("Columns") if group == "input" else _("Checks"), number(judged))
+    note = elements.named(_("Columns") if group == "input" else _("Checks"), number(judged))
     if bad:
         return "alert", _counted("alert", bad), note
     if doubtful:
@@ -156,10 +149,10 @@ def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
 
 
 def _counted(verdict: str, count: int) -> str:
-    return elements.fact(elements.capital(VERDICT_LABELS[verdict]), number(count))
+    return elements.named(elements.capital(VERDICT_LABELS[verdict]), number(count))
 
 
 def _tile(name: str, state: str, figure: str, note: str, about: Words) -> None:
-    with st.container(border=True, width=TILE_WIDTH, gap=None):
+    with st.container(border=True, gap=None, height="stretch"):
         st.markdown(name, help=str(about))
         st.markdown(f"{MARKS[state]} **{figure}**{elements.small(note) if note else ''}")

@@ -4,9 +4,9 @@ import streamlit as st
 
 from core.platform.messages import Message, _
 from pages.overview import reset_form, situation, tiles, verdict_card
-from pages.shared import code_snippets, elements, set_aside_list
+from pages.shared import code_snippets, elements, set_aside_list, visit
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 
 
 def menu() -> None:
@@ -20,7 +20,7 @@ def menu() -> None:
 @elements.show_errors()
 def life_cycle() -> None:
     """Draw the card and the tiles, and keep them up to date."""
-    elements.wait_for_store()
+    visit.wait_for_store()
     seen = situation.gather(settings, spec)
     verdict_card.draw(settings, spec, seen)
     if seen.is_empty and seen.chain is None and not any(tile.run for tile in seen.tiles):
@@ -33,7 +33,7 @@ def life_cycle() -> None:
 elements.header(
     Message("Overview"),
     Message(
-        "Trained on {development}, applied to {production}.",
+        "Learns from the {development}, predicts the {production}.",
         development=spec.rows.reference_rows,
         production=spec.rows.current_rows,
     ),

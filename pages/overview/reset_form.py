@@ -62,7 +62,7 @@ def _reset(settings: Settings) -> None:
         )
     )
     if len(names := projects.names(settings)) > 1:
-        st.markdown(elements.fact(_("Projects"), listed(names)))
+        st.markdown(elements.named(_("Projects"), listed(names)))
     for left in backup.untouched(settings):
         st.markdown(_("It does not touch {left}.", left=left))
     name = st.text_input(

@@ -16,7 +16,7 @@ from core.platform.tracking import RunInfo
 from core.stats import metrics
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS, one_sentence, threshold_fact
 from pages.overview.situation import Situation, Tile
-from pages.shared import elements
+from pages.shared import elements, navigation
 
 BADGES = {
     "done": (Message("done"), "green", ":material/check:"),
@@ -54,9 +54,9 @@ def draw(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
 
 def _head(place: int, tile: Tile) -> None:
     word, colour, badge_icon = BADGES[_concern(tile) or tile.state]
-    name, icon = elements.STEPS[tile.stage.step][1:]
+    name, icon = navigation.STEPS[tile.stage.step][1:]
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        elements.step_link(tile.stage.step, f"**{place} {name}**", icon=icon)
+        navigation.step_link(tile.stage.step, f"**{place} {name}**", icon=icon)
         st.badge(str(word), icon=badge_icon, color=colour)
 
 
@@ -79,14 +79,14 @@ def _is_one_class(run: RunInfo) -> bool:
 
 def _progress(settings: Settings, tile: Tile) -> None:
     job = tile.job
-    text = elements.plain(elements.words(job.text)) if job else ""
+    text = elements.fact(job.text) if job else ""
     st.progress(min(max(job.fraction if job else 0.0, 0.0), 1.0), text=text or None)
 
 
 def _todo(tile: Tile) -> str:
     """Return what is missing for a step without a result."""
     if tile.state == "failed" and tile.problem:
-        return elements.plain(elements.words(tile.problem))
+        return elements.fact(tile.problem)
     if tile.state == "done" and tile.job is not None:
         return f"{number(_seconds(tile.job), '.0f')} s"
     return str(tile.stage.todo)
@@ -107,7 +107,7 @@ def _result(
             label=steps.RUN_NAMES[tile.stage.step],
             icon=":material/history:",
             query_params={"run": run.run_id},
-            help=str(elements.MLFLOW_RUN),
+            help=str(navigation.MLFLOW_RUN),
         )
         is_its = tile.job is not None and tile.job.run_id == run.run_id
         seconds = f" · {number(_seconds(tile.job), '.0f')} s" if tile.job and is_its else ""
@@ -116,8 +116,8 @@ def _result(
     if tile.problem:
         failed = _(
             "**{step} failed.** {reason}",
-            step=elements.STEPS[tile.stage.step][1],
-            reason=elements.plain(elements.words(tile.problem)),
+            step=navigation.STEPS[tile.stage.step][1],
+            reason=elements.fact(tile.problem),
         )
         st.caption(f":orange[:material/warning:] {failed}")
 
@@ -133,7 +133,7 @@ def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -
         tested = elements.count_text(of, "rows_test")
         return (
             elements.count_text(of, "rows_train"),
-            f"{_('Training set')} · {elements.fact(_('Test set'), tested)}",
+            f"{_('Training set')} · {elements.named(_('Test set'), tested)}",
         )
     if step == "train":
         if spec.metric != "log_loss" and f"{spec.metric}_test" in of:
@@ -156,11 +156,13 @@ def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -
         for server in elements.ready_servers(settings):
             if str(server.port) == port:
                 # a server follows the champion
-                where, version = elements.fact(_("Port"), port), server.version
+                where, version = elements.named(_("Port"), port), server.version
         return _("version {version}", version=version), where
     if step == "score":
-        f1 = elements.metric_text(of, f"f1_{run.params.get('source')}", 3)
-        meaning = f"{_('Rows scored')} · F1 {f1}"
+        # a log loss alone says little: it follows the base rate
+        shown = "f1" if spec.metric == "log_loss" else spec.metric
+        value = elements.metric_text(of, f"{shown}_{run.params.get('source')}", 3)
+        meaning = f"{_('Rows scored')} · {metrics.TITLES[shown]} {value}"
         if _is_one_class(run):
             fact = threshold_fact("none_positive", project.words(spec.positive))
             meaning += f"  \n{one_sentence(fact)}"

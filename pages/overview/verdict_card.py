@@ -17,7 +17,7 @@ from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
 from pages.overview.situation import Situation
-from pages.shared import elements, project_choice, report_view
+from pages.shared import elements, navigation, project_choice, report_view
 
 NAMED = 5
 LIGHTS = {"fits": "green", "does_not_fit": "red", "no_skill": "red"}
@@ -81,7 +81,7 @@ def _running(settings: Settings, chain: Chain, seen: Situation) -> None:
 
 def _broken(settings: Settings, chain: Chain) -> None:
     link = chain.current
-    name = elements.STEPS[link.step][1] if link else ""
+    name = navigation.STEPS[link.step][1] if link else ""
     if chain.state == "cancelled":
         st.warning(_("{step} was cancelled. Earlier results are unchanged.", step=name))
     else:
@@ -100,7 +100,7 @@ def _broken(settings: Settings, chain: Chain) -> None:
             args=(settings, chain),
         )
         if link is not None:
-            elements.go_to(link.step)
+            navigation.go_to(link.step)
         _dismiss(settings)
         _alerts(settings)
 
@@ -110,7 +110,7 @@ def _now(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
     report = ReportRun.of(seen.report) if seen.report else ReportRun()
     active, following = seen.active, seen.next
     if active is not None:
-        name = elements.STEPS[active.stage.step][1]
+        name = navigation.STEPS[active.stage.step][1]
         todo: Words = Message("{step} is running.", step=name)
     else:
         todo = following.todo if following else report_view.lead(report.verdict_todo)
@@ -121,17 +121,17 @@ def _now(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
             + _mark(seen.report.is_sample),
             anchor=False,
         )
-        st.markdown(elements.plain(elements.words(report_view.lead(report.verdict_text))))
-        st.markdown(f"**{elements.plain(elements.words(todo))}**")
+        st.markdown(elements.fact(report_view.lead(report.verdict_text)))
+        st.markdown(f"**{elements.fact(todo)}**")
     else:
-        st.subheader(elements.plain(elements.words(todo)) + _mark(seen.is_sample), anchor=False)
+        st.subheader(elements.fact(todo) + _mark(seen.is_sample), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         if active is not None:
-            _go(active.stage.step, _("Go to {page}", page=elements.STEPS[active.stage.step][1]))
+            _go(active.stage.step, _("Go to {page}", page=navigation.STEPS[active.stage.step][1]))
         elif following is not None:
-            _go(following.step, _("Next: {name}", name=elements.STEPS[following.step][1]))
+            _go(following.step, _("Next: {name}", name=navigation.STEPS[following.step][1]))
         else:
-            label = _("Go to {page}", page=elements.STEPS["monitor"][1])
+            label = _("Go to {page}", page=navigation.STEPS["monitor"][1])
             _go("monitor", label, _report_query(seen.report))
             if seen.chain is not None and seen.is_sample:
                 _whole(
@@ -157,7 +157,7 @@ def _report_query(run: RunInfo | None) -> dict[str, str]:
 
 
 def _report_link(run: RunInfo | None) -> None:
-    elements.step_link("monitor", Message("Report"), **_report_query(run))
+    navigation.step_link("monitor", Message("Report"), **_report_query(run))
 
 
 def _alerts(settings: Settings) -> None:
@@ -172,7 +172,7 @@ def _alerts(settings: Settings) -> None:
         age=elements.length(clock.now(settings) - min(alert.at for alert in fresh)),
     )
     named = [
-        elements.plain(elements.words(alert.title)) + elements.sample_mark(alert.is_sample)
+        elements.fact(alert.title) + elements.sample_mark(alert.is_sample)
         for alert in fresh[:NAMED]
     ]
     if len(fresh) > NAMED:

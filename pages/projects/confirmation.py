@@ -188,7 +188,7 @@ def _line(
     def chosen() -> None:
         draft.choose(name, st.session_state[key])
 
-    with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
+    with st.container(width=elements.HALF_WIDTH, gap="xsmall", key=f"guess-{name}"):
         st.selectbox(
             label,
             options,
@@ -246,7 +246,7 @@ def _by_value(guesses: Guesses, draft: Draft) -> Guesses:
         and 2 <= column.distinct <= min(MOST_VALUES, len(column.values))
     }
     if not able:
-        st.caption(elements.fact(_("Column"), _("none")))
+        st.caption(elements.named(_("Column"), _("none")))
         return guesses
     with st.container(horizontal=True):
         column = _kept(_("Column"), "cut-column", list(able), draft)

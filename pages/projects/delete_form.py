@@ -7,7 +7,7 @@ import streamlit as st
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.runtime import project_homes
-from pages.shared import elements, project_choice
+from pages.shared import elements, project_choice, visit
 
 _OPEN = "deleting"
 
@@ -26,7 +26,7 @@ def button(name: str) -> None:
 def draw(settings: Settings) -> None:
     """Draw the dialog if it is open."""
     if name := st.session_state.get(_OPEN):
-        title = elements.fact(_("Delete"), name)
+        title = elements.named(_("Delete"), name)
         st.dialog(title, on_dismiss=_close)(_form)(settings, name)
 
 
@@ -36,7 +36,7 @@ def _close() -> None:
 
 @elements.show_errors()
 def _form(settings: Settings, name: str) -> None:
-    if name == elements.started_with().project:
+    if name == visit.started_with().project:
         st.info(
             _("The app was started with this project. Start it without COURTSIDE_PROJECT first.")
         )
@@ -63,5 +63,5 @@ def _form(settings: Settings, name: str) -> None:
             project_homes.delete(settings.of_project(name), typed)
         _close()
         if name == settings.project:
-            project_choice.switch(settings, elements.started_with().project)
+            project_choice.switch(settings, visit.started_with().project)
         st.rerun()

@@ -9,7 +9,7 @@ from core.platform.config import Settings
 from core.platform.errors import CourtsideError
 from core.platform.messages import Message, _
 from core.runtime import project_homes
-from pages.shared import elements
+from pages.shared import elements, navigation
 
 _OPEN, _SAVED = "editing", "edited"
 HEIGHT = 460
@@ -33,7 +33,7 @@ def draw(settings: Settings) -> None:
     if (outdated := st.session_state.pop(_SAVED, None)) is not None:
         _say(outdated)
     if name := st.session_state.get(_OPEN):
-        title = elements.fact(_("Project file"), name)
+        title = elements.named(_("Project file"), name)
         own = settings.of_project(name)
         st.dialog(title, width="large", on_dismiss=_close)(_form)(own)
 
@@ -46,8 +46,8 @@ def _say(outdated: tuple[str, ...]) -> None:
     if not outdated:
         st.success(_("Saved."), icon=":material/check_circle:")
         return
-    names = [str(elements.STEPS[step][1]) for step in outdated]
-    text = _("Changed since: {what}. Run {step} again.", what=_("Project file"), step=names)
+    names = [str(navigation.STEPS[step][1]) for step in outdated]
+    text = _("{what} changed. Run {step} again.", what=_("Project file"), step=names)
     st.warning(text, icon=":material/update:")
 
 

@@ -60,8 +60,8 @@ def from_table(settings: Settings, table: Table) -> None:
             columns_table.leaks(guesses, chosen)
         left_out = sum(not out.is_leak for out in guesses.left_out.values())
         st.subheader(
-            f"{elements.fact(_('Features'), number(len(guesses.features)))} · "
-            + elements.fact(_("Left out"), number(left_out)),
+            f"{elements.named(_('Features'), number(len(guesses.features)))} · "
+            + elements.named(_("Left out"), number(left_out)),
             anchor=False,
         )
         columns_table.draw(guesses, chosen)

@@ -2,19 +2,19 @@
 
 from core.platform.messages import Message, _
 from pages.projects import new_view, project_list
-from pages.shared import code_snippets, elements
+from pages.shared import code_snippets, elements, navigation, visit
 
 VIEWS = {"list": Message("Projects"), "new": Message("New project")}
 
-settings = elements.open_projects()
+settings = visit.open_projects()
 elements.header(
     _("Projects"),
     _("Each has its own data, models, predictions and alerts; they share the MLflow store."),
     menu=lambda: code_snippets.button(settings, "projects"),
 )
-view = elements.views("projects", VIEWS)
+view = navigation.views("projects", VIEWS)
 with elements.show_errors():
-    elements.wait_for_store()
+    visit.wait_for_store()
     if view == "new":
         new_view.draw(settings)
     else:

@@ -16,7 +16,7 @@ from core.platform.messages import _, day, number, p_
 from core.platform.projects import Listed
 from core.runtime import project_homes
 from pages.projects import delete_form, editor
-from pages.shared import elements, project_choice
+from pages.shared import elements, navigation, project_choice
 from pages.shared.statuses import STATUSES
 
 
@@ -54,11 +54,9 @@ def _card(settings: Settings, listed: Listed) -> None:
         st.download_button(
             _("Download"),
             projects.text_of(own),
-            file_name=f"{name}.toml" if own.is_nested else f"{name}_{PROJECT_FILE}",
+            f"{name}.toml" if own.is_nested else f"{name}_{PROJECT_FILE}",
             mime="application/toml",
-            icon=":material/download:",
             key=f"export-{name}",
-            on_click="ignore",
         )
         if own.is_nested:
             editor.button(name)
@@ -78,19 +76,19 @@ def _state(listed: Listed) -> str:
             parts.append(elements.words(verdict))
         if champion is not None:
             parts.append(
-                elements.fact(
+                elements.named(
                     elements.capital(model_store.ALIAS_LABELS[model_store.CHAMPION]),
                     champion.version,
                 )
             )
         elif storage.current_prepared(own) is not None:
-            parts.append(elements.fact(elements.STEPS["prepare"][1], STATUSES["done"]))
+            parts.append(elements.named(navigation.STEPS["prepare"][1], STATUSES["done"]))
         elif snapshots.current(own) is not None:
-            parts.append(elements.fact(elements.STEPS["acquire"][1], STATUSES["done"]))
+            parts.append(elements.named(navigation.STEPS["acquire"][1], STATUSES["done"]))
         else:
             parts.append(_("Nothing here yet."))
         if running:
-            parts.append(elements.fact(_("Background jobs"), number(running)))
+            parts.append(elements.named(_("Background jobs"), number(running)))
     except CourtsideError as error:
         return f":red[{elements.plain(str(error))}]"
     return " · ".join(parts)

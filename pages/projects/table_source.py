@@ -173,10 +173,10 @@ def describe(guesses: Guesses) -> None:
         n_("{count:,} column", "{count:,} columns", len(guesses.columns)),
     ]
     if guesses.labelled:
-        parts.append(elements.fact(_("Positive class"), number(guesses.share, ".1%")))
+        parts.append(elements.named(_("Positive class"), number(guesses.share, ".1%")))
     if unlabelled:
         share = number(unlabelled / guesses.sampled, ".1%")
-        parts.append(elements.fact(_("Without label"), share))
+        parts.append(elements.named(_("Without label"), share))
     st.markdown(" · ".join(parts))
     if guesses.sampled < guesses.rows:
         st.caption(_("The guesses rest on {rows:,} rows of it.", rows=guesses.sampled))

@@ -15,7 +15,7 @@ from core.stats import metrics
 from core.training import evaluation_charts
 from pages.registry import decisions, version_list
 from pages.registry.standing import Standing
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, step_jobs, table_texts
 
 # columns of the table of slices
 MAIN = ("finding", "column", "value", "rows", "difference", "interval")
@@ -32,7 +32,7 @@ def draw(now: Standing) -> None:
     listed = now.listed
     if len(listed) < 2:
         st.info(_("There is only one version. Train another."))
-        elements.go_to("train")
+        navigation.go_to("train")
         return
     champion = now.champion
     default = now.by_alias.get(model_store.CHALLENGER)
@@ -58,7 +58,7 @@ def draw(now: Standing) -> None:
     if len(kinds) > 1:
         st.warning(_("Only one side was trained on the built-in sample: no test rows are common."))
     if pressed:
-        elements.submit(
+        step_jobs.submit(
             now.settings, "promote", promote.Options, challenger=first, against=other, dry_run=True
         )
     compared(now.settings, first, other, now.spec)
@@ -71,21 +71,21 @@ def compared(settings: Settings, first: str, other: str, spec: ProjectSpec) -> N
         st.info(str(_none_yet()))
         return
     run = runs[0]
-    rules = elements.table(settings, settings.mlflow_uri, run.run_id, "rules").set_index("code")
+    rules = elements.table(settings, run.run_id, "rules").set_index("code")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(elements.ago(run.started), width="content")
-        elements.run_link(run.run_id, "Promocao")
+        navigation.run_link(run.run_id, "Promocao")
         if run.is_sample:
             elements.sample_badge()
     try:
-        table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
+        table = elements.table(settings, run.run_id, "comparison")
     except NotReadyError:
         st.warning(elements.plain(_why_not(rules)))
         return
     table = table.sort_values(
         "metric", key=lambda names: names != spec.metric, kind="stable", ignore_index=True
     )
-    st.markdown(elements.plain(elements.words(rules.loc["same_rows", "text"])))
+    st.markdown(elements.fact(rules.loc["same_rows", "text"]))
     names = _("version {version}", version=first), _("version {version}", version=other)
     titles = elements.capital(names[0]), elements.capital(names[1])
     left, right = elements.side_by_side()
@@ -101,22 +101,19 @@ def compared(settings: Settings, first: str, other: str, spec: ProjectSpec) -> N
             "one": _("{name} is better", name=names[0]),
             "other": _("{name} is better", name=names[1]),
         }
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Metric"): [str(metrics.TITLES.get(name, name)) for name in table["metric"]],
-                    titles[0]: [number(value, ".4f") for value in table["challenger"]],
-                    titles[1]: [number(value, ".4f") for value in table["champion"]],
-                    _("Difference"): [
-                        f"{number(value, '+.4f')}  \n:small[:gray[{_between(low, high)}]]"
-                        for value, low, high in table[["difference", "low", "high"]].itertuples(
-                            index=False
-                        )
-                    ],
-                    _("Meaning"): [better.get(who, _("may be chance")) for who in table["better"]],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Metric"): [str(metrics.TITLES.get(name, name)) for name in table["metric"]],
+                titles[0]: [number(value, ".4f") for value in table["challenger"]],
+                titles[1]: [number(value, ".4f") for value in table["champion"]],
+                _("Difference"): [
+                    f"{number(value, '+.4f')}  \n:small[:gray[{_between(low, high)}]]"
+                    for value, low, high in table[["difference", "low", "high"]].itertuples(
+                        index=False
+                    )
+                ],
+                _("Meaning"): [better.get(who, _("may be chance")) for who in table["better"]],
+            }
         )
         st.caption(
             _(
@@ -148,7 +145,7 @@ def _none_yet() -> Message:
 
 
 def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]) -> None:
-    slices = elements.table(settings, settings.mlflow_uri, run.run_id, "slices")
+    slices = elements.table(settings, run.run_id, "slices")
     if slices.empty:
         return
     elements.question(_("Which slices stand out?"))

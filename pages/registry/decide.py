@@ -16,10 +16,10 @@ from core.serving.server import Server
 from core.stats import metrics
 from pages.registry import decisions, gate_form, ledger, threshold_form, version_list
 from pages.registry.standing import Standing
-from pages.shared import aliases, elements, endpoint_warning
+from pages.shared import aliases, elements, endpoint_warning, navigation, step_jobs
 
-# two beside each other at 1440 px, one above the other at 800
-CARD_WIDTH = 481
+# two beside each other at 1440 px and at 800
+CARD_WIDTH = 360
 BETTER_CHALLENGER = Message(
     "Train on other features or rows; or, under More, ask only that it is not worse."
 )
@@ -36,7 +36,7 @@ def draw(now: Standing) -> None:
     moves = registry.ledger(now.settings, now.spec.model)
     is_behind = endpoint_warning.behind(now.settings, now.champion, now.live)
     if is_behind:
-        elements.job_panel(now.settings, "serve")
+        step_jobs.job_panel(now.settings, "serve")
     due = _due(now)
     runs = model_facts.decisions(now.settings, of_gate=True)
     last = PromotionRun.of(runs[0]) if runs else None
@@ -72,7 +72,7 @@ def draw(now: Standing) -> None:
             objected = is_about_due and last is not None and last.decision in ("hold", "refuse")
             if objected:
                 st.markdown(_("**To do:** {todo}", todo=BETTER_CHALLENGER))
-                elements.go_to("prepare")
+                navigation.go_to("prepare")
             gate_form.draw(now, due, is_next=not (is_behind or objected or is_linked))
     elif now.offered:
         with st.expander(_("Promote")):
@@ -88,7 +88,7 @@ def draw(now: Standing) -> None:
 
 
 def _decision(version: str) -> str:
-    return elements.fact(_("Decision"), _("version {version}", version=version))
+    return elements.named(_("Decision"), _("version {version}", version=version))
 
 
 def _due(now: Standing) -> ModelVersion | None:
@@ -110,17 +110,17 @@ def _champion(now: Standing, moves: pd.DataFrame, compared: RunInfo | None) -> N
     _since(now, moves)
     if now.live is None:
         st.badge(_("not served"), color="gray")
-        elements.go_to("serve")
+        navigation.go_to("serve")
 
 
 def _missing(alias: str) -> str:
-    return elements.fact(elements.capital(aliases.words(alias)), _("none"))
+    return elements.named(elements.capital(aliases.words(alias)), _("none"))
 
 
 def _served(live: Server) -> None:
     """Show the state of the endpoint that serves the champion."""
     word, colour, _icon = endpoint_warning.STATES[live.state]
-    text = f"{word} · {elements.fact(_('Port'), live.port)}"
+    text = f"{word} · {elements.named(_('Port'), live.port)}"
     st.badge(text, icon=":material/dns:", color=colour)
 
 
@@ -194,9 +194,7 @@ def _on_same_rows(now: Standing, run: RunInfo, alias: str) -> list[tuple[str, st
     """Return the same of the rows on which a run of the gate measured both versions."""
 
     def table(name: str, key: str) -> pd.DataFrame:
-        return elements.table(now.settings, now.settings.mlflow_uri, run.run_id, name).set_index(
-            key
-        )
+        return elements.table(now.settings, run.run_id, name).set_index(key)
 
     values = table("comparison", "metric")[alias]
     rows = n_("{count:,} row", "{count:,} rows", int(run.metrics["rows_judged"]))
@@ -234,6 +232,6 @@ def _nothing_due(now: Standing) -> None:
     left_out = [version for version in now.beside if version not in now.offered]
     if champion is not None and left_out and named != champion:
         names = [_("version {version}", version=each.version) for each in left_out]
-        st.markdown(elements.fact(_("Left out"), listed(names)))
+        st.markdown(elements.named(_("Left out"), listed(names)))
         st.caption(_("Only one side was trained on the built-in sample: no test rows are common."))
-    elements.go_to("train")
+    navigation.go_to("train")

@@ -11,7 +11,7 @@ from core.platform.messages import _, n_, number
 from core.registry import promote, registry
 from core.registry.records import PromotionRun
 from pages.registry import version_list
-from pages.shared import elements
+from pages.shared import elements, navigation
 from pages.shared.statuses import GATE
 
 DECISIONS = {
@@ -35,7 +35,7 @@ def badge(decided: PromotionRun) -> None:
 def detail(settings: Settings, run: tracking.RunInfo) -> None:
     """Show the reason for a decision, what and who it was about, and its rules on request."""
     decided = PromotionRun.of(run)
-    st.markdown(elements.plain(elements.words(decided.reason)))
+    st.markdown(elements.fact(decided.reason))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_about(decided, run.params.get("threshold", "None")), width="content")
         st.caption(
@@ -43,11 +43,11 @@ def detail(settings: Settings, run: tracking.RunInfo) -> None:
             f"{elements.ago(run.started)}",
             width="content",
         )
-        elements.run_link(run.run_id, "Promocao")
+        navigation.run_link(run.run_id, "Promocao")
         if run.is_sample:
             elements.sample_badge()
     with st.expander(_("Rules of the gate")):
-        rule_table(elements.table(settings, settings.mlflow_uri, run.run_id, "rules"))
+        rule_table(elements.table(settings, run.run_id, "rules"))
 
 
 def _about(decided: PromotionRun, threshold: str) -> str:
@@ -64,23 +64,16 @@ def _about(decided: PromotionRun, threshold: str) -> str:
 def rule_table(rules: pd.DataFrame) -> None:
     """Show the results of the gate's rules, each with the value that is judged and its limit."""
     judged = rules.get("judged", pd.Series("", index=rules.index))
-    st.table(
-        pd.DataFrame(
-            {
-                _("Rule"): [elements.words(title) for title in rules["title"]],
-                _("Verdict"): [elements.badge(*GATE[verdict]) for verdict in rules["verdict"]],
-                _("Value"): [
-                    _measured(*of) for of in zip(rules["code"], rules["value"], judged, strict=True)
-                ],
-                _("Limits"): [
-                    _limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)
-                ],
-                _("What it means"): [
-                    elements.plain(elements.words(text)) for text in rules["text"]
-                ],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Rule"): [elements.words(title) for title in rules["title"]],
+            _("Verdict"): [elements.badge(*GATE[verdict]) for verdict in rules["verdict"]],
+            _("Value"): [
+                _measured(*of) for of in zip(rules["code"], rules["value"], judged, strict=True)
+            ],
+            _("Limits"): [_limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)],
+            _("What it means"): [elements.fact(text) for text in rules["text"]],
+        }
     )
 
 

@@ -11,7 +11,7 @@ from core.platform.runs import ModelVersion
 from core.registry import promote
 from pages.registry import threshold_form, version_list
 from pages.registry.standing import Standing
-from pages.shared import elements, login
+from pages.shared import elements, login, step_jobs
 
 AIMS = {
     "better": Message("shown to be better"),
@@ -55,7 +55,7 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
         options = _options(now, chosen)
     options["challenger"] = chosen
     if requested or tried:
-        elements.submit(now.settings, "promote", promote.Options, dry_run=tried, **options)
+        step_jobs.submit(now.settings, "promote", promote.Options, dry_run=tried, **options)
     _override(now, options)
 
 
@@ -71,13 +71,7 @@ def follows(now: Standing) -> Message:
 
 def _options(now: Standing, chosen: str) -> dict[str, object]:
     """Draw what is seldom changed, and return it."""
-    aim = st.segmented_control(
-        _("It must be"),
-        list(AIMS),
-        format_func=lambda code: str(AIMS[code]),
-        required=True,
-        key="gate-aim",
-    )
+    aim = elements.choose(_("It must be"), AIMS, "gate-aim")
     margin = 0.0
     if aim == "not_worse":
         margin = st.number_input(
@@ -115,7 +109,7 @@ def _override(now: Standing, options: dict[str, object]) -> None:
         if sent and len(reason.strip()) < promote.MIN_REASON:
             st.error(_("Required: {field}.", field=label))
         elif sent:
-            elements.submit(
+            step_jobs.submit(
                 now.settings,
                 "promote",
                 promote.Options,
@@ -126,13 +120,7 @@ def _override(now: Standing, options: dict[str, object]) -> None:
 
 
 def rollback(now: Standing, moves: pd.DataFrame) -> None:
-    """Draw the way back to the previous champion, or why there is none.
-
-    Parameters
-    ----------
-    moves : DataFrame
-        The ledger.
-    """
+    """Draw the way back to the previous champion, or why there is none."""
     champion, live = now.champion, now.live
     previous = now.by_alias.get(model_store.PREVIOUS)
     if previous is None or previous == champion:
@@ -146,7 +134,7 @@ def rollback(now: Standing, moves: pd.DataFrame) -> None:
     st.markdown(str(sentences(back, follows(now) if moves_live else "")))
     note = st.text_input(_("Note"), max_chars=2000, key="rollback-note")
     if st.button(_("Roll back"), key="rollback", icon=":material/undo:", disabled=now.going):
-        elements.submit(
+        step_jobs.submit(
             now.settings,
             "promote",
             promote.Options,

@@ -72,13 +72,7 @@ def draw(settings: Settings, model: str) -> None:
         },
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
-            f"{_('Ledger')} (CSV)",
-            lambda: export.csv(moves),
-            file_name=f"ledger_{model}.csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        elements.download(f"{_('Ledger')} (CSV)", lambda: export.csv(moves), f"ledger_{model}.csv")
         st.toggle(_("All columns"), key="ledger-all-columns")
 
 

@@ -5,9 +5,9 @@ import streamlit as st
 from core.platform import model_store
 from core.platform.messages import Message, _
 from pages.registry import comparison, decide, ledger, standing, version_list
-from pages.shared import code_snippets, drafts, elements, login
+from pages.shared import code_snippets, drafts, elements, login, navigation, step_jobs, visit
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 drafts.hold(
     "registry", "gate-aim", "margin", "changes-*", "decided-by", "reason-*", "rollback-note"
 )
@@ -31,23 +31,23 @@ def menu() -> None:
             model_store.CHAMPION
         )
         if alias in held and not is_champions:
-            elements.run_link(held[alias].run_id, elements.capital(name))
+            navigation.run_link(held[alias].run_id, elements.capital(name))
 
 
 with elements.show_errors():
-    elements.wait_for_store()
+    visit.wait_for_store()
     listed = model_store.versions(settings, spec.model)
     elements.header(_("Registry"), menu=menu)
     if not listed:
         st.info(_("There is no model yet. Train one first."))
-        elements.go_to("train")
+        navigation.go_to("train")
         st.stop()
     for key in (*CHOSEN, *DEFAULTS):
         if key in st.session_state or key in DEFAULTS:
             st.session_state[key] = st.session_state.get(key, DEFAULTS.get(key))
     is_linked = version_list.read_address([version.version for version in listed])
     now = standing.read(settings, spec, listed)
-    view = elements.views("registry", VIEWS, default="versions" if is_linked else "decide")
+    view = navigation.views("registry", VIEWS, default="versions" if is_linked else "decide")
     # the job that a button below starts is shown above it
     place = st.container()
     with elements.show_errors():
@@ -60,5 +60,5 @@ with elements.show_errors():
         else:
             decide.draw(now)
     with place:
-        elements.job_panel(settings, "promote")
+        step_jobs.job_panel(settings, "promote")
     version_list.cards(settings, listed)

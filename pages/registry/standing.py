@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.jobs import jobs
 from core.platform import model_store
 from core.platform.config import Settings
 from core.platform.project import ProjectSpec
@@ -13,6 +12,7 @@ from core.platform.runs import ModelVersion
 from core.serving import endpoint
 from core.serving.server import Server
 from pages.registry import version_list
+from pages.shared import step_jobs
 
 
 @dataclass(frozen=True)
@@ -86,5 +86,5 @@ def read(settings: Settings, spec: ProjectSpec, listed: list[ModelVersion]) -> S
         # otherwise it is another project's
         live if live is not None and live.model == spec.model else None,
         version_list.figures(settings, listed),
-        any(job.step == "promote" for job in jobs.active(settings)),
+        step_jobs.is_going(settings, "promote"),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring.records import ReportRun
-from core.platform import project, tracking
+from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, _, n_, number, sentences
@@ -21,7 +21,7 @@ from core.stats import metrics, thresholds
 from core.stats.charts import models as model_charts
 from core.training import evaluation, evaluation_charts
 from pages.registry.standing import Standing
-from pages.shared import elements, login
+from pages.shared import elements, login, step_jobs
 
 # whether the form of the champion's threshold is open, and whether a link opened it
 OPEN, LINKED = "champion-threshold", "champion-threshold-linked"
@@ -53,7 +53,7 @@ def draw(now: Standing, follows: Message, *, is_linked: bool) -> None:
     if champion is None or champion.about.threshold is None:
         return
     version = _("version {version}", version=champion.version)
-    form = st.expander(elements.fact(_("Threshold"), version), key=OPEN, on_change="rerun")
+    form = st.expander(elements.named(_("Threshold"), version), key=OPEN, on_change="rerun")
     if not form.open:
         return
 
@@ -69,7 +69,7 @@ def draw(now: Standing, follows: Message, *, is_linked: bool) -> None:
         if value == champion.about.threshold:
             st.error(str(registry.already_champion(champion)))
             return
-        if elements.submit(
+        if step_jobs.submit(
             now.settings,
             "promote",
             promote.Options,
@@ -142,15 +142,7 @@ def _consequences(
         press(value)
     chosen = "folds"
     if report is not None:
-        chosen = st.segmented_control(
-            _("Rows"),
-            list(ROWS),
-            format_func=lambda code: str(ROWS[code]),
-            default="report",
-            required=True,
-            key="threshold-rows",
-            label_visibility="collapsed",
-        )
+        chosen = elements.choose(_("Rows"), ROWS, "threshold-rows", default="report", is_bare=True)
     is_of_folds = True
     if report is not None and chosen == "report":
         table = _of_scoring(settings, settings.mlflow_uri, ReportRun.of(report).scoring_run)
@@ -160,20 +152,20 @@ def _consequences(
         )
     at = table.iloc[(table["threshold"] - value).abs().argmin()]
     own = version.about.threshold
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     titles = {
         **{name: str(metrics.TITLES[name]) for name in ("f1", "precision", "recall", "accuracy")},
         "share_positive": _("Predicted {label}", label=positive),
     }
     shown = {
         _("Metric"): list(titles.values()),
-        elements.fact(_("Threshold"), number(value, ".2f")): [
+        elements.named(_("Threshold"), number(value, ".2f")): [
             _share(at[figure]) for figure in titles
         ],
     }
     if own is not None:
         kept = table.iloc[(table["threshold"] - own).abs().argmin()]
-        shown[elements.fact(_("Current"), number(own, ".2f"))] = [
+        shown[elements.named(_("Current"), number(own, ".2f"))] = [
             _share(kept[figure]) for figure in titles
         ]
         shown[_("Difference")] = [
@@ -182,7 +174,7 @@ def _consequences(
             else _("{value} points", value=number(100 * (at[figure] - kept[figure]), "+.1f"))
             for figure in titles
         ]
-    st.table(pd.DataFrame(shown), hide_index=True)
+    elements.fixed_table(shown)
     counts = pd.DataFrame(
         [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
         columns=["actual", "predicted", "rows"],
@@ -231,7 +223,7 @@ def _trade_off(
 
 def _about(report: RunInfo) -> str:
     """Return which rows a report is about, and whether the version was trained on them."""
-    text = elements.plain(elements.words(ReportRun.of(report).window))
+    text = elements.fact(ReportRun.of(report).window)
     share = report.metrics.get("rows_trained_on", 0) / report.metrics["rows_current"]
     if not share:
         return text

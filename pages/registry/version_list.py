@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Literal
 
 import pandas as pd
@@ -17,7 +16,7 @@ from core.platform.runs import ModelVersion
 from core.registry import model_card, model_facts, registry
 from core.stats import metrics
 from core.training import candidates as kinds
-from pages.shared import aliases, elements, table_texts
+from pages.shared import aliases, elements, navigation, table_texts
 
 # what moved the champion
 MOVES = {
@@ -49,7 +48,7 @@ def person(name: Words) -> str:
 
 def decided_by(name: Words) -> str:
     """Return who decided, with a label, in Markdown."""
-    return elements.fact(_("Decided by"), elements.plain(person(name)))
+    return elements.named(_("Decided by"), elements.plain(person(name)))
 
 
 def move(decision: str, former: str) -> str:
@@ -199,7 +198,7 @@ def _row(version: ModelVersion, measured: Mapping[str, float], metric: str) -> d
         "features": len(version.about.features) or None,
         "data": elements.data_word(version.is_sample),
         "copied_from": _("version {version}", version=copied) if copied else "",
-        "made": datetime.fromtimestamp(version.created).replace(microsecond=0),
+        "made": elements.when(version.created),
         "run": f"/runs?run={version.run_id}",
     }
 
@@ -230,14 +229,9 @@ def _card(settings: Settings, version: ModelVersion) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if version.is_sample:
             elements.sample_badge()
-        st.download_button(
-            "Markdown",
-            text,
-            file_name=f"{version.name}-version-{version.version}.md",
-            mime="text/markdown",
-            icon=":material/download:",
-            on_click="ignore",
+        elements.download(
+            "Markdown", text, f"{version.name}-version-{version.version}.md", mime="text/markdown"
         )
-        elements.run_link(version.run_id)
+        navigation.run_link(version.run_id)
     # its first line is the drawer's title
     st.markdown(re.sub(r"(?m)^(#+) ", r"#\1 ", text.partition("\n\n")[2]))

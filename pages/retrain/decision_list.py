@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -16,7 +15,7 @@ from core.platform.messages import Message, Words, _, number, p_, span
 from core.platform.model_store import ALIAS_LABELS, CHALLENGER
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 from pages.shared.statuses import GATE, STATUSES
 
 TRIGGERS = {
@@ -31,9 +30,9 @@ COLUMNS: dict[str, Words] = {
     "outcome": ALIAS_LABELS[CHALLENGER],
     "strategy": Message("Policy"),
     "trigger": Message("Triggered by"),
-    "seconds": Message("Seconds"),
 }
 MORE: dict[str, Words] = {
+    "seconds": Message("Seconds"),
     "person": Message("Decided by"),
     "rows_fit": Message("Rows fitted on"),
     "labels_used": Message("Labels used"),
@@ -80,7 +79,6 @@ def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
         column_config={
             **{name: elements.capital(label) for name, label in chosen.items()},
             "when": config.DatetimeColumn(str(COLUMNS["when"])),
-            "decision": config.TextColumn(str(COLUMNS["decision"]), width="large"),
         },
     )
     rows = picked["selection"]["rows"]
@@ -101,7 +99,7 @@ def _cells(run: tracking.RunInfo) -> dict[str, Any]:
         version = _("version {version}", version=decision.challenger)
         outcome = f"{version}: {GATE[decision.gate][0]}"
     return {
-        "when": datetime.fromtimestamp(run.started).replace(microsecond=0),
+        "when": elements.when(run.started),
         "decision": title,
         "outcome": outcome,
         "strategy": _known(STRATEGY_NAMES, decision.strategy),
@@ -128,18 +126,18 @@ def _details(settings: Settings, run: tracking.RunInfo) -> None:
         if decision.gate:
             _challenger(settings, run, decision)
         with st.container(horizontal=True):
-            elements.run_link(run.run_id, "Retreinamento")
+            navigation.run_link(run.run_id, "Retreinamento")
             for report in decision.evidence[:5]:
-                elements.run_link(report, _("Report"))
+                navigation.run_link(report, _("Report"))
             for name, run_id in (
-                (elements.STEPS["prepare"][1], decision.prepare_run),
-                (elements.STEPS["train"][1], decision.train_run),
+                (navigation.STEPS["prepare"][1], decision.prepare_run),
+                (navigation.STEPS["train"][1], decision.train_run),
                 (p_("step", "Gate"), decision.gate_run),
             ):
                 if run_id:
-                    elements.run_link(run_id, name)
+                    navigation.run_link(run_id, name)
             if decision.gate:
-                elements.step_link("promote", icon=":material/inventory_2:")
+                navigation.step_link("promote", icon=":material/inventory_2:")
 
 
 def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
@@ -149,10 +147,10 @@ def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
     trigger = elements.plain(_known(TRIGGERS, decision.trigger))
     strategy = elements.plain(_known(STRATEGY_NAMES, decision.strategy))
     facts = [
-        elements.fact(COLUMNS["trigger"], f"{trigger} ({person})"),
-        elements.fact(COLUMNS["strategy"], strategy),
-        elements.fact(COLUMNS["seconds"], number(of.get("seconds", 0), ".1f")),
-        *(elements.fact(MORE[name], number(of[name])) for name in COUNTS if name in of),
+        elements.named(COLUMNS["trigger"], f"{trigger} ({person})"),
+        elements.named(COLUMNS["strategy"], strategy),
+        elements.named(MORE["seconds"], number(of.get("seconds", 0), ".1f")),
+        *(elements.named(MORE[name], number(of[name])) for name in COUNTS if name in of),
     ]
     return " · ".join(facts)
 
@@ -166,26 +164,23 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
     if decision.by_kind:
         st.markdown(elements.plain(str(decision.by_kind)))
     try:
-        kinds = elements.table(settings, settings.mlflow_uri, run.run_id, "by_kind")
+        kinds = elements.table(settings, run.run_id, "by_kind")
     except NotReadyError:
         return
     if kinds.empty:
         return
     elements.question(_("Which slices stand out?"))
-    st.table(
-        pd.DataFrame(
-            {
-                _("Rows"): kinds["value"].map(elements.plain).to_list(),
-                _("Number"): kinds["rows"].map(number).to_list(),
-                titles[0]: _losses(kinds["log_loss_champion"]),
-                titles[1]: _losses(kinds["log_loss_challenger"]),
-                _("Difference"): [_difference(row) for row in kinds.itertuples()],
-                elements.capital(_("worse")): [
-                    _("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]
-                ],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Rows"): kinds["value"].map(elements.plain).to_list(),
+            _("Number"): kinds["rows"].map(number).to_list(),
+            titles[0]: _losses(kinds["log_loss_champion"]),
+            titles[1]: _losses(kinds["log_loss_challenger"]),
+            _("Difference"): [_difference(row) for row in kinds.itertuples()],
+            elements.capital(_("worse")): [
+                _("yes") if is_harmed else _("no") for is_harmed in kinds["harmed"]
+            ],
+        }
     )
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from core.platform import clock
 from core.platform.config import Settings
 from core.platform.messages import _
-from core.retraining import policy_evidence, retrain, retrain_charts
+from core.retraining import decision_basis, policy_evidence, retrain_charts
 from core.retraining.policy_settings import Policy
 from core.stats.forecast import DAY
 from pages.shared import elements
@@ -16,7 +16,7 @@ from pages.shared import elements
 CONFIDENCE = 1 - policy_evidence.ERROR_RATE / len(policy_evidence.FORECAST)
 
 
-def draw(settings: Settings, state: retrain.State, by: Policy) -> None:
+def draw(settings: Settings, state: decision_basis.State, by: Policy) -> None:
     """Draw the windows of the champion, and their trend once there are enough."""
     st.subheader(
         _("When would a limit be crossed?"),

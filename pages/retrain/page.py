@@ -10,22 +10,32 @@ from core.jobs import jobs
 from core.platform import model_store, tracking
 from core.platform.errors import CourtsideError
 from core.platform.messages import Message, _
-from core.retraining import policy_store, retrain
+from core.retraining import decision_basis, policy_store
 from core.retraining.policy_settings import Policy
 from pages.retrain import decision_list, forecast_view, policy_form, recommendation, replay_view
-from pages.shared import code_snippets, drafts, elements, set_aside_list
+from pages.shared import (
+    code_snippets,
+    drafts,
+    elements,
+    navigation,
+    set_aside_list,
+    step_jobs,
+    visit,
+)
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 VIEWS = {"decision": Message("Decision"), "policy": Message("Policy"), "replay": Message("Replay")}
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def known(_settings: object, home: str, stamp: tuple[str, ...]) -> retrain.State:
+def known(_settings: object, home: str, stamp: tuple[str, ...]) -> decision_basis.State:
     """Return the basis of a decision; `stamp` is a cache key of everything that affects it."""
-    return retrain.state(settings, spec)
+    return decision_basis.state(settings, spec)
 
 
-def read(champion: model_store.ModelVersion, decided: list[tracking.RunInfo]) -> retrain.State:
+def read(
+    champion: model_store.ModelVersion, decided: list[tracking.RunInfo]
+) -> decision_basis.State:
     newest = tracking.last_run(settings, "monitor")
     waiting = model_store.find_version(settings, spec.model, model_store.CHALLENGER)
     stamp = (
@@ -60,10 +70,10 @@ def draw_decision(champion: model_store.ModelVersion | None) -> None:
     drafts.hold("retrain", "reason")
     if champion is None:
         st.info(_("There is no model yet. Train one first."))
-        elements.go_to("train")
+        navigation.go_to("train")
         return
-    elements.job_panel(settings, "retrain")
-    elements.job_panel(settings, "promote")
+    step_jobs.job_panel(settings, "retrain")
+    step_jobs.job_panel(settings, "promote")
     going = any(job.step in ("retrain", "promote") for job in jobs.active(settings))
     with elements.show_errors():
         by = policy()
@@ -77,14 +87,14 @@ def draw_decision(champion: model_store.ModelVersion | None) -> None:
 
 
 with elements.show_errors():
-    elements.wait_for_store()
+    visit.wait_for_store()
     champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
     elements.header(
         _("Retrain"),
         is_sample=bool(champion and champion.is_sample),
         menu=lambda: code_snippets.button(settings, "retrain", "policy", "replay"),
     )
-    view = elements.views("retrain", VIEWS)
+    view = navigation.views("retrain", VIEWS)
     if view == "replay":
         replay_view.draw(settings, spec)
     elif view == "policy":

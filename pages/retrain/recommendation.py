@@ -10,12 +10,12 @@ from core.platform import model_store, tracking
 from core.platform.config import Settings
 from core.platform.messages import _, number
 from core.registry import promote
-from core.retraining import retrain
+from core.retraining import decision_basis, retrain
 from core.retraining.policy import Decision, Policy
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from pages.retrain import decision_list
-from pages.shared import elements
+from pages.shared import elements, navigation, step_jobs
 
 # code of a decision -> colour and icon
 MARKS = {
@@ -32,7 +32,7 @@ WELL = ("fits", "watch")
 HELD = ("hold", "refuse")
 
 
-def mark(decision: Decision, state: retrain.State, by: Policy) -> tuple[str, str]:
+def mark(decision: Decision, state: decision_basis.State, by: Policy) -> tuple[str, str]:
     """Return colour and icon of a decision; green only if a policy found the model to fit."""
     fits = bool(state.windows) and state.windows[-1].verdict in WELL
     return FINE if decision.code == "none" and by.is_on and fits else MARKS[decision.code]
@@ -40,7 +40,7 @@ def mark(decision: Decision, state: retrain.State, by: Policy) -> tuple[str, str
 
 def draw(
     settings: Settings,
-    state: retrain.State,
+    state: decision_basis.State,
     by: Policy | None,
     decided: Sequence[tracking.RunInfo],
     *,
@@ -64,17 +64,17 @@ def draw(
         st.caption(
             " · ".join(
                 (
-                    elements.fact(elements.capital(champion), state.champion.version),
-                    elements.fact(_("Policy"), STRATEGIES[by.strategy][0]),
-                    elements.fact(_("Reports so far"), number(len(state.windows))),
-                    elements.fact(f"{_('Labels')} ≥ {number(by.min_labels)}", number(labelled)),
+                    elements.named(elements.capital(champion), state.champion.version),
+                    elements.named(_("Policy"), STRATEGIES[by.strategy][0]),
+                    elements.named(_("Reports so far"), number(len(state.windows))),
+                    elements.named(f"{_('Labels')} ≥ {number(by.min_labels)}", number(labelled)),
                 )
             )
         )
 
 
 def _challenger(
-    state: retrain.State, decided: Sequence[tracking.RunInfo]
+    state: decision_basis.State, decided: Sequence[tracking.RunInfo]
 ) -> tuple[tracking.RunInfo, DecisionRun] | None:
     """Return the run of the challenger that waits for a person."""
     waiting = [run for run in decided if run.run_id == state.waiting_run]
@@ -82,7 +82,7 @@ def _challenger(
 
 
 def _retrained(
-    state: retrain.State, decided: Sequence[tracking.RunInfo]
+    state: decision_basis.State, decided: Sequence[tracking.RunInfo]
 ) -> tuple[tracking.RunInfo, DecisionRun] | None:
     """Return the newest retraining of this champion, if it brought a challenger."""
     for run in decided:
@@ -94,7 +94,7 @@ def _retrained(
     return None
 
 
-def _outcome(state: retrain.State, decided: Sequence[tracking.RunInfo]) -> None:
+def _outcome(state: decision_basis.State, decided: Sequence[tracking.RunInfo]) -> None:
     """Say what came of the newest retraining: a challenger that waits, or why it does not."""
     retrained = _retrained(state, decided)
     if retrained is None:
@@ -108,13 +108,13 @@ def _outcome(state: retrain.State, decided: Sequence[tracking.RunInfo]) -> None:
     )
     st.markdown(f"{text} {decision_list.gate_badge(decision.gate)}")
     if decision.gate in HELD:
-        st.markdown(elements.plain(elements.words(decision.gate_text)))
+        st.markdown(elements.fact(decision.gate_text))
 
 
 def _actions(
     settings: Settings,
     decision: Decision | None,
-    state: retrain.State,
+    state: decision_basis.State,
     by: Policy,
     decided: Sequence[tracking.RunInfo],
     *,
@@ -167,7 +167,7 @@ def _decide(settings: Settings, *, is_main: bool, going: bool) -> None:
         icon=":material/gavel:",
         disabled=going,
         key="decide",
-    ) and elements.submit(settings, "retrain", retrain.Options, trigger="person"):
+    ) and step_jobs.submit(settings, "retrain", retrain.Options, trigger="person"):
         st.rerun()
 
 
@@ -196,14 +196,14 @@ def _promote(
 ) -> None:
     if st.button(
         _("Promote"), type="primary", icon=":material/upgrade:", disabled=going, key="promote"
-    ) and elements.submit(
+    ) and step_jobs.submit(
         settings,
         "promote",
         promote.Options,
         action="gate",
         challenger=decision.challenger,
         # a person's own reason, in their language
-        reason=elements.fact(elements.STEPS["retrain"][1], run.run_id[:8]),
+        reason=elements.named(navigation.STEPS["retrain"][1], run.run_id[:8]),
     ):
         st.rerun()
 
@@ -225,7 +225,7 @@ def _by_hand(settings: Settings, *, is_main: bool, going: bool) -> None:
         if st.button(_("Retrain"), type="primary", key="retrain"):
             if len(reason.strip()) < retrain.MIN_REASON:
                 st.error(_("Required: {field}.", field=label))
-            elif elements.submit(
+            elif step_jobs.submit(
                 settings, "retrain", retrain.Options, trigger="person", reason=reason
             ):
                 st.rerun()
@@ -240,4 +240,4 @@ def _evidence(decision: Decision) -> None:
         for reason in more:
             st.markdown(elements.plain(str(reason)))
         for run_id in decision.evidence[-5:]:
-            elements.run_link(run_id, _("Report"))
+            navigation.run_link(run_id, _("Report"))

@@ -11,8 +11,7 @@ from core.platform import model_store, project
 from core.platform.config import Settings
 from core.platform.messages import Message, _, day, number, p_, plural
 from core.platform.project import ProjectSpec
-from core.retraining import injection, replay_rows
-from core.retraining import simulation as replay
+from core.retraining import injection, policy_comparison, replay_rows
 from core.training import candidates as kinds
 from pages.shared import elements, language
 
@@ -58,7 +57,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
             STRATEGIES,
             default=STRATEGIES,
             key="policies",
-            format_func=lambda name: str(replay.STRATEGIES[name]),
+            format_func=lambda name: str(policy_comparison.STRATEGIES[name]),
             width=420,
         )
     with st.expander(_("More")):
@@ -75,7 +74,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
         options["policies"] = _policies(chosen)
 
         options["injection"] = _injection(spec, options["features"], prospect)
-    labelled = elements.fact(_("With label"), number(prospect.rows))
+    labelled = elements.named(_("With label"), number(prospect.rows))
     days = _("{low} to {high}", low=day(prospect.first), high=day(prospect.last))
     return options, f"{labelled} · {days}"
 

@@ -16,11 +16,11 @@ from core.platform.messages import Message, _, current, day, loads, n_, number, 
 from core.platform.project import ProjectSpec
 from core.retraining import replay, replay_charts, replay_rows, replay_store
 from core.retraining.injection import Injection
+from core.retraining.policy_comparison import titled
 from core.retraining.records import ReplayRun
-from core.retraining.simulation import titled
 from core.training import candidates as kinds
 from pages.retrain import replay_form
-from pages.shared import drafts, elements, table_texts
+from pages.shared import drafts, elements, navigation, step_jobs, table_texts
 
 HELD = (
     "rows",
@@ -50,7 +50,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the form, the running replay, and the result of the newest or the chosen one."""
     drafts.hold("replay", *HELD)
     snapshot = snapshots.current(settings)
-    going = elements.job_panel(settings, "replay")
+    going = step_jobs.job_panel(settings, "replay")
     for job in jobs.active(settings):
         if job.step == "replay":
             st.fragment(_live, run_every=POLL_SECONDS)(settings, job.job_id)
@@ -59,10 +59,11 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.go_to("acquire")
+        navigation.go_to("acquire")
     else:
         with elements.show_errors():
             _form(settings, spec, snapshot.id, going=going)
+            elements.without_weights(spec)
     done = tracking.runs(settings, step="replay", status="FINISHED", limit=20)
     if done:
         _result(settings, _choose(done))
@@ -85,7 +86,7 @@ def _form(settings: Settings, spec: ProjectSpec, snapshot: str, *, going: bool) 
             ),
         )
         st.caption(about, width="content")
-    if pressed and elements.submit(settings, "replay", replay.Options, **options):
+    if pressed and step_jobs.submit(settings, "replay", replay.Options, **options):
         st.rerun()
 
 
@@ -101,8 +102,8 @@ def _live(settings: Settings, job_id: str) -> None:
     end = pd.Timestamp(progress["end"].iloc[-1], unit="s").date()
     counts = progress.groupby("policy", sort=False)[["is_alarm", "is_retrained"]].sum()
     tally = [
-        f"**{titled(policy)}** {elements.fact(_('Alarms'), number(int(count.is_alarm)))}, "
-        + elements.fact(_("Retrainings"), number(int(count.is_retrained)))
+        f"**{titled(policy)}** {elements.named(_('Alarms'), number(int(count.is_alarm)))}, "
+        + elements.named(_("Retrainings"), number(int(count.is_retrained)))
         for policy, count in zip(counts.index, counts.itertuples(), strict=True)
     ]
     st.caption(f"{day(end)}: {'; '.join(tally)}")
@@ -112,7 +113,7 @@ def _live(settings: Settings, job_id: str) -> None:
 
 def _result(settings: Settings, run: tracking.RunInfo) -> None:
     outcome, begin = ReplayRun.of(run), ReplayRun.of(run).drift_begin
-    policies = _stored(settings, run, "policies")
+    policies = elements.table(settings, run.run_id, "policies")
     # doing nothing comes first
     draw = st.success if (policies["gain_low"].iloc[1:] > 0).any() else st.info
     draw(f"**{outcome.answer}**", icon=":material/gavel:")
@@ -120,10 +121,10 @@ def _result(settings: Settings, run: tracking.RunInfo) -> None:
         drift = elements.plain(_drift(settings, run.run_id, current()))
         st.markdown(f":red[:material/bolt:] {_('Drift')}: {drift}")
     _table(policies, has_drift=begin is not None)
-    _charts(_stored(settings, run, "windows"), str(policies["policy"].iloc[0]), begin)
+    _charts(elements.table(settings, run.run_id, "windows"), str(policies["policy"].iloc[0]), begin)
     with st.expander(_("Details")):
         _subject(run)
-        _decided(_stored(settings, run, "decisions"))
+        _decided(elements.table(settings, run.run_id, "decisions"))
         _store(settings, run.run_id)
 
 
@@ -142,13 +143,13 @@ def _subject(run: tracking.RunInfo) -> None:
             " · ".join(
                 (
                     str(kinds.title(run.params["candidate"])),
-                    *(elements.fact(name, number(count, ",.0f")) for name, count in counts),
+                    *(elements.named(name, number(count, ",.0f")) for name, count in counts),
                     _("{low} to {high}", low=begin, high=end),
                 )
             ),
             width="content",
         )
-        elements.run_link(run.run_id, "Simulacao")
+        navigation.run_link(run.run_id, "Simulacao")
         if run.is_sample:
             elements.sample_badge()
 
@@ -159,14 +160,8 @@ def _charts(windows: pd.DataFrame, baseline: str, begin: float | None) -> None:
         place = st.container()
         shown = "log_loss"
         if windows["policy"].nunique() > 1:
-            shown = st.segmented_control(
-                _("View"),
-                list(CHARTS),
-                default="log_loss",
-                required=True,
-                format_func=lambda code: str(CHARTS[code]),
-                key="replay-chart",
-                label_visibility="collapsed",
+            shown = elements.choose(
+                _("View"), CHARTS, "replay-chart", default="log_loss", is_bare=True
             )
     if shown == "gain":
         drawn = replay_charts.gain(windows, baseline=baseline, drift_begin=begin)
@@ -211,7 +206,7 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
         _("**What did each policy cost and gain?**"),
         help=_("An alarm is a check of performance in alert; in real rows it may be true."),
     )
-    st.table(pd.DataFrame(shown), hide_index=True)
+    elements.fixed_table(shown)
 
 
 def _gain(row: Any) -> str:
@@ -290,10 +285,6 @@ def _store(settings: Settings, run_id: str) -> None:
 @elements.show_errors()
 def _remove(settings: Settings, run_id: str) -> None:
     replay_store.remove(settings, run_id)
-
-
-def _stored(settings: Settings, run: tracking.RunInfo, name: str) -> pd.DataFrame:
-    return elements.table(settings, settings.mlflow_uri, run.run_id, name)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -9,8 +9,7 @@ from core.jobs import jobs
 from core.platform import steps
 from core.platform.config import Settings
 from core.platform.messages import _
-from pages.runs import wording
-from pages.shared import elements, table_texts
+from pages.shared import elements, statuses, table_texts
 
 LIMIT = 20
 TITLES = {step.name: step.title for step in steps.STEPS}
@@ -28,9 +27,9 @@ def draw(settings: Settings) -> None:
                 [
                     {
                         "step": str(TITLES.get(job.step, job.step)),
-                        "status": wording.status(job.status),
+                        "status": statuses.status(job.status),
                         "text": elements.words(job.error or job.text),
-                        "created": wording.when(job.created),
+                        "created": elements.when(job.created),
                         "seconds": job.ended - job.started if job.ended and job.started else None,
                         "run": f"/runs?run={job.run_id}" if job.run_id else None,
                     }

@@ -22,14 +22,14 @@ def draw(settings: Settings, run: RunInfo | None = None) -> None:
     if base:
         url = mlflow_ui.run_url(base, run.experiment_id, run.run_id) if run else base
         st.link_button(
-            elements.fact("MLflow", p_("link", "open")),
+            elements.named("MLflow", p_("link", "open")),
             url,
             icon=":material/open_in_new:",
             type="tertiary",
         )
         if run is None and not settings.mlflow_uri.startswith("http"):
             st.button(
-                elements.fact("MLflow", _("Stop")),
+                elements.named("MLflow", _("Stop")),
                 icon=":material/stop:",
                 type="tertiary",
                 key="stop-mlflow",
@@ -41,7 +41,7 @@ def draw(settings: Settings, run: RunInfo | None = None) -> None:
         st.caption(f":material/hourglass_top: {text}")
     else:
         st.button(
-            elements.fact("MLflow", _("Start")),
+            elements.named("MLflow", _("Start")),
             icon=":material/play_arrow:",
             type="tertiary",
             key=f"start-mlflow-{key}",

@@ -6,9 +6,9 @@ from core.platform import tracking
 from core.platform.messages import Message, _
 from core.platform.runs import EveryRun
 from pages.runs import job_table, mlflow_buttons, run_details, run_table
-from pages.shared import code_snippets, elements
+from pages.shared import code_snippets, elements, navigation, visit
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 VIEWS = {"runs": Message("Runs"), "jobs": Message("Background jobs")}
 
 
@@ -20,7 +20,7 @@ def menu() -> None:
 
 elements.header(Message("Runs"), menu=menu)
 with elements.show_errors():
-    elements.wait_for_store()
+    visit.wait_for_store()
     asked = st.query_params.get("run")
     run = tracking.run(settings, asked) if asked else None
     # an address can name a run of another project, which shares the store
@@ -32,7 +32,7 @@ with elements.show_errors():
         st.error(elements.plain(_("'{name}' does not exist.", name=asked[:32])))
     if run is not None:
         run_details.draw(settings, run)
-    elif elements.views("runs", VIEWS) == "jobs":
+    elif navigation.views("runs", VIEWS) == "jobs":
         job_table.draw(settings)
     elif (chosen := run_table.draw(settings)) is not None:
         run_details.draw(settings, chosen, has_link=True)

@@ -12,8 +12,8 @@ from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import _, day, number
 from core.platform.tracking import RunInfo
-from pages.runs import mlflow_buttons, wording
-from pages.shared import elements, table_texts
+from pages.runs import mlflow_buttons
+from pages.shared import elements, navigation, statuses, table_texts
 
 HEIGHT = 300
 # of a table of a run
@@ -24,14 +24,14 @@ def draw(settings: Settings, run: RunInfo, *, has_link: bool = False) -> None:
     """Draw a run: state, relatives, metrics, parameters, tags and artifacts."""
     _head(run)
     if run.error:
-        st.error(elements.plain(elements.words(run.error)))
+        st.error(elements.fact(run.error))
     with st.container(horizontal=True, vertical_alignment="center"):
         if has_link:
-            elements.run_link(run.run_id)
+            navigation.run_link(run.run_id)
         if run.parent:
-            elements.run_link(run.parent, _("Parent run"))
+            navigation.run_link(run.parent, _("Parent run"))
         for child in tracking.runs(settings, parent=run.run_id):
-            elements.run_link(child.run_id, elements.words(child.name))
+            navigation.run_link(child.run_id, elements.words(child.name))
         mlflow_buttons.draw(settings, run)
     left, right = elements.side_by_side()
     with left:
@@ -47,10 +47,10 @@ def draw(settings: Settings, run: RunInfo, *, has_link: bool = False) -> None:
 def _head(run: RunInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"{elements.words(run.name)} {run.run_id[:8]}", anchor=False, width="content")
-        st.badge(wording.status(run.status), color=wording.COLOURS.get(run.status, "gray"))
+        st.badge(statuses.status(run.status), color=statuses.COLOURS.get(run.status, "gray"))
         if run.is_sample:
             elements.sample_badge()
-    started = day(wording.when(run.started))
+    started = day(elements.when(run.started))
     seconds = f", {number(run.ended - run.started, '.1f')} s" if run.ended else ""
     commit = f"{_('Commit')} {run.git_commit[:10] or '–'}"
     st.caption(f"{started}{seconds} · {commit} · id {run.run_id}")
@@ -66,7 +66,7 @@ def _artifacts(settings: Settings, run: RunInfo) -> None:
             name = st.selectbox(
                 _("Artifacts"), tables, key=f"table-{run.run_id}", label_visibility="collapsed"
             )
-            first = elements.table(settings, settings.mlflow_uri, run.run_id, name).head(FIRST_ROWS)
+            first = elements.table(settings, run.run_id, name).head(FIRST_ROWS)
             st.dataframe(table_texts.localized(first.map(_in_words)), height=HEIGHT)
         st.code("\n".join(kept) or "–", language=None)
 

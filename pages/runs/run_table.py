@@ -9,14 +9,14 @@ from core.platform import steps, tracking
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.platform.tracking import RunInfo
-from pages.runs import wording
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, statuses, table_texts
 
 LIMIT = 200
 HEIGHT = 360
 TITLES = {step.name: step.title for step in steps.STEPS}
-COLUMNS = ("status", "name", "started", "seconds", "data", "error")
-MORE = ("step", "commit", "parent", "run_id")
+# names of runs are fixed, and in Portuguese: beside each is its step in words
+COLUMNS = ("status", "name", "step", "started", "seconds", "data")
+MORE = ("error", "commit", "parent", "run_id")
 
 
 def draw(settings: Settings) -> RunInfo | None:
@@ -38,6 +38,7 @@ def draw(settings: Settings) -> RunInfo | None:
             width="content",
         )
         is_wide = st.toggle(_("All columns"), key="all-columns")
+    failures = MORE[:1] if any(run.error for run in runs) else ()
     chosen = st.dataframe(
         table_texts.localized(
             _frame(runs), {"seconds": ".1f", "started": table_texts.to_the_second}
@@ -47,7 +48,7 @@ def draw(settings: Settings) -> RunInfo | None:
         on_select="rerun",
         selection_mode="single-row",
         key=f"chosen-{step or 'all'}",
-        column_order=COLUMNS + MORE if is_wide else COLUMNS,
+        column_order=COLUMNS + MORE if is_wide else (*COLUMNS, *failures),
         column_config={
             "status": st.column_config.TextColumn(_("State"), width="small"),
             "name": st.column_config.TextColumn(_("Run"), width="medium"),
@@ -69,9 +70,9 @@ def _frame(runs: list[RunInfo]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "status": wording.status(run.status),
+                "status": statuses.status(run.status),
                 "name": elements.words(run.name),
-                "started": wording.when(run.started),
+                "started": elements.when(run.started),
                 "seconds": run.ended - run.started if run.ended else None,
                 "data": elements.data_word(True) if run.is_sample else "",
                 "error": elements.words(run.error),
@@ -87,4 +88,4 @@ def _frame(runs: list[RunInfo]) -> pd.DataFrame:
 
 def _nothing(step: str | None) -> None:
     st.info(_("Nothing here yet."))
-    elements.go_to(step or "acquire")
+    navigation.go_to(step or "acquire")

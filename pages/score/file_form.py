@@ -18,8 +18,7 @@ from core.platform.messages import Message, _, number
 from core.platform.project import ProjectSpec
 from core.scoring import batches, score
 from core.serving import server
-from pages.score import serving_choice
-from pages.shared import csv_format, elements, table_texts, uploads
+from pages.shared import csv_format, elements, step_jobs, table_texts, uploads
 
 # From here on the result is the file only: browsing that many rows is slow.
 MANY_ROWS = 200_000
@@ -62,9 +61,9 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
         type="primary",
         icon=":material/target:",
         key="score-upload",
-        disabled=mapping is None or serving_choice.is_scoring(settings),
+        disabled=mapping is None or step_jobs.is_going(settings, "score"),
     ):
-        elements.submit(
+        step_jobs.submit(
             settings,
             "score",
             score.Options,
@@ -120,12 +119,12 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
         type="primary",
         icon=":material/target:",
         key="score-path",
-        disabled=mapping is None or serving_choice.is_scoring(settings),
+        disabled=mapping is None or step_jobs.is_going(settings, "score"),
     ):
         if not path:
             st.error(_("Required: {field}.", field=_("File, folder or address")))
             return
-        elements.submit(
+        step_jobs.submit(
             settings,
             "score",
             score.Options,
@@ -150,7 +149,7 @@ def resume(settings: Settings) -> None:
         return
     st.info(_("The last scoring was interrupted. Its finished parts are kept."))
     if st.button(_("Resume"), icon=":material/play_arrow:", key=f"resume-{job.job_id}"):
-        elements.submit(settings, "score", score.Options, **{**job.options, "resume": job.run_id})
+        step_jobs.submit(settings, "score", score.Options, **{**job.options, "resume": job.run_id})
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
@@ -214,8 +213,8 @@ def columns(
         )
         return None
     st.caption(
-        f"{elements.fact(_('Label'), taken.get(spec.target) or _('none'))} · "
-        + elements.fact(_("Key"), taken.get(spec.id) or _("none"))
+        f"{elements.named(_('Label'), taken.get(spec.target) or _('none'))} · "
+        + elements.named(_("Key"), taken.get(spec.id) or _("none"))
     )
     # a model that imputes scores rows with missing inputs
     checked(spec, first, taken, inputs if served.is_complete else ())
@@ -255,42 +254,31 @@ def checked(
         )
         return
     st.warning(_("{rows:,} rows checked: some cannot be scored and are left out.", rows=len(first)))
-    st.table(
-        pd.DataFrame(
-            {
-                _("Column"): [elements.plain(column) for column, *_rest in faults],
-                _("Rows"): [number(count) for _column, count, _why, _first in faults],
-                _("Why"): [why for _column, _count, why, _first in faults],
-                _("First rows"): [number(place) for *_rest, place in faults],
-            }
-        ),
-        hide_index=True,
+    elements.fixed_table(
+        {
+            _("Column"): [elements.plain(column) for column, *_rest in faults],
+            _("Rows"): [number(count) for _column, count, _why, _first in faults],
+            _("Why"): [why for _column, _count, why, _first in faults],
+            _("First rows"): [number(place) for *_rest, place in faults],
+        }
     )
 
 
 def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
     """Draw the choice of the way, with a sentence for the selected one."""
     usual = "endpoint" if rows <= MANY_ROWS else "in_process"
-    way = st.segmented_control(
-        _("Mode"),
-        offered,
-        default=usual,
-        required=True,
-        key=f"way-{len(offered)}-{usual}",
-        format_func=lambda name: str(WAYS[name]),
-    )
-    return str(way)
+    ways = {way: WAYS[way] for way in offered}
+    key = f"way-{len(offered)}-{usual}"
+    return str(elements.choose(_("Mode"), ways, key, default=usual))
 
 
 def choose_keep(source: str) -> str | None:
     """Draw the choice of what the predictions log stores."""
-    keep = st.segmented_control(
+    keep = elements.choose(
         _("Keep"),
-        list(KEEPS),
+        KEEPS,
+        f"keep-{source}",
         default="auto",
-        required=True,
-        key=f"keep-{source}",
-        format_func=lambda name: str(KEEPS[name]),
         help=_(
             "Row by row, each row has an id and can get its label later; above {rows:,} rows, as a "
             "file is faster.",
@@ -303,7 +291,7 @@ def choose_keep(source: str) -> str | None:
 def cluster(settings: Settings) -> None:
     """Show the cluster in use, and start or stop a local one."""
     if settings.dask:
-        st.caption(elements.fact(_("Dask cluster"), elements.plain(settings.dask)))
+        st.caption(elements.named(_("Dask cluster"), elements.plain(settings.dask)))
         return
     running = local_cluster.find(settings)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -314,7 +302,7 @@ def cluster(settings: Settings) -> None:
                     st.rerun()
             return
         st.markdown(
-            elements.fact(_("Dask cluster"), elements.plain(running.address)), width="content"
+            elements.named(_("Dask cluster"), elements.plain(running.address)), width="content"
         )
         if st.button(_("Stop"), key="stop-cluster"):
             with suppress(CourtsideError):

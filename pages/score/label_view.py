@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.jobs import jobs
 from core.platform import storage, tables, tracking
 from core.platform import table_files as export
 from core.platform.config import Settings
@@ -17,7 +16,16 @@ from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
 from core.scoring import label
-from pages.shared import csv_format, elements, set_aside_list, table_texts, uploads
+from pages.shared import (
+    csv_format,
+    elements,
+    navigation,
+    set_aside_list,
+    step_jobs,
+    table_texts,
+    uploads,
+    visit,
+)
 
 OUTCOMES = {
     "new": (Message("New"), NOTHING),
@@ -35,7 +43,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     tallies = [tally for tally in predictions.tallies(settings) if not tally.is_shadow]
     if tallies:
         st.caption(
-            elements.fact(
+            elements.named(
                 _("With label"),
                 _(
                     "{shown:,} of {rows:,} rows",
@@ -66,7 +74,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         type="primary",
         icon=":material/new_label:",
         key="take",
-        disabled=written is None or any(job.step == "label" for job in jobs.active(settings)),
+        disabled=written is None or step_jobs.is_going(settings, "label"),
         help=_(
             "Labels may come in any order, even before their predictions. The newest counts, "
             "by the column `{time}` or the time of arrival.",
@@ -77,10 +85,10 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
             st.error(_("Required: {field}.", field=_("Labels")))
         else:
             values = {"upload": staged.model_dump(), "data": data, **written}
-            elements.submit(settings, "label", label.Options, **values)
+            step_jobs.submit(settings, "label", label.Options, **values)
     with panel:
-        going = elements.job_panel(settings, "label")
-    elements.wait_for_store()
+        going = step_jobs.job_panel(settings, "label")
+    visit.wait_for_store()
     last = tracking.last_run(settings, "label")
     # the previous file's result would be misread as that of the file being imported
     if last is not None and not going:
@@ -95,14 +103,7 @@ def whose_keys(spec: ProjectSpec, tallies: list[predictions.Tally]) -> str | Non
         "real": elements.capital(elements.data_word(is_sample=False)),
         "sample": elements.capital(elements.data_word(is_sample=True)),
     }
-    return st.segmented_control(
-        f"{_('Data')}: {spec.id}",
-        list(kinds),
-        format_func=kinds.__getitem__,
-        default="real",
-        required=True,
-        key="whose-keys",
-    )
+    return elements.choose(f"{_('Data')}: {spec.id}", kinds, "whose-keys", default="real")
 
 
 def preview(settings: Settings, staged: storage.Upload) -> dict[str, Any] | None:
@@ -132,8 +133,8 @@ def outcome(settings: Settings, run: tracking.RunInfo) -> None:
             for name, (title, note) in OUTCOMES.items()
         ]
     )
-    elements.run_link(run.run_id, "RecepcaoRotulos")
-    stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
+    navigation.run_link(run.run_id, "RecepcaoRotulos")
+    stored = elements.table(settings, run.run_id, "rejected")
     rejected = stored.assign(reason=stored["reason"].map(elements.words))
     if len(rejected):
         with st.expander(elements.counted(_("Rejected"), len(rejected)), expanded=True):
@@ -142,10 +143,6 @@ def outcome(settings: Settings, run: tracking.RunInfo) -> None:
                 hide_index=True,
                 column_config={"row": _("Row"), "reason": _("Why")},
             )
-            st.download_button(
-                f"{_('Rejected')} (CSV)",
-                lambda: export.csv(rejected),
-                file_name="rejected.csv",
-                icon=":material/download:",
-                on_click="ignore",
+            elements.download(
+                f"{_('Rejected')} (CSV)", lambda: export.csv(rejected), "rejected.csv"
             )

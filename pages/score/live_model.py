@@ -76,8 +76,7 @@ def _cells(
     _settings: Settings,
     _served: server.Server,
 ) -> pd.DataFrame:
-    store, run_id, _version = key
-    known = elements.table(_settings, store, run_id, "test_predictions")
+    known = elements.table(_settings, key[1], "test_predictions")
     spec = project.of(_settings)
     cells: pd.DataFrame = part(spec.name, "court_map").probability_map(
         lambda rows: _answers(_served, rows),

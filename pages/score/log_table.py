@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 import pandas as pd
 import streamlit as st
 
-from core.platform import project
 from core.platform import table_files as export
 from core.platform.config import Settings
-from core.platform.messages import Message, _, day, number
+from core.platform.messages import Message, _, number
 from core.platform.own_columns import (
     ALIAS,
     IS_SAMPLE,
@@ -33,7 +32,7 @@ from core.platform.own_columns import (
 from core.platform.project import ProjectSpec
 from core.predictions_log import labels, predictions
 from pages.score import label_view, scorings
-from pages.shared import aliases, elements, language, table_texts
+from pages.shared import aliases, elements, language, navigation, table_texts
 
 PAGE_ROWS, FILE_ROWS = 100, 100_000
 TABLE_HEIGHT = 400
@@ -94,20 +93,13 @@ def newest(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tall
         )
         st.caption(f"{number(first)}–{number(first + len(rows) - 1)} / {of}", width="content")
         limit = f"≤ {number(FILE_ROWS)}" if total > FILE_ROWS else None
-        st.download_button(
-            "CSV",
-            lambda: export.csv(to_keep(settings, chosen)),
-            file_name="predictions.csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help=limit,
+        elements.download(
+            "CSV", lambda: export.csv(to_keep(settings, chosen)), "predictions.csv", help=limit
         )
-        st.download_button(
+        elements.download(
             "Parquet",
             lambda: to_keep(settings, chosen).to_parquet(index=False),
-            file_name="predictions.parquet",
-            icon=":material/download:",
-            on_click="ignore",
+            "predictions.parquet",
             help=limit,
         )
     if chosen.search and len(rows) <= 10:
@@ -189,7 +181,7 @@ def choice(label: str, options: Mapping[str, tuple[Message, object]], key: str) 
 
 def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
     """Show predictions as a table: the usual columns, or all."""
-    words = classes(spec)
+    words = scorings.classes(spec)
     usual = [SCORED_AT, ROW_KEY, PROBABILITY, PREDICTED, LABEL, VERSION]
     inputs = [name for name in rows.columns if name in spec.columns]
     more = [IS_SAMPLE, ALIAS, SOURCE, LATENCY, *inputs, PREDICTION_ID]
@@ -237,11 +229,6 @@ def show(spec: ProjectSpec, rows: pd.DataFrame, *, is_whole: bool) -> None:
     )
 
 
-def classes(spec: ProjectSpec) -> dict[int, str]:
-    """Return the names of the labels."""
-    return {1: str(project.words(spec.positive)), 0: str(project.words(spec.negative))}
-
-
 def called(alias: object, *, is_shadow: bool) -> str | None:
     """Return in which role a version answered, in words."""
     if is_shadow:
@@ -259,7 +246,7 @@ def to_keep(settings: Settings, chosen: predictions.Filters) -> pd.DataFrame:
 
 def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
     """Show the origin of a prediction, and the history of its label."""
-    words = classes(spec)
+    words = scorings.classes(spec)
     with st.container(border=True):
         st.markdown(
             f"**{row[PREDICTION_ID]}**  \n"
@@ -267,13 +254,13 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
                 (
                     _("version {version}", version=elements.plain(row[VERSION])),
                     number(row[PROBABILITY], ".1%"),
-                    _moment(row[SCORED_AT]),
+                    scorings.moment(row[SCORED_AT]),
                 )
             )
             + elements.sample_mark(row[IS_SAMPLE])
         )
         if row[RUN_ID]:
-            elements.run_link(row[RUN_ID])
+            navigation.run_link(row[RUN_ID])
         reports = labels.history(
             settings,
             prediction_id=row[PREDICTION_ID],
@@ -283,31 +270,23 @@ def history(settings: Settings, spec: ProjectSpec, row: pd.Series) -> None:
         if not reports:
             st.caption(_("Without label"))
             return
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Received"): [_moment(report.received_at) for report in reports],
-                    _("Label"): [words[int(report.label)] for report in reports],
-                    _("Known since"): [_moment(report.labelled_at) for report in reports],
-                    _("Source"): [
-                        elements.plain(scorings.source_words(spec, report.source))
-                        for report in reports
-                    ],
-                    _("What"): [_effect(report.outcome) for report in reports],
-                    _("By"): [
-                        _("Prediction id") if report.name == row[PREDICTION_ID] else spec.id
-                        for report in reports
-                    ],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Received"): [scorings.moment(report.received_at) for report in reports],
+                _("Label"): [words[int(report.label)] for report in reports],
+                _("Known since"): [scorings.moment(report.labelled_at) for report in reports],
+                _("Source"): [
+                    elements.plain(scorings.source_words(spec, report.source)) for report in reports
+                ],
+                _("What"): [_effect(report.outcome) for report in reports],
+                _("By"): [
+                    _("Prediction id") if report.name == row[PREDICTION_ID] else spec.id
+                    for report in reports
+                ],
+            }
         )
 
 
 def _effect(outcome: str) -> str:
     name, about = label_view.OUTCOMES[outcome]
     return f"{name}: {about}" if about else str(name)
-
-
-def _moment(at: float) -> str:
-    return day(datetime.fromtimestamp(at))

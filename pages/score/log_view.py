@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-import pandas as pd
 import streamlit as st
 
 from core.platform.config import Settings
-from core.platform.messages import Message, _, day, listed, n_, number, plural, sentences
+from core.platform.messages import Message, _, listed, n_, number, plural, sentences
 from core.platform.project import ProjectSpec
 from core.predictions_log import gap_journal, predictions
 from core.serving import gateway
 from core.stats import agreement
 from pages.score import log_table, scorings
-from pages.shared import aliases, elements, set_aside_list
+from pages.shared import aliases, elements, navigation, set_aside_list
 
 DAY = 86_400
 # texts for coded reasons of a gap
@@ -34,7 +33,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     gaps(settings)
     if not tallies:
         st.info(_("There are no predictions yet. Score rows first."))
-        elements.go_to("serve")
+        navigation.go_to("serve")
         return
     figures(settings, spec, tallies)
     log_table.newest(settings, spec, tallies)
@@ -101,7 +100,7 @@ def log_state(settings: Settings) -> None:
             "{count:,} rows did not fit and are lost.",
             state.lost,
         )
-        reason = elements.plain(elements.words(state.reason))
+        reason = elements.fact(state.reason)
         st.warning(str(sentences(behind, reason, waiting, lost if state.lost else "")))
 
 
@@ -119,24 +118,14 @@ def gaps(settings: Settings) -> None:
         )
     )
     with st.expander(elements.counted(_("Details"), len(log_gaps))):
-        st.table(
-            pd.DataFrame(
-                {
-                    _("From"): [_moment(gap.begun) for gap in log_gaps],
-                    _("To"): [_moment(gap.ended) for gap in log_gaps],
-                    _("Rows"): [number(gap.rows) for gap in log_gaps],
-                    _("Why"): [
-                        elements.plain(elements.words(GAPS.get(gap.reason, gap.reason)))
-                        for gap in log_gaps
-                    ],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("From"): [scorings.moment(gap.begun) for gap in log_gaps],
+                _("To"): [scorings.moment(gap.ended) for gap in log_gaps],
+                _("Rows"): [number(gap.rows) for gap in log_gaps],
+                _("Why"): [elements.fact(GAPS.get(gap.reason, gap.reason)) for gap in log_gaps],
+            }
         )
-
-
-def _moment(at: float) -> str:
-    return day(datetime.fromtimestamp(at))
 
 
 def side_by_side(settings: Settings) -> None:
@@ -171,9 +160,9 @@ def side_by_side(settings: Settings) -> None:
         st.caption(
             " · ".join(
                 (
-                    elements.fact(elements.capital(aliases.words("champion")), champion),
-                    elements.fact(elements.capital(aliases.words("challenger")), challenger),
-                    elements.fact(_("Newest rows"), number(len(pairs))),
+                    elements.named(elements.capital(aliases.words("champion")), champion),
+                    elements.named(elements.capital(aliases.words("challenger")), challenger),
+                    elements.named(_("Newest rows"), number(len(pairs))),
                 )
             )
         )

@@ -2,9 +2,9 @@
 
 from core.platform.messages import Message, _
 from pages.score import label_view, log_view, row_view, rows_view
-from pages.shared import code_snippets, drafts, elements
+from pages.shared import code_snippets, drafts, elements, navigation, visit
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 drafts.hold(
     "score",
     *("port", "one-*"),
@@ -24,6 +24,6 @@ elements.header(
     _("Predict with the served model. Scored rows are logged."),
     menu=lambda: code_snippets.button(settings, "score", "explain", "label"),
 )
-view = elements.views("score", {code: label for code, (label, _module) in VIEWS.items()})
+view = navigation.views("score", {code: label for code, (label, _module) in VIEWS.items()})
 with elements.show_errors():
     VIEWS[view][1].draw(settings, spec)

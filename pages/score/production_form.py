@@ -11,14 +11,14 @@ from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.serving import server
 from pages.score import serving_choice
-from pages.shared import elements
+from pages.shared import elements, navigation, step_jobs
 
 
 def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Describe the production rows, and score them on request."""
     if snapshots.current(settings) is None:
         st.info(_("No raw data yet. Acquire it first."))
-        elements.go_to("acquire")
+        navigation.go_to("acquire")
         return
     if spec.rows.by == "none":
         st.info(
@@ -33,10 +33,10 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         type="primary",
         icon=":material/target:",
         key="score-production",
-        disabled=serving_choice.is_scoring(settings),
+        disabled=step_jobs.is_going(settings, "score"),
         help=elements.plain(elements.capital(_rows(spec))),
     ):
-        elements.submit(settings, "score", score.Options, source="production", port=served.port)
+        step_jobs.submit(settings, "score", score.Options, source="production", port=served.port)
     st.caption(serving_choice.named(served), width="content")
 
 

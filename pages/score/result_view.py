@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.monitoring import monitor
 from core.monitoring.records import ReportRun
-from core.platform import model_store, project, storage, tracking
+from core.platform import model_store, project, tracking
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
@@ -22,13 +22,13 @@ from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILI
 from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.scoring.records import ScoringRun
-from core.stats import metrics
+from core.stats import curves, metrics
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.charts import style
 from core.stats.check import one_sentence, threshold_fact, trained_on
 from pages.score import scorings
-from pages.shared import elements, report_view, table_texts
+from pages.shared import elements, navigation, report_view, step_jobs, table_texts
 
 PAGE_ROWS = 100
 TABLE_HEIGHT = 285
@@ -75,15 +75,15 @@ def details(spec: ProjectSpec, run: tracking.RunInfo) -> None:
             f"{scorings.source_words(spec, run.params['source'])}, "
             f"{_('version {version}', version=run.params['version'])}"
         )
-        elements.run_link(run.run_id, "PipelineAplicacao")
+        navigation.run_link(run.run_id, "PipelineAplicacao")
         if model_run := ScoringRun.of(run).model_run:
-            elements.run_link(model_run, _("Model"))
+            navigation.run_link(model_run, _("Model"))
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def read(path: str) -> pd.DataFrame:
     """Return the rows of a scoring; do not modify them: all sessions share them."""
-    return storage.read_output(Path(path))
+    return pd.read_parquet(Path(path))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -107,9 +107,9 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
     )
     if reports:
         report = ReportRun.of(reports[0])
-        elements.step_link(
+        navigation.step_link(
             "monitor",
-            elements.fact(_("Monitor"), elements.plain(elements.words(report.verdict_title))),
+            elements.named(_("Monitor"), elements.fact(report.verdict_title)),
             icon=report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])[1],
             report=reports[0].run_id,
         )
@@ -119,7 +119,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
     elif run.metrics["rows_scored"] < monitor.MIN_ROWS:
         st.caption(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
     else:
-        elements.step_link("monitor", icon=":material/monitor_heart:", scoring=scoring)
+        navigation.step_link("monitor", icon=":material/monitor_heart:", scoring=scoring)
 
 
 def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
@@ -139,14 +139,14 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
         (
             _("Rows scored"),
             number(rows, ",.0f"),
-            f"{elements.fact(_('With label'), number(of['rows_labelled'], ',.0f'))} · "
-            + elements.fact(_("Left out"), number(out, ",.0f")),
+            f"{elements.named(_('With label'), number(of['rows_labelled'], ',.0f'))} · "
+            + elements.named(_("Left out"), number(out, ",.0f")),
         ),
         (
             _("Mean predicted probability"),
             # by weight, as what was observed
             number(of[mean if ScoringRun.of(run).weights else "probability_mean"], ".1%"),
-            "" if base_rate is None else elements.fact(_("Observed"), number(base_rate, ".1%")),
+            "" if base_rate is None else elements.named(_("Observed"), number(base_rate, ".1%")),
         ),
         (
             _("Predicted {label}", label=positive),
@@ -154,7 +154,7 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
             listed(
                 [
                     number(reached / rows if rows else 0.0, ".1%"),
-                    elements.fact(_("Threshold"), number(version.threshold, ".3g")),
+                    elements.named(_("Threshold"), number(version.threshold, ".3g")),
                 ],
                 "unit",
             ),
@@ -247,7 +247,7 @@ def new_levels(settings: Settings, run: tracking.RunInfo) -> None:
     if not count:
         return
     with suppress(NotReadyError):
-        table = elements.table(settings, settings.mlflow_uri, run.run_id, "new_levels")
+        table = elements.table(settings, run.run_id, "new_levels")
         columns = [
             _("{column} ({rows:,}, such as {value})", column=name, rows=rows, value=repr(value))
             for name, rows, value in table.head(MOST_NAMED).itertuples(index=False)
@@ -267,10 +267,10 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
     count = int(run.metrics.get("rows_rejected", 0))
     if not count:
         return
-    st.warning(elements.fact(_("Left out"), n_("{count:,} row", "{count:,} rows", count)))
+    st.warning(elements.named(_("Left out"), n_("{count:,} row", "{count:,} rows", count)))
     with st.expander(_("Details")):
         with suppress(NotReadyError):
-            stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
+            stored = elements.table(settings, run.run_id, "rejected")
             rejected = stored.assign(reason=stored["reason"].map(elements.words))
             st.dataframe(
                 table_texts.localized(rejected.head(LISTED)),
@@ -288,15 +288,13 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
             if len(rejected) > LISTED:
                 text = _("{shown:,} of {rows:,} rows", shown=LISTED, rows=len(rejected))
                 st.caption(text)
-            st.download_button(
+            elements.download(
                 f"{_('Left out')} (CSV)",
                 lambda: export.csv(rejected),
-                on_click="ignore",
-                file_name=f"left_out_{run.run_id[:12]}.csv",
-                icon=":material/download:",
+                f"left_out_{run.run_id[:12]}.csv",
             )
 
-        elements.validation(settings, run.run_id)
+        step_jobs.validation(settings, run.run_id)
 
 
 def charts(
@@ -313,7 +311,7 @@ def charts(
     if known.any():
         with right:
             st.markdown(f"**{_('Is the predicted class right?')}**")
-            table = metrics.confusion(
+            table = curves.confusion(
                 rows[LABEL].to_numpy()[known].astype(int),
                 rows[PROBABILITY].to_numpy()[known],
                 version.threshold,
@@ -342,7 +340,7 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
     key = f"page-{run.run_id}-{hashlib.sha256(chosen.tobytes()).hexdigest()[:12]}"
     page = min(max(int(st.session_state.get(key) or 1), 1), pages)
     part = rows.iloc[chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]
-    words = _labels(spec)
+    words = scorings.classes(spec)
     inputs = [column for column in rows.columns if column in spec.columns]
     outcome = [ROW_KEY, PROBABILITY, PREDICTED, LABEL]
     st.dataframe(
@@ -372,26 +370,10 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
         st.number_input(_("Page"), 1, pages, 1, key=key, width=140, label_visibility="collapsed")
         st.caption(f"/ {number(pages)}", width="content")
         help_text = None if every else f"{number(len(kept))} / {number(len(rows))}"
-        st.download_button(
-            "CSV",
-            lambda: export.csv(kept),
-            file_name=f"{name}.csv",
-            icon=":material/download:",
-            on_click="ignore",
-            help=help_text,
+        elements.download("CSV", lambda: export.csv(kept), f"{name}.csv", help=help_text)
+        elements.download(
+            "Parquet", lambda: kept.to_parquet(index=False), f"{name}.parquet", help=help_text
         )
-        st.download_button(
-            "Parquet",
-            lambda: kept.to_parquet(index=False),
-            file_name=f"{name}.parquet",
-            icon=":material/download:",
-            on_click="ignore",
-            help=help_text,
-        )
-
-
-def _labels(spec: ProjectSpec) -> dict[int, str]:
-    return {1: str(project.words(spec.positive)), 0: str(project.words(spec.negative))}
 
 
 def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarray:
@@ -400,7 +382,10 @@ def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarra
         _("Probability"), 0, 100, (0, 100), format="%d%%", key=f"between-{run_id}"
     )
     called = st.pills(
-        _("Predicted"), [1, 0], format_func=_labels(spec).__getitem__, key=f"called-{run_id}"
+        _("Predicted"),
+        [1, 0],
+        format_func=scorings.classes(spec).__getitem__,
+        key=f"called-{run_id}",
     )
     known = st.pills(
         _("Label"), list(KNOWN), format_func=lambda code: str(KNOWN[code]), key=f"known-{run_id}"

@@ -15,7 +15,7 @@ from core.platform.runs import ModelVersion
 from core.scoring import score
 from core.serving import server
 from pages.score import live_model, serving_choice
-from pages.shared import elements, row_field
+from pages.shared import elements, row_field, step_jobs
 
 Place = tuple[float, float]
 Row = dict[str, row_field.Value]
@@ -52,9 +52,9 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
                 type="primary",
                 icon=":material/target:",
                 key="score-row",
-                disabled=serving_choice.is_scoring(settings),
+                disabled=step_jobs.is_going(settings, "score"),
             ):
-                elements.submit(
+                step_jobs.submit(
                     settings, "score", score.Options, source="row", port=served.port, row=row
                 )
             st.caption(serving_choice.named(served), width="content")
@@ -63,7 +63,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
 
 def live(spec: ProjectSpec, served: server.Server, version: ModelVersion, row: Row) -> None:
     """Draw what the served version predicts for the values in the fields."""
-    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    positive, negative = elements.classes(spec)
     predicted, fault = None, ""
     try:
         predicted = live_model.probability(served, row)
@@ -82,7 +82,7 @@ def live(spec: ProjectSpec, served: server.Server, version: ModelVersion, row: R
             (
                 _("Predicted class"),
                 called,
-                elements.fact(_("Threshold"), number(version.threshold, ".3g")),
+                elements.named(_("Threshold"), number(version.threshold, ".3g")),
             ),
         ]
     )

@@ -21,7 +21,7 @@ from core.training import explain, explanation, explanation_charts
 from core.training.records import ExplanationRun
 from pages.score import row_form
 from pages.score.row_form import Row
-from pages.shared import elements
+from pages.shared import elements, navigation, step_jobs
 
 
 def show(
@@ -59,8 +59,8 @@ def details(run: tracking.RunInfo, prediction_id: str) -> None:
         if prediction_id:
             st.markdown(f"{_('Prediction id')} `{prediction_id}`")
         if (milliseconds := run.metrics.get("latency_ms_median")) is not None:
-            st.markdown(elements.fact(_("Latency (ms)"), number(milliseconds, ".0f")))
-        elements.run_link(run.run_id, "PipelineAplicacao")
+            st.markdown(elements.named(_("Latency (ms)"), number(milliseconds, ".0f")))
+        navigation.run_link(run.run_id, "PipelineAplicacao")
 
 
 def outcome(
@@ -76,7 +76,7 @@ def outcome(
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            elements.fact(_("Actual"), "?" if known != known else f"**{words[int(known)]}**"),
+            elements.named(_("Actual"), "?" if known != known else f"**{words[int(known)]}**"),
             width="content",
         )
         for label, word in words.items():
@@ -106,13 +106,13 @@ def reasons(
 
     def switched() -> None:
         if st.session_state[key] and not found:
-            elements.submit(
+            step_jobs.submit(
                 settings, "explain", explain.Options, target=version.version, row=given, around=True
             )
 
     if not st.toggle(_("What drives this prediction?"), key=key, on_change=switched):
         return
-    elements.job_panel(settings, "explain")
+    step_jobs.job_panel(settings, "explain")
     if found:
         what_moves_it(settings, spec, found[0], version.threshold, mapped)
 
@@ -148,16 +148,16 @@ def what_moves_it(
     mapped: Row | None,
 ) -> None:
     """Show a row's contributions, the effect of each input alone, and the map."""
-    store, of = settings.mlflow_uri, run.metrics
+    of = run.metrics
     probability, base = of["probability"], of["base"]
-    along = elements.table(settings, store, run.run_id, "along")
+    along = elements.table(settings, run.run_id, "along")
     left, right = elements.side_by_side()
     with left:
         st.markdown(
             f"**{_('What drives this prediction?')}**",
             help=_("SHAP values in percentage points. This is association, not causation."),
         )
-        table = elements.table(settings, store, run.run_id, "contributions")
+        table = elements.table(settings, run.run_id, "contributions")
         elements.chart(explanation_charts.waterfall(table, base, probability))
     with right:
         reaches = explanation.reaches(along)
@@ -172,7 +172,7 @@ def what_moves_it(
     with right, elements.show_errors():
         if not _same_map(spec, row_of(run), mapped) and "cells_map" in of:
             the_map(settings, spec, run, threshold)
-    elements.run_link(run.run_id, "Explicacao")
+    navigation.run_link(run.run_id, "Explicacao")
 
 
 def one_input(spec: ProjectSpec, along: pd.DataFrame, names: list[str]) -> None:
@@ -200,7 +200,7 @@ def _same_map(spec: ProjectSpec, row: Row, mapped: Row | None) -> bool:
 def the_map(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, threshold: float) -> None:
     """Draw the map of an explanation, unless it is on the court above."""
     try:
-        cells = elements.table(settings, settings.mlflow_uri, run.run_id, "map")
+        cells = elements.table(settings, run.run_id, "map")
     except NotReadyError:
         return
     court_map = part(spec.name, "court_map")

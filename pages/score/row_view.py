@@ -11,7 +11,7 @@ from core.platform.messages import _
 from core.platform.project import ProjectSpec
 from core.scoring import score
 from pages.score import result_view, row_form, row_result, scorings, serving_choice
-from pages.shared import elements, row_field
+from pages.shared import elements, navigation, row_field, step_jobs
 
 # key of the newest prediction that the visit has seen
 SEEN = "row-seen"
@@ -25,7 +25,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         with elements.show_errors():
             mapped = row_form.ask(settings, spec, serving_choice.choose(ready))
         with panel:
-            elements.job_panel(settings, "score")
+            step_jobs.job_panel(settings, "score")
     last = scorings.newest(settings, one_row=True)
     if last is not None:
         _result(settings, spec, last, mapped)
@@ -44,12 +44,7 @@ def _result(
     try:
         path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     except NotReadyError:
-        st.warning(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["score"][1],
-            )
-        )
+        st.warning(navigation.run_again("score"))
         return
     rows = result_view.read(str(path))
     if st.session_state.get(SEEN, last.run_id) != last.run_id and run.run_id == last.run_id:

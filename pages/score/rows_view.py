@@ -11,7 +11,7 @@ from core.platform.messages import Message, _
 from core.platform.project import ProjectSpec
 from core.serving import server
 from pages.score import file_form, production_form, result_view, scorings, serving_choice
-from pages.shared import elements, uploads
+from pages.shared import elements, step_jobs, uploads
 
 SOURCES = ("production", "upload", "path")
 NO_SCORING = Message("There are no predictions yet. Score rows first.")
@@ -24,7 +24,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         panel = st.container()
         form(settings, spec, serving_choice.choose(ready))
         with panel:
-            is_going = elements.job_panel(settings, "score")
+            is_going = step_jobs.job_panel(settings, "score")
             if not is_going:
                 file_form.resume(settings)
     last = scorings.newest(settings, one_row=False)

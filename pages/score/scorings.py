@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import streamlit as st
 
-from core.platform import tracking
+from core.platform import project, tracking
 from core.platform.config import Settings
-from core.platform.messages import _, n_
+from core.platform.messages import _, day, n_
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
-from pages.shared import elements
+from pages.shared import elements, navigation
 
 # as the predictions log names them
 ONE_ROW = ("page", "row")
@@ -74,12 +76,7 @@ def chosen(
     )
     run = last if run_id == last.run_id else tracking.finished_run(settings, run_id)
     if run is None:
-        st.warning(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["score"][1],
-            )
-        )
+        st.warning(navigation.run_again("score"))
         return last
     return run
 
@@ -93,3 +90,13 @@ def _title(spec: ProjectSpec, scoring: predictions.Scoring, *, one_row: bool) ->
         rows = n_("{count:,} row", "{count:,} rows", scoring.rows)
         title = f"{source_words(spec, scoring.source)}: {rows}, {version}, {when}"
     return title + (f", {elements.data_word(is_sample=True)}" if scoring.is_sample else "")
+
+
+def classes(spec: ProjectSpec) -> dict[int, str]:
+    """Return the names of the labels."""
+    return {1: str(project.words(spec.positive)), 0: str(project.words(spec.negative))}
+
+
+def moment(at: float) -> str:
+    """Return a moment in words."""
+    return day(datetime.fromtimestamp(at))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.jobs import jobs
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.serving import server
-from pages.shared import elements
+from pages.shared import elements, navigation, visit
 
 
 def ready(settings: Settings) -> list[server.Server]:
     """Return the servers that answer; without one, draw where to start it."""
     found = elements.ready_servers(settings)
-    elements.wait_for_store()
+    visit.wait_for_store()
     if not found:
         st.info(_("No model is served. Start one on the Serve page first."))
-        elements.go_to("serve")
+        navigation.go_to("serve")
     return found
 
 
@@ -32,9 +31,4 @@ def choose(found: list[server.Server]) -> server.Server:
 
 def named(served: server.Server) -> str:
     """Return the name of a served model, with its port."""
-    return f"{served.name} · {elements.fact(_('Port'), served.port)}"
-
-
-def is_scoring(settings: Settings) -> bool:
-    """Return whether a scoring waits or runs."""
-    return any(job.step == "score" for job in jobs.active(settings))
+    return f"{served.name} · {elements.named(_('Port'), served.port)}"

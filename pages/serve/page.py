@@ -4,15 +4,24 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from core.jobs import jobs
 from core.platform import messages, model_store, tracking
 from core.platform.messages import _
 from core.platform.runs import ModelVersion
 from core.serving import endpoint, external_servers, serve, server
 from pages.serve import key_list, server_list
-from pages.shared import aliases, code_snippets, drafts, elements, endpoint_warning, set_aside_list
+from pages.shared import (
+    aliases,
+    code_snippets,
+    drafts,
+    elements,
+    endpoint_warning,
+    navigation,
+    set_aside_list,
+    step_jobs,
+    visit,
+)
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 drafts.hold("serve", "serve-target", "serve-port", "serve-shadow")
 
 
@@ -44,11 +53,11 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
     )
     port = right.number_input(
         _("Port"),
+        1024,
+        65535,
+        None,
+        1,
         key="serve-port",
-        min_value=1024,
-        max_value=65535,
-        value=None,
-        step=1,
         help=_(
             "By default the champion answers on the live endpoint, port {port}; any other "
             "version is served beside it, for trying out.",
@@ -64,12 +73,12 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
         _("Start"),
         type="primary" if is_next else "secondary",
         icon=":material/play_arrow:",
-        disabled=any(job.step == "serve" for job in jobs.active(settings)),
+        disabled=step_jobs.is_going(settings, "serve"),
     )
     if sent:
         chosen = None if port is None else int(port)
         values = {"target": target, "port": chosen}
-        elements.submit(settings, "serve", serve.Options, **values, shadow=shadow)
+        step_jobs.submit(settings, "serve", serve.Options, **values, shadow=shadow)
 
 
 def aliases_now(served: server.Server) -> str:
@@ -109,8 +118,8 @@ def others() -> None:
         for program in programs:
             facts = [
                 *(["MLflow"] if program.is_model else []),
-                elements.fact(_("Port"), program.port),
-                elements.fact("PID", "–" if program.pid is None else str(program.pid)),
+                elements.named(_("Port"), program.port),
+                elements.named("PID", "–" if program.pid is None else str(program.pid)),
             ]
             if program.since is not None:
                 facts.append(elements.ago(program.since))
@@ -124,18 +133,18 @@ def menu() -> None:
     code_snippets.button(settings, "serve")
     last = tracking.last_run(settings, "serve")
     if last is not None:
-        elements.run_link(last.run_id, "Disponibilizacao")
+        navigation.run_link(last.run_id, "Disponibilizacao")
 
 
 with elements.show_errors():
-    elements.wait_for_store()
+    visit.wait_for_store()
     listed = model_store.versions(settings, spec.model)
     elements.header(_("Serve"), menu=menu)
     # the job that a button below starts is shown above it
     place = st.container()
     if not listed:
         st.info(_("There is no model yet. Train one first."))
-        elements.go_to("train")
+        navigation.go_to("train")
         others()
         st.stop()
     champion = next((each for each in listed if model_store.CHAMPION in each.aliases), None)
@@ -149,4 +158,4 @@ with elements.show_errors():
     key_list.section(settings)
     others()
     with place:
-        elements.job_panel(settings, "serve")
+        step_jobs.job_panel(settings, "serve")

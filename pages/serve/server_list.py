@@ -11,7 +11,7 @@ import streamlit as st
 from core.monitoring import operation
 from core.platform import process
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, listed, number, plural, sentences
+from core.platform.messages import Message, _, listed, number, plural, sentences
 from core.serving import (
     api_keys,
     endpoint,
@@ -22,7 +22,7 @@ from core.serving import (
     serving_charts,
 )
 from pages.serve import call_examples
-from pages.shared import elements
+from pages.shared import elements, navigation
 from pages.shared.endpoint_warning import STATES
 
 # of fewer requests, the slowest are no percentiles
@@ -49,7 +49,7 @@ def card(settings: Settings, served: server.Server, name: str, live: server.Serv
     """Draw another endpoint with all its actions, closed unless something is wrong with it."""
     served, status = _asked(settings, served)
     word = STATES[served.state][0]
-    title = f"{name} · {elements.fact(_('Port'), served.port)} · {word}"
+    title = f"{name} · {elements.named(_('Port'), served.port)} · {word}"
     is_wrong = served.state in ("died", "silent", "restarting")
     with (
         st.expander(title, expanded=is_wrong, icon=STATES[served.state][2]),
@@ -93,7 +93,7 @@ def _load_and_log(settings: Settings, served: server.Server, status: gateway.Sta
         )
     st.caption(_("Without this app, this command serves the same model:"))
     st.code(server_process.command_line(served), language="bash", wrap_lines=True)
-    elements.run_link(served.run_id)
+    navigation.run_link(served.run_id)
 
 
 def _head(settings: Settings, served: server.Server, name: str) -> None:
@@ -133,7 +133,7 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
             )
     facts = [
         *([_("live endpoint")] if served.is_live else []),
-        elements.fact(_("Port"), served.port),
+        elements.named(_("Port"), served.port),
         f"`{served.url}`",
         elements.ago(served.started),
     ]
@@ -166,16 +166,12 @@ def _problem(settings: Settings, served: server.Server) -> None:
         )
     elif served.state == "died":
         usual = Message("It ended on its own; the app will restart it in a moment.")
-        st.error(_plain(served.problem or usual))
+        st.error(elements.fact(served.problem or usual))
     elif served.state == "restarting":
         wait = Message("Requests wait up to 3 s for it, then fail with 503.")
-        st.warning(str(sentences(_plain(served.problem or ""), wait)))
+        st.warning(str(sentences(elements.fact(served.problem or ""), wait)))
     elif served.problem:
-        st.warning(_plain(served.problem))
-
-
-def _plain(fact: Words) -> str:
-    return elements.plain(elements.words(fact))
+        st.warning(elements.fact(served.problem))
 
 
 def _figures(status: gateway.Status) -> None:
@@ -245,7 +241,7 @@ def _log_state(status: gateway.Status) -> None:
             log.waiting,
         )
         down = Message("The predictions log cannot be written.")
-        reason = _plain(log.reason or "")
+        reason = elements.fact(log.reason or "")
         st.warning(str(sentences(down, reason, waiting, lost if log.lost else "")))
 
 

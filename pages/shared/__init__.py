@@ -1,1 +1,1 @@
-"""Shared by the pages: elements, the language, the log-in, access, drafts."""
+"""Shared by the pages: elements, navigation, visits, jobs, the language, the log-in, drafts."""

@@ -16,7 +16,7 @@ from core.platform.config import Settings
 from core.platform.errors import CourtsideError, without_secrets
 from core.platform.messages import _
 from core.retraining import policy_store
-from pages.shared import elements
+from pages.shared import elements, visit
 
 _SECRET = ("_url", "_uri", "_secret", "_password", "emails")
 # pages that read something rather than run a step: imports, call
@@ -102,7 +102,7 @@ def _whole(data: str, shown: Mapping[str, Any] | None) -> None:
 
 
 def _step(settings: Settings, step: str, shown: Mapping[str, Any] | None) -> None:
-    elements.wait_for_store()
+    visit.wait_for_store()
     done = last(settings, step)
 
     options = USUAL.get(step, {}) if done is None else changed(step, done)

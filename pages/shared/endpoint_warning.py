@@ -11,7 +11,7 @@ from core.platform.messages import Message, _
 from core.platform.runs import ModelVersion
 from core.serving import serve
 from core.serving.server import Server
-from pages.shared import elements
+from pages.shared import elements, step_jobs
 
 # state of an endpoint -> its label, colour and icon
 STATES = {
@@ -39,10 +39,10 @@ def behind(settings: Settings, champion: ModelVersion | None, live: Server | Non
     )
     going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
     if st.button(
-        elements.fact(_("Serve"), _("version {version}", version=champion.version)),
+        elements.named(_("Serve"), _("version {version}", version=champion.version)),
         type="primary",
         icon=":material/sync:",
         disabled=going,
     ):
-        elements.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
+        step_jobs.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
     return True

@@ -66,11 +66,11 @@ def field(
         )
     value = place.number_input(
         name,
-        min_value=None if column.min is None else kind(column.min),
-        max_value=None if column.max is None else kind(column.max),
-        value=None,
+        None if column.min is None else kind(column.min),
+        None if column.max is None else kind(column.max),
+        None,
+        kind(1) if kind is int else 0.001,
         key=key,
-        step=kind(1) if kind is int else 0.001,
         format=None if kind is int else "%.8g",
         help=str(project.words(column.about)),
         placeholder=_("Missing"),

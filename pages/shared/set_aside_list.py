@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import pandas as pd
 import streamlit as st
 
 from core.platform import set_aside
@@ -56,18 +55,15 @@ def draw(settings: Settings, *queues: set_aside.Queue) -> None:
     st.warning(text, icon=":material/report:")
     with st.expander(_("Details")):
         first = entries[:SHOWN]
-        st.table(
-            pd.DataFrame(
-                {
-                    _("When"): [_moment(entry.at) for entry in first],
-                    _("Where"): [str(QUEUES.get(entry.queue, entry.queue)) for entry in first],
-                    _("Why"): [str(REASONS.get(entry.code, entry.code)) for entry in first],
-                    _("What"): [_code(elements.words(entry.item)) for entry in first],
-                    _("Rows"): [number(entry.rows) if entry.rows else "–" for entry in first],
-                    _("Details"): [_code(elements.words(entry.detail)) for entry in first],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("When"): [_moment(entry.at) for entry in first],
+                _("Where"): [str(QUEUES.get(entry.queue, entry.queue)) for entry in first],
+                _("Why"): [str(REASONS.get(entry.code, entry.code)) for entry in first],
+                _("What"): [_code(elements.words(entry.item)) for entry in first],
+                _("Rows"): [number(entry.rows) if entry.rows else "–" for entry in first],
+                _("Details"): [_code(elements.words(entry.detail)) for entry in first],
+            }
         )
         st.button(
             _("Dismiss"),

@@ -35,3 +35,8 @@ GATE: dict[str, tuple[Words, str]] = {
     "refuse": (in_context("gate", "refused"), "red"),
     "not_applicable": (VERDICT_LABELS["not_applicable"], "gray"),
 }
+
+
+def status(code: str) -> str:
+    """Return the state of a run or a job in words."""
+    return str(STATUSES.get(code, code.lower()))

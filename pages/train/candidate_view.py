@@ -16,7 +16,7 @@ from core.stats.charts import places as place_charts
 from core.training import candidates as kinds
 from core.training import evaluation, evaluation_charts
 from core.training.records import CandidateRun, TrainingRun
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 
 FINDINGS = {
     "biased": (Message("biased"), "red"),
@@ -49,8 +49,6 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
 
     Parameters
     ----------
-    run : RunInfo
-        The training.
     table : DataFrame
         Its comparison of the candidates.
     """
@@ -65,7 +63,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
     candidate = tracking.run(settings, st.session_state["in-depth"])
     has_court = spec.court is not None and part(spec.name, "court") is not None
     has_part = {"court": has_court, "places": spec.place is not None}
-    views = [view for view in VIEWS if has_part.get(view, True)]
+    views = {view: title for view, title in VIEWS.items() if has_part.get(view, True)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             _("Candidate"),
@@ -75,24 +73,11 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
             help=_about_metrics(candidate) if candidate is not None else None,
             width=300,
         )
-        view = st.segmented_control(
-            _("View"),
-            views,
-            default=views[0],
-            required=True,
-            format_func=lambda view: str(VIEWS[view]),
-            key="depth-view",
-            label_visibility="collapsed",
-        )
-        elements.step_link("explain", icon=":material/lightbulb:", target=chosen)
-        elements.run_link(chosen)
+        view = elements.choose(_("View"), views, "depth-view", default="figures", is_bare=True)
+        navigation.step_link("explain", icon=":material/lightbulb:", target=chosen)
+        navigation.run_link(chosen)
     if candidate is None:
-        st.error(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["train"][1],
-            )
-        )
+        st.error(navigation.run_again("train"))
         return
     if view == "figures":
         _figures(spec, candidate)
@@ -119,7 +104,7 @@ def _figures(spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     base = measured["base_rate_test"]
     threshold = float(candidate.params["threshold"])
     guess = metrics.base_rate_log_loss(base) if 0 < base < 1 else float("nan")
-    labelled = elements.fact(_("Threshold"), number(threshold, ".3g"))
+    labelled = elements.named(_("Threshold"), number(threshold, ".3g"))
     notes = {
         "log_loss": elements.without_skill(guess),
         "skill": elements.without_skill(0.0),
@@ -140,12 +125,12 @@ def _figures(spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
         (
             _("Calibration error"),
             "calibration_error",
-            elements.fact(_("Calibration error by chance, 95% limit"), number(floor, ".4f")),
+            elements.named(_("Calibration error by chance, 95% limit"), number(floor, ".4f")),
         ),
         (
             _("Predicted minus observed"),
             "calibration",
-            elements.fact(_("Observed"), number(base, ".1%")),
+            elements.named(_("Observed"), number(base, ".1%")),
         ),
         (_("Brier: reliability"), "brier_reliability", ""),
         (_("Brier: resolution"), "brier_resolution", ""),
@@ -184,15 +169,14 @@ def _interval(measured: dict[str, float], name: str) -> str:
 @elements.show_errors()
 def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     kept = float(candidate.params["threshold"])
-    table = elements.table(settings, settings.mlflow_uri, candidate.run_id, "thresholds")
+    table = elements.table(settings, candidate.run_id, "thresholds")
     left, right = elements.side_by_side()
-    rows = left.segmented_control(
+    rows = elements.choose(
         _("Rows"),
-        list(SETS),
+        SETS,
+        "threshold-rows",
+        place=left,
         default=evaluation.VALIDATION,
-        required=True,
-        format_func=lambda name: str(SETS[name]),
-        key="threshold-rows",
         help=_("A threshold that is chosen on the test set looks better there than it is."),
     )
     value = right.slider(
@@ -210,7 +194,7 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
     at = of_set.iloc[(of_set["threshold"] - value).abs().argmin()]
     own = of_set.iloc[(of_set["threshold"] - kept).abs().argmin()]
 
-    at_own = elements.fact(_("Threshold"), number(kept, ".2f"))
+    at_own = elements.named(_("Threshold"), number(kept, ".2f"))
 
     def compared(name: str) -> str:
         return "–" if pd.isna(own[name]) else f"{number(own[name], '.1%')} · {at_own}"
@@ -236,7 +220,7 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         counts["rows"] = counts["rows"].round().astype("int64")
         elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
         st.caption(
-            elements.fact(_("Predicted {label}", label=positive), share("share_positive"))
+            elements.named(_("Predicted {label}", label=positive), share("share_positive"))
             + f"; {compared('share_positive')}"
         )
     with right:
@@ -245,7 +229,7 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
 
 
 def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
-    slices = elements.table(settings, settings.mlflow_uri, candidate.run_id, "slices")
+    slices = elements.table(settings, candidate.run_id, "slices")
     if slices.empty:
         st.info(_("The project names no columns for slices."))
         return
@@ -261,7 +245,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
                 slices=judged.sum(),
                 worst=elements.plain(f"{worst['column']} = {worst['value']}"),
             )
-            + f" {elements.plain(elements.words(worst['text']))}"
+            + f" {elements.fact(worst['text'])}"
         )
     else:
         st.success(_("None of {slices} slices stands out.", slices=judged.sum()))
@@ -270,19 +254,14 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
         elements.chart(evaluation_charts.slice_gaps(slices, most=CHARTED_SLICES))
     with right:
         first = slices.head(FIRST_SLICES)
-        st.table(
-            pd.DataFrame(
-                {
-                    _("Slice"): first["column"].map(elements.plain)
-                    + " = "
-                    + first["value"].map(elements.plain),
-                    _("Finding"): [_badge(finding) for finding in first["finding"]],
-                    _("What it means"): [
-                        elements.plain(elements.words(text)) for text in first["text"]
-                    ],
-                }
-            ),
-            hide_index=True,
+        elements.fixed_table(
+            {
+                _("Slice"): first["column"].map(elements.plain)
+                + " = "
+                + first["value"].map(elements.plain),
+                _("Finding"): [_badge(finding) for finding in first["finding"]],
+                _("What it means"): [elements.fact(text) for text in first["text"]],
+            }
         )
 
     with st.expander(elements.counted(_("All"), len(slices))):
@@ -318,7 +297,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
 
 def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     court = part(spec.name, "court")
-    places = elements.table(settings, settings.mlflow_uri, candidate.run_id, "court")
+    places = elements.table(settings, candidate.run_id, "court")
     left, right = elements.side_by_side()
     left.altair_chart(elements.localized(court.residual_chart(places)))
     with right:
@@ -329,7 +308,7 @@ def _court(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -
 
 def _places(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     assert spec.place is not None
-    cells = elements.table(settings, settings.mlflow_uri, candidate.run_id, "places")
+    cells = elements.table(settings, candidate.run_id, "places")
     if cells.empty:
         st.info(_("Nothing to show for these rows."))
         return

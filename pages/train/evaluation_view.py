@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
+from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words, _, listed, number, p_, sentences
 from core.platform.project import ProjectSpec
 from core.stats import metrics, performance
@@ -16,7 +17,7 @@ from core.training import candidates as kinds
 from core.training import evaluation_charts, learning, sample_weights
 from core.training.records import TrainingRun
 from pages.shared import aliases as alias_words
-from pages.shared import elements, table_texts
+from pages.shared import elements, navigation, table_texts
 from pages.train import candidate_view
 
 CURVES = {
@@ -54,20 +55,12 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) ->
     """Draw the results of the last training, or say that there is none."""
     if run is None:
         st.info(_("There is no model yet. Train one first."))
-        elements.step_link("train", _("Candidates"), view="candidates")
+        navigation.step_link("train", _("Candidates"), view="candidates")
         return
-    table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
+    table = elements.table(settings, run.run_id, "comparison")
     table = table.sort_values("log_loss_cv", kind="stable", ignore_index=True)
     _best_candidate(settings, spec, run, table)
-    st.segmented_control(
-        _("Candidates"),
-        list(SIDES),
-        default="all",
-        required=True,
-        format_func=lambda side: str(SIDES[side]),
-        key=SIDE,
-        label_visibility="collapsed",
-    )
+    elements.choose(_("Candidates"), SIDES, SIDE, default="all", is_bare=True)
     if st.session_state[SIDE] == "one":
         candidate_view.draw(settings, spec, run, table)
         return
@@ -90,28 +83,26 @@ def ended_early(settings: Settings) -> None:
             for candidate in reversed(done):
                 loss = candidate.metrics.get("log_loss_cv", float("nan"))
                 titled = f"{elements.words(candidate.name)}, {_('Log loss, folds')}"
-                elements.run_link(candidate.run_id, f"{titled} {number(loss, '.4f')},")
+                navigation.run_link(candidate.run_id, f"{titled} {number(loss, '.4f')},")
 
 
 def _best_candidate(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame
 ) -> None:
     best = table[table["model"] == run.params["best"]].iloc[0]
-    st.subheader(elements.fact(_("Best"), kinds.title(best["model"])), anchor=False)
+    st.subheader(elements.named(_("Best"), kinds.title(best["model"])), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         if text := _registered(settings, spec, run):
             st.markdown(text, width="content")
-            elements.go_to("promote")
-        # otherwise the title has it
-        if run.is_sample and not elements.current_is_sample(settings):
-            elements.sample_badge()
+            navigation.go_to("promote")
+        elements.mark_sample(settings, run)
     base = best["log_loss_test"] / (1 - best["skill_test"])
     threshold = float(run.params["threshold"])
     notes = {
         "log_loss": elements.without_skill(base),
         "roc_auc": elements.without_skill(0.5, ".1f"),
         "average_precision": _base_rate(run),
-        "f1": elements.fact(_("Threshold"), number(threshold, ".3g")),
+        "f1": elements.named(_("Threshold"), number(threshold, ".3g")),
     }
     usual = ("log_loss", "roc_auc", "f1")
     # as many figures as fit one line
@@ -150,7 +141,7 @@ def _best_candidate(
             _(
                 "{model} was left out: {reason}",
                 model=kinds.title(model),
-                reason=elements.plain(elements.words(reason)),
+                reason=elements.fact(reason),
             )
         )
 
@@ -209,7 +200,7 @@ def _noted(row: pd.Series, name: str, note: str) -> str:
 def _left_out(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
     if not run.params.get("left_out"):
         return []
-    table = elements.table(settings, settings.mlflow_uri, run.run_id, "left_out")
+    table = elements.table(settings, run.run_id, "left_out")
     return list(table.itertuples(index=False, name=None))
 
 
@@ -269,9 +260,9 @@ def _columns(names: tuple[str, ...], first: str) -> tuple[str, ...]:
 def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> None:
     """Say whether the other candidates differ from the best by more than chance."""
     try:
-        pairs = elements.table(settings, settings.mlflow_uri, run.run_id, "paired")
-    except elements.NotReadyError:
-        st.caption(elements.not_kept("train"))
+        pairs = elements.table(settings, run.run_id, "paired")
+    except NotReadyError:
+        st.caption(navigation.not_kept("train"))
         return
     if pairs.empty:
         return
@@ -290,16 +281,13 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
         if useless := [
             str(kinds.title(model)) for model in table["model"][table["skill_test"] < 0]
         ]:
-            st.markdown(elements.capital(elements.fact(_("no skill"), listed(useless))))
+            st.markdown(elements.capital(elements.named(_("no skill"), listed(useless))))
         with st.popover(_("Details"), type="tertiary", width="content"):
-            st.table(
-                pd.DataFrame(
-                    {
-                        _("Candidate"): pairs["model"],
-                        _("Difference"): [elements.words(text) for text in pairs["text"]],
-                    }
-                ),
-                hide_index=True,
+            elements.fixed_table(
+                {
+                    _("Candidate"): pairs["model"],
+                    _("Difference"): [elements.words(text) for text in pairs["text"]],
+                }
             )
     with right:
         elements.chart(
@@ -326,18 +314,10 @@ def _difference(pairs: pd.DataFrame, best: Words) -> str:
 
 def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame) -> None:
     """Draw the curves of all candidates in related pairs."""
-    chosen = st.segmented_control(
-        _("View"),
-        list(CURVES),
-        default="probabilities",
-        required=True,
-        format_func=lambda view: str(CURVES[view]),
-        key="curves",
-        label_visibility="collapsed",
-    )
+    chosen = elements.choose(_("View"), CURVES, "curves", default="probabilities", is_bare=True)
 
     def table(name: str) -> pd.DataFrame:
-        stored = elements.table(settings, settings.mlflow_uri, run.run_id, name)
+        stored = elements.table(settings, run.run_id, name)
         return _titled(stored, comparison) if "model" in stored else stored
 
     left, right = elements.side_by_side()
@@ -368,10 +348,10 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
 def _learning(settings: Settings, run: tracking.RunInfo) -> None:
     title = _("**Would more rows help the best?**")
     try:
-        curve = elements.table(settings, settings.mlflow_uri, run.run_id, "learning")
-    except elements.NotReadyError:
+        curve = elements.table(settings, run.run_id, "learning")
+    except NotReadyError:
         st.markdown(title)
-        st.caption(elements.not_kept("train"))
+        st.caption(navigation.not_kept("train"))
         return
     st.markdown(title, help=_("Mean and range of {folds} folds", folds=learning.FOLDS))
     elements.chart(evaluation_charts.learning_curve(curve, _("Log loss")))

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.jobs import jobs
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, listed, n_, number
@@ -18,7 +17,7 @@ from core.platform.project import ProjectSpec
 from core.training import candidates as kinds
 from core.training import explain, explanation, explanation_charts
 from core.training.records import CandidateRun, ExplanationRun
-from pages.shared import aliases, elements, row_field
+from pages.shared import aliases, elements, navigation, row_field, step_jobs
 
 # widgets whose values are kept
 KEYS = ("rows", "view", "start-*", "input-*")
@@ -93,10 +92,6 @@ def _newest(settings: Settings, choice: Choice, explained: str) -> tracking.RunI
     return runs[0] if runs else None
 
 
-def _stored_table(settings: Settings, run: tracking.RunInfo, name: str) -> pd.DataFrame:
-    return elements.table(settings, settings.mlflow_uri, run.run_id, name)
-
-
 def _ask_in_general(
     settings: Settings, choice: Choice, run: tracking.RunInfo, *, locked: bool
 ) -> None:
@@ -117,7 +112,7 @@ def _ask_in_general(
     if duration := _duration(settings, choice, run, explain.Options(**options)):
         st.caption(duration)
     if pressed:
-        elements.submit(settings, "explain", explain.Options, **options)
+        step_jobs.submit(settings, "explain", explain.Options, **options)
         _rerun_if_begun(settings)
 
 
@@ -153,20 +148,14 @@ def _in_general(
     of = explained.metrics
     _same_rows(settings, choice, explained, coming=coming)
     important, contributions = (
-        _stored_table(settings, explained, "importance"),
-        _stored_table(settings, explained, "shap"),
+        elements.table(settings, explained.run_id, "importance"),
+        elements.table(settings, explained.run_id, "shap"),
     )
     size = contributions["contribution"].abs().groupby(contributions["feature"]).mean()
     if late := [
         name for name in important["feature"] if _is_known(spec, name) and spec.recorded_after(name)
     ]:
-        st.caption(
-            _(
-                "Recorded only after the outcome: {features}. A model that uses such features "
-                "cannot predict.",
-                features=late,
-            )
-        )
+        st.caption(elements.known_too_late(late))
     st.markdown(
         f"**{_('Which features does the model need?')}**",
         help=_(
@@ -187,7 +176,7 @@ def _in_general(
         ),
     )
     elements.chart(explanation_charts.contribution_strip(contributions))
-    table = _stored_table(settings, explained, "partial")
+    table = elements.table(settings, explained.run_id, "partial")
     names = [
         name
         for name in size.sort_values(ascending=False, kind="stable").index
@@ -228,13 +217,13 @@ def _about(spec: ProjectSpec, name: str) -> str:
 
 def _companions(settings: Settings, choice: Choice, name: str) -> str:
     """Return a sentence on the inputs that are correlated with a feature; empty for none."""
-    rows = elements.table(settings, settings.mlflow_uri, choice.run_id, "test_predictions")
+    rows = elements.table(settings, choice.run_id, "test_predictions")
     rows = rows.drop(columns=[PROBABILITY, PREDICTED, LABEL])
     correlations = explanation.companions(rows, name).head(3)
     if correlations.empty:
         return ""
     others = [f"{other} ({number(r, '+.2f')})" for other, r in correlations.items()]
-    return elements.fact(_("Correlation"), listed(others))
+    return elements.named(_("Correlation"), listed(others))
 
 
 def _same_rows(
@@ -247,22 +236,20 @@ def _same_rows(
             + f" · {elements.ago(explained.ended or explained.started)}",
             width="content",
         )
-        # otherwise the title has it
-        if explained.is_sample and not elements.current_is_sample(settings):
-            elements.sample_badge()
-        elements.run_link(explained.run_id, "Explicacao")
+        elements.mark_sample(settings, explained)
+        navigation.run_link(explained.run_id, "Explicacao")
     trained = tracking.run(settings, choice.train_run) if choice.train_run else None
     prepared = storage.current_prepared(settings)
     is_old = prepared and trained and trained.params.get("prepared_by") != prepared.run_id
     if is_old and not coming:
-        st.warning(elements.changed("train", _("Training and test set")))
+        st.warning(navigation.changed("train", _("Training and test set")))
 
 
 def _ask_row(
     settings: Settings, spec: ProjectSpec, choice: Choice, run: tracking.RunInfo, *, locked: bool
 ) -> None:
-    tested = elements.table(settings, settings.mlflow_uri, choice.run_id, "test_predictions")
-    rows = elements.table(settings, settings.mlflow_uri, choice.train_run, "test_rows")
+    tested = elements.table(settings, choice.run_id, "test_predictions")
+    rows = elements.table(settings, choice.train_run, "test_rows")
     ids = rows[spec.id].astype(str).tolist()
     offered = _suggestions(spec, tested, ids)
     picked = st.selectbox(
@@ -297,7 +284,7 @@ def _ask_row(
     sent = st.button(_("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked)
     if sent:
         given = {"test_row": picked} if row == start else {"row": row}
-        elements.submit(settings, "explain", explain.Options, target=choice.target, **given)
+        step_jobs.submit(settings, "explain", explain.Options, target=choice.target, **given)
         _rerun_if_begun(settings)
 
 
@@ -327,10 +314,8 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
             f"{elements.plain(f'{spec.id} {test_row}') if is_test_row else _('One row')} · {ago}",
             width="content",
         )
-        # otherwise the title has it
-        if explained.is_sample and not elements.current_is_sample(settings):
-            elements.sample_badge()
-        elements.run_link(explained.run_id, "Explicacao")
+        elements.mark_sample(settings, explained)
+        navigation.run_link(explained.run_id, "Explicacao")
     probability, base = of["probability"], of["base"]
     shown = [
         (_("Probability"), number(probability, ".1%"), str(project.words(spec.positive))),
@@ -344,7 +329,7 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
         word = spec.positive if of["label"] == 1 else spec.negative
         shown.append((_("Actual"), str(project.words(word)), ""))
     elements.figures(shown)
-    table = _stored_table(settings, explained, "contributions")
+    table = elements.table(settings, explained.run_id, "contributions")
 
     st.markdown(
         f"**{_('What drives this prediction?')}**",
@@ -366,7 +351,7 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
     offered = _choices(settings, spec)
     if not offered:
         st.info(_("There is no model yet. Train one first."))
-        elements.step_link("train", _("Candidates"), view="candidates")
+        navigation.step_link("train", _("Candidates"), view="candidates")
         return
     asked = st.query_params.get("target")  # of a link; may be a run
     wanted = [
@@ -380,31 +365,19 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
             key="model",
             index=list(offered).index(wanted[0]) if wanted else 0,
         )
-        view = st.segmented_control(
-            _("Explain"),
-            list(VIEWS),
-            format_func=lambda name: str(VIEWS[name]),
-            default="model",
-            required=True,
-            key="view",
-            label_visibility="collapsed",
-        )
+        view = elements.choose(_("Explain"), VIEWS, "view", default="model", is_bare=True)
     choice = offered[target]
     model_run = tracking.run(settings, choice.run_id)
     if model_run is None:
-        st.error(
-            _(
-                "Its run has not ended or is gone. Run {step} again.",
-                step=elements.STEPS["train"][1],
-            )
-        )
+        st.error(navigation.run_again("train"))
         return
     with menu:
-        elements.run_link(model_run.run_id, elements.words(model_run.name))
-    is_running = elements.job_panel(settings, "explain")
+        navigation.run_link(model_run.run_id, elements.words(model_run.name))
+    is_running = step_jobs.job_panel(settings, "explain")
     with elements.show_errors():
         if view == "model":
             _ask_in_general(settings, choice, model_run, locked=is_running)
+            elements.without_weights(spec)
         else:
             _ask_row(settings, spec, choice, model_run, locked=is_running)
     explained = _newest(settings, choice, view)
@@ -420,5 +393,5 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
 
 def _rerun_if_begun(settings: Settings) -> None:
     # the panel is above the form
-    if any(job.step == "explain" for job in jobs.active(settings)):
+    if step_jobs.is_going(settings, "explain"):
         st.rerun()

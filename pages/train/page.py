@@ -4,14 +4,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.data import snapshots
-from core.jobs import chains, jobs
+from core.jobs import jobs
 from core.jobs.jobs import DONE
 from core.platform import storage, tracking
 from core.platform.messages import Message, _
-from pages.shared import code_snippets, drafts, elements
+from pages.shared import code_snippets, drafts, elements, navigation, step_jobs, visit
 from pages.train import evaluation_view, explanation_view, training_form
 
-settings, spec = elements.open_app()
+settings, spec = visit.open_app()
 drafts.hold("train", *training_form.KEYS, *explanation_view.KEYS)
 VIEWS = {
     "candidates": Message("Candidates"),
@@ -27,24 +27,11 @@ def menu() -> None:
     code_snippets.button(settings, "train", "explain")
 
 
-def running() -> chains.Chain | None:
-    """Return the chain that is running, if any."""
-    chain = chains.current(settings)
-    return chain if chain is not None and chain.state == "running" else None
-
-
-def progress(chain: chains.Chain | None) -> bool:
-    """Show the training that runs or is to come, and return whether there is one."""
-    current = chain.current if chain is not None else None
-    if chain is not None and current is not None:
-        st.info(
-            _("{step} is running.", step=elements.STEPS[current.step][1]),
-            icon=":material/progress_activity:",
-        )
-        if current.step not in ("prepare", "train"):
-            elements.job_panel(settings, current.step)
-    elements.job_panel(settings, "prepare")
-    return elements.job_panel(settings, "train") or chain is not None
+def progress() -> None:
+    """Show the training that runs or is to come."""
+    step_jobs.chain_panel(settings, "prepare", "train")
+    step_jobs.job_panel(settings, "prepare")
+    step_jobs.job_panel(settings, "train")
 
 
 def after_training(is_training: bool) -> None:
@@ -72,12 +59,12 @@ def state(prepared: storage.Prepared | None, last: tracking.RunInfo | None, comi
     if prepared is None or last is None:
         return
     if prepared.rules != spec.digest:
-        st.warning(elements.changed("prepare", _("Project file")))
-        elements.go_to("prepare")
+        st.warning(navigation.changed("prepare", _("Project file")))
+        navigation.go_to("prepare")
     elif is_stale(prepared, last) and not coming:
-        st.warning(elements.changed("train", _("Training and test set")))
+        st.warning(navigation.changed("train", _("Training and test set")))
         if view == "results":
-            elements.step_link("train", Message("Candidates"), view="candidates")
+            navigation.step_link("train", Message("Candidates"), view="candidates")
 
 
 def candidates(
@@ -86,7 +73,7 @@ def candidates(
     has_raw = snapshots.current(settings) is not None
     if prepared is None:
         st.info(_("No prepared data yet. Prepare the data first."))
-        elements.go_to("prepare")
+        navigation.go_to("prepare")
         if not has_raw or not spec.presets:
             return
 
@@ -100,21 +87,21 @@ with elements.show_errors():
     prepared = storage.current_prepared(settings)
     is_sample = bool(prepared and prepared.is_sample)
     elements.header(_("Train"), ABOUT, is_sample=is_sample, menu=menu)
-    elements.wait_for_store()
+    visit.wait_for_store()
     last = tracking.last_run(settings, "train")
     with places["runs"]:
         if last is not None:
-            elements.run_link(last.run_id, last.name)
+            navigation.run_link(last.run_id, last.name)
         if prepared is not None:
-            elements.run_link(prepared.run_id, "PreparacaoDados")
-    chain = running()
+            navigation.run_link(prepared.run_id, "PreparacaoDados")
+    chain = step_jobs.running_chain(settings)
     active = {job.step for job in jobs.active(settings)}
     is_training = chain is not None or "train" in active
     after_training(is_training)
     begins = last is None or (is_stale(prepared, last) and not is_training)
-    view = elements.views("train", VIEWS, default="candidates" if begins else "results")
+    view = navigation.views("train", VIEWS, default="candidates" if begins else "results")
     if view != "explain" or is_training:
-        progress(chain)
+        progress()
     coming = is_training or "prepare" in active
     if view == "explain":
         explanation_view.draw(settings, spec, coming=coming, menu=places["runs"])

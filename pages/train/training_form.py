@@ -10,7 +10,6 @@ import streamlit as st
 from pydantic import ValidationError
 
 from core.data import prepare, snapshots, split_checks
-from core.jobs import jobs
 from core.platform import project, storage
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
@@ -18,7 +17,7 @@ from core.platform.project import Preset, ProjectSpec
 from core.stats import thresholds
 from core.training import candidates as kinds
 from core.training import train
-from pages.shared import elements
+from pages.shared import elements, step_jobs
 
 # widget -> the option of Train that it sets
 OPTIONS = {
@@ -46,7 +45,6 @@ CALIBRATIONS: dict[str, Words] = {
     "sigmoid": "sigmoid",
     "isotonic": Message("isotonic"),
 }
-CARD_WIDTH = 222
 
 
 def draw(
@@ -114,24 +112,20 @@ def _fill(preset: Preset | None, *, balanced: bool) -> None:
 
 def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
     elements.question(_("Start from a preset"))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="presets"):
         for place, preset in enumerate(spec.presets):
             names = [str(kinds.title(name)) for name in preset.candidates]
             if preset.blend:
                 names.append(_("Blend of the best"))
             count = len(spec.features_called(preset.features))
             card = st.container(
-                border=True,
-                width=CARD_WIDTH,
-                height="stretch",
-                gap="xsmall",
-                vertical_alignment="distribute",
+                border=True, height="stretch", gap="xsmall", vertical_alignment="distribute"
             )
             with card:
                 st.markdown(f"**{project.words(preset.title)}**")
                 facts = (
-                    elements.fact(_("Features"), number(count)),
-                    elements.fact(_("Split"), split_checks.SPLITS[preset.split]),
+                    elements.named(_("Features"), number(count)),
+                    elements.named(_("Split"), split_checks.SPLITS[preset.split]),
                     ", ".join(names),
                 )
                 st.caption("  \n".join(facts))
@@ -186,24 +180,18 @@ def _training_set(settings: Settings, spec: ProjectSpec, prepared: storage.Prepa
     rows = n_("{count:,} row", "{count:,} rows", prepared.rows_train)
     how = split_checks.SPLITS[prepared.options["split"]]
     facts = [
-        elements.fact(_("Training set"), f"{rows}, {how}"),
-        elements.fact(_("Features"), ", ".join(prepared.features)),
+        elements.named(_("Training set"), f"{rows}, {how}"),
+        elements.named(_("Features"), ", ".join(prepared.features)),
     ]
     if settings.dask:
-        facts.append(elements.fact(_("Dask cluster"), settings.dask))
+        facts.append(elements.named(_("Dask cluster"), settings.dask))
     st.caption(" · ".join(facts))
     _warn_of_late(spec, prepared.features)
 
 
 def _warn_of_late(spec: ProjectSpec, features: tuple[str, ...]) -> None:
     if late := [name for name in features if spec.recorded_after(name)]:
-        st.warning(
-            _(
-                "Recorded only after the outcome: {features}. A model that uses such features "
-                "cannot predict.",
-                features=late,
-            )
-        )
+        st.warning(elements.known_too_late(late))
 
 
 def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
@@ -243,17 +231,9 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
 def _validation(*, locked: bool) -> dict[str, Any]:
     with st.expander(_("Validation folds")):
         left, middle, right = st.columns(3)
-        folds = left.number_input(
-            _("Folds"), min_value=2, max_value=20, value=10, step=1, key="folds", disabled=locked
-        )
+        folds = left.number_input(_("Folds"), 2, 20, 10, 1, key="folds", disabled=locked)
         seed = middle.number_input(
-            _("Seed"),
-            min_value=0,
-            max_value=2**31 - 1,
-            value=42,
-            step=1,
-            key="train-seed",
-            disabled=locked,
+            _("Seed"), 0, 2**31 - 1, 42, 1, key="train-seed", disabled=locked
         )
         share = right.number_input(
             _("Share of rows"),
@@ -275,10 +255,10 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
         left, middle, right = st.columns(3)
         trials = left.number_input(
             _("Tuning trials (Optuna)"),
-            min_value=0,
-            max_value=500,
-            value=0,
-            step=5,
+            0,
+            500,
+            0,
+            5,
             key="trials",
             help=_("0 for none"),
             disabled=locked,
@@ -294,10 +274,10 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
         )
         budget = right.number_input(
             _("Time limit (s)"),
-            min_value=1,
-            max_value=86_400,
-            value=None,
-            step=60,
+            1,
+            86_400,
+            None,
+            60,
             placeholder=_("none"),
             key="budget",
             help=_("Training stops after a fold; finished candidates are compared."),
@@ -358,10 +338,10 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
         )
         learning = right.number_input(
             _("Time limit for the learning curve (s)"),
-            min_value=0,
-            max_value=3600,
-            value=20,
-            step=10,
+            0,
+            3600,
+            20,
+            10,
             key="learning",
             help=_("0 for none"),
             disabled=locked,
@@ -400,7 +380,7 @@ def _submit(
         # it waits for the preparation, and refuses sets other than those of the preset
         options["preset"] = preset.title
         if not is_ready and _is_valid(options):
-            elements.submit(
+            step_jobs.submit(
                 settings,
                 "prepare",
                 prepare.Options,
@@ -408,9 +388,9 @@ def _submit(
                 split=preset.split,
                 test_from=preset.test_from,
             )
-    elements.submit(settings, "train", train.Options, **options)
+    step_jobs.submit(settings, "train", train.Options, **options)
     # the panel is above the form, and the form is locked
-    if any(job.step == "train" for job in jobs.active(settings)):
+    if step_jobs.is_going(settings, "train"):
         st.rerun()
 
 

@@ -12,7 +12,7 @@ import pytest
 from core.jobs import jobs
 from core.platform.config import Settings
 from core.training import candidates, train
-from pages.shared import elements
+from pages.shared import navigation
 from tests.browser.conftest import chromium, running
 from tests.browser.driving import PATIENCE_MS, grave, settle, visit
 from tests.conftest import copy_home
@@ -20,7 +20,7 @@ from tests.conftest import copy_home
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
-PAGES = tuple(str(title) for title, _ in elements.PAGES.values())
+PAGES = tuple(str(title) for title, _ in navigation.PAGES.values())
 WATCH = """() => {
   window.shifted = [];
   window.watching = new PerformanceObserver(list => {

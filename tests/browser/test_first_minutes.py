@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.platform.config import CODE_ROOT
-from pages.shared import elements
+from pages.shared import navigation
 from tests.browser.conftest import chromium, running
 from tests.browser.driving import OVERFLOW, PATIENCE_MS, figure, grave, keep, press, settle, visit
 
@@ -20,7 +20,7 @@ expect = playwright.expect
 BUTTON = "Run the whole life cycle on sample data"
 # what Streamlit itself says at its start
 BANNER = re.compile(r"You can now view your Streamlit app|URL: http://127\.0\.0\.1:\d+$")
-PAGES = tuple(str(title) for title, _ in elements.PAGES.values())
+PAGES = tuple(str(title) for title, _ in navigation.PAGES.values())
 LINKS = """
 new MutationObserver(() => {
   window.linked = window.linked || new Set();
@@ -35,16 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the app's log, with a checkout that is its own home, as a clone is."""
     folder = tmp_path_factory.mktemp("first")
     left = shutil.ignore_patterns(
-        ".*cache*",
-        "__pycache__",
-        ".git",
-        "tests",
-        "docs",
-        "mlruns",
-        "mlflow.db*",
-        "state",
-        "test-results",
-        "0*_*",
+        ".*cache*", ".git", "tests", "docs", "mlruns", "mlflow.db*", "state", "test-results", "0*_*"
     )
     shutil.copytree(CODE_ROOT, folder / "checkout", ignore=left)
     return folder
@@ -154,6 +145,23 @@ def test_a_narrow_window_folds_the_sidebar_and_keys_open_it(window, app: str) ->
     link.click()
     window.get_by_role("heading", name="Execuções", level=1).wait_for()
     assert window.get_by_role("button", name="Recolher a barra lateral").count() == 1
+    window.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def test_halves_fill_a_narrow_window(window, app: str) -> None:
+    window.set_viewport_size({"width": 800, "height": 1000})
+    halves = window.locator(
+        '[data-testid="stMain"] [data-testid="stHorizontalBlock"]'
+        ' > [data-testid="stLayoutWrapper"]:has(> [data-testid="stVerticalBlock"])'
+    )
+    whole = window.get_by_test_id("stMainBlockContainer")
+    for address, are_beside in (("registry?view=decide", True), ("data?view=prepare", False)):
+        arrive(window, f"{app}/{address}")
+        row = halves.nth(0).locator("xpath=..").bounding_box()
+        left, right = (halves.nth(place).bounding_box() for place in (0, 1))
+        assert (left["y"] == right["y"]) == are_beside
+        assert right["x"] + right["width"] == pytest.approx(row["x"] + row["width"], abs=1)
+        assert row["width"] > 0.9 * whole.bounding_box()["width"] - 40
     window.set_viewport_size({"width": 1440, "height": 1000})
 
 

@@ -19,7 +19,7 @@ from core.monitoring import alerting
 from core.platform import messages, project, steps
 from core.platform.config import Settings
 from core.training import candidates
-from pages.shared import elements
+from pages.shared import navigation
 from tests import nonsense
 from tests.browser.conftest import chromium, running
 from tests.browser.driving import settle
@@ -154,7 +154,7 @@ def addresses(page: str) -> list[str]:
 @pytest.mark.long
 def test_no_page_opens_with_an_english_word(window, full_app: str, known, english) -> None:
     left = {}
-    for page in elements.PAGES:
+    for page in navigation.PAGES:
         texts = opened(window, full_app, addresses(page)[0])
         assert len(texts) > 20, page
         if found := left_in(texts, known, english):
@@ -163,7 +163,7 @@ def test_no_page_opens_with_an_english_word(window, full_app: str, known, englis
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("page", elements.PAGES)
+@pytest.mark.parametrize("page", navigation.PAGES)
 def test_no_view_has_an_english_word(window, full_app: str, page: str, known, english) -> None:
     left = {}
     for address in addresses(page)[1:] or addresses(page):
@@ -177,7 +177,7 @@ def test_no_view_has_an_english_word(window, full_app: str, page: str, known, en
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("page", elements.PAGES)
+@pytest.mark.parametrize("page", navigation.PAGES)
 def test_no_empty_page_has_an_english_word(
     window, empty_app: str, page: str, known, english
 ) -> None:

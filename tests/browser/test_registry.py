@@ -96,7 +96,7 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     open_view(page, "Compare")
     expect(page.get_by_text("Nothing here yet.")).to_be_visible()
     page.get_by_test_id("stMain").get_by_role("button", name=re.compile("Compare$")).last.click()
-    notice = page.get_by_text("Compared on 3,000 rows")
+    notice = page.get_by_text("3,000 rows are new to both models")
     expect(notice).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     keep(page, "registry-compare")

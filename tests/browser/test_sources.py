@@ -154,8 +154,8 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
 
 
 HOSTILE = {
-    "bomb.zip": (zipped({"data.csv": b"0" * 60_000_000}), "MB unpacked; the limit is 50.0"),
-    "paths.zip": (zipped({"../data.csv": b"x"}), "a path that leads out of it"),
+    "bomb.zip": (zipped({"data.csv": b"0" * 60_000_000}), "MB of data; the limit is 50.0"),
+    "paths.zip": (zipped({"../data.csv": b"x"}), "has paths that lead out of it"),
     "latin.csv": ("nome,\xe9\n".encode("latin-1"), "25 of 25 columns are missing.*Found: nome, é"),
     "brazil.csv": (b"lat;lon\n34,0;-118,2\n", "of 25 columns are missing.*Found: lat, lon"),
     "twice.csv": (b"lat,lat\n1,2\n", "has repeated columns"),

@@ -26,7 +26,7 @@ from core.retraining import policy_settings as retraining
 from core.runtime import commands
 from core.serving import gateway_stats
 from core.stats import check, checks, estimation, performance
-from pages.shared import elements
+from pages.shared import navigation
 from tests import code_trees
 
 README = (CODE_ROOT / "README.md").read_text(encoding="utf-8")
@@ -201,9 +201,7 @@ def test_every_check_is_documented() -> None:
     wanted |= {f"{kind}.<column>" for kind in checks._OF_COLUMN}
     wanted |= first_texts("Check", "core/stats/")
     wanted |= first_texts("_check", "core/data/split_checks.py")
-    wanted |= first_texts("_Rule", "core/platform/schema.py") | first_texts(
-        "_whole", "core/platform/schema.py"
-    )
+    wanted |= first_texts("frame_finding", "core/platform/schema.py")
     faults_source = (CODE_ROOT / "core" / "platform" / "rows" / "faults.py").read_text(
         encoding="utf-8"
     )
@@ -267,7 +265,7 @@ def test_every_figure_for_prometheus_is_documented() -> None:
 
 def titles() -> list[str]:
     """Return the titles of the pages, those in the sidebar first."""
-    return [str(title) for title, _ in (elements.PAGES | elements.LINKED_PAGES).values()]
+    return [str(title) for title, _ in (navigation.PAGES | navigation.LINKED_PAGES).values()]
 
 
 def test_every_page_has_its_section_of_the_guide() -> None:

@@ -8,7 +8,7 @@ import re
 from core.platform import runs
 from core.platform.config import CODE_ROOT
 from core.platform.run_tags import RunTags
-from pages.shared import elements
+from pages.shared import navigation
 from tests import code_trees
 
 BANNED_NAMES = {"utils.py", "helpers.py", "manager.py"}
@@ -92,7 +92,7 @@ def test_files_stay_small_enough_to_read_in_one_sitting() -> None:
 
 
 def test_the_pages_are_those_of_the_navigation() -> None:
-    assert {*elements.PAGES, *elements.LINKED_PAGES} == {
+    assert {*navigation.PAGES, *navigation.LINKED_PAGES} == {
         path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.py")
     }
 

@@ -15,7 +15,7 @@ from core.data import snapshots
 from core.platform import model_store
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.project import load
-from core.runtime import commands
+from core.runtime import command_options, commands
 from tests.conftest import WITH_LONG, copy_home
 
 pytestmark = pytest.mark.long
@@ -90,7 +90,7 @@ def test_what_cron_runs_scores_and_monitors(trained_few: Settings, tmp_path: Pat
     spec = load(settings.project)
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    rows = snapshots.read(settings, snapshot, spec.columns)
+    rows = snapshots.Archive.of(settings).read(snapshot, spec.columns)
     today = rows[rows[spec.rows.column] == spec.rows.production]
     today.drop(columns=spec.target).to_parquet(tmp_path / "today.parquet", index=False)
     replacements = {
@@ -130,7 +130,7 @@ def test_what_ci_runs_ends_well(trained_few: Settings, tmp_path: Path) -> None:
             words = shlex.split(line)
             if words[:3] == ["python", "-m", "core"] and words[3] in DONE_BEFORE:
                 arguments = commands._parser(words[3]).parse_args(words[4:])
-                commands._options(words[3], arguments, trained_few)
+                command_options.chosen(words[3], arguments, trained_few)
             else:
                 remaining.append(line)
         assert len(script.splitlines()) - len(remaining) == len(DONE_BEFORE)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.training import explanation
-from core.training.explanation import EXACT_FEATURES, importance, partial_dependence
+from core.training import shap_values
+from core.training.explanation import importance, partial_dependence
+from core.training.shap_values import EXACT_FEATURES
 from tests.simulation.samples import Samples
 
 MANY = [f"x{i}" for i in range(EXACT_FEATURES + 3)]
@@ -39,7 +40,7 @@ def test_rows_that_stand_for_all_give_nearly_the_same_partial_dependence(samples
         return 1 / (1 + np.exp(-4 * (rows[MANY[:4]].sum(axis=1) - 2))).to_numpy()
 
     full = partial_dependence(predict, frame, "x0")["mean"]
-    even = explanation.background(frame, predict(frame), 300)
+    even = shap_values.background(frame, predict(frame), 300)
     error = np.abs(partial_dependence(predict, frame, "x0", over=even)["mean"] - full).max()
     drawn = [
         np.abs(partial_dependence(predict, frame, "x0", over=some)["mean"] - full).max()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.stats import support
+from core.stats import support, support_checks
 from tests.populations import kinds
 from tests.simulation.samples import Samples
 
@@ -17,7 +17,7 @@ def reference() -> pd.DataFrame:
 
 
 def verdicts(result: support.Support) -> dict[str, str]:
-    return {check.code: check.verdict for check in support.checks(result)}
+    return {check.code: check.verdict for check in support_checks.checks(result)}
 
 
 def test_small_windows_of_the_reference_itself_raise_no_alarm(

@@ -243,7 +243,6 @@ def _drawing() -> dict[str, Any]:
     ]
     drawn = style.finish(
         layers,
-        None,
         _("The life cycle: the steps, and what each writes outside its run."),
         height=height + 34,
     )

@@ -110,13 +110,6 @@ def words(fault: Fault) -> Phrase:
             "Column '{column}' must not be missing: it is empty in {count:,} rows, first "
             "row {row:,}.",
         )
-    elif fault.code == "spreadsheet_formula":
-        both = N2_(
-            "Column '{column}' has a value that a spreadsheet would run as a formula, in "
-            "{count:,} row ({examples}), row {row:,}. Remove it.",
-            "Column '{column}' has values that a spreadsheet would run as formulas, in "
-            "{count:,} rows ({examples}), first row {row:,}. Remove them.",
-        )
     else:
         about["reason"] = reason(fault)
         both = N2_(
@@ -136,14 +129,13 @@ def reason(fault: Fault) -> Phrase:
     'must be a number'
     """
     given = fault.params
-    if fault.code == "type" and given.get("words"):
-        labels = {"values": _quoted(given["words"])}
+    if fault.code == "type" and given["type"] == "label":
+        labels = {"values": _quoted(given.get("words") or ("0", "1"))}
         return Phrase(N_("must be one of {values} or empty"), "", labels)
     if fault.code == "type":
         return Phrase(_WANTED[given["type"]], "", {})
     if fault.code == "magnitude":
-        text = N_("must be a number from -{largest:g} to {largest:g}")
-        return Phrase(text, "", {"largest": LARGEST})
+        return _range(-LARGEST, LARGEST)
     if fault.code == "digits":
         text = N_("must be a whole number below {limit:,}, to keep all its digits")
         return Phrase(text, "", {"limit": EXACT_LIMIT})
@@ -160,14 +152,13 @@ def reason(fault: Fault) -> Phrase:
     if fault.code == "unreadable":
         return Phrase(N_("must be text without broken characters"), "", {})
     if fault.code == "spreadsheet_formula":
-        return Phrase(N_("would be run as a formula by a spreadsheet"), "", {})
+        return Phrase(N_("must not be a formula that a spreadsheet would run"), "", {})
     return Phrase(N_("must not be missing"), "", {})
 
 
 _WANTED = {
     "number": N_("must be a number"),
     "integer": N_("must be a whole number"),
-    "label": N_("must be 0, 1 or empty"),
     "boolean": N_("must be yes or no, true or false, 1 or 0, or empty"),
     "text": N_("must be text"),
     "date": N_("must be a date like 2000-10-31, or a date and time like 2000-10-31T19:30:00"),
@@ -189,21 +180,12 @@ def _absent(fault: Fault, about: dict[str, Any]) -> Phrase:
 
 def _ragged(fault: Fault, about: dict[str, Any]) -> Phrase:
     both = N2_(
-        "Each row needs {width:,} values: {count:,} row has another number of values, row {row:,}.",
-        "Each row needs {width:,} values: {count:,} rows have another number of values, first row "
-        "{row:,}.",
+        "Each row needs the same {width:,} values: {count:,} row has fewer or more, row {row:,}. "
+        "Send null (CSV: nothing) for a value that is missing.",
+        "Each row needs the same {width:,} values: {count:,} rows have fewer or more, first row "
+        "{row:,}. Send null (CSV: nothing) for a value that is missing.",
     )
     return Phrase(*both, about | {"width": fault.params["width"]})
-
-
-def _different(fault: Fault, about: dict[str, Any]) -> Phrase:
-    both = N2_(
-        "Each row needs the same columns: {count:,} row lacks some of {columns}, row {row:,}. "
-        "Send null for a value that is missing.",
-        "Each row needs the same columns: {count:,} rows lack some of {columns}, first row "
-        "{row:,}. Send null for a value that is missing.",
-    )
-    return Phrase(*both, about | {"columns": ", ".join(fault.params["columns"])})
 
 
 def _unequal(fault: Fault, about: dict[str, Any]) -> Phrase:
@@ -214,14 +196,7 @@ def _unequal(fault: Fault, about: dict[str, Any]) -> Phrase:
 
 def _repeated(fault: Fault, about: dict[str, Any]) -> Phrase:
     names = {"columns": ", ".join(fault.params["columns"])}
-    return Phrase(N_("Repeated columns: {columns}. Send each of them once."), "", names)
-
-
-def _unread(fault: Fault, about: dict[str, Any]) -> Phrase:
-    text = N_(
-        "The request cannot be read: it is nested too deeply, or has a number of too many digits."
-    )
-    return Phrase(text, "", {})
+    return Phrase(N_("Repeated columns: {columns}. Name each once."), "", names)
 
 
 def _shape(fault: Fault, about: dict[str, Any]) -> Phrase:
@@ -232,21 +207,11 @@ def _shape(fault: Fault, about: dict[str, Any]) -> Phrase:
     return Phrase(text, "", {})
 
 
-def _many_labels(fault: Fault, about: dict[str, Any]) -> Phrase:
-    text = N_(
-        "Column '{column}' has {labels:,} values: {values}. A binary classifier needs two. Choose "
-        "another target, or say in the project file which values count as 1, with positive_values "
-        "of this column: all others then count as 0."
-    )
-    values = {"labels": fault.params["count"], "values": _quoted(fault.params["values"])}
-    return Phrase(text, "", {"column": fault.column, **values})
-
-
 def _other_labels(fault: Fault, about: dict[str, Any]) -> Phrase:
     text = N_(
         "Column '{column}' holds {values} instead of {labels}. Say in the project file which "
-        "value counts as 1 and which as 0, with positive_values and negative_values of this "
-        "column."
+        "values count as 1, with positive_values of this column (all others then count as 0), or "
+        "choose another target."
     )
     labels = _quoted(fault.params["words"] or ("0", "1"))
     values = {"labels": labels, "values": _quoted(fault.params["values"])}
@@ -261,11 +226,11 @@ def _quoted(values: Sequence[str], most: int = 8) -> str:
 _WHOLE_ROWS: Mapping[str, Callable[[Fault, dict[str, Any]], Phrase]] = {
     "absent_columns": _absent,
     "ragged_rows": _ragged,
-    "different_columns": _different,
+    "different_columns": _ragged,
     "unequal_columns": _unequal,
     "repeated_columns": _repeated,
-    "unread": _unread,
+    "unread": _shape,
     "shape": _shape,
-    "many_labels": _many_labels,
+    "many_labels": _other_labels,
     "other_labels": _other_labels,
 }

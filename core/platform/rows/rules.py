@@ -20,6 +20,32 @@ DateForm = Literal["year-month-day", "day-month-year", "month-day-year"]
 # Spellings of a boolean, normalized by `label_word`; 2 is the no of questionnaires.
 YES = frozenset({"1", "true", "t", "yes", "y", "on", "sim", "s", "verdadeiro"})
 NO = frozenset({"0", "2", "false", "f", "no", "n", "off", "não", "nao", "falso"})
+# Markers of a missing value in columns of numbers or days, as in pandas. In a text column only an
+# empty text is missing: NA may be a country.
+MISSING_MARKS = frozenset(
+    {
+        "",
+        "#N/A",
+        "#N/A N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+        "N/A",
+        "NA",
+        "NULL",
+        "NaN",
+        "None",
+        "n/a",
+        "nan",
+        "null",
+    }
+)
+BLANK = " \t\r\n"
 
 
 @dataclass(frozen=True)

@@ -18,34 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform.rows.faults import EXACT_LIMIT, FIRST_YEAR, LARGEST, LAST_YEAR, Fault
-from core.platform.rows.rules import NO, YES, DateForm, Rule, label_word, text_fault
+from core.platform.rows.days import are_settled, moment_of
+from core.platform.rows.faults import EXACT_LIMIT, LARGEST, Fault
+from core.platform.rows.rules import BLANK, MISSING_MARKS, NO, YES, Rule, label_word, text_fault
 
-# Markers of a missing value in columns of numbers or days, as in pandas. In a text column only an
-# empty text is missing: NA may be a country.
-MISSING_MARKS = frozenset(
-    {
-        "",
-        "#N/A",
-        "#N/A N/A",
-        "#NA",
-        "-1.#IND",
-        "-1.#QNAN",
-        "-NaN",
-        "-nan",
-        "1.#IND",
-        "1.#QNAN",
-        "<NA>",
-        "N/A",
-        "NA",
-        "NULL",
-        "NaN",
-        "None",
-        "n/a",
-        "nan",
-        "null",
-    }
-)
 BOOLEANS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
 _BOOLEAN = {**dict.fromkeys(YES, 1.0), **dict.fromkeys(NO, 0.0)}
 KEY_CHARACTERS = 200
@@ -56,25 +32,8 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
 _ENDLESS_TEXT = re.compile(r"([+-]?)inf(?:inity)?", re.IGNORECASE)
 _NOTHING_TEXT = re.compile(r"[+-]?nan", re.IGNORECASE)
-_MOMENT = re.compile(
-    r"([0-9]{4,})-([0-9]{1,2})-([0-9]{1,2})"
-    r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
-    r" ?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
-)
-# as `_moment` returns them; a moment without a zone at midnight would become a day
-_SETTLED = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}Z|T(?!00:00:00)[0-9]{2}:[0-9]{2}:[0-9]{2})?"
-)
-# values of a column that are worth a look at all of them, and that are converted at a time
-_MANY, _AT_ONCE = 100, 100_000
 # what pandas calls columns of nothing but hashable values
 _HASHABLE = ("string", "empty", "boolean", "integer", "floating", "decimal")
-# 31/12/2024, 31.12.2024 and 31-12-2024, with a time of day or without
-_OTHER_DAY = re.compile(
-    r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4})(?:[T ]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?)?"
-)
-_BLANK = " \t\r\n"
 Bools = npt.NDArray[np.bool_]
 
 
@@ -143,7 +102,7 @@ def clean_cells(values: Sequence[Any], rule: Rule) -> Sequence[Any] | None:
     For requests of a few rows, where creating a Series would dominate.
     """
     if rule.type == "date":
-        moments = [_moment(value, rule.date_form) for value in values]
+        moments = [moment_of(value, rule.date_form) for value in values]
         return moments if all(type(value) is str for value in moments) else None
     if rule.type == "text":
         if not all(type(value) is str and value for value in values):
@@ -181,7 +140,12 @@ def label_of(value: object) -> int | None:
 
 def empty_rows(values: pd.Series[Any], faults: Sequence[Fault]) -> Bools:
     """Return where a column from `read` is missing without a fault."""
-    empty: Bools = values.isna().to_numpy(copy=True)
+    empty: Bools
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
+        plain = values.to_numpy()
+        empty = np.isnan(plain) if plain.dtype.kind == "f" else np.zeros(len(plain), dtype=bool)
+    else:
+        empty = values.isna().to_numpy(copy=True)
     for fault in faults:
         empty[fault.rows] = False
     return empty
@@ -272,7 +236,7 @@ def _words(values: pd.Series[Any], rule: Rule) -> Read:
     numbers, wrong = np.full(len(cells) + 1, math.nan), np.zeros(len(cells) + 1, dtype=bool)
     for place, cell in enumerate(cells):
         word = label_word(cell)
-        is_mark = isinstance(cell, str) and cell.strip(_BLANK) in MISSING_MARKS
+        is_mark = isinstance(cell, str) and cell.strip(BLANK) in MISSING_MARKS
         if _text_of(cell) is None or (is_mark and word not in known):
             continue
         numbers[place] = known.get(word, math.nan if cell is _NO_TEXT else others)
@@ -322,7 +286,7 @@ def _number(value: Any) -> float | None:
     if value is None or value is pd.NA or value is pd.NaT:
         return math.nan
     if isinstance(value, str):
-        text = value.strip(_BLANK)
+        text = value.strip(BLANK)
         if _NUMBER.fullmatch(text):
             return float(text)
         if text in MISSING_MARKS or _NOTHING_TEXT.fullmatch(text):
@@ -353,7 +317,7 @@ def _exactly(
             isinstance(cell, float) and abs(cell) < EXACT_LIMIT
         )
         if isinstance(cell, str):
-            is_exact = re.fullmatch(r"[+-]?[0-9]{1,19}", cell.strip(_BLANK)) is not None
+            is_exact = re.fullmatch(r"[+-]?[0-9]{1,19}", cell.strip(BLANK)) is not None
         if not is_exact:
             return None
         whole.append(int(cell))
@@ -410,7 +374,7 @@ def _text_of(value: Any) -> str | None:
     if isinstance(value, Decimal):
         return str(int(value)) if value.is_finite() and value == int(value) else str(value)
     if isinstance(value, datetime.date | np.datetime64):
-        moment = _moment(value)
+        moment = moment_of(value)
         return moment if isinstance(moment, str) else str(value)
     if isinstance(value, bytes | list | tuple | dict | set | np.ndarray):
         return _NO_TEXT
@@ -424,10 +388,10 @@ def _dates(values: pd.Series[Any], rule: Rule) -> Read:
         empty = pd.Series([None] * len(values), index=values.index, name=values.name, dtype=object)
         return Read(empty, _faults(values, rule, {"type": broken}))
     codes, cells = pd.factorize(_hashable(values, False) if values.dtype == object else values)
-    if _are_settled(cells):
+    if are_settled(cells):
         texts = np.array([*cells, None], dtype="object")[codes]
         return Read(pd.Series(texts, index=values.index, name=values.name, dtype="object"))
-    moments = [*(_moment(cell, rule.date_form) for cell in cells), None]
+    moments = [*(moment_of(cell, rule.date_form) for cell in cells), None]
     kept = np.array(
         [moment if isinstance(moment, str) else None for moment in moments], dtype="object"
     )
@@ -449,88 +413,6 @@ def _hashable(values: pd.Series[Any], other: Any) -> pd.Series[Any]:
     if pd.api.types.infer_dtype(values, skipna=True) in _HASHABLE:
         return values
     return values.where(values.map(lambda cell: isinstance(cell, Hashable)), other)
-
-
-def _are_settled(cells: Any) -> bool:
-    """Return whether these are texts of days and moments that `_moment` returns as they are."""
-    if len(cells) < _MANY or not all(
-        type(cell) is str and _SETTLED.fullmatch(cell) for cell in cells
-    ):
-        return False
-    if int(min(cells)[:4]) < FIRST_YEAR or int(max(cells)[:4]) > LAST_YEAR:
-        return False
-    try:
-        for start in range(0, len(cells), _AT_ONCE):
-            # refuses a day or a time that there is not
-            np.array([cell[:19] for cell in cells[start : start + _AT_ONCE]], "datetime64[s]")
-    except ValueError:
-        return False
-    return True
-
-
-def iso(text: str, form: DateForm) -> str:
-    """Return a day in the form of a source as ISO 8601; any other text as it is.
-
-    Examples
-    --------
-    >>> iso("31/12/2024 8:30", "day-month-year"), iso("12-31-2024", "month-day-year")
-    ('2024-12-31 08:30', '2024-12-31')
-    >>> iso("2024-12-31", "day-month-year"), iso("31/12/2024", "year-month-day")
-    ('2024-12-31', '31/12/2024')
-    """
-    written = None if form == "year-month-day" else _OTHER_DAY.fullmatch(text)
-    if written is None:
-        return text
-    first, _, second, year, hour, minute, seconds = written.groups()
-    month, day = (second, first) if form == "day-month-year" else (first, second)
-    time = f" {hour:0>2}:{minute}" + (f":{seconds}" if seconds else "") if hour else ""
-    return f"{year}-{month:0>2}-{day:0>2}{time}"
-
-
-def _moment(value: Any, form: DateForm = "year-month-day") -> str | Fault | None:
-    """Return a day, or a date-time with a UTC mark if it names a zone."""
-    if isinstance(value, str):
-        text = iso(value.strip(_BLANK), form)
-        if text in MISSING_MARKS or text == "NaT":
-            return None
-        written = _MOMENT.fullmatch(text)
-        if not written:
-            return Fault("type")
-        parts, zone = written.groups(), written[8]
-    elif isinstance(value, datetime.date | np.datetime64):
-        if isinstance(value, np.datetime64):
-            value = pd.Timestamp(value)
-        if value is pd.NaT:
-            return None
-        if not FIRST_YEAR <= value.year <= LAST_YEAR:
-            return Fault("years")
-        written = _MOMENT.fullmatch(value.isoformat())
-        if written is None:  # an offset with seconds
-            written = _MOMENT.fullmatch(value.astimezone(datetime.UTC).isoformat())
-        if written is None:
-            return Fault("type")
-        parts, zone = written.groups(), written[8]
-    else:
-        return Fault("type")
-    year, month, day = int(parts[0][:9]), int(parts[1]), int(parts[2])
-    if not FIRST_YEAR <= year <= LAST_YEAR:
-        return Fault("years") if 1 <= month <= 12 and 1 <= day <= 31 else Fault("type")
-    try:
-        hour, minute, second = (int(part or 0) for part in parts[3:6])
-        at = datetime.datetime(year, month, day, hour, minute, second)
-    except ValueError:
-        return Fault("type")
-    fraction = (parts[6] or "").rstrip("0")
-    if zone is None:
-        if not fraction and at.time() == datetime.time():
-            return at.strftime("%Y-%m-%d")
-    elif zone != "Z":
-        hours, minutes = int(zone[1:3]), int(zone[-2:])
-        if hours > 23 or minutes > 59:
-            return Fault("type")
-        away = datetime.timedelta(hours=hours, minutes=minutes)
-        at = at + away if zone[0] == "-" else at - away
-    return at.isoformat() + (f".{fraction}" if fraction else "") + ("" if zone is None else "Z")
 
 
 def _faults(values: pd.Series[Any], rule: Rule, codes: Mapping[str, Bools]) -> tuple[Fault, ...]:
@@ -560,7 +442,7 @@ def shown(value: Any) -> str:
     ('12.5', '12.5', 'inf', 'inf', "'x'", '[1]')
     """
     if isinstance(value, str):
-        text = value.strip(_BLANK)
+        text = value.strip(BLANK)
         if text in BOOLEANS:
             return text.capitalize()
         if not _NUMBER.fullmatch(text) and not _ENDLESS_TEXT.fullmatch(text):

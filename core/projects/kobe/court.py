@@ -15,19 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Words, _
-from core.stats.charts.style import PALETTE, diverging, legible
+from core.projects.kobe.half_court import BASELINE, HALF, SCALE, SIDE, axes, on_the_court
+from core.stats.charts.style import PALETTE, diverging
 
 if TYPE_CHECKING:
     import altair as alt
 
-# The NBA's dimensions as in its shot coordinates: 50 by 47 feet, backboard 4 ft from the
-# baseline. The league's data puts the hoop 9 inches in front of the board; the rule book says 15.
-SIDE = 250.0
-BASELINE, HALF = -47.5, 422.5
-THREE_RADIUS, THREE_CORNER = 237.5, 220.0
-FREE_THROW = 142.5
-# Pixels per tenth of a foot in both directions: 440 fit beside an open sidebar at 800.
-SCALE = 0.88
 # Distance between the centres of neighbouring bins.
 SIZE = 20.0
 # With fewer labels a bin shows no rate: its standard error is above 12 points.
@@ -41,49 +34,6 @@ _HEXAGON = "M0,-1L0.866,-0.5L0.866,0.5L0,1L-0.866,0.5L-0.866,-0.5Z"
 _MARK: dict[str, Any] = {"shape": _HEXAGON, "filled": True, "opacity": 1, "strokeWidth": 0}
 
 Floats = npt.NDArray[np.float64]
-
-
-def half_court() -> pd.DataFrame:
-    """Return the lines of an NBA half court as polylines.
-
-    Returns
-    -------
-    DataFrame
-        Columns `part` (one line each), `order`, `x`, `y`, `dashed`.
-
-    Examples
-    --------
-    >>> court = half_court()
-    >>> three = court[court["part"] == "three-point line"]
-    >>> three["x"].abs().max(), float(three["y"].max())
-    (220.0, 237.5)
-    """
-    corner = math.acos(THREE_CORNER / THREE_RADIUS)
-    three = _arc(0, 0, THREE_RADIUS, corner, math.pi - corner)
-    lines: dict[str, list[tuple[float, float]]] = {
-        "boundary": [
-            (-SIDE, HALF),
-            (-SIDE, BASELINE),
-            (SIDE, BASELINE),
-            (SIDE, HALF),
-            (-SIDE, HALF),
-        ],
-        "three-point line": [(THREE_CORNER, BASELINE), *three, (-THREE_CORNER, BASELINE)],
-        "key": [(80, BASELINE), (80, FREE_THROW), (-80, FREE_THROW), (-80, BASELINE)],
-        "free throw circle": _arc(0, FREE_THROW, 60, 0, math.pi),
-        "free throw circle, inside": _arc(0, FREE_THROW, 60, math.pi, 2 * math.pi),
-        "restricted arc": [(40, -7.5), *_arc(0, 0, 40, 0, math.pi), (-40, -7.5)],
-        "backboard": [(-30, -7.5), (30, -7.5)],
-        "hoop": _arc(0, 0, 7.5, 0, 2 * math.pi),
-        "centre circle": _arc(0, HALF, 60, math.pi, 2 * math.pi),
-        "centre circle, inner": _arc(0, HALF, 20, math.pi, 2 * math.pi),
-    }
-    rows = [
-        (part, order, float(x), float(y), part.endswith("inside"))
-        for part, points in lines.items()
-        for order, (x, y) in enumerate(points)
-    ]
-    return pd.DataFrame(rows, columns=["part", "order", "x", "y", "dashed"])
 
 
 def cells(
@@ -197,14 +147,7 @@ def totals(bins: pd.DataFrame) -> tuple[int, int, float | None]:
 
 
 def residual_cells(
-    frame: pd.DataFrame,
-    x: str,
-    y: str,
-    label: str,
-    probability: str,
-    *,
-    size: float = RESIDUAL_SIZE,
-    min_labels: int = RESIDUAL_LABELS,
+    frame: pd.DataFrame, x: str, y: str, label: str, probability: str
 ) -> pd.DataFrame:
     """Compare the mean predicted probability with the make rate in hexagons of the half court.
 
@@ -214,10 +157,6 @@ def residual_cells(
         A row per shot; not modified. Rows without a label are ignored.
     x, y, label, probability : str
         Columns of the position, the label (1 made, 0 missed) and the predicted probability.
-    size : float
-        Distance between neighbouring centres, tenths of a foot.
-    min_labels : int
-        Bins with fewer labels have no residual.
 
     Returns
     -------
@@ -234,7 +173,7 @@ def residual_cells(
     [[50.0, 0.25]]
     """
     kept = frame.loc[_inside(frame, x, y) & frame[label].notna().to_numpy()]
-    places = _hexagons(kept[x].to_numpy(dtype=float), kept[y].to_numpy(dtype=float), size)
+    places = _hexagons(kept[x].to_numpy(dtype=float), kept[y].to_numpy(dtype=float), RESIDUAL_SIZE)
     shots = pd.DataFrame(
         {
             "x": places[0],
@@ -249,14 +188,13 @@ def residual_cells(
         mean_probability=("probability", "mean"),
     )
     residual = grid["mean_probability"] - grid["made_rate"]
-    grid["residual"] = residual.where(grid["shots"] >= max(min_labels, 1))
+    grid["residual"] = residual.where(grid["shots"] >= RESIDUAL_LABELS)
     grid["distance"] = np.hypot(grid["x"], grid["y"]) / 10
-    grid.attrs["size"] = size
     return grid
 
 
 def residual_sentence(bins: pd.DataFrame) -> str:
-    """Return a sentence on where prediction and result differ most.
+    """Return a sentence on where prediction and result differ most; empty with too few labels.
 
     Parameters
     ----------
@@ -272,7 +210,7 @@ def residual_sentence(bins: pd.DataFrame) -> str:
     """
     judged = bins.dropna(subset=["residual"])
     if judged.empty:
-        return _("No cell has enough labelled shots.")
+        return ""
     worst = judged.loc[judged["residual"].abs().idxmax()]
     return _(
         "The largest difference is {difference:+.1f} points, about {distance:.0f} feet from the "
@@ -308,13 +246,7 @@ def points(
     return named.astype({"made": "int64"})
 
 
-def shot_chart(
-    bins: pd.DataFrame,
-    average: float | None,
-    *,
-    size: float | None = None,
-    title: str | None = None,
-) -> alt.LayerChart:
+def shot_chart(bins: pd.DataFrame, average: float | None) -> alt.LayerChart:
     """Draw bins on the half court, coloured by make rate relative to the average, sized by shots.
 
     The chart is to scale and has a fixed size (about 450 by 500 pixels with its legend). The court
@@ -326,8 +258,6 @@ def shot_chart(
         From `gather`.
     average : float or None
         Make rate of the middle colour, 0 to 1. With None or NaN only the number of shots is shown.
-    size : float, optional
-        Size passed to `cells`, if `bins` no longer carries it.
 
     Examples
     --------
@@ -340,22 +270,18 @@ def shot_chart(
     """
     if average is not None and math.isnan(average):
         average = None
-    spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
+    spacing = float(bins.attrs.get("size", SIZE))
     layers = _bin_layers(bins, average, spacing * SCALE, axes())
-    return on_the_court(layers, title or _("The half court, with the hoop at the bottom"), title)
+    return on_the_court(layers, _("The half court, with the hoop at the bottom"))
 
 
-def point_chart(
-    shots: pd.DataFrame, *, positive: Words, negative: Words, title: str | None = None
-) -> alt.LayerChart:
+def point_chart(shots: pd.DataFrame, *, positive: Words, negative: Words) -> alt.LayerChart:
     """Draw single shots on the half court: dots for made ones, crosses for missed ones.
 
     Parameters
     ----------
     shots : DataFrame
         From `points`.
-    positive, negative : str or Message
-        Names of the results.
 
     Examples
     --------
@@ -392,12 +318,10 @@ def point_chart(
             alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".1f"),
         ],
     )
-    return on_the_court([marks], title or _("The half court, with the hoop at the bottom"), title)
+    return on_the_court([marks], _("The half court, with the hoop at the bottom"))
 
 
-def residual_chart(
-    bins: pd.DataFrame, *, size: float | None = None, title: str | None = None
-) -> alt.LayerChart:
+def residual_chart(bins: pd.DataFrame) -> alt.LayerChart:
     """Draw the half court coloured by mean prediction minus make rate: grey where they agree.
 
     Bins are sized by their shots; those with few labels are hollow. The size is fixed, as in
@@ -407,8 +331,6 @@ def residual_chart(
     ----------
     bins : DataFrame
         From `residual_cells`.
-    size : float, optional
-        Size passed to `residual_cells`, if `bins` no longer carries it.
 
     Examples
     --------
@@ -421,59 +343,19 @@ def residual_chart(
     """
     import altair as alt
 
-    spacing = float(bins.attrs.get("size", RESIDUAL_SIZE)) if size is None else size
     tooltip = [
         alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
         alt.Tooltip("shots:Q", title=_("With label"), format=","),
         alt.Tooltip("mean_probability:Q", title=_("Mean predicted probability"), format=".1%"),
-        alt.Tooltip("made_rate:Q", title=_("Made"), format=".1%"),
+        alt.Tooltip("made_rate:Q", title=_("Observed"), format=".1%"),
         alt.Tooltip("residual:Q", title=_("Predicted minus observed"), format="+.1%"),
     ]
     span = (-RESIDUAL_SPAN, 0.0, RESIDUAL_SPAN)
     colour = diverging("residual:Q", _("Predicted minus observed"), span, "+.0%")
-    layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
-    return on_the_court(layers, title or _("Predicted minus observed"), title)
-
-
-def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
-    """Return the encodings that position a mark on the half court by two fields."""
-    import altair as alt
-
-    wide, high = [-SIDE, SIDE], [BASELINE, HALF]
-    return {
-        "x": alt.X(f"{x}:Q", axis=None, scale=alt.Scale(domain=wide, nice=False, zero=False)),
-        "y": alt.Y(f"{y}:Q", axis=None, scale=alt.Scale(domain=high, nice=False, zero=False)),
-    }
-
-
-def on_the_court(
-    layers: list[alt.Chart], description: str, title: str | None = None
-) -> alt.LayerChart:
-    """Draw layers under the lines of the half court, to scale and with a fixed size."""
-    import altair as alt
-
-    lines = half_court()
-    drawn = [
-        alt.Chart(lines[lines["dashed"] == dashed])
-        .mark_line(
-            color=PALETTE["line"],
-            strokeWidth=1.5,
-            strokeDash=[6, 5] if dashed else [1, 0],
-            tooltip=None,
-        )
-        .encode(**axes(), detail=alt.Detail("part:N"), order=alt.Order("order:Q"))
-        for dashed in (False, True)
-    ]
-    chart = alt.LayerChart(layer=[*layers, *drawn]).properties(
-        width=round(2 * SIDE * SCALE),
-        height=round((HALF - BASELINE) * SCALE),
-        # the court keeps its size next to other elements: a foot is as long up as across
-        autosize=alt.AutoSizeParams(type="pad", contains="content"),
-        description=description,
+    layers = _coloured(
+        bins, "residual", colour, _sizes(bins, RESIDUAL_SIZE * SCALE), axes(), tooltip
     )
-    if title:
-        chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
-    return legible(chart, stroke=None)
+    return on_the_court(layers, _("Predicted minus observed"))
 
 
 def _bin_layers(
@@ -484,18 +366,17 @@ def _bin_layers(
     sizes = _sizes(bins, spacing)
     tooltip = [
         alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
-        alt.Tooltip("shots:Q", title=_("Shots"), format=","),
+        alt.Tooltip("shots:Q", title=_("Rows"), format=","),
     ]
     if average is None:
         drawn = alt.Chart(bins).mark_point(**_MARK, color=PALETTE["accent"])
         return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
     tooltip += [
-        alt.Tooltip("made:Q", title=_("Made"), format=","),
         alt.Tooltip("labelled:Q", title=_("With label"), format=","),
         alt.Tooltip("make_rate:Q", title=_("Make rate"), format=".1%"),
     ]
     low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)
-    title = _("Make rate (grey: {average:.0%})", average=average)
+    title = _("{rate} (grey: {average:.0%})", rate=_("Make rate"), average=average)
     colour = diverging("make_rate:Q", title, (low, average, high), ".0%")
     return _coloured(bins, "make_rate", colour, sizes, place, tooltip)
 
@@ -507,10 +388,10 @@ def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
     cap = max(float(bins["shots"].quantile(0.95)) if len(bins) else 1.0, 2.0)
     largest = 4 / 3 * (0.94 * spacing) ** 2
     steps = sorted({1, max(1, round(cap / 4)), max(1, round(cap))})
-    capped = _("{shots:,} or more", shots=steps[-1])
+    capped = _("{rows:,} or more", rows=steps[-1])
     return alt.Size(
         "shots:Q",
-        title=_("Shots in bin"),
+        title=_("Rows"),
         scale=alt.Scale(domain=[0, cap], range=[largest * 0.06, largest], clamp=True),
         legend=alt.Legend(
             values=steps,
@@ -564,11 +445,6 @@ def _inside(frame: pd.DataFrame, x: str, y: str) -> npt.NDArray[np.bool_]:
     across, along = frame[x].to_numpy(dtype=float), frame[y].to_numpy(dtype=float)
     inside: npt.NDArray[np.bool_] = (np.abs(across) <= SIDE) & (along >= BASELINE) & (along <= HALF)
     return inside
-
-
-def _arc(x: float, y: float, radius: float, start: float, end: float) -> list[tuple[float, float]]:
-    angles = np.linspace(start, end, 61)
-    return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
 
 
 def _hexagons(x: Floats, y: Floats, size: float) -> tuple[Floats, Floats]:

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform.messages import Words, _
+from core.platform.messages import Words, _, number
 from core.platform.project import ProjectSpec
-from core.projects.kobe import court, sample
+from core.projects.kobe import half_court
+from core.projects.kobe.zones import beyond, zone_columns
 from core.stats.charts.style import PALETTE
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def columns_at(spec: ProjectSpec, x: Floats, y: Floats) -> pd.DataFrame:
         if set(identity.columns) <= set(places):
             # rounded like the data, so that a position gives exactly the rows' number
             columns[identity.column] = places.eval(identity.formula, engine="python").round(6)
-    zones = sample.zone_columns(
+    zones = zone_columns(
         places[spec.court.x].to_numpy(dtype=np.float64),
         places[spec.court.y].to_numpy(dtype=np.float64),
     )
@@ -114,7 +115,7 @@ def place_of(spec: ProjectSpec, rows: pd.DataFrame) -> pd.DataFrame:
     return places
 
 
-def grid(size: float = CELL) -> pd.DataFrame:
+def grid() -> pd.DataFrame:
     """Return the centres of the square cells that cover the half court: `x`, `y`.
 
     One of them is the hoop.
@@ -125,16 +126,15 @@ def grid(size: float = CELL) -> pd.DataFrame:
     >>> len(cells), bool(((cells["x"] == 0) & (cells["y"] == 0)).any())
     (2303, True)
     """
-    across = np.arange(-(court.SIDE // size) + 1, court.SIDE // size) * size
-    along = np.arange(np.ceil(court.BASELINE / size), np.floor(court.HALF / size) + 1) * size
+    across = np.arange(-(half_court.SIDE // CELL) + 1, half_court.SIDE // CELL) * CELL
+    low, high = np.ceil(half_court.BASELINE / CELL), np.floor(half_court.HALF / CELL)
+    along = np.arange(low, high + 1) * CELL
     x, y = np.meshgrid(across, along)
     return pd.DataFrame({"x": x.ravel() + 0.0, "y": y.ravel() + 0.0})
 
 
-def support(
-    places: pd.DataFrame, known: pd.DataFrame, radius: float = NEAR
-) -> npt.NDArray[np.int64]:
-    """Return the number of known positions within the radius of each position.
+def support(places: pd.DataFrame, known: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the number of known positions near each position.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def support(
     if not len(points):
         return np.zeros(len(places), dtype=np.int64)
     centres = places[["x", "y"]].to_numpy(dtype=np.float64)
-    counts = cKDTree(points).query_ball_point(centres, radius, return_length=True)
+    counts = cKDTree(points).query_ball_point(centres, NEAR, return_length=True)
     return np.asarray(counts, dtype=np.int64)
 
 
@@ -198,7 +198,7 @@ def probability_map(
     inputs[followers] = at[followers]
     places = place_of(spec, known)
     cells_beyond, places_beyond = (
-        sample.beyond(frame["x"].to_numpy(), frame["y"].to_numpy()) for frame in (cells, places)
+        beyond(frame["x"].to_numpy(), frame["y"].to_numpy()) for frame in (cells, places)
     )
     # shots across the line count differently: rows on the other side say nothing about this one
     rows = np.where(
@@ -213,9 +213,10 @@ def distance_sentence(place: tuple[float, float]) -> str:
     Examples
     --------
     >>> distance_sentence((30.0, 40.0))
-    '5.0 ft from the hoop.'
+    'Distance from the hoop (ft): 5.0'
     """
-    return _("{distance:.1f} ft from the hoop.", distance=np.hypot(*place) / 10)
+    distance = number(np.hypot(*place) / 10, ".1f")
+    return _("{name}: {value}", name=_("Distance from the hoop (ft)"), value=distance)
 
 
 def support_sentences(
@@ -227,21 +228,16 @@ def support_sentences(
     ----------
     cells : DataFrame
         From `probability_map`, with at least one row.
-    place : tuple of float
-        The chosen position.
-    rows_name : str or Message
-        Name of the model's rows.
 
     Examples
     --------
-    >>> cells = pd.DataFrame({"x": [0.0, 230.0], "y": 0.0, "probability": 0.5, "rows": [3, 0],
-    ...                       "is_beyond": [False, True]})
+    >>> cells = pd.DataFrame({"x": [0.0, 230.0], "y": 0.0, "probability": 0.5, "rows": [3, 0]})
     >>> for sentence in support_sentences(cells, (230.0, 0.0), "2-point shots"):
     ...     print(sentence)
     None of the model's 2-point shots lies within 3 feet of this position: the prediction is
      extrapolated.
-    100% of the court beyond the three-point line has none of the model's rows nearby: the map
-     is extrapolated there.
+    50% of the court, drawn pale, has none of the model's rows nearby: the map is extrapolated
+     there.
     """
     distance = np.hypot(cells["x"].to_numpy() - place[0], cells["y"].to_numpy() - place[1])
     nearest = int(distance.argmin())
@@ -255,20 +251,11 @@ def support_sentences(
                 feet=NEAR / 10,
             )
         )
-    outside = cells[cells["is_beyond"]]
-    bare = float((outside["rows"] == 0).mean()) if len(outside) else 0.0
-    if bare > 0.5:
+    if (share := float((cells["rows"] == 0).mean())) > 0:
         sentences.append(
             _(
-                "{bare:.0%} of the court beyond the three-point line has none of the model's rows "
-                "nearby: the map is extrapolated there.",
-                bare=bare,
-            )
-        )
-    elif (share := float((cells["rows"] == 0).mean())) > 0:
-        sentences.append(
-            _(
-                "{share:.0%} of the court, drawn pale, has none of the model's rows nearby.",
+                "{share:.0%} of the court, drawn pale, has none of the model's rows nearby: the "
+                "map is extrapolated there.",
                 share=share,
             )
         )
@@ -315,18 +302,15 @@ def court_chart(
         distance=np.hypot(base["x"], base["y"]).round() / 10,
     )
     tooltip = [alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".1f")]
-    corners = {**court.axes("left", "low"), "x2": alt.X2("right:Q"), "y2": alt.Y2("high:Q")}
+    corners = {**half_court.axes("left", "low"), "x2": alt.X2("right:Q"), "y2": alt.Y2("high:Q")}
     marks = alt.Chart(drawn).mark_rect(clip=True, cursor="pointer" if clickable else "default")
     if cells is None:
         # not fully transparent: some browsers do not hover over invisible marks
         squares = marks.encode(**corners, tooltip=tooltip, opacity=alt.value(0.04))
     else:
+        title = _("Probability of {positive}", positive=positive)
         tooltip += [
-            alt.Tooltip(
-                "probability:Q",
-                title=_("Probability of {positive}", positive=positive),
-                format=".1%",
-            ),
+            alt.Tooltip("probability:Q", title=title, format=".1%"),
             alt.Tooltip("rows:Q", title=_("The model's rows within 3 ft"), format=","),
         ]
         low, high = max(threshold - SPAN, 0.0), min(threshold + SPAN, 1.0)
@@ -335,11 +319,7 @@ def court_chart(
             tooltip=tooltip,
             color=alt.Color(
                 "probability:Q",
-                title=_(
-                    "Probability of {positive} (grey: {threshold:.0%}, the threshold)",
-                    positive=positive,
-                    threshold=threshold,
-                ),
+                title=_("{rate} (grey: {average:.0%})", rate=title, average=threshold),
                 scale=alt.Scale(
                     domain=[low, threshold, high],
                     range=[PALETTE["below"], PALETTE["average"], PALETTE["above"]],
@@ -361,18 +341,20 @@ def court_chart(
             alt.selection_point(name=CLICKED, fields=["x", "y"], on="click", clear=False)
         )
     # this many marks would be drawn on a canvas, which ignores the theme's text colour
-    chart = court.on_the_court(
-        [squares], _("The half court, with the hoop at the bottom")
-    ).properties(usermeta={"embedOptions": {"renderer": "svg"}})
-    return chart if place is None else _with_place(chart, place)
+    chart = half_court.on_the_court([squares], _("The half court, with the hoop at the bottom"))
+    if place is not None:
+        chart.layer = [*chart.layer, *_marks(place)]
+    chart.usermeta = {"embedOptions": {"renderer": "svg"}}
+    return chart
 
 
-def _with_place(chart: alt.LayerChart, place: tuple[float, float]) -> alt.LayerChart:
+def _marks(place: tuple[float, float]) -> list[alt.Chart]:
+    """Return the ring and the cross at a place."""
     import altair as alt
 
     at = alt.Chart(pd.DataFrame({"x": [place[0]], "y": [place[1]]}))
     # the surrounding text colour, on any cell and in either theme
-    marks = [
+    return [
         at.mark_point(
             shape=shape,
             size=size,
@@ -381,9 +363,6 @@ def _with_place(chart: alt.LayerChart, place: tuple[float, float]) -> alt.LayerC
             filled=False,
             tooltip=None,
             opacity=1,
-        ).encode(**court.axes())
+        ).encode(**half_court.axes())
         for shape, size in (("circle", 260), ("cross", 30))
     ]
-    placed: alt.LayerChart = chart.copy()
-    placed.layer = [*chart.layer, *marks]
-    return placed

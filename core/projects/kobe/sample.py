@@ -5,16 +5,15 @@ This module is specific to Kobe: his court, his seasons and the columns of the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Places = Ints | Floats
+from core.projects.kobe.make_rates import KINDS, chances, factors, last_values
+from core.projects.kobe.zones import SHOT_TYPES, Floats, Ints, beyond, zone_of
 
 COLUMNS = (
     "action_type",
@@ -43,26 +42,6 @@ COLUMNS = (
     "opponent",
     "shot_id",
 )
-KINDS = ("two", "three")
-BASICS = (
-    "Restricted Area",
-    "In The Paint (Non-RA)",
-    "Backcourt",
-    "Left Corner 3",
-    "Right Corner 3",
-    "Above the Break 3",
-    "Mid-Range",
-)
-AREAS = (
-    "Back Court(BC)",
-    "Center(C)",
-    "Left Side Center(LC)",
-    "Right Side Center(RC)",
-    "Left Side(L)",
-    "Right Side(R)",
-)
-RANGES = ("Back Court Shot", "24+ ft.", "Less Than 8 ft.", "8-16 ft.", "16-24 ft.")
-SHOT_TYPES = ("2PT Field Goal", "3PT Field Goal")
 # First and last starting year of a season with this opponent; all others play throughout.
 YEARS = {
     "BKN": ((2012, 2015),),
@@ -125,7 +104,7 @@ def generate(tables: Mapping[str, Any], seed: int = 24) -> pd.DataFrame:
 
     x, y = _places(tables, season, three, left, rng)
     distance = np.floor(np.hypot(x, y) / 10).astype(np.int64)
-    zone = _zones(x, y, tables["zones"])
+    zone = zone_of(x, y, tables["zones"])
     action = _actions(tables, season, three, distance, size, rng)
     playoffs = games["playoffs"].to_numpy()[game]
     home = games["home"].to_numpy()[game]
@@ -142,7 +121,7 @@ def generate(tables: Mapping[str, Any], seed: int = 24) -> pd.DataFrame:
         "home": home,
         "rival": np.searchsorted(sorted(tables["opponent"]), opponent.astype(str)),
     }
-    made = (rng.random(len(season)) < _chances(_factors(tables, shot))).astype(np.float64)
+    made = (rng.random(len(season)) < chances(factors(tables, shot))).astype(np.float64)
     for kind, name in enumerate(KINDS):
         mine = np.flatnonzero(three == kind)
         made[rng.choice(mine, tables["unlabelled"][name], replace=False)] = np.nan
@@ -348,85 +327,6 @@ def _clock(
     return period, minutes, seconds
 
 
-def zone_columns(x: Places, y: Places) -> pd.DataFrame:
-    """Return the columns that derive from a position by the league's zones.
-
-    Parameters
-    ----------
-    x, y : array, shape (n,)
-        Tenths of a foot from the hoop.
-
-    Returns
-    -------
-    DataFrame
-        `shot_zone_basic`, `shot_zone_area`, `shot_zone_range`, `shot_type`.
-
-    Examples
-    --------
-    >>> zone_columns(np.array([0, 230]), np.array([0, 0]))["shot_zone_basic"].tolist()
-    ['Restricted Area', 'Right Corner 3']
-    """
-    basic, area, reach = _zone_numbers(x, y)
-    return pd.DataFrame(
-        {
-            "shot_zone_basic": np.array(BASICS, dtype=object)[basic],
-            "shot_zone_area": np.array(AREAS, dtype=object)[area],
-            "shot_zone_range": np.array(RANGES, dtype=object)[reach],
-            "shot_type": np.array(SHOT_TYPES, dtype=object)[beyond(x, y).astype(int)],
-        }
-    )
-
-
-def beyond(x: Places, y: Places) -> npt.NDArray[np.bool_]:
-    """Return which positions, in tenths of a foot from the hoop, are three-point shots."""
-    return ((np.abs(x) >= 220) & (y <= 87)) | (np.hypot(x, y) >= 237.5)
-
-
-def _zone_numbers(x: Places, y: Places) -> tuple[Ints, Ints, Ints]:
-    """Return the indices of each position's zone in BASICS, AREAS and RANGES."""
-    far, angle = np.hypot(x, y), np.degrees(np.arctan2(x, y))
-    side = np.abs(angle)
-    corner = (np.abs(x) >= 220) & (y <= 87)
-    three, back = beyond(x, y), y >= 397
-    basic = np.select(
-        [far < 40, (np.abs(x) <= 80) & (y <= 138), y >= 418, corner & (x < 0), corner, three],
-        [0, 1, 2, 3, 4, 5],
-        6,
-    )
-    reach = np.select([back, three, far < 80, far < 160], [0, 1, 2, 3], 4)
-    centre = np.where(reach == 3, 30, np.where(reach == 2, 181, 18))
-    wing = np.where(three, np.where(corner, 0, 181), np.where(reach == 4, 54, 0))
-    area = np.select(
-        [back, side <= centre, (side <= wing) & (x < 0), side <= wing, x < 0], [0, 1, 2, 3, 4], 5
-    )
-    return basic, area, reach
-
-
-def _zones(x: Ints, y: Ints, zones: Sequence[Sequence[Any]]) -> Ints:
-    """Return the index of the zone (basic, area, range) of each position.
-
-    Positions are in tenths of a foot from the hoop.
-
-    Examples
-    --------
-    >>> from core.platform.project import sample_tables
-    >>> zones = sample_tables("kobe")["zones"]
-    >>> place = _zones(np.array([0, -100]), np.array([0, 150]), zones)
-    >>> [zones[number][1] for number in place]
-    ['Center(C)', 'Left Side Center(LC)']
-    """
-    number = np.full((len(BASICS), len(AREAS), len(RANGES)), -1)
-    for place, (a, b, c, *_) in enumerate(zones):
-        number[BASICS.index(a), AREAS.index(b), RANGES.index(c)] = place
-    placed: Ints = number[_zone_numbers(x, y)]
-    return placed
-
-
-def _ends(table: Mapping[str, Any]) -> Ints:
-    """Return the last value of each bin of a table."""
-    return np.array([int(end) for end in table])
-
-
 def _counts(table: Mapping[str, Any]) -> Floats:
     """Return the count of each bin of a table."""
     return np.array([row[0] for row in table.values()], float)
@@ -448,8 +348,8 @@ def _places(
             grid.ravel() for grid in np.meshgrid(np.arange(-250, 251), np.arange(-44, top))
         )
         bins = tables["distance"][name]
-        step = np.searchsorted(_ends(bins), np.floor(np.hypot(grid_x, grid_y) / 10))
-        zone = _zones(grid_x, grid_y, tables["zones"])
+        step = np.searchsorted(last_values(bins), np.floor(np.hypot(grid_x, grid_y) / 10))
+        zone = zone_of(grid_x, grid_y, tables["zones"])
         usable = (beyond(grid_x, grid_y) == bool(kind)) & (step < len(bins)) & (zone >= 0)
         # The exact centre of the hoop is drawn separately.
         usable &= (grid_x != 0) | (grid_y != 0)
@@ -517,10 +417,10 @@ def _actions(
     totals = np.bincount(group, counts[0], len(groups))
     since = np.array([first[group == place].min() for place in range(len(groups))])
     by_season = _balanced(np.arange(len(seasons))[:, None] >= since, size[:, 0], totals)
-    ends = _ends(tables["distance"]["two"])
+    ends = last_values(tables["distance"]["two"])
     by_bin = np.zeros((len(ends), len(groups)))
     for place, table in enumerate(tables["combined_distance"].values()):
-        by_bin[np.searchsorted(ends, _ends(table)), place] = list(table.values())
+        by_bin[np.searchsorted(ends, last_values(table)), place] = list(table.values())
     two = np.flatnonzero(three == 0)
     weights = by_bin[np.searchsorted(ends, distance[two])] * by_season[season[two]] / totals
     chosen = _draw(weights / size[season[two], :1], rng)
@@ -533,72 +433,6 @@ def _actions(
     table = _balanced(known, size[:, 1], counts[1])
     action[three == 1] = _draw(table[season[three == 1]], rng)
     return action
-
-
-def _factors(tables: Mapping[str, Any], shot: Mapping[str, Ints]) -> list[tuple[Ints, Floats]]:
-    """Return, for every factor of the make rate, each shot's level and the rate of each level."""
-    three = shot["three"]
-    seasons, last = list(tables["seasons"]), tables["origin"]["last_season"]
-    factors: list[tuple[Ints, list[float | None]]] = []
-
-    def by_kind(level: Ints, rates: Sequence[Sequence[float | None]]) -> None:
-        factors.append((level + len(rates[0]) * three, [*rates[0], *rates[1]]))
-
-    def second(rows: Sequence[Sequence[Any]]) -> list[float | None]:
-        return [row[1] for row in rows]
-
-    by_kind(
-        shot["season"],
-        [second([row[kind] for row in tables["seasons"].values()]) for kind in KINDS],
-    )
-    factors.append((shot["zone"], [row[4] for row in tables["zones"]]))
-    # A rare action has no rate of its own: use that of its group.
-    rows = tables["actions"]
-    rates = [tables["combined"][row[1]] if row[4] is None else row[4] for row in rows]
-    by_kind(shot["action"], [rates, [row[6] for row in rows]])
-    by_kind(shot["period"] - 1, [second(tables["period"][kind]) for kind in KINDS])
-    by_kind(shot["minutes"], [second(tables["minutes"][kind]) for kind in KINDS])
-    ends = _ends(tables["seconds_left"]["two"])
-    late = [second(list(tables["seconds_left"][kind].values())) for kind in KINDS]
-    by_kind(np.searchsorted(ends, shot["left"]), late)
-    era = np.where(three == 1, 2, shot["season"] > seasons.index(last))
-    for place, name in enumerate(("two_before", "two_after", "three")):
-        part = tables["distance"][name]
-        # The last level, without a rate, is for shots of another era.
-        level = np.where(era == place, np.searchsorted(_ends(part), shot["distance"]), len(part))
-        factors.append((level, [*second(list(part.values())), None]))
-    factors.append((shot["home"], second([tables["home"][key] for key in ("0", "1")])))
-    factors.append((shot["rival"], second([row for _, row in sorted(tables["opponent"].items())])))
-    return [(level, np.array(rates, np.float64)) for level, rates in factors]
-
-
-def _chances(factors: Sequence[tuple[Ints, Floats]]) -> Floats:
-    """Return the probability that each shot goes in.
-
-    Log odds are a sum of one term per level of each factor, adjusted in turn until the mean
-    probability at each level equals its rate. A level without a rate is not adjusted.
-
-    Examples
-    --------
-    >>> level = np.array([0, 0, 1])
-    >>> _chances([(level, np.array([0.25, 0.5]))]).round(2)
-    array([0.25, 0.25, 0.5 ])
-    """
-    score = np.zeros(len(factors[0][0]))
-    for _ in range(10):
-        for level, rates in factors:
-            goal = np.clip(rates, 0.005, 0.99)
-            count = np.bincount(level, minlength=len(goal))
-            mean = np.bincount(level, _chance(score), len(goal)) / np.maximum(count, 1)
-            mean = np.clip(mean, 0.005, 0.995)
-            shift = np.log(goal / (1 - goal)) - np.log(mean / (1 - mean))
-            score += np.nan_to_num(np.clip(shift, -1.5, 1.5))[level]
-    return _chance(score)
-
-
-def _chance(score: Floats) -> Floats:
-    chance: Floats = 1 / (1 + np.exp(-score))
-    return chance
 
 
 def _events(game: Ints, period: Ints, left: Ints, rng: np.random.Generator) -> Ints:

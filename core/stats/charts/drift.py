@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 
 def probability_density(
-    frame: pd.DataFrame,
-    *,
-    threshold: float | None = None,
-    base_rate: float | None = None,
-    bins: int = 40,
-    title: str | None = None,
+    frame: pd.DataFrame, *, threshold: float | None = None, base_rate: float | None = None
 ) -> alt.LayerChart:
     """Plot the distribution of the predicted probability in each set, as shares of its rows.
 
@@ -42,7 +37,7 @@ def probability_density(
     >>> probability_density(frame).to_dict()["height"]
     280
     """
-    edges = np.linspace(0.0, 1.0, bins + 1)
+    edges = np.linspace(0.0, 1.0, 41)
     parts = []
     for name, part in frame.groupby("set", sort=False):
         rows = np.histogram(part[own_columns.PROBABILITY].to_numpy(dtype=float), edges)[0]
@@ -66,11 +61,11 @@ def probability_density(
         layers.append(style.rule("x", value, text, in_legend=not is_alone))
         if is_alone:
             layers.append(style.rule_label(value, text, line=place))
-    return style.finish(layers, title)
+    return style.finish(layers)
 
 
 def feature_density(
-    table: pd.DataFrame, feature: str, *, axis_title: Words | None = None, title: str | None = None
+    table: pd.DataFrame, feature: str, *, axis_title: Words | None = None
 ) -> alt.LayerChart:
     """Plot the distribution of a feature in two sets, as shares of each set's rows.
 
@@ -94,7 +89,7 @@ def feature_density(
     roles = _set_roles(rows["set"].unique().tolist())
     rows = rows.assign(set=rows["set"].map(style.set_name))
     layers = density_charts.layers(rows, name, roles)
-    return style.finish(layers, title)
+    return style.finish(layers)
 
 
 def psi_bars(
@@ -103,7 +98,6 @@ def psi_bars(
     warn: float = 0.1,
     alert: float = 0.2,
     sets: tuple[str, str] = ("reference", "current"),
-    title: str | None = None,
 ) -> alt.LayerChart:
     """Plot the PSI of each feature, largest first, with both thresholds.
 
@@ -116,8 +110,6 @@ def psi_bars(
         is shown in the tooltip.
     warn, alert : float
         Thresholds of the PSI.
-    sets : tuple of str
-        Names of the two sets.
 
     Examples
     --------
@@ -188,7 +180,6 @@ def psi_bars(
             style.rule("x", warn, levels[1], in_legend=False),
             style.rule("x", alert, levels[2], in_legend=False),
         ],
-        title,
         height=style.height_of(len(ranked), legend=True),
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _DASHES = ([1, 0], [1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
 
-def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+def roc_curve(points: pd.DataFrame) -> alt.LayerChart:
     """Plot the ROC curve of each model, with the diagonal of random guessing.
 
     Parameters
@@ -54,10 +54,10 @@ def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCha
             tooltip=tooltip,
         )
     )
-    return style.finish([_diagonal(0.0, 1.0), lines], title, height=style.HEIGHT + 40)
+    return style.finish([_diagonal(0.0, 1.0), lines], height=style.HEIGHT + 40)
 
 
-def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+def calibration_curve(bins: pd.DataFrame) -> alt.LayerChart:
     """Plot observed share against mean predicted probability; the diagonal is perfect calibration.
 
     Parameters
@@ -99,12 +99,10 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
     spread = base.mark_rule(opacity=0.5, strokeWidth=1.5).encode(y=from_low, y2=alt.Y2("high:Q"))
     line = base.mark_line(strokeWidth=2).encode(y=observed, strokeDash=_dashes(models))
     point = base.mark_point(filled=True, size=55, opacity=1).encode(y=observed)
-    return style.finish([_diagonal(*domain), spread, line, point], title, height=style.HEIGHT + 40)
+    return style.finish([_diagonal(*domain), spread, line, point], height=style.HEIGHT + 40)
 
 
-def confusion(
-    table: pd.DataFrame, *, positive: Words, negative: Words, title: str | None = None
-) -> alt.LayerChart:
+def confusion(table: pd.DataFrame, *, positive: Words, negative: Words) -> alt.LayerChart:
     """Plot the confusion matrix, coloured by the share of the actual label.
 
     Parameters
@@ -150,13 +148,13 @@ def confusion(
             alt.Tooltip("actual:N", title=_("Actual")),
             alt.Tooltip("predicted:N", title=_("Predicted class")),
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
-            alt.Tooltip("share:Q", title=_("Share of the actual class"), format=".1%"),
+            alt.Tooltip("part:N", title=_("Share")),
         ],
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
             "share:Q",
-            title=_("Share of the actual class"),
+            title=None,
             scale=alt.Scale(domain=[0, 1], range=list(style.SHARES)),
             legend=None,
         )
@@ -167,17 +165,11 @@ def confusion(
         text=alt.Text("count:N"), color=ink
     )
     part = base.mark_text(dy=13, fontSize=12).encode(text=alt.Text("part:N"), color=ink)
-    return style.finish([cells, count, part], title)
+    return style.finish([cells, count, part])
 
 
 def metric_bars(
-    table: pd.DataFrame,
-    metric: Words,
-    *,
-    higher_is_better: bool,
-    baseline: float | None = None,
-    baseline_title: Words = "",
-    title: str | None = None,
+    table: pd.DataFrame, metric: Words, *, higher_is_better: bool, baseline: float | None = None
 ) -> alt.LayerChart:
     """Plot one metric of each model as bars from zero, best first and in the accent colour.
 
@@ -187,10 +179,6 @@ def metric_bars(
         Columns `model`, `value`.
     metric : Message or str
         Title of the value axis, with the unit.
-    baseline : float, optional
-        Drawn as a rule.
-    baseline_title : Message or str
-        By default "Base rate".
 
     Examples
     --------
@@ -226,16 +214,12 @@ def metric_bars(
     )
     layers = [bars]
     if baseline is not None:
-        layers.append(
-            style.rule(
-                "x", baseline, style.labelled(baseline_title or _("Base rate"), baseline, ".4f")
-            )
-        )
+        layers.append(style.rule("x", baseline, style.labelled(_("Base rate"), baseline, ".4f")))
     height = style.height_of(len(ranked), legend=baseline is not None)
-    return style.finish(layers, title, height=height)
+    return style.finish(layers, height=height)
 
 
-def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -> alt.LayerChart:
+def cv_spread(folds: pd.DataFrame, metric: Words) -> alt.LayerChart:
     """Plot one metric in every fold of each model, with mean and one standard deviation.
 
     Models much worse than the others are drawn at the edge, so that they do not squeeze these.
@@ -293,7 +277,7 @@ def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -
     )
     mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x=alt.X("mean:Q", scale=scale))
     height = style.height_of(len(means))
-    return style.finish([spread, points, mean], title, height=height)
+    return style.finish([spread, points, mean], height=height)
 
 
 def _models(models: list[str]) -> alt.Color:

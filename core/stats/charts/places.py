@@ -198,7 +198,7 @@ def _layers(
 def _finish(
     layers: list[alt.Chart], axes: tuple[str, str], ends: pd.DataFrame, description: str
 ) -> alt.LayerChart:
-    return style.finish(layers, None, description, height=height(axes, ends))
+    return style.finish(layers, description, height=height(axes, ends))
 
 
 def height(axes: tuple[str, str], ends: pd.DataFrame) -> int:

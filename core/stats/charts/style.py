@@ -87,45 +87,40 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def finish(
-    layers: list[alt.Chart],
-    title: str | None,
-    description: str | None = None,
-    *,
-    height: int = HEIGHT,
+    layers: list[alt.Chart], description: str | None = None, *, height: int = HEIGHT
 ) -> alt.LayerChart:
     """Combine the layers into a chart of the common size and style.
 
     Parameters
     ----------
-    title : str, optional
-        Shown above the chart and added to its height.
     description : str, optional
-        Read by screen readers if there is no title; by default the titles of the axes.
-    height : int
-        Without the title.
+        Read by screen readers; by default the titles of the axes.
 
     Examples
     --------
-    >>> chart = finish([rule("x", 0.5, "Half")], "Title", height=100)
+    >>> chart = finish([rule("x", 0.5, "Half")], "About", height=100)
     >>> chart.to_dict()["height"], chart.to_dict()["description"]
-    (134, 'Title')
+    (100, 'About')
     """
     import altair as alt
 
+    tables = {id(layer.data): layer.data for layer in layers}
+    worded = {
+        key: in_words(table) if isinstance(table, pd.DataFrame) else table
+        for key, table in tables.items()
+    }
     for layer in layers:
-        if isinstance(layer.data, pd.DataFrame):
-            layer.data = in_words(layer.data)
-    chart = alt.LayerChart(layer=layers).properties(
+        layer.data = worded[id(layer.data)]
+    return layered(
+        layers,
+        # the width without a container, in a file
+        view=alt.ViewConfig(continuousWidth=_WIDTH, discreteWidth=_WIDTH),
         width="container",
-        height=height + 34 * bool(title),
+        height=height,
         # the height of the whole picture, on a page and in a file
         autosize=alt.AutoSizeParams(type="fit", contains="padding"),
-        description=title or description or _axes(layers),
+        description=description or _axes(layers),
     )
-    if title:
-        chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
-    # the width without a container, in a file
-    return legible(chart, continuousWidth=_WIDTH, discreteWidth=_WIDTH)
 
 
 def _axes(layers: list[alt.Chart]) -> str:
@@ -174,16 +169,24 @@ def height_of(rows: int, *, band: int = 34, legend: bool = False) -> int:
     return 60 + 34 * legend + band * max(rows, 2)
 
 
-def legible(chart: alt.LayerChart, **view: Any) -> alt.LayerChart:
-    """Give the chart's text the theme's colour, or black in a file.
+def layered(layers: list[alt.Chart], *, view: alt.ViewConfig, **properties: Any) -> alt.LayerChart:
+    """Return a chart whose text has the theme's colour, or black in a file.
 
-    Streamlit's own grey for axes has a contrast below 4.5:1 on white.
+    Streamlit's own grey for axes has a contrast below 4.5:1 on white. All is given at once: each
+    property that is added later copies every layer four times. Rows that all layers share are
+    given once too, else Altair prints them to compare them.
     """
-    words = {"labelColor": "currentColor", "titleColor": "currentColor"}
-    configured: alt.LayerChart = (
-        chart.configure_view(**view).configure_axis(**words).configure_legend(**words)
-    )
-    return configured
+    import altair as alt
+
+    from core.stats.charts.layered import Layered
+
+    words: dict[str, Any] = {"labelColor": "currentColor", "titleColor": "currentColor"}
+    if len({id(layer.data) for layer in layers}) == 1:
+        properties["data"] = layers[0].data
+        for layer in layers:
+            layer.data = alt.Undefined
+    config = alt.Config(view=view, axis=alt.AxisConfig(**words), legend=alt.LegendConfig(**words))
+    return Layered(layer=layers, config=config, **properties)
 
 
 def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float] | None:
@@ -191,8 +194,6 @@ def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float]
 
     Parameters
     ----------
-    values : Series of float
-        What is drawn.
     groups : Series
         The group of each value; at least half of them stay within the axis.
 
@@ -220,17 +221,10 @@ def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float]
     return low - room, last + room
 
 
-def without_outliers(
-    values: pd.Series[float], *, share: float = 0.01
-) -> tuple[float, float] | None:
+def without_outliers(values: pd.Series[float]) -> tuple[float, float] | None:
     """Return the ends of an axis that leaves out a few extreme values; None without such.
 
-    Parameters
-    ----------
-    values : Series of float
-        What is drawn.
-    share : float
-        At most this share of the values is left out at each end, but two where there are enough.
+    At most 1% of the values is left out at each end, but two where there are enough.
 
     Examples
     --------
@@ -241,7 +235,7 @@ def without_outliers(
     True
     """
     ordered = values.dropna().sort_values(ignore_index=True)
-    count = max(int(share * len(ordered)), 2)
+    count = max(int(0.01 * len(ordered)), 2)
     if len(ordered) < 5 * count:
         return None
     low, high = float(ordered.iloc[count]), float(ordered.iloc[-1 - count])

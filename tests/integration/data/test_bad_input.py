@@ -90,7 +90,7 @@ def write_faulty_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path,
         ),
         "wrong label": (
             as_csv(few.assign(shot_made_flag=2), folder / "label.csv"),
-            "'shot_made_flag' must be 0, 1 or empty",
+            "'shot_made_flag' must be one of '0', '1' or empty",
         ),
         "repeated id": (
             as_csv(pd.concat([few, few.head(3)]), folder / "twice.csv"),
@@ -216,7 +216,7 @@ def test_several_files_may_have_their_columns_in_another_order(
     acquire.run(settings, acquire.Options(source="folder", path=folder))
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    rows = snapshots.read(settings, snapshot, SPEC.columns).sort_values("shot_id")
+    rows = snapshots.Archive.of(settings).read(snapshot, SPEC.columns).sort_values("shot_id")
     pd.testing.assert_frame_equal(rows.reset_index(drop=True)[list(few_shots)], few_shots)
 
 
@@ -323,7 +323,7 @@ def test_a_test_share_that_leaves_no_rows_is_refused(
 
 def test_a_label_too_rare_for_the_test_set_is_refused() -> None:
     frame = pd.DataFrame({"x": range(1000), "y": [1] * 8 + [0] * 992})
-    with pytest.raises(InputError, match="leaves a set with only one class"):
+    with pytest.raises(InputError, match="with one class only"):
         split.at_random(frame, "y", test_share=0.02, seed=42)
 
 
@@ -352,7 +352,7 @@ def test_a_test_share_out_of_bounds_is_refused(share: object) -> None:
             "kobe-shots has no version 7 yet",
         ),
         ("score", lambda s: score.run(s, score.Options()), "No model is served"),
-        ("score", lambda s: score.run(s, score.Options(port=6001)), "served on port 6001"),
+        ("score", lambda s: score.run(s, score.Options(port=6001)), "no endpoint on port 6001"),
         ("monitor", lambda s: monitor.run(s, monitor.Options()), "There are no predictions yet"),
     ],
 )

@@ -59,7 +59,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "csv bomb": (
         "bomb.zip",
         lambda rows: zipped({"data.csv": csv(rows) + b"0" * 60_000_000}),
-        "MB unpacked; the limit is 50.0 MB",
+        "MB of data; the limit is 50.0 MB",
     ),
     "csv bomb of one line": (
         "bomb.zip",
@@ -101,17 +101,17 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "2 GB claim of an upload": (
         "large.csv",
         lambda rows: b"x" * 11_000_000,
-        "11.0 MB; the limit is 10.0 MB",
+        "11.0 MB of data; the limit is 10.0 MB",
     ),
     "zip with paths": (
         "paths.zip",
         lambda rows: zipped({"../../data/01_raw/current.json": b"{}", "data.csv": csv(rows)}),
-        "contains a path that leads out of it",
+        "has paths that lead out of it",
     ),
     "formula cells": (
         "formula.csv",
         lambda rows: csv(with_cell(rows, "action_type", "=cmd|' /C calc'!A0")),
-        "'action_type' has a value that a spreadsheet would run as a formula",
+        "'action_type' must not be a formula that a spreadsheet would run",
     ),
     "formula in a number": (
         "formula.csv",
@@ -149,7 +149,7 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     ),
     "text named parquet": ("text.parquet", csv, "does not hold what its ending says"),
     "parquet named CSV": ("renamed.csv", parquet, "does not hold what its ending says"),
-    "text named zip": ("text.zip", csv, "is broken, or not a zip file"),
+    "text named zip": ("text.zip", csv, "is not a CSV or parquet file"),
     "binary named CSV": (
         "image.csv",
         lambda rows: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
@@ -226,11 +226,10 @@ def test_a_byte_order_mark_and_newlines_in_unused_cells_do_no_harm(
     odd = few_shots.assign(note=['a\n"b",\nc'] * len(few_shots))
     result = upload_all(settings, {"excel.csv": b"\xef\xbb\xbf" + csv(odd)})
     assert result.rows == len(few_shots)
-    assert [str(text).split("'")[1] for text in result.warnings] == ["note", "excel.csv"]
-    assert "starts with a byte-order mark" in str(result.warnings[1])
+    assert [str(text).split("'")[1] for text in result.warnings] == ["note"]
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    rows = snapshots.read(settings, snapshot, SPEC.columns)
+    rows = snapshots.Archive.of(settings).read(snapshot, SPEC.columns)
     pd.testing.assert_frame_equal(rows[list(few_shots)], few_shots)
 
 
@@ -317,7 +316,7 @@ def test_an_uploaded_name_never_becomes_a_path(settings: Settings, few_shots: pd
     snapshot = snapshots.current(settings)
     assert snapshot is not None
     assert snapshot.files[0].name == "evil.csv"
-    assert [path.name for path in snapshots.paths(settings, snapshot)] == ["part-0.csv"]
+    assert [path.name for path in snapshots.Archive.of(settings).paths(snapshot)] == ["part-0.csv"]
 
 
 @pytest.mark.long
@@ -338,7 +337,7 @@ def test_the_real_rows_are_the_same_from_parquet_csv_or_zip(
         assert (result.rows, result.columns, result.warnings) == (30697, 25, ())
         snapshot = snapshots.current(settings)
         assert snapshot is not None
-        frame = snapshots.read(settings, snapshot, SPEC.columns)
+        frame = snapshots.Archive.of(settings).read(snapshot, SPEC.columns)
         rows.append(frame.sort_values("shot_id").reset_index(drop=True))
     for other in rows[1:]:
         pd.testing.assert_frame_equal(other, rows[0])

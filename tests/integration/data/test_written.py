@@ -37,7 +37,8 @@ def test_semicolons_and_decimal_commas_are_read_and_recorded(
     assert run is not None
     assert run.tags["courtside.csv_dialect"] == CODE
     pd.testing.assert_frame_equal(
-        snapshots.read(settings, second, columns), snapshots.read(settings, first, columns)
+        snapshots.Archive.of(settings).read(second, columns),
+        snapshots.Archive.of(settings).read(first, columns),
     )
 
 
@@ -46,8 +47,8 @@ def test_a_path_must_name_a_file_of_an_allowed_size(settings: Settings, tmp_path
     with (tmp_path / "sparse.csv").open("wb") as file:
         file.truncate(2_000_000_000)
     for name, words in (
-        ("pipe.csv", "a pipe or a device"),
-        ("sparse.csv", "2,000.0 MB; the limit"),
+        ("pipe.csv", "is not a CSV or parquet file"),
+        ("sparse.csv", "2,000.0 MB of data; the limit"),
     ):
         with pytest.raises(InputError, match=words):
             acquire.run(settings, acquire.Options(source="file", path=tmp_path / name))

@@ -169,8 +169,8 @@ def test_after_the_end_the_same_options_are_a_new_job(settings):
     ("step", "options", "words"),
     [
         ("trian", {}, "'trian' does not exist"),
-        ("train", {"frame": object()}, "cannot be kept"),
-        ("train", {"share": float("nan")}, "cannot be kept"),
+        ("train", {"frame": object()}, "train cannot be used"),
+        ("train", {"share": float("nan")}, "train cannot be used"),
     ],
 )
 def test_a_job_that_cannot_be_queued_is_refused(settings, step, options, words):
@@ -385,7 +385,7 @@ def test_killed_process_fails_its_job_after_the_clean_up(worker):
     assert not folder.exists()
     assert killed.status == "failed"
     assert str(killed.error) == (
-        "The job's process ended with code -9. Start the job again. Memory may have run out."
+        "The job's process ended with code -9 (-9: memory may have run out). Start the job again."
     )
     assert cleaned(worker, job) == f"failed: {killed.error}"
     # a finished job leaves nothing either, a moment later
@@ -517,6 +517,15 @@ def test_supervisor_leaves_when_the_app_is_gone(settings):
     (settings.home / "go").touch()
     assert ended(settings, job).status == "done"
     until(lambda: gone(family), 20)
+
+
+def test_supervisor_leaves_soon_after_an_app_that_ends(settings):
+    supervision.keep_supervisor(settings, (*PLAIN, "--idle=600"))
+    until(lambda: supervision.worker_state(settings).ready)
+    family = tree(supervision.worker_state(settings).pid)
+    supervision.leave(settings)
+    assert supervision.last_beat(settings) == 0
+    until(lambda: gone(family), 30)
 
 
 @pytest.mark.long

@@ -498,8 +498,8 @@ def test_a_refused_password_is_given_up_and_not_shown(
 @pytest.mark.parametrize(
     ("values", "has_password", "reason"),
     [
-        ({"user": "ann", "security": "starttls"}, False, "COURTSIDE_SMTP_PASSWORD is not set"),
-        ({"user": "ann", "security": "none"}, True, "not sent without encryption"),
+        ({"user": "ann", "security": "starttls"}, False, "`user` needs `COURTSIDE_SMTP_PASSWORD`"),
+        ({"user": "ann", "security": "none"}, True, "`user` needs `security = starttls`"),
         ({"security": "starttls"}, True, "does not support STARTTLS"),
     ],
 )
@@ -585,7 +585,7 @@ def test_channels_are_readable_by_this_user_only(settings: Settings) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert SECRET.encode() not in path.read_bytes()
     state.save(settings, channels.NAME, [])
-    with pytest.raises(StoreError, match="Set the channels again"):
+    with pytest.raises(StoreError, match="The entry 'channels'"):
         channels.load(settings)
 
 

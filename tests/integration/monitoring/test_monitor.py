@@ -75,11 +75,12 @@ def production(scored: Scored) -> tracking.RunInfo:
 
 
 def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
-    prepared_sample: Settings, tmp_path: Path
+    operated_sample: Settings,
 ) -> None:
-    whole = champion_that_scored(prepared_sample, tmp_path)
-    production = whole.report()
-    tags, checks = production.tags, whole.checks(production)
+    production = tracking.last_run(operated_sample, "monitor")
+    assert production is not None
+    tags = production.tags
+    checks = tracking.table(operated_sample, production.run_id, "checks").set_index("code")
     assert tags["courtside.verdict"] == "does_not_fit"
     text = str(ReportRun.of(production).verdict_text)
     assert "Log loss is lower, but that is not an improvement: the base rate changed" in text
@@ -102,9 +103,9 @@ def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
 
 
 def test_rows_of_the_training_set_are_counted_and_no_more_training_on_them_is_advised(
-    prepared_sample: Settings, tmp_path: Path
+    acquired_sample: Settings, tmp_path: Path
 ) -> None:
-    settings = copy_home(prepared_sample, tmp_path / "prepared")
+    settings = copy_home(acquired_sample, tmp_path / "prepared")
     both = {SPEC.rows.column: (SPEC.rows.development, SPEC.rows.production)}
     prepare.run(settings, prepare.Options(rows=both))
     production = champion_that_scored(settings, tmp_path).report()
@@ -184,6 +185,13 @@ def test_windows_of_the_log_by_number_time_and_value(scored: Scored) -> None:
     days = pd.to_datetime(expected["game_date"])
     begin = pd.Timestamp(float(season.tags["courtside.window_begin"]), unit="s")
     assert begin == days.min()
+    played = pd.to_datetime(raw["game_date"])
+    wanted = raw[(played >= "2005-12-01") & (played < "2006-02-01")]
+    assert len(wanted) > 100
+    period = {"since": "2005-12-01", "until": "2006-02-01"}
+    winter = scored.report(window="log", time_of="row", **period)
+    assert winter.metrics["rows_current"] == len(wanted)
+    assert float(winter.tags["courtside.window_end"]) < pd.Timestamp("2006-02-01").timestamp()
     moment = float(log["courtside_scored_at"].max())
     with pytest.raises(NotReadyError, match="Too few rows: 0 predictions"):
         scored.report(window="log", until="2001-01-01")
@@ -197,7 +205,7 @@ def production_rows(scored: Scored) -> pd.DataFrame:
 
     snapshot = snapshots.current(scored.settings)
     assert snapshot is not None
-    raw = snapshots.read(scored.settings, snapshot, SPEC.columns)
+    raw = snapshots.Archive.of(scored.settings).read(snapshot, SPEC.columns)
     return raw[raw[SPEC.rows.column] == SPEC.rows.production]
 
 
@@ -235,13 +243,16 @@ def test_limits_of_a_person_and_the_rate_of_false_alarms_are_used(scored: Scored
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"window": "test", "last": 500}, "need the window log"),
-        ({"window": "log", "scoring_run": "0" * 32}, "needs the window scoring"),
+        ({"window": "test", "last": 500}, "needs `window = log`"),
+        ({"window": "log", "scoring_run": "0" * 32}, "`scoring_run` needs `window = scoring`"),
         ({"window": "log", "where": {"season": ()}}, "no value is chosen"),
-        ({"version": "1"}, "a scoring has its version"),
+        ({"version": "1"}, "`version` needs `window = log`"),
         ({"false_alarms": 0.5}, "less than or equal to 0.2"),
         ({"limits": {"f1": {"alert_low": float("nan")}}}, "finite number"),
-        ({"limits": {"f1": {"warning_low": 0.1, "alert_low": 0.3}}}, "beyond the alert limit"),
+        (
+            {"limits": {"f1": {"warning_low": 0.1, "alert_low": 0.3}}},
+            "must not be above `warning = 0.1`",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], words: str) -> None:

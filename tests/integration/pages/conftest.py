@@ -16,10 +16,8 @@ from streamlit.testing.v1.element_tree import Button
 from streamlit.util import calc_hash
 
 from core.jobs import supervision
-from core.monitoring import monitor
 from core.platform import messages, mlflow_client, tracking
 from core.platform.config import CODE_ROOT, Settings
-from core.scoring import score
 from core.serving import serve, server_process
 from tests.conftest import PROCESS, copy_home
 
@@ -120,14 +118,12 @@ def press() -> Callable[[AppTest, str], AppTest]:
 
 
 @pytest.fixture(scope="session")
-def lived(tmp_path_factory: pytest.TempPathFactory, trained_sample: Settings) -> Iterator[Lived]:
-    """The whole life cycle of the built-in sample, run once; tests only read it."""
+def lived(tmp_path_factory: pytest.TempPathFactory, operated_sample: Settings) -> Iterator[Lived]:
+    """The whole life cycle of the built-in sample, with a server; tests only read it."""
     home = tmp_path_factory.mktemp("lived") / "home"
-    settings = copy_home(trained_sample, home, serve_port=LIVED_PORT)
+    settings = copy_home(operated_sample, home, serve_port=LIVED_PORT)
     served = serve.run(settings, serve.Options())
     try:
-        score.run(settings, score.Options())
-        monitor.run(settings, monitor.Options())
         yield Lived(settings, served.port)
     finally:
         server_process.stop(settings, served.port)

@@ -115,7 +115,7 @@ def test_one_acknowledgement_with_a_name_and_a_note_is_for_all_checks_of_an_inci
 ) -> None:
     raised(settings, now - DAY, f1="alert")
     app = button(open_page(settings, "monitor", view="alerts"), "Acknowledge")
-    assert "Enter your name" in text_of(app)
+    assert "Enter a name" in text_of(app)
     assert {alert.state for alert in alerts.open_alerts(settings)} == {"open"}
     name_field(app).input("Ann")
     app.text_area(key="note-kobe/kobe-shots/1/real").input("See ![x](http://evil.example/x.png)")
@@ -223,7 +223,7 @@ def test_a_webhook_is_set_and_tested_without_waiting(
     (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("http://ann:pw12345@a.example/")
     app = app.button(key="save-webhook").click().run()
-    assert "without user name and password" in text_of(app)
+    assert "must not hold a password or key" in text_of(app)
     (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("http://127.0.0.1:9/hook")
     app.selectbox(key="channel-webhook-language").set_value("pt")
@@ -276,7 +276,7 @@ def test_a_damaged_list_of_channels_is_reported_and_can_be_set_again(
 ) -> None:
     state.save(settings, channels.NAME, "{")
     app = drawer(open_page(settings, "monitor"), "channels")
-    assert "Set the channels again" in text_of(app)
+    assert "The entry 'channels'" in text_of(app)
     (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("https://a.example/x")
     app.button(key="save-webhook").click().run()

@@ -194,7 +194,7 @@ def test_snapshots_are_listed_and_another_can_become_current(
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
     app = open_page(copied.settings, "data", view="source")
     listed = next(table.value for table in app.dataframe if "sha256" in table.value)
-    assert listed["source"].tolist() == ["file", "built-in sample"]
+    assert listed["source"].tolist() == ["files", "built-in sample"]
     assert listed["current"].tolist() == ["★", ""]
     assert listed["rows"].tolist() == [800, 30697]
     assert listed["sha256"].tolist()[1] == sample.digest
@@ -418,7 +418,7 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     monkeypatch.setattr(project, "load", lambda name, folder=None: changed)
     app = open_page(copied.settings, "data", view="source")
     assert not app.exception
-    assert any("Changed since: Project file." in warning.value for warning in app.warning)
+    assert any("Project file changed." in warning.value for warning in app.warning)
     app = press(app, "Validate again")
     (job,) = jobs.latest(copied.settings)
     current = snapshots.current(copied.settings)
@@ -427,7 +427,7 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     for page in ("data?view=prepare", "train"):
         app = open_page(copied.settings, page)
         assert not app.exception
-        assert any("Changed since: Project file." in warning.value for warning in app.warning)
+        assert any("Project file changed." in warning.value for warning in app.warning)
 
 
 def test_the_split_is_checked_and_the_sets_show_their_lineage(
@@ -469,7 +469,7 @@ def test_leaking_features_are_marked_beside_the_split(
     assert any("ecorded only after the" in warning.value for warning in app.warning)
     assert "ok" in app.table[0].value.set_index("Check").loc["Groups in both sets", "Verdict"]
     app = open_page(copied.settings, "train", view="candidates")
-    assert any("Changed since: Training and test set." in warning.value for warning in app.warning)
+    assert any("Training and test set changed." in warning.value for warning in app.warning)
     assert any("by group · Features: action_type, lat" in caption.value for caption in app.caption)
 
 

@@ -123,7 +123,7 @@ def test_the_newest_explanation_is_shown_with_its_run_and_what_it_does_not_mean(
         "such rows may not exist",
     ):
         assert sentence in explained
-    assert "Changed since" not in text
+    assert "changed. Run" not in text
 
 
 def test_partial_dependence_is_of_the_feature_that_is_chosen(
@@ -182,9 +182,7 @@ def test_older_rows_are_marked(
 ) -> None:
     settings = copy_home(home.settings, tmp_path / "home")
     prepare.run(settings, prepare.Options(rows={"season": ("2000-01",)}))
-    assert "Changed since: Training and test set." in text_of(
-        open_page(settings, "train", view="explain")
-    )
+    assert "Training and test set changed." in text_of(open_page(settings, "train", view="explain"))
 
 
 def test_the_explained_row_is_shown_with_its_label_and_its_way_to_the_probability(

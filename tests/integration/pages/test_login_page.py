@@ -140,18 +140,18 @@ def test_an_admitted_user_acts_under_their_name(
 def test_a_decision_carries_the_name_of_the_logged_in_user(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pages.shared import elements
+    from pages.shared import step_jobs
 
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(jobs, "submit", lambda _, __, options: sent.append(options))
     for person, wanted in (("ana@example.org", "ana@example.org"), ("", "somebody")):
         monkeypatch.setattr(login, "logged_in", lambda person=person: person)
-        elements.submit(settings, "promote", promote.Options, decided_by="somebody")
+        step_jobs.submit(settings, "promote", promote.Options, decided_by="somebody")
         assert sent[-1]["decided_by"] == wanted
 
 
 def test_an_allow_list_without_login_is_refused() -> None:
-    with pytest.raises(InputError, match="Set COURTSIDE_LOGIN=true too"):
+    with pytest.raises(InputError, match="needs `COURTSIDE_LOGIN=true`"):
         Settings.load({"COURTSIDE_ALLOWED_EMAILS": "ana@example.org"})
     with pytest.raises(InputError, match=r"write it like ana@example\.org,@example\.com"):
         Settings.load({"COURTSIDE_LOGIN": "true", "COURTSIDE_ALLOWED_EMAILS": "ana"})

@@ -24,7 +24,7 @@ from core.stats import drift
 from core.stats.check import Action
 from core.stats.checks import Check, as_table
 from pages.monitor import next_steps, options_form, report_files, verdict_card
-from pages.shared import elements, report_view
+from pages.shared import report_view, step_jobs
 from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
@@ -188,7 +188,7 @@ def submitted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         options(**values)  # the step takes them
         submissions.append(values)
 
-    monkeypatch.setattr(elements, "submit", keep)
+    monkeypatch.setattr(step_jobs, "submit", keep)
     return submissions
 
 
@@ -331,6 +331,21 @@ def test_the_columns_and_the_probability_count_once_in_cards_and_table() -> None
         assert (state, figure) == ("alert", "Alert: 1")
 
 
+def test_a_failed_slice_says_what_was_measured() -> None:
+    def script() -> None:
+        from core.stats.check import Check
+        from core.stats.checks import as_table
+        from pages.monitor import check_views
+
+        said = "Predicted minus observed: 11%."
+        of_slice = Check("slice.a=9", "a: 9", "performance", 0.1, 0.0, "", "warning", said)
+        check_views.failed(as_table([of_slice]))
+
+    app = AppTest.from_function(script).run()
+    assert not app.exception
+    assert "Predicted minus observed: 11%." in app.table[0].value.iloc[0, 0]
+
+
 def test_the_next_action_leads_to_its_page(page, reports) -> None:
     app = page(report=reports[1][0])
     app = app.button(key="next").click().run()
@@ -393,6 +408,14 @@ def test_each_window_asks_for_its_rows(page, press, submitted: list[dict[str, An
         "2026-01-01T00:00:00+00:00",
         "2026-02-01T00:00:00+00:00",
     )
+
+    app = app.segmented_control(key="window").set_value("row").run()
+    # the dates of the current rows
+    assert app.date_input(key="row-since").value.year == 1996
+    app.date_input(key="row-since").set_value(pd.Timestamp("2005-12-01").date())
+    press(app, "Monitor")
+    options = submitted.pop()
+    assert (options["time_of"], options["since"]) == ("row", "2005-12-01T00:00:00+00:00")
 
     app = app.segmented_control(key="window").set_value("slice").run()
     press(app, "Monitor")

@@ -41,7 +41,7 @@ def test_an_unknown_setting_is_reported_with_the_likely_one(
     app = open_page(settings, page)
     assert not app.exception
     (error,) = app.error
-    assert "COURTSIDE_WORKER is not a setting" in error.value
+    assert "'COURTSIDE_WORKER' does not exist" in error.value
     assert "COURTSIDE_WORKERS" in error.value
     assert not app.title
 

@@ -498,6 +498,18 @@ def test_the_form_is_locked_while_a_training_runs_and_the_results_open_after_it(
     assert app.segmented_control(key="train-view").value == "results"
 
 
+@pytest.mark.parametrize(("view", "key"), [("source", "acquire"), ("prepare", "prepare")])
+def test_a_running_chain_locks_what_it_has_done_already(
+    copied, open_page: Callable[..., AppTest], view: str, key: str
+) -> None:
+    assert not open_page(copied.settings, "data", view=view).button(key=key).disabled
+    chains.start(copied.settings, [("train", {}), ("score", {})], "Rest of the life cycle")
+    app = open_page(copied.settings, "data", view=view)
+    assert not app.exception
+    assert app.progress
+    assert app.button(key=key).disabled
+
+
 def test_a_running_chain_is_shown_and_locks_the_form(
     copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from core.platform.errors import InputError
 from core.registry import promote
 from core.training import train
 from core.training.records import TrainingRun
+from pages.overview import tiles
 
 OpenPage = Callable[..., AppTest]
 MODEL = "fraud"
@@ -88,6 +90,19 @@ def test_pages_show_average_precision_first_and_say_what_chooses(
     assert "average_precision" in versions.proto.column_order
     app = open_page(lived, "registry?view=compare")
     assert app.table[0].value.iloc[0, 0] == "Average precision"
+
+
+def test_a_tile_of_a_scoring_shows_the_metric_of_the_project(lived: Settings) -> None:
+    spec = project.of(lived)
+    values = {"rows_scored": 9.0, "f1_upload": 0.25, "average_precision_upload": 0.625}
+    trained = tracking.last_run(lived, "train")
+    assert trained is not None
+    run = replace(trained, metrics=values, params={"source": "upload"})
+    _rows, meaning = tiles.key_figure(lived, spec, "score", run)
+    assert "0.625" in meaning
+    ordinary = spec.model_copy(update={"metric": "log_loss"})
+    _rows, meaning = tiles.key_figure(lived, ordinary, "score", run)
+    assert "0.250" in meaning
 
 
 def test_an_ordinary_project_shows_log_loss_first(lived: Settings, open_page: OpenPage) -> None:

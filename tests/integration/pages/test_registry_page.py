@@ -324,7 +324,7 @@ def test_two_versions_are_compared_on_the_same_rows(
     app = app.selectbox(key="other").select("1").run()
     assert not app.exception
     text = text_of(app)
-    assert "Compared on 3,000 rows that neither model was trained on." in text
+    assert "3,000 rows are new to both models" in text
     assert judged_shared.compared.run_id in linked_runs(app)
     compared = tracking.table(judged_shared.settings, judged_shared.compared.run_id, "comparison")
     table = app.table[0].value

@@ -71,7 +71,7 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     assert "Drift: 100% of the labels flipped" in text
     assert len(charts(app)) == 1
     shown = app.table[0].value
-    assert shown["Policy"].tolist() == ["Never", "Calendar (every 180 days)"]
+    assert shown["Policy"].tolist() == ["None", "Calendar (every 180 days)"]
     policies = tracking.table(home.settings, home.result.run_id, "policies")
     assert shown["Log loss"].tolist() == [f"{value:.4f}" for value in policies["log_loss"]]
     assert "Alarms before the drift" in shown

@@ -77,7 +77,7 @@ def test_filters_leave_the_rows_that_they_name(rows, values, positions) -> None:
 def log_as_its_gateway_would(settings: Settings, run: tracking.RunInfo) -> None:
     """Log the one answer of a run here; the gateway of the shared server has its own log."""
     name = score.output_name("row", run.run_id, is_sample=run.is_sample)
-    rows = storage.read_output(tracking.artifact(settings, run.run_id, f"files/{name}.parquet"))
+    rows = pd.read_parquet(tracking.artifact(settings, run.run_id, f"files/{name}.parquet"))
     answer = predictions.Answer(
         request_id=str(rows["courtside_prediction_id"].iloc[0]).removesuffix("-0"),
         model=run.params["model"],

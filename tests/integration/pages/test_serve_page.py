@@ -277,4 +277,4 @@ def test_a_key_is_shown_once_listed_by_its_name_and_revoked(
     assert api_keys.listed(settings) == []
     # an empty name is refused
     press(app, "Create")
-    assert "Name the key after its user" in app.error[0].value
+    assert "Enter a name" in app.error[0].value

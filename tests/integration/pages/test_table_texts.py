@@ -6,11 +6,15 @@ import json
 import re
 from collections.abc import Callable
 
+import altair as alt
 import pandas as pd
 import pytest
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
+from core.platform import messages
+from core.stats.charts import style
+from pages.shared import elements
 from tests.integration.pages.conftest import Lived
 
 VIEWS = (
@@ -57,3 +61,13 @@ def test_a_table_is_written_in_portuguese(
     for table in tables:
         for name, texts in numbers_of(table).items():
             assert not [text for text in texts if ENGLISH.search(text)], (name, texts[:5])
+
+
+@pytest.mark.parametrize(("language", "mark"), [("en", "."), ("pt", ",")])
+def test_charts_write_numbers_in_the_form_of_the_language(language, mark):
+    rows = alt.Chart(pd.DataFrame({"x": [1]})).mark_bar().encode(x="x:Q")
+
+    with messages.speaking(language):
+        drawn = elements.localized(style.finish([rows])).to_dict(validate=True)
+
+    assert drawn["config"]["locale"]["number"]["decimal"] == mark

@@ -195,7 +195,7 @@ def test_texts_missing_values_and_computed_features_are_served(tmp_path):
     assert model.predict(None, empty)["probability"].between(0, 1).all()
     unseen = raw.assign(zone="never seen")
     assert model.predict(None, unseen)["probability"].between(0, 1).all()
-    with pytest.raises(MlflowException, match="'distance' must be a number from -1e"):
+    with pytest.raises(MlflowException, match="'distance' must lie in -1e"):
         model.predict(None, raw.assign(distance=np.inf))
     with pytest.raises(MlflowException, match="Missing columns: day"):
         model.predict(None, raw.drop(columns="day"))

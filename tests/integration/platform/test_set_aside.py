@@ -40,7 +40,8 @@ from core.predictions_log import (
     predictions,
 )
 from core.predictions_log.labels import Report
-from core.retraining import replay_store, retrain
+from core.retraining import decision_basis, replay_store
+from core.runtime.fork_server import ForkServer
 from core.runtime.supervisor import Supervisor
 from core.serving import api_keys, contract, gateway, restarts, server
 from core.serving import gateway_log as recording
@@ -535,13 +536,13 @@ def test_a_job_that_cannot_be_read_fails_and_the_next_one_begins(
         connection.execute(sql.update(jobs._table).where(is_first).values(options="{"))
     begun: list[str] = []
 
-    def fork(_: Supervisor, target: str, environ: object, job_id: str, *more: object) -> object:
+    def fork(_: ForkServer, target: str, environ: object, job_id: str, *more: object) -> object:
         if job_id == names[1] and target.endswith("run_job"):
             raise KeyError("what no rule foresaw")
         begun.append(job_id)
         return SimpleNamespace(pid=None, exitcode=None, sentinel=None)
 
-    monkeypatch.setattr(Supervisor, "_fork", fork)
+    monkeypatch.setattr(ForkServer, "start", fork)
     supervisor = worker(settings.model_copy(update={"workers": 2}))
     supervisor._turn()
     assert begun == names[2:]
@@ -760,7 +761,7 @@ def test_an_unreadable_report_does_not_hide_others_from_a_policy(
     monkeypatch.setattr(tracking, "runs", lambda *_, **__: [run("b"), run("a")])
     monkeypatch.setattr(tracking, "table", lambda _, name, __: tables[name])
     champion: Callable[..., SimpleNamespace] = SimpleNamespace
-    windows = retrain.windows(settings, champion(name="toy", version="1", is_sample=False))
+    windows = decision_basis.windows(settings, champion(name="toy", version="1", is_sample=False))
     assert [window.run_id for window in windows] == ["b"]
     assert noted(settings, "retraining") == [("report:a", "unreadable")]
 

@@ -265,7 +265,7 @@ def test_a_version_knows_its_inputs_and_a_foreign_one_says_that_it_does_not(
     assert not own.is_complete
     foreign = registry.register(settings, "m", model_id, run_id, {})
     assert foreign.is_complete
-    with pytest.raises(NotReadyError, match=r"Courtside did not register it\. Train again"):
+    with pytest.raises(NotReadyError, match=r"was not registered by this app"):
         _ = foreign.inputs
 
 

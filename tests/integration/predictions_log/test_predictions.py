@@ -195,7 +195,7 @@ def test_rows_that_are_kept_as_a_file_get_their_labels_too(log: Settings, tmp_pa
     predictions.recount(log)
     assert [(scoring.rows, scoring.labels) for scoring in predictions.scorings(log)] == [(4, 3)]
     path.unlink()
-    with pytest.raises(StoreError, match=r"cannot be read from .*kept\.parquet"):
+    with pytest.raises(StoreError, match=r"kept\.parquet is damaged"):
         predictions.read(log, RUN)
     predictions.recount(log)
 

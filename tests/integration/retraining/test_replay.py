@@ -14,8 +14,7 @@ from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.messages import loads
 from core.predictions_log import predictions
-from core.retraining import replay, replay_rows, replay_store
-from core.retraining import simulation as replay_codes
+from core.retraining import policy_comparison, replay, replay_rows, replay_store
 from core.retraining.injection import DAY, Injection, seconds
 from core.retraining.policy import Policy
 from tests.conftest import copy_home
@@ -62,7 +61,7 @@ def test_flipped_labels_are_detected_and_the_reactive_policy_gains(
     home: Settings, flipped: replay.Result
 ) -> None:
     policies = tables(home, flipped.run_id)["policies"].set_index("policy")
-    never, reactive = policies.loc[replay_codes.BASELINE], policies.loc["reactive:2:3"]
+    never, reactive = policies.loc[policy_comparison.BASELINE], policies.loc["reactive:2:3"]
     assert never["retrainings"] == 0
     assert reactive["retrainings"] >= 1
     # the drift can be seen once the labels of a whole window have arrived
@@ -82,12 +81,12 @@ def test_a_run_leaves_windows_decisions_figures_and_metrics(
     recorded = tables(home, flipped.run_id)
     windows = recorded["windows"]
     assert len(windows) == len(recorded["decisions"]) == 2 * flipped.windows
-    never = windows[windows["policy"] == replay_codes.BASELINE]
+    never = windows[windows["policy"] == policy_comparison.BASELINE]
     assert never["rows"].sum() == flipped.rows == run.metrics["rows_replayed"]
     assert run.metrics["retrainings_reactive"] == flipped.retrainings["reactive:2:3"]
     assert run.metrics["rows_changed"] > 0
     weighed = np.average(never["log_loss"], weights=never["rows"])
-    assert flipped.log_losses[replay_codes.BASELINE] == pytest.approx(weighed)
+    assert flipped.log_losses[policy_comparison.BASELINE] == pytest.approx(weighed)
     assert {"figures/log_loss.svg", "figures/gain.svg"} <= set(
         tracking.artifacts(home, flipped.run_id)
     )
@@ -99,12 +98,12 @@ def test_a_report_counts_only_labels_that_had_arrived(
     home: Settings, flipped: replay.Result
 ) -> None:
     windows = tables(home, flipped.run_id)["windows"]
-    never = windows[windows["policy"] == replay_codes.BASELINE].reset_index(drop=True)
+    never = windows[windows["policy"] == policy_comparison.BASELINE].reset_index(drop=True)
     # 80% arrive at all; those of the last 20 days had not arrived yet
     assert never["labels"].sum() < 0.82 * never["rows"].sum()
     assert never["labels"].iloc[0] < 0.8 * never["rows"].iloc[0]
     # a model that was trained in between is judged by its own answers only
-    after = windows[(windows["policy"] != replay_codes.BASELINE) & (windows["version"] > 1)]
+    after = windows[(windows["policy"] != policy_comparison.BASELINE) & (windows["version"] > 1)]
     assert after["labels"].iloc[0] < never["labels"].mean()
 
 
@@ -147,7 +146,7 @@ def test_later_rows_change_nothing_before_them(home: Settings, flipped: replay.R
     assert (after[0]["log_loss"].to_numpy() != after[1]["log_loss"].to_numpy()).any()
     policies = tables(home, plain.run_id)["policies"]
     assert policies["policy"].tolist() == [
-        replay_codes.BASELINE,
+        policy_comparison.BASELINE,
         "reactive:2:3",
     ]  # it is always included
     assert policies["false_alarms"].isna().all()
@@ -158,18 +157,18 @@ def test_later_rows_change_nothing_before_them(home: Settings, flipped: replay.R
     [
         (
             {"injection": {"kind": "shift", "column": "season", "size": 1, "begin": "2008-01-01"}},
-            "The model does not take season",
+            "'season' does not exist",
         ),
         (
             {"injection": {"kind": "shift", "column": "lat", "size": 1, "begin": "1990-01-01"}},
-            "Choose a day in between",
+            "leaves no rows on one side",
         ),
         ({"train_share": 0.01, "window": "month"}, "needs 200, and 5 of each class"),
-        ({"train_until": "1990-01-01"}, "Leave rows on both sides"),
+        ({"train_until": "1990-01-01"}, "leaves no rows on one side"),
         ({"window_column": "period"}, "'period' does not divide time"),
         ({"window_column": "gone"}, "no column 'gone'"),
         ({"features": ("lat", "gone")}, "These features cannot be used"),
-        ({"params": {"leaves": 3}}, "does not take these parameters"),
+        ({"params": {"leaves": 3}}, "'lr' cannot be fitted"),
     ],
 )
 def test_an_impossible_replay_fails_with_a_message_and_leaves_no_store(
@@ -187,10 +186,10 @@ def test_an_impossible_replay_fails_with_a_message_and_leaves_no_store(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"candidate": "gone"}, "there is no candidate gone"),
-        ({"train_share": 0.5, "train_until": "2001-01-01"}, "not both"),
-        ({"train_until": "soon"}, "is not a day"),
-        ({"policies": (REACTIVE, REACTIVE)}, "two policies are the same"),
+        ({"candidate": "gone"}, "not in candidates: gone"),
+        ({"train_share": 0.5, "train_until": "2001-01-01"}, "give one of `train_share`"),
+        ({"train_until": "soon"}, "write it like 2004-11-02"),
+        ({"policies": (REACTIVE, REACTIVE)}, "used more than once"),
         ({"label_share": 0}, "greater than or equal to 0.01"),
     ],
 )
@@ -224,12 +223,12 @@ def test_logistic_regression_of_six_needs_no_retraining_in_fifteen_seasons(real:
     assert result.retrainings["reactive:2:3"] == 0
     recorded = tables(real, result.run_id)
     policies = recorded["policies"].set_index("policy")
-    assert policies.loc[replay_codes.BASELINE, "alarms"] == 0
+    assert policies.loc[policy_comparison.BASELINE, "alarms"] == 0
     # retraining fourteen times gains nothing beyond chance
     assert policies.loc["calendar:180", "retrainings"] == 14
     assert policies.loc["calendar:180", "gain_low"] < 0
     windows = recorded["windows"]
-    never = windows[windows["policy"] == replay_codes.BASELINE].set_index("window")
+    never = windows[windows["policy"] == policy_comparison.BASELINE].set_index("window")
     # a season's loss against the reference's, relative to the error of so few rows
     run = tracking.run(real, result.run_id)
     assert run is not None
@@ -281,7 +280,7 @@ def test_an_input_that_shifts_alone_is_investigated_and_retrains_nothing(real: S
     assert after["input_alerts"].str.contains("psi.minutes_remaining").all()
     assert not after["is_alarm"].any()
     decided = recorded["decisions"][
-        (recorded["decisions"]["policy"] != replay_codes.BASELINE)
+        (recorded["decisions"]["policy"] != policy_comparison.BASELINE)
         & (recorded["decisions"]["at"] > seconds(shift.begin))
     ]
     assert set(decided["decision"]) == {"investigate"}

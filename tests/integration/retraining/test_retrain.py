@@ -17,7 +17,7 @@ from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message, loads
 from core.platform.run_record import Progress
 from core.predictions_log import labels
-from core.retraining import policy_store, retrain
+from core.retraining import decision_basis, policy_store, retrain
 from core.retraining.policy_settings import Policy
 from core.scoring import score
 from core.training import fitting, train
@@ -169,7 +169,7 @@ def test_a_report_in_alert_starts_only_one_retraining(home: Settings) -> None:
     report = tracking.last_run(home, "monitor")
     assert report is not None
     options = retrain.Options(trigger="report", report=report.run_id, policy=NOW)
-    current = retrain.state(home, SPEC)
+    current = decision_basis.state(home, SPEC)
     assert [window.run_id for window in current.windows] == [report.run_id]
     expected = "retrain" if current.windows[0].alerts(performance=True) else "investigate"
     first = retrain.run(home, options)
@@ -185,7 +185,7 @@ def test_a_report_in_alert_starts_only_one_retraining(home: Settings) -> None:
 
 def untrained(home: Settings) -> str:
     """Return the decision that trains nothing: a person is asked where performance is in alert."""
-    newest = retrain.state(home, SPEC).windows[-1]
+    newest = decision_basis.state(home, SPEC).windows[-1]
     return "person" if newest.alerts(performance=True) else "none"
 
 
@@ -202,7 +202,7 @@ def test_the_calendar_trains_nothing_before_its_time(home: Settings) -> None:
     options = retrain.Options(trigger="calendar", policy=calendar)
     assert retrain.run(home, options).decision == untrained(home)
     assert len(tracking.runs(home, step="train")) == 1
-    champion = retrain.state(home, SPEC)
+    champion = decision_basis.state(home, SPEC)
     late = retrain.policy.decide(
         calendar,
         champion.windows,
@@ -241,7 +241,7 @@ def test_a_training_that_fails_changes_nothing(
 def test_a_person_needs_a_reason_and_others_have_none() -> None:
     with pytest.raises(ValidationError, match="10 characters"):
         retrain.Options(reason="because  ")
-    with pytest.raises(ValidationError, match="only a person"):
+    with pytest.raises(ValidationError, match="`reason` needs `trigger = person`"):
         retrain.Options(trigger="report", reason=REASON)
 
 
@@ -251,7 +251,7 @@ def test_policies_are_stored_completely_and_a_damaged_one_is_reported(settings: 
     assert policy_store.load(settings) == NOW
     for damaged in ({"strategy": "always"}, ["none"]):
         state.save(settings, policy_store.NAME, damaged)
-        with pytest.raises(StoreError, match="saved policy cannot be used"):
+        with pytest.raises(StoreError, match="The entry 'policy'"):
             policy_store.load(settings)
 
 
@@ -270,7 +270,7 @@ def test_reports_of_older_apps_are_read() -> None:
     checks = pd.DataFrame(
         {"code": ["skill"], "group": ["performance"], "value": [None], "verdict": ["alert"]}
     )
-    window = retrain.as_window(run, checks)
+    window = decision_basis.as_window(run, checks)
     assert (window.begin, window.end, window.rows, window.labels) == (100.0, 100.0, 400, 300)
     assert window.alerts(performance=True) == ["skill"]
     assert window.limits == {"skill": (None, None)}
@@ -297,4 +297,4 @@ def test_on_the_real_rows_the_new_kind_is_learned_and_the_old_one_kept(
     assert old_kind["log_loss_challenger"] == pytest.approx(0.678, abs=0.001)
     assert not kinds["harmed"].any()
     # the windows of the champion that was replaced are no evidence against the new one
-    assert retrain.state(settings, SPEC).windows == ()
+    assert decision_basis.state(settings, SPEC).windows == ()

@@ -17,7 +17,7 @@ from core.documents import export
 from core.jobs import supervision
 from core.platform import code_snippets, steps, storage, tracking
 from core.platform.config import CODE_ROOT, Settings
-from core.runtime import commands
+from core.runtime import command_options, commands
 from tests.conftest import copy_home
 
 Run = Callable[..., tuple[int, dict]]
@@ -200,7 +200,7 @@ def test_the_command_that_a_page_shows_means_the_same_options(
     words = shlex.split(code_snippets.command(step, changed, {"home": "/srv/a b"}))
     assert words[:5] == ["COURTSIDE_HOME=/srv/a b", "python", "-m", "core", step]
     parsed = commands._parser(step).parse_args(words[5:])
-    assert commands._options(step, parsed, settings) == expected
+    assert command_options.chosen(step, parsed, settings) == expected
     # and so does the Python code, evaluated without running the step
     names = {"Options": options}
     code = code_snippets.python(step, changed, {"home": "/srv/a b"})
@@ -217,7 +217,7 @@ def test_the_command_of_an_upload_reads_the_file_again(
     monkeypatch.chdir(tmp_path)
     line = code_snippets.command("label", {"upload": staged.model_dump()}, {})
     parsed = commands._parser("label").parse_args(shlex.split(line)[4:])
-    assert commands._options("label", parsed, settings).upload == staged
+    assert command_options.chosen("label", parsed, settings).upload == staged
 
 
 def test_the_document_has_an_example_of_every_command() -> None:
@@ -229,7 +229,7 @@ def test_the_document_has_an_example_of_every_command() -> None:
 @pytest.mark.parametrize("words", [["lat"], ["=3"], ["{"], ["lat=1", "{}"]], ids=" ".join)
 def test_an_invalid_mapping_is_refused(words: list[str]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
-        commands._mapping(words)
+        command_options._mapping(words)
 
 
 def test_the_python_of_a_page_runs_unchanged(

@@ -67,7 +67,7 @@ def test_a_project_is_written_once(settings: Settings, table: Path, run: Run) ->
     assert tomllib.loads(file.read_text(encoding="utf-8"))["features"] == ["idade", "plano"]
     code, again = run(table)
     assert (code, again["status"]) == (1, "refused")
-    assert "There is a project 'clientes_2024' already" in again["error"]
+    assert "--name: 'clientes_2024' exists" in again["error"]
 
 
 def test_a_person_states_what_is_known(table: Path, run: Run) -> None:
@@ -103,7 +103,7 @@ def test_a_person_states_what_is_known(table: Path, run: Run) -> None:
         (["--positive", "talvez"], "No row has evadiu = talvez"),
         (["--current", "tomorrow"], "`--current` is a day"),
         (["--name", "Meu projeto"], "cannot be a project's name"),
-        (["--name", "kobe"], "There is a project 'kobe' already"),
+        (["--name", "kobe"], "--name: 'kobe' exists"),
         (["--id", "plano"], "'plano' has repeated or missing values"),
     ],
     ids=lambda words: " ".join(words),

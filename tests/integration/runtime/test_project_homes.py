@@ -125,7 +125,7 @@ def test_a_deleted_project_is_in_its_backup_and_comes_back(
     again = projects.create(home, RAIN)
     assert tracking.runs(again) == []
     assert model_store.versions(again, "rain") == []
-    with pytest.raises(InputError, match="There is a project rain already"):
+    with pytest.raises(InputError, match="'rain' exists"):
         project_homes.restore(home, deleted.name)
     second = project_homes.delete(again, "rain")
     assert len({backup.name for backup in project_homes.deleted(home)}) == 2
@@ -166,7 +166,7 @@ def test_a_store_that_fails_leaves_the_project(
 
 
 def test_the_built_in_project_is_not_deleted(home: Settings) -> None:
-    with pytest.raises(InputError, match="built-in project cannot be deleted"):
+    with pytest.raises(InputError, match="built-in project can only be reset"):
         project_homes.delete(home, "kobe")
 
 
@@ -231,7 +231,7 @@ def test_the_commands_take_a_project(
     file.write_text(RAIN.replace('"rain"', '"hail"'), encoding="utf-8")
     assert '"added": "hail"' in said("projects", "--add", str(file), *outer)
     assert commands.main(["projects", "--delete", "hail", "--quiet", *outer]) == 1
-    assert "Add `--yes` to confirm" in capsys.readouterr().out
+    assert "`--delete` needs `--yes`" in capsys.readouterr().out
     answer = said("projects", "--delete", "hail", "--yes", *outer)
     (deleted,) = project_homes.deleted(home)
     assert deleted.name in answer

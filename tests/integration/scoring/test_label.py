@@ -75,8 +75,8 @@ def test_labels_by_key_are_read_and_counted(home: Settings, ids: list[str], suff
     rejected = tracking.table(home, result.run_id, "rejected")
     assert rejected["row"].tolist() == [3, 5, 6]
     assert rejected["reason"].map(str).tolist() == [
-        "the label is missing",
-        "no prediction is named: prediction_id or shot_id is missing",
+        "the label is neither 0 nor 1",
+        "needs either a prediction id or a key",
         "the label is neither 0 nor 1",
     ]
     again = report_file(home, frame, suffix)

@@ -73,7 +73,7 @@ def test_each_way_and_each_kind_of_file_gives_the_same_answers(
         assert cluster is not None
         assert len(cluster.workers) == 2
         ways = {"dask": path_of(served, folder, way="dask", columns="all")}
-        with pytest.raises(InputError, match="runs already"):
+        with pytest.raises(InputError, match="runs on port"):
             local_cluster.start(served)
     finally:
         local_cluster.stop(served)
@@ -130,14 +130,14 @@ def test_a_scoring_resumes_after_its_last_finished_part(
 
     destination = tmp_path / "march"
     monkeypatch.setattr(scorer.Scorer, "score", full)
-    with pytest.raises(StoreError, match=r"disk is full.*continue this scoring"):
+    with pytest.raises(StoreError, match=r"disk is full.*is kept"):
         path_of(served, folder, way="in_process", destination=str(destination))
     failed = tracking.last_run(served, "score", status="FAILED")
     assert failed is not None
     assert "disk is full" in failed.error
     # nothing half-written at the destination
     assert not destination.exists()
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="exists; delete it first"):
         path_of(served, folder, way="in_process", destination=str(folder))
 
     row_counts.clear()
@@ -175,7 +175,7 @@ def test_a_result_at_an_address_of_fsspec(served: Settings, folder: Path) -> Non
     rows = pd.concat([pd.read_parquet(memory.open(part)) for part in sorted(parts)])
     assert (result.output, len(rows)) == ("memory://results/march", 3000)
     assert rows["courtside_row"].tolist() == list(range(3000))
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="exists; delete it first"):
         path_of(served, folder, way="in_process", destination="memory://results/march")
 
 
@@ -195,7 +195,7 @@ def test_a_scoring_of_a_changed_source_is_not_resumed(
     failed = tracking.last_run(served, "score", status="FAILED")
     assert failed is not None
     os.utime(copy, (1, 1))
-    with pytest.raises(InputError, match="The source or the model has changed"):
+    with pytest.raises(InputError, match="cannot be continued"):
         score.run(served, score.Options(resume=failed.run_id))
 
 

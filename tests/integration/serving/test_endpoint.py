@@ -271,7 +271,7 @@ def test_a_change_that_does_not_end_is_reported(settings, monkeypatch):
     monkeypatch.setattr(server, "TURN_SECONDS", 0.2)
     with (
         server.exclusive(settings, "live"),
-        pytest.raises(NotReadyError, match="Another change has been running"),
+        pytest.raises(NotReadyError, match="A job is under way"),
     ):
         endpoint.follow(settings, version(1))
     assert server.servers(settings) == []
@@ -356,7 +356,7 @@ def test_stop_leaves_no_process(settings):
     assert own_processes(settings) == []
     assert process.port_is_free(first.port)
     assert not server.is_kept(settings, first.port)
-    with pytest.raises(NotReadyError, match="no live endpoint"):
+    with pytest.raises(NotReadyError, match="No model is served"):
         endpoint.stop(settings)
     # by its port as well, as a page does
     first = endpoint.follow(settings, version(1))
@@ -439,7 +439,7 @@ def test_a_version_that_does_not_start_leaves_the_old_one(settings):
         endpoint.follow(settings, version(2))
     assert str(caught.value).startswith("shots version 2, champion did not start on port ")
     assert ": OSError: no such model. Its log is " in str(caught.value)
-    assert str(caught.value).endswith(f" Version 1 keeps answering on port {first.port}.")
+    assert str(caught.value).endswith(" The live endpoint serves version 1.")
     assert server.servers(settings) == [first]
     assert ask(first).headers["X-Version"] == "1"
     assert len(own_processes(settings)) == 2
@@ -598,7 +598,7 @@ def test_a_version_whose_files_were_changed_starts_no_server(settings, monkeypat
     assert own_processes(settings) == []
     front = endpoint.follow(settings, version(1))
     before = {running.pid for running in own_processes(settings)}
-    with pytest.raises(StoreError, match=r"\. Version 1 keeps answering on port \d+\.$"):
+    with pytest.raises(StoreError, match=r"\. The live endpoint serves version 1\.$"):
         endpoint.follow(settings, version(2))
     assert {running.pid for running in own_processes(settings)} == before
     assert ask(front).headers["X-Version"] == "1"

@@ -18,9 +18,12 @@ from core.platform.config import Settings
 from core.predictions_log import log_search
 from core.serving import api_keys, gateway
 from core.training.preprocessing import preprocessor
+from tests.conftest import WITH_LONG
 from tests.integration.serving import fuzzing
 from tests.integration.serving.gateways import GatewayProcess, free_port, save_model, serving, until
 
+# of each of 17 kinds of hostile requests
+REPEATS = 12 if WITH_LONG else 5
 NUMBERS = {"distance": "number", "minutes": "number"}
 MIXED = {"distance": "number", "kind": "text"}
 JSON, CSV = "application/json", "text/csv"
@@ -165,13 +168,13 @@ SCORED = [
     ),
     (split([["\uff13", 5]]), JSON, "'distance' must be a number: violated in 1 row"),
     # with the first column as an index, so that each value stands for another column
-    (b"distance,minutes\n3,5,9\n4,5,9\n", CSV, "2 rows have another number of values, first row 1"),
+    (b"distance,minutes\n3,5,9\n4,5,9\n", CSV, "2 rows have fewer or more, first row 1"),
     # by the first of two
     (b"distance,minutes,minutes\n3,5,9\n", CSV, "Repeated columns: minutes"),
 ]
 # What it refuses in words that do not say which column or row is at fault, or repeat all rows.
 NAMED = [
-    (split([[1e308, 5]]), JSON, "'distance' must be a number from -1e+38 to 1e+38"),
+    (split([[1e308, 5]]), JSON, "'distance' must lie in -1e+38..1e+38"),
     (
         split([[3, 5], [float("nan"), 1]]),
         JSON,
@@ -185,12 +188,12 @@ NAMED = [
     (
         split([[float("inf"), 5]]),
         JSON,
-        "'distance' must be a number from -1e+38 to 1e+38: violated in 1 row (inf), row 1",
+        "'distance' must lie in -1e+38..1e+38: violated in 1 row (inf), row 1",
     ),
     (
         split([[1e400, 5]]),
         JSON,
-        "'distance' must be a number from -1e+38 to 1e+38: violated in 1 row (inf), row 1",
+        "'distance' must lie in -1e+38..1e+38: violated in 1 row (inf), row 1",
     ),
     (split([["far", 5]]), JSON, "'distance' must be a number: violated in 1 row"),
     (split([[[3], 5]]), JSON, "'distance' must be a number: violated in 1 row"),
@@ -198,15 +201,15 @@ NAMED = [
     (split([[3]], ["distance"]), JSON, "Missing columns: minutes"),
     (split([[3, 5]], ["Distance", "minutes"]), JSON, "Missing columns: distance"),
     (split([[3, 5, 7]], ["distance", "minutes", "distance"]), JSON, "Repeated columns: distance"),
-    (split([[3, 5], [3]]), JSON, "1 row has another number of values, row 2"),
-    (split([[3, 5, 9], [3, 5]]), JSON, "1 row has another number of values, row 1"),
+    (split([[3, 5], [3]]), JSON, "1 row has fewer or more, row 2"),
+    (split([[3, 5, 9], [3, 5]]), JSON, "1 row has fewer or more, row 1"),
     (
         {"dataframe_records": [{"distance": 3, "minutes": 5}, {"distance": 3}]},
         JSON,
         "lacks some of minutes, row 2",
     ),
     ({"inputs": {"distance": [3, 4], "minutes": [5]}}, JSON, "distance 2, minutes 1"),
-    (b"distance,minutes\n3\n", CSV, "1 row has another number of values, row 1"),
+    (b"distance,minutes\n3\n", CSV, "1 row has fewer or more, row 1"),
     (b"distance,minutes\n3,\n", CSV, "'minutes' must not be missing: it is empty in 1 row, row 1"),
     (
         b"distance,minutes\n3,far\n",
@@ -286,7 +289,7 @@ def test_what_the_bare_server_refuses_is_refused_alike(numbers, body, content_ty
     if bare.status_code >= 500:
         # an unreadable body is the caller's error, not the server's
         assert ours.status_code == 400
-        assert "cannot be read" in ours.json()["message"]
+        assert "be read" in ours.json()["message"]
     else:
         assert comparable(ours) == comparable(bare)
 
@@ -410,7 +413,7 @@ def test_hostile_requests_get_a_message_and_no_row_is_lost(numbers):
         3, ranges, "shot_id", api_keys.create(numbers.settings, "Fuzz")
     )
     try:
-        account = fuzzing.run(numbers.settings, numbers.port, generator, 17 * 12)
+        account = fuzzing.run(numbers.settings, numbers.port, generator, 17 * REPEATS)
     finally:
         [key] = api_keys.listed(numbers.settings)
         api_keys.revoke(numbers.settings, key.key_id)
@@ -418,5 +421,5 @@ def test_hostile_requests_get_a_message_and_no_row_is_lost(numbers):
     assert account.silent == []
     assert account.unequal == []
     assert account.lost == 0
-    assert account.statuses["as documented"] == {"200": 12}
-    assert sum(account.answered.values()) > 50
+    assert account.statuses["as documented"] == {"200": REPEATS}
+    assert sum(account.answered.values()) > 4 * REPEATS

@@ -63,8 +63,8 @@ def test_no_path_answers_to_a_foreign_host_or_origin(tmp_path, path, monkeypatch
         ("POST", path, {"Origin": "null", **JSON}, LABELS),
     )
     assert by_name[0] == by_page[0] == by_nobody[0] == 403
-    assert "evil.example:5001 is not a name of this server" in json.loads(by_name[1])["message"]
-    assert "Pages of https://evil.example may not use" in json.loads(by_page[1])["message"]
+    assert "evil.example:5001 may not use this server" in json.loads(by_name[1])["message"]
+    assert "https://evil.example may not use" in json.loads(by_page[1])["message"]
 
 
 def test_labels_are_accepted_as_json_only(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 import requests
 from sklearn.linear_model import LogisticRegression
 
-from core.platform import process, tracking
+from core.platform import messages, process, tracking
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, NotReadyError, ServerError
 from core.platform.run_record import ModelRecord, Progress, Record
@@ -51,6 +51,11 @@ if os.path.exists("broken"):
     sys.exit("OSError: no such model")
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
+
+
+def test_the_alias_of_a_server_is_in_the_language():
+    with messages.speaking("pt"):
+        assert str(replace(DESCRIBED, alias="champion").name).endswith(", campeão")
 
 
 def until(condition, seconds=60.0):
@@ -399,14 +404,14 @@ def test_a_record_that_cannot_be_read_is_skipped(settings):
 @pytest.mark.parametrize(
     ("log", "reason"),
     [
-        ("", "it ended without a word."),
+        ("", "–"),
         ("what\n  else \n", "else"),
         (
             "mlflow.exceptions.RestException: RESOURCE_DOES_NOT_EXIST: no version\nException: "
             "Command 'x' returned non zero return code. Return code = 1",
             "mlflow.exceptions.RestException: RESOURCE_DOES_NOT_EXIST: no version",
         ),
-        ("ERROR: [Errno 98] address already in use", "the port is in use"),
+        ("ERROR: [Errno 98] address already in use", "address already in use"),
     ],
 )
 def test_the_reason_in_a_log(log, reason):

@@ -369,7 +369,7 @@ def test_a_shadow_is_another_version_and_ends_with_its_endpoint(settings: Settin
 
 
 def test_without_a_live_endpoint_nothing_is_shadowed(settings: Settings) -> None:
-    with pytest.raises(NotReadyError, match="Serve the champion first"):
+    with pytest.raises(NotReadyError, match="Start one on the Serve page first"):
         endpoint.set_shadow(settings, 5002, on=True)
 
 

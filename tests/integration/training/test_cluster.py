@@ -460,8 +460,8 @@ def test_a_training_on_a_cluster_gives_the_same_figures(home: Settings, address:
             )
             np.testing.assert_allclose(forecast, again, rtol=0, atol=1e-12)
     texts = [str(text) for _, text in progress.updates]
-    assert any(text.startswith("0 of 3 candidates done") for text in texts)
-    assert any(text.startswith("2 of 3") and "best so far" in text for text in texts)
+    assert any(text.startswith("Train: 0 of 3") for text in texts)
+    assert any(text.startswith("Train: 2 of 3") and "best so far" in text for text in texts)
     assert any(text.startswith("Blend of the best: fold 2 of 2") for text in texts)
     shares = [share for share, _ in progress.updates]
     assert shares == sorted(shares)

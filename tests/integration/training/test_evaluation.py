@@ -11,7 +11,7 @@ from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.runs import ModelVersion
 from core.registry import version_files
-from core.stats import figure_intervals, metrics, thresholds
+from core.stats import calibration, figure_intervals, metrics, thresholds
 from core.training import train
 from tests.conftest import copy_home
 
@@ -54,7 +54,7 @@ def test_every_figure_has_an_interval_that_holds_it(home: Settings, version) -> 
     assert run.metrics["brier_score_test"] == pytest.approx(
         parts[0] - parts[1] + run.metrics["brier_uncertainty_test"]
     )
-    floor = metrics.calibration_floor(forecast)
+    floor = calibration.calibration_floor(forecast)
     assert run.metrics["calibration_floor_test"] == pytest.approx(floor[1])
 
 

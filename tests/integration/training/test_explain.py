@@ -172,8 +172,8 @@ def test_few_rows_explain_all_of_them(prepared_few: Settings, tmp_path: Path) ->
     assert set(table(settings, result, "shap")["row"]) == set(tested.index)
     assert progress.fractions == sorted(progress.fractions)
     assert progress.fractions[-1] == 1.0
-    assert f"Explaining: {result.rows:,} of {result.rows:,}" in progress.texts
-    assert "Explaining: 6 of 6" in progress.texts
+    assert f"Explain: {result.rows:,} of {result.rows:,}" in progress.texts
+    assert "Explain: 6 of 6" in progress.texts
 
 
 def test_what_was_trained_on_the_sample_is_marked(home: Settings) -> None:

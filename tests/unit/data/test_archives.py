@@ -89,8 +89,7 @@ def test_a_zip_within_a_zip_within_a_zip_is_not_opened(unpack) -> None:
 )
 def test_paths_that_lead_out_are_refused(unpack, name: str) -> None:
     message = refused(unpack, zipped({"good.csv": TABLE, name: TABLE}))
-    assert "contains a path that leads out of it" in message
-    assert "Pack the tables without folders" in message
+    assert "has paths that lead out of it" in message
 
 
 def test_a_link_is_refused(unpack) -> None:
@@ -99,13 +98,13 @@ def test_a_link_is_refused(unpack) -> None:
         link = zipfile.ZipInfo("data.csv")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "/etc/passwd")
-    assert "leads out of it" in refused(unpack, held.getvalue())
+    assert "lead out of it" in refused(unpack, held.getvalue())
 
 
 def test_a_bomb_is_refused_by_what_it_claims(unpack) -> None:
     bomb = zipped({"data.csv": b"0" * 50_000_000})
     assert len(bomb) < 100_000
-    assert "50.0 MB unpacked; the limit is 1.0 MB" in refused(unpack, bomb)
+    assert "50.0 MB of data; the limit is 1.0 MB" in refused(unpack, bomb)
 
 
 def test_a_bomb_that_claims_little_is_stopped_while_it_is_unpacked(unpack) -> None:
@@ -121,19 +120,19 @@ def test_a_claim_of_two_gigabytes_is_refused_at_once(unpack) -> None:
     for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         start = claims.index(mark) + place
         claims[start : start + 4] = struct.pack("<I", 2**31)
-    assert "2,147.5 MB unpacked" in refused(unpack, bytes(claims))
+    assert "2,147.5 MB of data" in refused(unpack, bytes(claims))
 
 
 def test_bombs_within_are_counted_together(unpack) -> None:
     inner = {f"{i}.zip": zipped({"data.csv": b"0" * 400_000}) for i in range(5)}
-    assert "MB unpacked" in refused(unpack, zipped(inner))
+    assert "MB of data" in refused(unpack, zipped(inner))
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no zip at all", "is broken, or not a zip file"),
-        (zipped({"data.csv": TABLE})[:-10], "is broken, or not a zip file"),
+        (b"no zip at all", "is not a CSV or parquet file"),
+        (zipped({"data.csv": TABLE})[:-10], "is not a CSV or parquet file"),
         (zipped({"a.txt": b"x"}), "holds no CSV or parquet file"),
         (zipped({f"{i}.csv": TABLE for i in range(300)}), "300 files; the limit is 200"),
     ],

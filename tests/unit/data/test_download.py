@@ -141,7 +141,7 @@ def test_a_broken_download_resumes_where_it_ended(stub, fetch) -> None:
 
 def test_the_next_attempt_continues_a_failed_download(stub, fetch, tmp_path: Path) -> None:
     stub.plan = ["broken", (503, 10)]
-    with pytest.raises(DownloadError, match="The downloaded part is kept"):
+    with pytest.raises(DownloadError, match="cannot be reached"):
         fetch()
     (part,) = (tmp_path / "downloads").iterdir()
     size = part.stat().st_size
@@ -183,12 +183,12 @@ def test_another_file_is_refused_and_nothing_is_left(stub, fetch, tmp_path: Path
         ((200, 2_000_000_000), "2,000,000,000 B, not"),
         ((200, 10), "(10 B, not"),
         ("endless", "B, not"),
-        ((404, 10), "answers 404"),
-        ((403, 10), "answers 403"),
+        ((404, 10), "(404) cannot be reached"),
+        ((403, 10), "(403) cannot be reached"),
         ((503, 10), "127.0.0.1 (503) cannot be reached"),
         ((429, 10), "127.0.0.1 (429) cannot be reached"),
-        ("hang", "cannot be reached, or is too slow"),
-        ("cut", "cannot be reached, or is too slow"),
+        ("hang", "cannot be reached, is too slow"),
+        ("cut", "cannot be reached, is too slow"),
     ],
     ids=["2 GB claim", "too small", "endless", "404", "403", "503", "429", "hang", "cut"],
 )
@@ -276,7 +276,7 @@ def test_a_redirect_to_a_public_address_is_followed(
 def test_redirects_in_a_circle_end(stub, fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_refuse_private", lambda url: None)
     stub.plan = ["/again"]
-    with pytest.raises(DownloadError, match="redirects more than 5 times"):
+    with pytest.raises(DownloadError, match="cannot be reached"):
         fetch()
     assert len(stub.requests) == 6
 

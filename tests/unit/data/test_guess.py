@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.data import guess_project, guess_sample
+from core.data import guess_json, guess_project, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_columns import profile
 from core.data.guess_roles import Cut
@@ -25,6 +25,23 @@ ROWS = 600
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(5)
+
+
+def test_years_have_no_separator_and_weights_no_exponent(rng: np.random.Generator) -> None:
+    guesses = guess(
+        pd.DataFrame(
+            {
+                "year": rng.integers(1990, 2006, ROWS),
+                "income": rng.integers(1000, 50_001, ROWS),
+                "sampling_weight": rng.uniform(100, 57_871.6, ROWS),
+                "churn": rng.choice(["yes", "no"], ROWS),
+            }
+        )
+    )
+    assert "1990" in str(guesses.types["year"].reason)
+    assert "1,0" in str(guesses.types["income"].reason)
+    assert guesses.weights.value == "sampling_weight"
+    assert "e+" not in str(guesses.weights.reason)
 
 
 @pytest.fixture
@@ -117,7 +134,7 @@ def test_a_column_of_truth_values_gets_a_type_that_reads_them(cells: list[str], 
 def test_native_types_have_kinds_too() -> None:
     zoned = pd.Series(pd.date_range("2013-01-01 22:00", periods=3, freq="h", tz="America/Recife"))
     of_zone = profile(zoned.rename("x"))
-    assert (of_zone.kind, of_zone.is_zoned) == ("timestamp", True)
+    assert of_zone.kind == "timestamp"
     # in UTC
     assert (of_zone.low, of_zone.high) == ("2013-01-02T01:00:00", "2013-01-02T03:00:00")
     kinds = {
@@ -230,7 +247,7 @@ def test_missing_labels_are_counted_and_may_be_the_current_rows(table: pd.DataFr
 
 
 def test_a_target_that_cannot_be_one_is_refused(table: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match="'age' has 62 values, so it cannot be the target"):
+    with pytest.raises(InputError, match="A target needs two or a few values"):
         guess(table, target="age")
     with pytest.raises(InputError, match=r"'chrun' does not exist\. Choose from: churn"):
         guess(table, target="chrun")
@@ -238,7 +255,7 @@ def test_a_target_that_cannot_be_one_is_refused(table: pd.DataFrame) -> None:
         guess(table, target="churn", positive="maybe")
     nothing = guess(table[["age"]].assign(twice=2 * table["age"]))
     assert nothing.target.value == ""
-    with pytest.raises(InputError, match="No column has only two or a few values"):
+    with pytest.raises(InputError, match="A target needs two or a few values"):
         nothing.project_file("x", "X")
     with pytest.raises(InputError, match="has no rows"):
         guess(table.head(0))
@@ -344,7 +361,7 @@ def test_leaks_are_left_out_and_one_choice_allows_them(
     assert guesses.left_out["done"].numbers["other"] == "due"
     assert guesses.left_out["state"].numbers["values"] == ["closed"]
     # a class is called as the table calls it
-    assert "have label 'yes'" in str(guesses.left_out["last_call"].reason)
+    assert "only with label 'yes'" in str(guesses.left_out["last_call"].reason)
     allowed = guesses.with_(allowed=["state"])
     assert allowed.allowed == ("state",)
     assert "state" in allowed.features
@@ -456,7 +473,7 @@ def test_a_derived_target_gives_its_source_away(rng: np.random.Generator) -> Non
 
 def test_guesses_are_json_in_the_current_language(table: pd.DataFrame) -> None:
     with messages.speaking("pt"):
-        guesses = guess(table).as_json()
+        guesses = guess_json.of(guess(table))
     assert guesses["target"]["value"] == "churn"
     assert guesses["current"]["value"] == {"by": "random", "share": 0.3, "seed": 24}
     assert guesses["labels"]["labelled"] == ROWS

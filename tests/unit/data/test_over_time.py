@@ -65,5 +65,5 @@ def test_the_chart_names_sets_and_periods_in_words():
     chart = data_charts.rate_over_time(table, rate_title="Share of yes").to_dict()
     encoding = chart["layer"][0]["encoding"]
     assert encoding["color"]["scale"]["domain"] == ["reference", "current"]
-    assert encoding["x"]["title"] == "Week (its first day)"
+    assert encoding["x"]["title"] == "Weeks"
     assert data_charts.rows_over_time(table).to_dict()["layer"][0]["mark"]["type"] == "bar"

@@ -20,17 +20,17 @@ FEATURES = 'features = ["pressure", "humidity"]'
 @pytest.mark.parametrize(
     ("text", "replacement", "words"),
     [
-        (FEATURES, 'features = ["pressure", "rained"]', "rained must not be a feature"),
-        (FEATURES, 'features = ["day"]', "day must not be a feature"),
+        (FEATURES, 'features = ["pressure", "rained"]', "features and target must differ: rained"),
+        (FEATURES, 'features = ["day"]', "features and id must differ: day"),
         (FEATURES, 'features = ["pressure", "pressure"]', "used more than once: pressure"),
         (
             'column = "place"',
             'by = "date"\ncolumn = "date"\nstart = "soon"',
-            "current rows cannot begin at soon",
+            "write it like 2025-06-01",
         ),
         ('production = "hills"', 'production = "coast"', "development and production must differ"),
         ('negative = "dry"', 'negative = "wet"', "positive and negative must differ: wet"),
-        ("min = 900", "min = 1200", "columns.pressure: min 1200 is above max 1100"),
+        ("min = 900", "min = 1200", "`min = 1200` must not be above `max = 1100`"),
         ("[rows]", COURT, "date and pressure must be of type number"),
         ("[rows]", COURT.replace("date", "wind"), "not in [columns]: wind"),
         ("[rows]", COURT.replace("court", "place"), "date and pressure must be of type number"),
@@ -39,7 +39,7 @@ FEATURES = 'features = ["pressure", "humidity"]'
             '[place]\nx = "pressure"\ny = "pressure"\n\n[rows]',
             "used more than once: pressure",
         ),
-        (FEATURES, FEATURES + '\nicon = "rain"', "it must be a single emoji: rain"),
+        (FEATURES, FEATURES + '\nicon = "rain"', "icon: write it like"),
         (FEATURES, FEATURES + '\nseason = "date"', "season"),
         ("[rows]", '[sample]\ntables = "rain.json"\n\n[rows]', "sample.about"),
     ],
@@ -112,7 +112,7 @@ def test_a_project_with_code_of_its_own_has_its_file_in_a_folder(tmp_path: Path)
             "linhas anteriores a 2008",
             "linhas a partir de 2008",
         ),
-        ({"by": "random", "share": 0.3}, "outros 70% das linhas", "30% das linhas, ao acaso"),
+        ({"by": "random", "share": 0.3}, "as outras linhas", "30% das linhas, ao acaso"),
         (
             {"by": "value", "of": "way", "production_values": ("air",)},
             "linhas com outro valor de way",
@@ -131,3 +131,11 @@ def test_rows_are_called_by_how_they_are_chosen(
     rows = Rows(**keys)
     with messages.speaking("pt"):
         assert (str(rows.reference_rows), str(rows.current_rows)) == (reference, current)
+
+
+def test_sets_prepared_under_a_former_title_of_the_features_stay_valid() -> None:
+    spec = project.load("kobe")
+    before = {"features_title": spec.former_features_title, "former_features_title": ""}
+    assert spec.features_title != spec.former_features_title
+    assert spec.model_copy(update=before).digest == spec.digest
+    assert spec.model_copy(update={"former_features_title": ""}).digest != spec.digest

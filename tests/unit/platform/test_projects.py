@@ -64,7 +64,7 @@ def test_no_name_leaves_the_folder_of_projects(name: str, home: Settings, rain: 
         home.of_project(name)
     text = RAIN.replace('name = "rain"', f"name = {name!r}".replace("'", '"'))
     before = sorted(home.home.rglob("*"))
-    with pytest.raises(InputError, match="line 3: the name"):
+    with pytest.raises(InputError, match="line 3: name:"):
         projects.create(home, text)
     assert sorted(home.home.rglob("*")) == before
 
@@ -72,8 +72,8 @@ def test_no_name_leaves_the_folder_of_projects(name: str, home: Settings, rain: 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('name = "rain"', 'name = "kobe"', "line 3: there is a project kobe already"),
-        ('name = "rain"', 'name = "hail"', "line 6: the model rain belongs to another project"),
+        ('name = "rain"', 'name = "kobe"', "line 3: name: 'kobe' exists"),
+        ('name = "rain"', 'name = "hail"', "line 6: model: rain belongs to another project"),
         ('target = "rained"', 'target = "sun"', "line 7"),
         ('target = "rained"', "target = ", "at line 7"),
         ("[rows]", '[sample]\nabout = "x"\ntables = "x.json"\n[rows]', r"\[sample\] needs code"),
@@ -120,7 +120,7 @@ def test_a_refused_edit_leaves_the_file(home: Settings, rain: Settings) -> None:
         with pytest.raises(InputError, match="line"):
             projects.edit(rain, text)
         assert projects.text_of(rain) == RAIN
-    with pytest.raises(InputError, match="built-in project cannot be edited"):
+    with pytest.raises(InputError, match="built-in project can only be reset"):
         projects.edit(home, RAIN)
 
 
@@ -133,7 +133,7 @@ def test_a_broken_file_hides_no_other_project(home: Settings, rain: Settings) ->
     # it can be corrected
     assert projects.edit(rain, RAIN) == projects.CHAIN
     (rain.home / "project.toml").write_text(RAIN.replace('"rain"', '"hail"'), encoding="utf-8")
-    with pytest.raises(InputError, match="is of another project: its name is hail"):
+    with pytest.raises(InputError, match="the name must stay rain"):
         project.of(rain)
 
 

@@ -13,7 +13,7 @@ import vl_convert
 from core.documents.texts import diagram
 from core.platform import messages, steps
 from core.platform.steps import OUTCOMES, POLICY, REQUESTS, SOURCE, STEPS
-from pages.shared import elements
+from pages.shared import navigation
 
 OUTSIDE = (SOURCE, REQUESTS, OUTCOMES, POLICY)
 EDGES = {(stage.name, following) for stage in STEPS for following in stage.next}
@@ -22,7 +22,7 @@ EDGES = {(stage.name, following) for stage in STEPS for following in stage.next}
 def test_the_stages_are_the_steps_by_their_names() -> None:
     assert {stage.name: stage.run_name for stage in STEPS} == steps.RUN_NAMES
     assert {stage.name: str(stage.title) for stage in STEPS} == {
-        step: str(title) for step, (_, title, _) in elements.STEPS.items()
+        step: str(title) for step, (_, title, _) in navigation.STEPS.items()
     }
 
 

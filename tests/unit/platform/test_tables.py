@@ -50,7 +50,7 @@ def test_a_csv_with_a_byte_order_mark_keeps_its_first_column_and_says_so(tmp_pat
     path = csv(tmp_path, b"\xef\xbb\xbfx,y\n1,2\n")
     head = tables.read_head(path)
     assert head.columns == ("x", "y")
-    assert "byte-order mark" in str(head.notes[0])
+    assert not head.notes
     assert list(tables.read(path).columns) == ["x", "y"]
 
 
@@ -68,10 +68,10 @@ def test_values_beyond_the_columns_are_reported_and_not_dropped(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "description"),
     [
-        ("x;y\n1;2\n", "separator `;`, decimal `.`, UTF-8"),
-        ("x;y\n1,5;2,5\n", "separator `;`, decimal `,`, UTF-8"),
-        ("x\ty\n1\t2\n", "separator `\\t`, decimal `.`, UTF-8"),
-        ("x|y\n1.5|2\n", "separator `|`, decimal `.`, UTF-8"),
+        ("x;y\n1;2\n", "separator `;`, numbers like `1234.5`, UTF-8"),
+        ("x;y\n1,5;2,5\n", "separator `;`, numbers like `1234,5`, UTF-8"),
+        ("x\ty\n1\t2\n", "separator `\\t`, numbers like `1234.5`, UTF-8"),
+        ("x|y\n1.5|2\n", "separator `|`, numbers like `1234.5`, UTF-8"),
     ],
 )
 def test_the_dialect_of_a_csv_is_detected_reported_and_read(
@@ -204,7 +204,7 @@ def test_more_cells_than_the_limit_are_refused_before_they_are_read(
     pd.DataFrame({"x": range(600), "y": 1}).to_parquet(path)
     assert "1,200 values; the limit is 1,000" in refused(path)
     monkeypatch.setattr(bounds, "MAX_BYTES", 100)
-    assert "MB; the limit is 0.0 MB" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 100))
+    assert "MB of data; the limit is 0.0 MB" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 100))
 
 
 def test_previewing_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_small_file_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
         for _ in range(2):
             writer.write_table(plain)
     assert path.stat().st_size < 5_000_000
-    assert re.search(r"48\d\.\d MB; the limit is 400.0 MB", refused(path))
+    assert re.search(r"48\d\.\d MB of data; the limit is 400.0 MB", refused(path))
 
 
 def test_a_long_text_in_a_million_rows_is_refused_before_it_is_a_million_texts(
@@ -296,9 +296,9 @@ def test_a_long_text_in_a_million_rows_is_refused_before_it_is_a_million_texts(
     pq.write_table(pa.table({"code": texts}), path)
     assert path.stat().st_size < 1_000_000
     # decoding the column takes 100 GB
-    with pytest.raises(InputError, match=r"100,000.0 MB unpacked"):
+    with pytest.raises(InputError, match=r"100,000.0 MB of data"):
         tables.read(path, columns=TEXT)
-    with pytest.raises(InputError, match=r"10,000.0 MB unpacked"):
+    with pytest.raises(InputError, match=r"10,000.0 MB of data"):
         tables.preview(path, rows=100_000)
     short = pa.DictionaryArray.from_arrays(np.zeros(1_000_000, "int32"), ["x" * 100])
     pq.write_table(pa.table({"code": short}), path)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from core.projects.kobe import court
+from core.projects.kobe import court, half_court
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def shots():
 
 
 def line(part):
-    points = court.half_court()
+    points = half_court.lines()
     return points[points["part"] == part].sort_values("order")
 
 
@@ -34,7 +34,7 @@ def test_the_three_point_arc_meets_its_corner_lines():
 
 
 def test_the_court_has_the_measures_of_the_league():
-    points = court.half_court()
+    points = half_court.lines()
     key = line("key")
 
     assert np.ptp(points["x"]) == 500
@@ -47,7 +47,7 @@ def test_the_court_has_the_measures_of_the_league():
 
 
 def test_the_court_is_the_same_left_and_right():
-    points = court.half_court()
+    points = half_court.lines()
     right = {(round(x, 6), round(y, 6)) for x, y in zip(points["x"], points["y"], strict=True)}
     left = {(round(-x, 6) + 0.0, y) for x, y in right}
 
@@ -109,9 +109,7 @@ def test_a_shot_without_a_place_is_in_no_bin():
 
 @pytest.mark.parametrize("average", [0.45, 0.05, 0.98, None, math.nan])
 def test_the_shot_chart_draws_a_court_to_scale(shots, average):
-    chart = court.shot_chart(
-        court.gather(court.cells(shots, "x", "y", "made")), average, title="Shots"
-    )
+    chart = court.shot_chart(court.gather(court.cells(shots, "x", "y", "made")), average)
     spec = chart.to_dict()
 
     assert spec["height"] / spec["width"] == pytest.approx(470 / 500, abs=0.002)

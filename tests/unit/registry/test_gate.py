@@ -8,7 +8,7 @@ import pytest
 
 from core.registry import gate
 from core.registry.gate import Limits, Rule
-from core.stats import metrics
+from core.stats import calibration
 
 NUMBERS = {"lat": "number", "lon": "number", "zone": "text"}
 
@@ -33,14 +33,14 @@ def test_the_change_of_calibration_is_that_of_the_two_errors() -> None:
     truth = rng.uniform(0.1, 0.7, n)
     labels = (rng.uniform(size=n) < truth).astype(np.int64)
     shifted = truth + 0.1
-    change, (low, high) = gate.calibration_change(labels, shifted, truth)
+    change, (low, high) = calibration.calibration_change(labels, shifted, truth)
     # a shift of all forecasts by 0.1 is an error of 0.1; a true forecast has but the noise
-    noise = metrics.calibration_floor(truth)[0]
+    noise = calibration.calibration_floor(truth)[0]
     assert change == pytest.approx(0.1 - noise, abs=0.01)
     assert 0.05 < low < change < high < 0.12
     # a model has no change against itself, and the other way round it is the negative
-    assert gate.calibration_change(labels, truth, truth, resamples=10) == (0.0, (0.0, 0.0))
-    back, ends = gate.calibration_change(labels, truth, shifted)
+    assert calibration.calibration_change(labels, truth, truth, resamples=10) == (0.0, (0.0, 0.0))
+    back, ends = calibration.calibration_change(labels, truth, shifted)
     assert (back, *ends) == pytest.approx((-change, -high, -low), abs=1e-12)
 
 
@@ -50,7 +50,7 @@ def test_two_calibrated_forecasts_rarely_differ() -> None:
     for i in range(40):
         truth = rng.uniform(0.1, 0.9, 500)
         labels = (rng.uniform(size=500) < truth).astype(np.int64)
-        _, (low, _) = gate.calibration_change(
+        _, (low, _) = calibration.calibration_change(
             labels, np.full(500, 0.5), truth, resamples=60, seed=i
         )
         differing += low > 0
@@ -59,11 +59,13 @@ def test_two_calibrated_forecasts_rarely_differ() -> None:
 
 def test_one_row_and_one_class_have_a_change() -> None:
     label = np.array([1])
-    change, ends = gate.calibration_change(label, np.array([0.8]), np.array([0.4]), resamples=5)
+    change, ends = calibration.calibration_change(
+        label, np.array([0.8]), np.array([0.4]), resamples=5
+    )
     assert change == pytest.approx(-0.4)
     assert ends == pytest.approx((-0.4, -0.4))
     ones = np.ones(50, dtype=np.int64)
-    change, (low, high) = gate.calibration_change(
+    change, (low, high) = calibration.calibration_change(
         ones, np.full(50, 0.5), np.linspace(0.3, 0.6, 50), resamples=50
     )
     assert low <= change <= high

@@ -61,20 +61,20 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
         "- place = north|west: log loss 0.7 on 90 rows",
         "From a probability of 0.3 on, a row is labelled wet.",
         "The highest F1 is 0.612",
-        "A random split measures",
+        "split at random: the test metrics say nothing about later rows",
         "- promote, by ann: Better.",
     ):
         assert part in text
     assert "built-in" not in text
     assert "refitted" not in text
     assert "This was not recorded." not in text.replace(
-        "| Run of the preparation | This was not recorded. |", ""
+        "| Run: Prepare | This was not recorded. |", ""
     ).replace("| Code | This was not recorded. |", "")
 
 
 def test_the_call_survives_a_shell_and_the_server_accepts_it() -> None:
     text = model_card.card(FACTS)
-    command = text[text.index("curl") : text.index("```\n\nOne entry")]
+    command = text[text.index("curl") : text.index("```\n\n`{")]
     words = shlex.split(command)
     assert words[2] == "http://127.0.0.1:5001/invocations"
     body = json.loads(words[words.index("-d") + 1])
@@ -113,11 +113,11 @@ def test_warnings_appear_where_they_apply() -> None:
     text = model_card.card(
         {**FACTS, "is_sample": True, "late": ["month"], "is_complete": False, "split": {}}
     )
-    assert "**Trained on the built-in sample" in text
+    assert "**Built-in sample" in text
     assert "It needs month, recorded only after the event: it cannot predict in advance." in text
     assert "| `month` | `date.str.slice(5, 7)` | yes |" in text
     assert "| Missing values are imputed | yes |" in text
-    assert "A random split" not in text
+    assert "the test metrics say nothing about" not in text
 
 
 def test_a_fact_that_no_card_has_is_a_mistake() -> None:

@@ -94,7 +94,7 @@ def test_only_the_newest_stores_are_kept(tmp_path) -> None:
 def test_a_name_is_never_a_path(tmp_path) -> None:
     settings = Settings(home=tmp_path)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(InputError, match="is not the id of a replay"):
+    with pytest.raises(InputError, match="is not an id"):
         replay_store.remove(settings, "../../mine")
     assert (tmp_path / "mine").is_dir()
 

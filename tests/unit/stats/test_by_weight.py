@@ -8,9 +8,8 @@ import pytest
 
 from core.monitoring import report
 from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
-from core.registry import gate
 from core.scoring import label_sums
-from core.stats import comparison, limits, metrics, slices, thresholds, weighted_figures
+from core.stats import calibration, comparison, curves, limits, slices, thresholds, weighted_figures
 
 RNG = np.random.default_rng(11)
 FORECAST = RNG.uniform(size=300).round(2)
@@ -37,14 +36,16 @@ def test_the_trade_off_has_the_rates_of_the_population() -> None:
 
 
 def test_calibration_and_the_parts_of_the_brier_score_are_by_weight() -> None:
-    parts = metrics.brier_parts(LABELS, FORECAST, weights=WEIGHTS)
+    parts = calibration.brier_parts(LABELS, FORECAST, weights=WEIGHTS)
     score = weighted_figures.figures(LABELS, FORECAST, 0.5, WEIGHTS)["brier_score"]
     total = parts["reliability"] - parts["resolution"] + parts["uncertainty"]
     assert total == pytest.approx(score)
     ones = np.ones(300)
-    for of in (metrics.calibration_error, metrics.brier_parts):
+    for of in (calibration.calibration_error, calibration.brier_parts):
         assert of(LABELS, FORECAST, weights=ones) == pytest.approx(of(LABELS, FORECAST))
-    assert metrics.calibration_floor(FORECAST, weights=ones) == metrics.calibration_floor(FORECAST)
+    assert calibration.calibration_floor(FORECAST, weights=ones) == calibration.calibration_floor(
+        FORECAST
+    )
 
 
 def test_candidates_are_compared_by_weight() -> None:
@@ -90,17 +91,17 @@ def test_a_report_counts_rows_by_weight_in_figures_and_limits() -> None:
 
 
 def test_curves_are_those_of_the_population() -> None:
-    for points in (metrics.roc_points, metrics.pr_points, metrics.gain_points):
+    for points in (curves.roc_points, curves.pr_points, curves.gain_points):
         by_weight = points(LABELS, FORECAST, weights=WEIGHTS)
         pd.testing.assert_frame_equal(by_weight, points(LABELS[ROWS], FORECAST[ROWS]))
-    bins = metrics.calibration_bins(LABELS, FORECAST, weights=WEIGHTS)
+    bins = calibration.calibration_bins(LABELS, FORECAST, weights=WEIGHTS)
     total = np.average(FORECAST, weights=WEIGHTS)
     assert bins["mean_predicted"].between(0, 1).all()
     assert bins["mean_predicted"].iloc[0] < total < bins["mean_predicted"].iloc[-1]
     # rows of unequal weight say less than as many of equal weight
     assert 0.5 * len(LABELS) < bins["rows"].sum() < len(LABELS)
-    ones = metrics.calibration_bins(LABELS, FORECAST, weights=np.full(300, 7.0))
-    pd.testing.assert_frame_equal(ones, metrics.calibration_bins(LABELS, FORECAST))
+    ones = calibration.calibration_bins(LABELS, FORECAST, weights=np.full(300, 7.0))
+    pd.testing.assert_frame_equal(ones, calibration.calibration_bins(LABELS, FORECAST))
 
 
 def test_slices_are_judged_by_weight() -> None:
@@ -148,11 +149,11 @@ def test_harm_and_calibration_are_judged_by_weight() -> None:
         )
     )
     assert harm["difference"] == pytest.approx(repeated["difference"])
-    change, (low, high) = gate.calibration_change(LABELS, worse, FORECAST, weights=WEIGHTS)
+    change, (low, high) = calibration.calibration_change(LABELS, worse, FORECAST, weights=WEIGHTS)
     assert low < change < high
     assert change == pytest.approx(
-        metrics.calibration_error(LABELS, worse, weights=WEIGHTS)
-        - metrics.calibration_error(LABELS, FORECAST, weights=WEIGHTS)
+        calibration.calibration_error(LABELS, worse, weights=WEIGHTS)
+        - calibration.calibration_error(LABELS, FORECAST, weights=WEIGHTS)
     )
 
 

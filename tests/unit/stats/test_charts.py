@@ -11,7 +11,7 @@ import vl_convert
 from core.data import data_charts, profile
 from core.platform import project
 from core.platform.config import CODE_ROOT
-from core.stats import drift, metrics
+from core.stats import calibration, curves, drift
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.charts import style
@@ -28,11 +28,11 @@ def by_model(table, *models):
 
 
 def bins_of(shots, column="shot_distance"):
-    bins = profile.bins(shots, project.load("kobe"))
+    bins = profile.describe(shots, project.load("kobe")).bins
     return bins[(bins["column"] == column) & (bins["kind"] == "all")]
 
 
-def every_chart(title=None):
+def every_chart():
     labels, probability = rows()
     rng = np.random.default_rng(1)
     reference = pd.DataFrame({"lat": rng.normal(size=400), "period": rng.integers(1, 5, 400)})
@@ -54,43 +54,37 @@ def every_chart(title=None):
         {"set": np.repeat(["reference", "current"], 200), "courtside_probability": probability}
     )
     bins = bins_of(shots)
-    cells = metrics.confusion(labels, probability, 0.5)
+    cells = curves.confusion(labels, probability, 0.5)
     return {
-        "class_balance": data_charts.class_balance(
-            counts, positive="made", negative="missed", title=title
-        ),
+        "class_balance": data_charts.class_balance(counts, positive="made", negative="missed"),
         "rate_by": data_charts.rate_by(
-            profile.rates(bins), "middle", rate_title="Made", average=0.5, title=title
+            profile.rates(bins), "middle", rate_title="Made", average=0.5
         ),
         "class_density": data_charts.class_density(
-            bins, positive="made", negative="missed", axis_title="Distance (ft)", title=title
+            bins, positive="made", negative="missed", axis_title="Distance (ft)"
         ),
         "slice_bars": data_charts.slice_bars(
-            bins, positive="made", negative="missed", axis_title="Distance (ft)", title=title
+            bins, positive="made", negative="missed", axis_title="Distance (ft)"
         ),
         "correlation_map": data_charts.correlation_map(
-            pairs.assign(correlation=[1.0, -0.7, -0.7, 1.0]), title=title
+            pairs.assign(correlation=[1.0, -0.7, -0.7, 1.0])
         ),
-        "missing_bars": data_charts.missing_bars(missing, rows=100, title=title),
+        "missing_bars": data_charts.missing_bars(missing, rows=100),
         "roc_curve": model_charts.roc_curve(
-            by_model(metrics.roc_points(labels, probability), *models), title=title
+            by_model(curves.roc_points(labels, probability), *models)
         ),
         "calibration_curve": model_charts.calibration_curve(
-            by_model(metrics.calibration_bins(labels, probability), *models), title=title
+            by_model(calibration.calibration_bins(labels, probability), *models)
         ),
-        "confusion": model_charts.confusion(cells, positive="made", negative="missed", title=title),
+        "confusion": model_charts.confusion(cells, positive="made", negative="missed"),
         "metric_bars": model_charts.metric_bars(
-            values, "Log loss", higher_is_better=False, baseline=0.692, title=title
+            values, "Log loss", higher_is_better=False, baseline=0.692
         ),
-        "cv_spread": model_charts.cv_spread(folds, "Log loss", title=title),
-        "probability_density": drift_charts.probability_density(
-            probabilities, threshold=0.5, title=title
-        ),
-        "feature_density": drift_charts.feature_density(density, "lat", title=title),
-        "feature_density, values": drift_charts.feature_density(density, "period", title=title),
-        "psi_bars": drift_charts.psi_bars(
-            drift.by_feature(reference, current, ["lat", "period"]), title=title
-        ),
+        "cv_spread": model_charts.cv_spread(folds, "Log loss"),
+        "probability_density": drift_charts.probability_density(probabilities, threshold=0.5),
+        "feature_density": drift_charts.feature_density(density, "lat"),
+        "feature_density, values": drift_charts.feature_density(density, "period"),
+        "psi_bars": drift_charts.psi_bars(drift.by_feature(reference, current, ["lat", "period"])),
     }
 
 
@@ -160,11 +154,6 @@ def test_no_chart_paints_what_belongs_to_the_theme(name):
     assert config["legend"] == config["axis"]
 
 
-def test_a_title_is_shown_when_given():
-    for name, chart in every_chart("What it shows").items():
-        assert chart.to_dict()["title"]["text"] == "What it shows", name
-
-
 def test_class_balance_shares_add_up():
     table = data_of(CHARTS["class_balance"], 0)
 
@@ -197,7 +186,7 @@ def test_confusion_shares_are_of_the_actual_label():
 
 
 def test_confusion_without_a_class_has_no_nan():
-    cells = metrics.confusion(np.array([0, 0]), np.array([0.2, 0.3]), 0.5)
+    cells = curves.confusion(np.array([0, 0]), np.array([0.2, 0.3]), 0.5)
 
     table = data_of(model_charts.confusion(cells, positive="made", negative="missed"), 0)
 
@@ -242,7 +231,7 @@ def test_a_class_is_shown_by_its_shares_and_in_its_colour():
 def test_slices_stack_every_row_once():
     table = data_of(CHARTS["slice_bars"], 0)
     assert table["rows"].sum() == 900
-    assert set(table["result"]) == {"made", "missed", "without label"}
+    assert set(table["result"]) == {"made", "missed", "rows without a label"}
 
 
 def test_reference_and_current_keep_their_colours():
@@ -290,7 +279,7 @@ def test_psi_bars_read_every_feature_against_the_thresholds():
 
 def test_champion_and_challenger_keep_their_colours():
     labels, probability = rows()
-    points = by_model(metrics.roc_points(labels, probability), "challenger", "champion")
+    points = by_model(curves.roc_points(labels, probability), "challenger", "champion")
 
     scale = model_charts.roc_curve(points).to_dict()["layer"][1]["encoding"]["color"]["scale"]
 

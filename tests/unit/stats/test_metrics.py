@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from core.stats import figure_intervals, metrics
+from core.stats import calibration, curves, figure_intervals, metrics
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def test_with_one_class_what_does_not_exist_is_left_out(label: int) -> None:
 
 
 def test_a_threshold_counts_as_reached() -> None:
-    table = metrics.confusion(np.array([1, 0]), np.array([0.5, 0.4999]), 0.5)
+    table = curves.confusion(np.array([1, 0]), np.array([0.5, 0.4999]), 0.5)
     assert table["rows"].tolist() == [1, 0, 0, 1]
 
 
 def test_confusion_holds_every_row_once(forecast: tuple[np.ndarray, np.ndarray]) -> None:
-    table = metrics.confusion(*forecast, 0.5)
+    table = curves.confusion(*forecast, 0.5)
     assert table["rows"].sum() == 4000
     matrix = sk.confusion_matrix(forecast[0], forecast[1] >= 0.5).ravel()
     assert table["rows"].tolist() == matrix.tolist()
@@ -69,7 +69,7 @@ def test_confusion_holds_every_row_once(forecast: tuple[np.ndarray, np.ndarray])
 def test_a_thinned_roc_curve_keeps_its_ends_and_its_area(
     forecast: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    points = metrics.roc_points(*forecast)
+    points = curves.roc_points(*forecast)
     assert len(points) <= 200
     assert points.iloc[0][["fpr", "tpr"]].tolist() == [0, 0]
     assert points.iloc[-1][["fpr", "tpr"]].tolist() == [1, 1]
@@ -81,7 +81,7 @@ def test_a_thinned_roc_curve_keeps_its_ends_and_its_area(
 def test_calibration_bins_hold_all_rows_and_lie_on_the_diagonal_of_a_true_forecast(
     forecast: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    bins = metrics.calibration_bins(*forecast)
+    bins = calibration.calibration_bins(*forecast)
     assert bins["rows"].sum() == 4000
     assert len(bins) == 10
     # three standard errors of a share of 400 rows
@@ -94,7 +94,7 @@ def test_intervals_hold_every_figure_and_shrink_with_the_rows(
     labels, probabilities = forecast
     figures = metrics.classification(labels, probabilities, 0.4)
     figures["calibration"] = figures["mean_probability"] - figures["base_rate"]
-    figures["calibration_error"] = metrics.calibration_error(labels, probabilities)
+    figures["calibration_error"] = calibration.calibration_error(labels, probabilities)
     wide = figure_intervals.of(labels[:200], probabilities[:200], 0.4)
     narrow = figure_intervals.of(labels, probabilities, 0.4)
     assert set(narrow) == {*metrics.TITLES, "calibration", "calibration_error"}
@@ -122,13 +122,13 @@ def test_resampled_figures_do_not_depend_on_the_batch_size(
     forecast: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probabilities = forecast[1][:300]
-    floor = metrics.calibration_floor(probabilities, resamples=7)
+    floor = calibration.calibration_floor(probabilities, resamples=7)
     together = np.concatenate(list(metrics.draws(300, 7, 1)))
     monkeypatch.setattr(metrics, "_AT_ONCE", 600)
     apart = list(metrics.draws(300, 7, 1))
     assert len(apart) == 4
     np.testing.assert_array_equal(together, np.concatenate(apart))
-    assert metrics.calibration_floor(probabilities, resamples=7) == pytest.approx(floor)
+    assert calibration.calibration_floor(probabilities, resamples=7) == pytest.approx(floor)
 
 
 def test_intervals_hold_the_truth_in_about_95_of_100_samples() -> None:
@@ -166,22 +166,22 @@ def test_without_rows_or_with_one_class_there_are_no_intervals() -> None:
 
 
 def test_one_probability_for_all_is_one_bin() -> None:
-    bins = metrics.calibration_bins(np.array([0, 1, 1]), np.full(3, 0.5))
+    bins = calibration.calibration_bins(np.array([0, 1, 1]), np.full(3, 0.5))
     assert bins["rows"].tolist() == [3]
 
 
 def test_values_of_a_tree_that_is_sure_are_bins_of_their_own() -> None:
     labels, probabilities = np.array([1, 0, 1, 0]), np.array([0.0, 0.0, 1.0, 1.0])
-    bins = metrics.calibration_bins(labels, probabilities)
+    bins = calibration.calibration_bins(labels, probabilities)
     assert bins["mean_predicted"].tolist() == [0.0, 1.0]
     # in one bin the mistakes of both sides would cancel out
-    assert metrics.calibration_error(labels, probabilities) == 0.5
+    assert calibration.calibration_error(labels, probabilities) == 0.5
 
 
 @pytest.mark.parametrize("size", [1, 7, 10, 11, 1003])
 def test_bins_are_of_equal_count_where_no_values_are_equal(size: int) -> None:
     values = np.random.default_rng(size).permutation(size) / size
-    place = metrics.equal_count_bins(values, 10)
+    place = calibration.equal_count_bins(values, 10)
     rows = np.bincount(place)
     assert len(rows) == min(size, 10)
     assert rows.max() - rows.min() <= 1
@@ -190,7 +190,7 @@ def test_bins_are_of_equal_count_where_no_values_are_equal(size: int) -> None:
 
 def test_equal_values_stay_in_one_bin() -> None:
     values = np.random.default_rng(0).integers(0, 30, 500).astype(float)
-    place = metrics.equal_count_bins(values, 5)
+    place = calibration.equal_count_bins(values, 5)
     assert all(len(set(place[values == value])) == 1 for value in values)
     assert set(place) == set(range(place.max() + 1))
 
@@ -200,9 +200,9 @@ def test_a_calibration_error_is_the_weighted_mean_of_the_gaps() -> None:
     probabilities = np.array([0.1, 0.1, 0.1, 0.1, 0.7, 0.7])
     # gaps of 0.15 in four rows and 0.3 in two
     expected = (4 * 0.15 + 2 * 0.3) / 6
-    assert metrics.calibration_error(labels, probabilities) == pytest.approx(expected)
-    assert metrics.calibration_error(labels[:1], probabilities[:1]) == pytest.approx(0.1)
-    assert np.isnan(metrics.calibration_error(labels[:0], probabilities[:0]))
+    assert calibration.calibration_error(labels, probabilities) == pytest.approx(expected)
+    assert calibration.calibration_error(labels[:1], probabilities[:1]) == pytest.approx(0.1)
+    assert np.isnan(calibration.calibration_error(labels[:0], probabilities[:0]))
 
 
 def test_the_floor_is_what_chance_gives_and_falls_with_the_rows() -> None:
@@ -211,16 +211,16 @@ def test_the_floor_is_what_chance_gives_and_falls_with_the_rows() -> None:
     for _ in range(200):
         probabilities = rng.uniform(size=400)
         labels = (rng.uniform(size=400) < probabilities).astype(np.int64)
-        _, q95 = metrics.calibration_floor(probabilities)
-        above += metrics.calibration_error(labels, probabilities) > q95
+        _, q95 = calibration.calibration_floor(probabilities)
+        above += calibration.calibration_error(labels, probabilities) > q95
     # 10 of 200 with a binomial error of 3
     assert 2 <= above <= 20
-    few, many = (metrics.calibration_floor(np.full(rows, 0.5))[0] for rows in (100, 10_000))
+    few, many = (calibration.calibration_floor(np.full(rows, 0.5))[0] for rows in (100, 10_000))
     # of one bin the error is the size of a normal deviate: sqrt(2 / pi) standard errors
     assert few == pytest.approx(np.sqrt(2 / np.pi) * 0.05, rel=0.15)
     assert many == pytest.approx(few / 10, rel=0.2)
-    assert metrics.calibration_floor(np.array([0.0, 1.0])) == (0.0, 0.0)
-    assert np.isnan(metrics.calibration_floor(np.array([]))).all()
+    assert calibration.calibration_floor(np.array([0.0, 1.0])) == (0.0, 0.0)
+    assert np.isnan(calibration.calibration_floor(np.array([]))).all()
 
 
 @pytest.mark.parametrize("bins", [1, 4, 10, 5000])
@@ -228,7 +228,7 @@ def test_the_parts_of_the_brier_score_add_up(
     forecast: tuple[np.ndarray, np.ndarray], bins: int
 ) -> None:
     labels, probabilities = forecast
-    parts = metrics.brier_parts(labels, probabilities, bins)
+    parts = calibration.brier_parts(labels, probabilities, bins)
     total = parts["reliability"] - parts["resolution"] + parts["uncertainty"]
     assert total == pytest.approx(sk.brier_score_loss(labels, probabilities), abs=1e-12)
     assert parts["uncertainty"] == pytest.approx(labels.mean() * (1 - labels.mean()))
@@ -237,18 +237,18 @@ def test_the_parts_of_the_brier_score_add_up(
 def test_the_parts_of_the_brier_score_are_murphys_where_bins_hold_one_forecast() -> None:
     labels = np.array([0, 0, 0, 1, 0, 1, 1, 1])
     probabilities = np.repeat([0.2, 0.6], 4)
-    parts = metrics.brier_parts(labels, probabilities)
+    parts = calibration.brier_parts(labels, probabilities)
     assert parts["reliability"] == pytest.approx((0.05**2 + 0.15**2) / 2)
     assert parts["resolution"] == pytest.approx(0.25**2)
     assert parts["uncertainty"] == pytest.approx(0.25)
-    constant = metrics.brier_parts(labels, np.full(8, 0.5))
+    constant = calibration.brier_parts(labels, np.full(8, 0.5))
     assert constant == pytest.approx({"reliability": 0, "resolution": 0, "uncertainty": 0.25})
 
 
 def test_a_thinned_pr_curve_keeps_its_ends_and_its_area(
     forecast: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    points = metrics.pr_points(*forecast)
+    points = curves.pr_points(*forecast)
     assert len(points) <= 200
     assert points.iloc[-1][["recall", "precision"]].tolist() == [0, 1]
     assert points.iloc[0]["recall"] == 1
@@ -262,7 +262,7 @@ def test_gain_is_the_share_found_in_the_most_probable_rows(
     forecast: tuple[np.ndarray, np.ndarray],
 ) -> None:
     labels, probabilities = forecast
-    points = metrics.gain_points(labels, probabilities)
+    points = curves.gain_points(labels, probabilities)
     assert len(points) <= 200
     assert points.iloc[0][["share_rows", "share_found"]].tolist() == [0, 0]
     assert points.iloc[-1][["share_rows", "share_found"]].tolist() == [1, 1]
@@ -273,11 +273,11 @@ def test_gain_is_the_share_found_in_the_most_probable_rows(
 
 
 def test_the_order_of_equal_probabilities_gains_nothing() -> None:
-    points = metrics.gain_points(np.array([1, 1, 0, 0]), np.full(4, 0.5))
+    points = curves.gain_points(np.array([1, 1, 0, 0]), np.full(4, 0.5))
     assert points[["share_rows", "share_found"]].to_numpy().tolist() == [[0, 0], [1, 1]]
 
 
 def test_without_a_label_1_there_is_no_recall_and_no_gain() -> None:
     labels, probabilities = np.zeros(3, dtype=np.int64), np.array([0.2, 0.3, 0.4])
-    assert metrics.pr_points(labels, probabilities).empty
-    assert metrics.gain_points(labels, probabilities).empty
+    assert curves.pr_points(labels, probabilities).empty
+    assert curves.gain_points(labels, probabilities).empty

@@ -2,8 +2,11 @@ import itertools
 import json
 import tomllib
 
+import altair as alt
 import numpy as np
+import pandas as pd
 import pytest
+from altair.utils.schemapi import SchemaValidationError
 
 from core.platform.config import CODE_ROOT
 from core.stats.charts import style
@@ -101,3 +104,11 @@ def test_the_app_listens_on_this_machine_only_and_fetches_nothing():
     assert "headless" not in config["server"]
     assert not config["browser"]["gatherUsageStats"]
     assert "http" not in json.dumps(config)
+
+
+def test_a_chart_that_is_no_vega_lite_is_refused_where_charts_are_checked():
+    wrong = style.finish([alt.Chart(pd.DataFrame({"x": [1]})).mark_bar().encode(x="x:Q")])
+    wrong.height = "tall"
+
+    with pytest.raises(SchemaValidationError, match="tall"):
+        wrong.to_dict()

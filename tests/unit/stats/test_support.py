@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.stats import intervals, support
+from core.stats import intervals, support, support_checks
 from core.stats.check import Limit
 from tests.populations import kinds
 
@@ -16,7 +16,7 @@ SIX = ["lat", "lon", "minutes_remaining", "period", "playoffs", "shot_distance"]
 
 
 def verdicts(result: support.Support) -> dict[str, str]:
-    return {check.code: check.verdict for check in support.checks(result)}
+    return {check.code: check.verdict for check in support_checks.checks(result)}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_similar_rows_are_ok_and_allow_estimates(reference: pd.DataFrame) -> Non
     assert result.domain_low < 0.5 < result.domain_high
     assert 0.0 <= result.outside_low <= result.outside_share <= result.outside_high < 0.05
     assert verdicts(result) == {"domain_auc": "ok", "outside_support": "ok"}
-    assert support.is_outside(result) is None
+    assert support_checks.is_outside(result) is None
     assert result.beyond_reference.shape == (1500,)
     assert (
         result.beyond_reference.mean() == result.outside_reference == pytest.approx(0.01, abs=1e-3)
@@ -43,12 +43,12 @@ def test_a_shifted_column_is_named_first(reference: pd.DataFrame, name: str) -> 
     assert result.outside_low > 0.9
     assert result.ranking["feature"][0] == name
     assert result.ranking["auc"][0] > 0.99
-    checks = support.checks(result)
+    checks = support_checks.checks(result)
     assert [check.verdict for check in checks] == ["alert", "alert"]
     assert all(name in str(check.text) for check in checks if check.code == "domain_auc")
     assert "where the model was never tested" in str(checks[1].text)
     assert all(check.todo for check in checks)
-    assert "never tested" in str(support.is_outside(result))
+    assert "never tested" in str(support_checks.is_outside(result))
 
 
 def test_a_shift_that_no_single_column_shows_is_detected() -> None:
@@ -146,10 +146,10 @@ def test_too_few_rows_are_reported(reference: pd.DataFrame) -> None:
     result = support.measure(reference, reference.head(support.MIN_ROWS - 1), ["x", "y"])
     assert verdicts(result) == {"domain_auc": "not_applicable", "outside_support": "ok"}
     none = support.measure(reference.head(20), reference, ["x", "y"])
-    for check in support.checks(none):
+    for check in support_checks.checks(none):
         assert (check.verdict, check.value, check.low) == ("not_applicable", None, None)
         assert f"{support.MIN_ROWS}" in str(check.text)
-    assert f"{support.MIN_ROWS}" in str(support.is_outside(none))
+    assert f"{support.MIN_ROWS}" in str(support_checks.is_outside(none))
     assert support.measure(reference, reference.head(0), ["x"]).rows == 0
 
 
@@ -171,20 +171,20 @@ def test_of_a_hundred_rows_so_many_outside_make_a_verdict(outside: int, verdict:
         pd.DataFrame({"feature": ["x"], "auc": [0.5], "importance": [1.0]}),
         100,
     )
-    check = support.checks(result)[1]
+    check = support_checks.checks(result)[1]
     assert check.verdict == verdict
     assert (check.warning_high, check.alert_high) == (0.05, 0.20)
-    assert (support.is_outside(result) is None) == (verdict == "ok")
+    assert (support_checks.is_outside(result) is None) == (verdict == "ok")
 
 
 def test_limits_set_by_a_person_win_and_apply_to_the_value_itself(reference: pd.DataFrame) -> None:
     result = support.measure(reference, reference.head(500), ["x", "y"])
     limit = Limit(warning_high=0.1, alert_high=result.domain_auc - 1e-9, source="set")
-    auc, outside = support.checks(result, {"domain_auc": limit, "outside_support": limit})
+    auc, outside = support_checks.checks(result, {"domain_auc": limit, "outside_support": limit})
     assert (auc.verdict, auc.warning_high, auc.alert_high) == ("alert", 0.1, limit.alert_high)
     assert "set by a person" in str(auc.threshold)
     assert outside.verdict == "ok"
-    none = support.checks(result, {"domain_auc": Limit(), "outside_support": Limit()})
+    none = support_checks.checks(result, {"domain_auc": Limit(), "outside_support": Limit()})
     assert [(check.verdict, str(check.threshold)) for check in none] == [("ok", "")] * 2
 
 
@@ -207,7 +207,7 @@ def test_the_real_rows_give_the_known_results(real_dir: Path) -> None:
     assert result.outside_reference == pytest.approx(0.0086, abs=0.001)
     assert result.ranking["feature"].tolist()[:2] == ["shot_distance", "lat"]
     assert verdicts(result) == {"domain_auc": "alert", "outside_support": "alert"}
-    assert str(support.checks(result)[1].text).startswith(
+    assert str(support_checks.checks(result)[1].text).startswith(
         "59.7% of the rows lie where the model was"
     )
     # the fewer rows are known, the wider is the net; what it says stays

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from core.stats import metrics, thresholds
+from core.stats import curves, metrics, thresholds
+from core.stats.check import ONE_CLASS
 
 
 def value_at(labels: np.ndarray, forecast: np.ndarray, threshold: float, aim: str) -> float:
@@ -81,7 +82,7 @@ def test_without_both_classes_nothing_is_chosen(aim: str, labels: list[int]) -> 
     choice = thresholds.choose(np.array(labels, dtype=np.int64), forecast, aim)
     assert choice.threshold == 0.5
     assert np.isnan(choice.value)
-    assert "stays at 0.5" in str(choice.text)
+    assert choice.text == ONE_CLASS
 
 
 def test_the_trade_off_counts_as_the_confusion_matrix_does() -> None:
@@ -91,7 +92,7 @@ def test_the_trade_off_counts_as_the_confusion_matrix_does() -> None:
     table = thresholds.trade_off(labels, forecast)
     assert table["threshold"].tolist() == [number / 100 for number in range(101)]
     for row in table.iloc[::7].itertuples():
-        cells = metrics.confusion(labels, forecast, row.threshold)["rows"].tolist()
+        cells = curves.confusion(labels, forecast, row.threshold)["rows"].tolist()
         assert [row.tn, row.fp, row.fn, row.tp] == cells
         figures = metrics.classification(labels, forecast, row.threshold)
         assert row.recall == pytest.approx(figures["recall"])

@@ -13,8 +13,8 @@ import pytest
 import vl_convert
 
 from core.platform.config import CODE_ROOT
-from core.projects.kobe import court
-from core.stats import comparison, metrics, slices, thresholds
+from core.projects.kobe import court, half_court
+from core.stats import comparison, curves, metrics, slices, thresholds
 from core.stats.charts import style
 from core.training import evaluation_charts
 
@@ -37,7 +37,7 @@ def by_model(table, *models):
     return pd.concat([table.assign(model=model) for model in models], ignore_index=True)
 
 
-def every_chart(title=None):
+def every_chart():
     frame, labels, probability = draw()
     shifted = np.where(frame["season"] == "1999-00", probability + 0.2, probability)
     learning = pd.DataFrame(
@@ -46,33 +46,28 @@ def every_chart(title=None):
     others = {"lr": probability, "dummy": np.full(600, 0.5), "sure": np.round(probability)}
     return {
         "pr_curve": evaluation_charts.pr_curve(
-            by_model(metrics.pr_points(labels, probability), *MODELS), base_rate=0.5, title=title
+            by_model(curves.pr_points(labels, probability), *MODELS), base_rate=0.5
         ),
         "gain_curve": evaluation_charts.gain_curve(
-            by_model(metrics.gain_points(labels, probability), *MODELS), title=title
+            by_model(curves.gain_points(labels, probability), *MODELS)
         ),
         "threshold_trade_off": evaluation_charts.threshold_trade_off(
-            thresholds.trade_off(labels, probability), 0.45, title=title
+            thresholds.trade_off(labels, probability), 0.45
         ),
         "learning_curve": evaluation_charts.learning_curve(
-            learning.assign(low=0.58, high=0.62), "Log loss", title=title
+            learning.assign(low=0.58, high=0.62), "Log loss"
         ),
         "slice_gaps": evaluation_charts.slice_gaps(
-            slices.by_slice(frame, labels, shifted, ["season", "distance"], 0.5), title=title
+            slices.by_slice(frame, labels, shifted, ["season", "distance"], 0.5)
         ),
         "paired_differences, metrics": evaluation_charts.paired_differences(
             comparison.paired(labels, probability, shifted, 0.5, 0.5),
             by="metric",
             first="challenger",
             second="champion",
-            title=title,
         ),
         "paired_differences, models": evaluation_charts.paired_differences(
-            comparison.against_best(labels, others, "lr"),
-            by="model",
-            first="model",
-            second="best",
-            title=title,
+            comparison.against_best(labels, others, "lr"), by="model", first="model", second="best"
         ),
     }
 
@@ -123,11 +118,6 @@ def test_every_chart_fits_its_container_and_describes_itself(name):
     assert "background" not in spec["config"]
 
 
-def test_a_title_is_shown_when_given():
-    for name, chart in every_chart("What it shows").items():
-        assert chart.to_dict()["title"]["text"] == "What it shows", name
-
-
 def test_the_area_under_the_pr_curve_as_drawn_is_the_average_precision():
     chart = CHARTS["pr_curve"]
     line = data_of(chart, 1).query("model == 'lr'").sort_values("recall", kind="stable")
@@ -158,7 +148,7 @@ def test_a_rule_stands_in_the_legend_without_taking_the_dashes_of_the_lines(name
 
 def test_champion_and_challenger_keep_their_colours():
     _, labels, probability = draw()
-    points = by_model(metrics.gain_points(labels, probability), "challenger", "champion")
+    points = by_model(curves.gain_points(labels, probability), "challenger", "champion")
 
     scale = evaluation_charts.gain_curve(points).to_dict()["layer"][1]["encoding"]["color"]["scale"]
 
@@ -166,7 +156,7 @@ def test_champion_and_challenger_keep_their_colours():
 
 
 def test_curves_without_points_are_drawn():
-    nothing = by_model(metrics.pr_points(np.zeros(3, dtype=int), np.ones(3)), "lr")
+    nothing = by_model(curves.pr_points(np.zeros(3, dtype=int), np.ones(3)), "lr")
     for chart in (
         evaluation_charts.pr_curve(nothing, base_rate=0.0),
         evaluation_charts.gain_curve(nothing.assign(share_rows=0.0, share_found=0.0)),
@@ -284,7 +274,7 @@ def test_residuals_of_a_hexagon_are_forecast_minus_made():
 
     bins = court.residual_cells(frame, "x", "y", "made", "p")
 
-    assert bins["shots"].sum() == (frame["made"].notna() & (frame["y"] <= court.HALF)).sum()
+    assert bins["shots"].sum() == (frame["made"].notna() & (frame["y"] <= half_court.HALF)).sum()
     gathered = court.gather(
         court.cells(frame.dropna(), "x", "y", "made", size=court.RESIDUAL_SIZE), min_labels=1
     )
@@ -304,7 +294,7 @@ def test_residuals_of_a_hexagon_are_forecast_minus_made():
 def test_the_residual_chart_is_grey_where_forecast_and_made_agree():
     bins = court.residual_cells(shots(), "x", "y", "made", "p")
 
-    spec = court.residual_chart(bins, title="Errors").to_dict()
+    spec = court.residual_chart(bins).to_dict()
     solid, hollow = spec["layer"][:2]
 
     domain, colours = (solid["encoding"]["color"]["scale"][part] for part in ("domain", "range"))
@@ -312,7 +302,6 @@ def test_the_residual_chart_is_grey_where_forecast_and_made_agree():
     assert colours[1] == style.PALETTE["average"]
     assert (solid["mark"]["filled"], hollow["mark"]["filled"]) == (True, False)
     assert spec["height"] / spec["width"] == pytest.approx(470 / 500, abs=0.002)
-    assert spec["title"]["text"] == "Errors"
     assert vl_convert.vegalite_to_svg(json.dumps(spec)).startswith("<svg")
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.training import explanation
-from core.training.explanation import EXACT_FEATURES, contributions, importance, partial_dependence
+from core.training import explanation, shap_values
+from core.training.explanation import importance, partial_dependence
+from core.training.shap_values import EXACT_FEATURES, contributions
 
 MANY = [f"x{i}" for i in range(EXACT_FEATURES + 3)]
 
@@ -230,7 +231,7 @@ def test_every_row_asks_the_model_equally_often():
 
 def test_global_contributions_are_mean_absolute_ones():
     values = pd.DataFrame({"a": [0.1, -0.3], "b": [0.0, 0.0], "c": [-0.5, -0.5]})
-    table = explanation.global_contributions(values)
+    table = shap_values.global_contributions(values)
     assert table["feature"].tolist() == ["c", "a", "b"]
     assert table["mean"].tolist() == pytest.approx([0.5, 0.2, 0])
 
@@ -239,7 +240,7 @@ def test_the_background_has_the_mean_probability_of_all():
     rng = np.random.default_rng(0)
     probabilities = rng.beta(2, 5, 4000)
     frame = pd.DataFrame({"p": probabilities})
-    background = explanation.background(frame, probabilities)["p"]
+    background = shap_values.background(frame, probabilities)["p"]
     drawn = [rng.choice(probabilities, 100).mean() for _ in range(300)]
     assert len(background) == 100
     assert abs(background.mean() - probabilities.mean()) < 0.1 * np.std(drawn)
@@ -248,7 +249,7 @@ def test_the_background_has_the_mean_probability_of_all():
 @pytest.mark.parametrize(("count", "rows", "expected"), [(1, 100, 1), (3, 100, 3), (250, 100, 100)])
 def test_the_background_repeats_no_row(count, rows, expected):
     frame = pd.DataFrame({"x": np.arange(count)})
-    background = explanation.background(frame, np.full(count, 0.5), rows)
+    background = shap_values.background(frame, np.full(count, 0.5), rows)
     assert len(background) == background["x"].nunique() == expected
 
 
@@ -370,7 +371,7 @@ def test_partial_dependence_over_some_rows_takes_the_values_of_all():
 
 @pytest.mark.parametrize(("features", "orders", "most"), [(3, 9, 8), (6, 1, 64), (7, 2, 30)])
 def test_few_features_use_all_subsets_and_more_use_orders(features, orders, most):
-    assert explanation.evaluations(features, orders) == most
+    assert shap_values.evaluations(features, orders) == most
 
 
 @pytest.mark.parametrize("values", [[np.nan] * 3, [None] * 3], ids=["number", "text"])
@@ -385,7 +386,7 @@ def test_a_feature_without_values_has_no_partial_dependence(values):
 def test_long_contributions_stand_beside_the_values_they_belong_to():
     rows = pd.DataFrame({"side": ["left", None], "x": [np.nan, 2.5]}, index=[7, 9])
     values = pd.DataFrame([[0.1, 0.2], [0.3, 0.4]], columns=["side", "x"], index=[7, 9])
-    table = explanation.long(explanation.Contributions(0.5, values, np.array([0.8, 1.2])), rows)
+    table = shap_values.long(shap_values.Contributions(0.5, values, np.array([0.8, 1.2])), rows)
     assert table["row"].tolist() == [7, 7, 9, 9]
     assert table["value_shown"].tolist() == ["left", "missing", "missing", "2.5"]
     assert table["contribution"].tolist() == [0.1, 0.2, 0.3, 0.4]

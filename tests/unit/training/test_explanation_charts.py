@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import vl_convert
 
+from core.platform import messages
 from core.platform.config import CODE_ROOT
+from core.platform.messages import Message
 from core.stats.charts import style
-from core.training import explanation
+from core.training import explanation, shap_values
 from core.training import explanation_charts as charts
 
 
@@ -20,8 +22,8 @@ def long_table(rows=40, features=5, seed=0):
     frame = pd.DataFrame(rng.normal(size=(rows, features - 1)), columns=names)
     frame = frame.assign(side=rng.choice(["left", "right"], rows))
     values = pd.DataFrame(rng.normal(0, 0.05, (rows, features)), columns=frame.columns)
-    contributions = explanation.Contributions(0.4, values, 0.4 + values.sum(axis=1).to_numpy())
-    return explanation.long(contributions, frame)
+    contributions = shap_values.Contributions(0.4, values, 0.4 + values.sum(axis=1).to_numpy())
+    return shap_values.long(contributions, frame)
 
 
 def single_row(changes):
@@ -29,6 +31,15 @@ def single_row(changes):
     return pd.DataFrame(
         {"feature": names, "value_shown": ["1"] * len(names), "contribution": changes}
     )
+
+
+def test_the_legend_of_values_is_in_the_language():
+    with messages.speaking("pt"):
+        drawn = charts.contribution_strip(long_table()).to_dict()
+    legend = drawn["layer"][1]["encoding"]["color"]["condition"]["legend"]
+    for word in ("low", "high"):
+        assert word not in legend["labelExpr"]
+        assert messages.in_words(Message(word), "pt") in legend["labelExpr"]
 
 
 def importance_table(count=4):
@@ -49,14 +60,14 @@ def partial_table(kind):
     return explanation.partial_dependence(predict, frame, kind)
 
 
-def every_chart(title=None):
+def every_chart():
     return {
-        "importance_bars": charts.importance_bars(importance_table(), title=title),
-        "contribution_strip": charts.contribution_strip(long_table(), title=title),
-        "waterfall": charts.waterfall(single_row([0.1, -0.2, 0.05]), 0.45, 0.4, title=title),
-        "partial_dependence": charts.partial_dependence(partial_table("x"), title=title),
+        "importance_bars": charts.importance_bars(importance_table()),
+        "contribution_strip": charts.contribution_strip(long_table()),
+        "waterfall": charts.waterfall(single_row([0.1, -0.2, 0.05]), 0.45, 0.4),
+        "partial_dependence": charts.partial_dependence(partial_table("x")),
         "partial_dependence, texts": charts.partial_dependence(
-            partial_table("side"), axis_title="Side", title=title
+            partial_table("side"), axis_title="Side"
         ),
     }
 
@@ -105,11 +116,6 @@ def test_every_chart_has_axis_titles_and_tooltips(name):
     ]
     assert len({axis["title"] for axis in axes if axis.get("title")}) >= 2
     assert any(layer["encoding"].get("tooltip") for layer in layers)
-
-
-def test_a_title_is_shown_when_given():
-    for name, chart in every_chart("What it shows").items():
-        assert chart.to_dict()["title"]["text"] == "What it shows", name
 
 
 def test_importance_keeps_the_order_and_the_interval():
