@@ -297,13 +297,13 @@ def correlation_map(table: pd.DataFrame) -> alt.LayerChart:
         ),
         y=alt.Y(
             "other:N",
-            title=_("Column"),
+            title=_("Other column"),
             sort=names,
             axis=alt.Axis(labelLimit=160, labelOverlap=False),
         ),
         tooltip=[
             alt.Tooltip("one:N", title=_("Column")),
-            alt.Tooltip("other:N", title=_("Column")),
+            alt.Tooltip("other:N", title=_("Other column")),
             alt.Tooltip("correlation:Q", title=_("Correlation"), format=".3f"),
         ],
     )

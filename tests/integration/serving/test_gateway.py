@@ -206,7 +206,7 @@ NAMED = [
     (
         {"dataframe_records": [{"distance": 3, "minutes": 5}, {"distance": 3}]},
         JSON,
-        "lacks some of minutes, row 2",
+        "1 row has fewer or more, row 2",
     ),
     ({"inputs": {"distance": [3, 4], "minutes": [5]}}, JSON, "distance 2, minutes 1"),
     (b"distance,minutes\n3\n", CSV, "1 row has fewer or more, row 1"),

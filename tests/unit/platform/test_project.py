@@ -26,7 +26,7 @@ FEATURES = 'features = ["pressure", "humidity"]'
         (
             'column = "place"',
             'by = "date"\ncolumn = "date"\nstart = "soon"',
-            "write it like 2025-06-01",
+            "date must be of type date",
         ),
         ('production = "hills"', 'production = "coast"', "development and production must differ"),
         ('negative = "dry"', 'negative = "wet"', "positive and negative must differ: wet"),

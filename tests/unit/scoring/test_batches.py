@@ -165,7 +165,7 @@ def test_a_value_that_is_no_number_is_left_to_the_caller(tmp_path: Path) -> None
         ("s3://bucket/x?X-Amz-Signature=1", "must not hold a password or key"),
         ("gopher://x/y", "'gopher://' is neither an absolute path"),
         ("simplecache::s3://bucket/x", "is neither an absolute path"),
-        ("sftp://host/x.parquet", r"need the package paramiko.*pip install paramiko"),
+        ("sftp://host/x.parquet", r"paramiko is not installed.*pip install paramiko"),
     ],
 )
 def test_what_cannot_be_read_is_reported(address: str, words: str) -> None:
