@@ -269,7 +269,10 @@ def test_no_server_at_the_address(monkeypatch):
     assert not client.ping(url)
     with pytest.raises(ServerError) as caught:
         client.score(url, FRAME, INPUTS)
-    assert str(caught.value) == f"No model answers at {url} with probabilities and labels. Start one on the Serve page."
+    assert (
+        str(caught.value)
+        == f"No model answers at {url} with probabilities and labels. Start one on the Serve page."
+    )
 
 
 def test_texts_and_missing_values_are_sent_as_json(stub):
