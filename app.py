@@ -17,10 +17,10 @@ else:
     from streamlit.runtime.pages_manager import PagesManager
     from streamlit.starlette import App
 
-    from pages.shared import access
+    from pages.shared import access, lifespan
 
     # otherwise Streamlit uses the files of pages/ as the app's pages until `navigation` has run,
     # and the first visit by a link would miss its page
     PagesManager.uses_pages_directory = False
 
-    app = App(__file__, middleware=[Middleware(access.Door)])
+    app = App(__file__, lifespan=lifespan.around, middleware=[Middleware(access.Door)])

@@ -64,7 +64,7 @@ def main() -> None:
                 labels = rows[LABEL].to_numpy(dtype=np.int64)
                 metrics.classification(labels, rows[PROBABILITY].to_numpy(), 0.5)
             for name in names:
-                drift.psi(reference[name].to_numpy(), current[name].to_numpy())
+                drift.psi_of(*drift.Column(reference[name], 10).counts(current[name]))
 
         sides = report.Sides(
             reference[[*names, PROBABILITY, LABEL]],

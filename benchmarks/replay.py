@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from core.data import acquire, snapshots
-from core.platform import project, schema, served_model, tracking
+from core.platform import project, served_model, tracking
 from core.platform.config import Settings
 from core.platform.project import ProjectSpec
 from core.retraining import policy_comparison, replay_rows, row_stream
@@ -51,7 +51,7 @@ def bare(
     """
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    raw = schema.validate_source(snapshots.read(settings, snapshot, spec.columns), spec).frame
+    raw = snapshots.Archive.of(settings).validated(snapshot, spec)
     rows, moments = replay_rows.in_order(raw, spec, "development")
     inputs = spec.inputs_of(features)
     frame = served_model.with_features(

@@ -100,7 +100,7 @@ def home_with_champion(home: Path, model: str) -> Settings:
 def tiled(settings: Settings, folder: Path, rows: int) -> Path:
     path = folder / f"{rows}.parquet"
     if not path.exists():
-        raw = snapshots.read(settings, snapshots.current(settings), SPEC.columns)
+        raw = snapshots.Archive.of(settings).read(snapshots.current(settings), SPEC.columns)
         table = raw[raw[SPEC.rows.column] == SPEC.rows.production]
         table = pa.Table.from_pandas(
             table[[SPEC.id, *SPEC.features, SPEC.target]], preserve_index=False

@@ -185,14 +185,18 @@ def _record(
         kind: leakage.alone(others, frame[spec.target], mask & is_labelled)
         for kind, mask in profile.kinds(frame, spec).items()
     }
-    columns = profile.columns(frame, spec)
+    described = profile.describe(frame, spec)
+    columns = described.columns
     order = pd.MultiIndex.from_frame(columns[["kind", "column"]])
+    # what is counted among all rows need not be counted again, if all of them are labelled
+    of_all = columns[columns["kind"] == "all"]
+    distinct = of_all.set_index("column")["distinct"].to_dict() if is_labelled.all() else None
     pictures = {
-        "bins": profile.bins(frame, spec),
+        "bins": described.bins,
         "columns": columns.assign(auc_alone=pd.concat(alone).reindex(order).to_numpy()),
         "values": profile.values(frame, (spec.rows.column, *spec.slices)),
         "correlation": profile.correlation(frame, spec),
-        "leakage": leakage.inspect(others, alone["all"], spec, is_labelled),
+        "leakage": leakage.inspect(others, alone["all"], spec, is_labelled, distinct),
     }
     if spec.time is not None:
         pictures["over_time"] = over_time.counts(frame, spec)
@@ -273,7 +277,7 @@ def _collect(
         return [_File(f"sample-{options.seed}.parquet", path)]
     if options.source == "snapshot":
         stands = snapshots.find(settings, options.snapshot or "")
-        paths = snapshots.paths(settings, stands)
+        paths = snapshots.Archive.of(settings).paths(stands)
         return [
             _File(file.name, path, file.origin, file.dialect)
             for path, file in zip(paths, stands.files, strict=True)

@@ -17,7 +17,6 @@ from core.data import guess_leaks, guess_project, guess_roles, guess_target
 from core.data.guess_columns import MOST_CATEGORIES, Floats, Profile, profile
 from core.data.guess_left_out import LeftOut, left_out
 from core.data.guess_lines import CHOSEN, RARE, of_imbalance, type_line
-from core.data.guess_project import Facts
 from core.data.guess_roles import Cut, Guess
 from core.platform import own_columns
 from core.platform.errors import InputError
@@ -162,7 +161,10 @@ class Guesses:
     @property
     def question(self) -> str:
         """What the model answers, for a person to put better; in the current language."""
-        return _("Is {target} {value}?", target=self.target.value, value=self.positive.value)
+        target, value = self.target.value, self.positive.value
+        if target.casefold() == value.casefold():
+            return f"{target}?"
+        return _("Is {target} {value}?", target=target, value=value)
 
     def project_file(
         self, name: str, title: str, *, question: str = "", costs: tuple[float, float] | None = None
@@ -181,37 +183,13 @@ class Guesses:
         InputError
             Without a target of two classes, or without a feature.
         """
-        facts = self._facts(name, title, question or self.question)
-        return guess_project.text(replace(facts, costs=costs))
-
-    def _facts(self, name: str, title: str, question: str) -> Facts:
         if not self.target.value or not 0 < self.positives < self.labelled:
             raise InputError(self.target.reason)
         if not self.features:
             raise InputError(
                 Message("No column is left as a feature. Allow one of those that are left out.")
             )
-        return Facts(
-            name=name,
-            title=title,
-            question=question,
-            columns=self.columns,
-            types={column: line.value for column, line in self.types.items()},
-            target=self.target.value,
-            positive=self.positive.value,
-            id=self.id.value,
-            time=self.time.value,
-            group=self.group.value,
-            weights=self.weights.value,
-            cut=self.current.value,
-            threshold_by=self.threshold_by.value,
-            metric=self.metric.value,
-            balanced=self.balanced.value,
-            features=self.features,
-            left_out={column: line.code for column, line in self.left_out.items()},
-            allowed=self.allowed,
-            place=self.place.value,
-        )
+        return guess_project.text(self, name, title, question or self.question, costs)
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,6 @@ class Profile:
         The most frequent values as written, with their rows.
     low, high : float or str or None
         Of numbers and dates.
-    is_zoned : bool
-        Whether its timestamps name a zone.
     date_form : {"year-month-day", "day-month-year", "month-day-year"}
         How its dates are written.
     is_whole : bool
@@ -89,7 +87,6 @@ class Profile:
     values: tuple[tuple[str, int], ...] = ()
     low: float | str | None = None
     high: float | str | None = None
-    is_zoned: bool = False
     date_form: DateForm = "year-month-day"
     is_whole: bool = False
     is_sorted: bool = False
@@ -147,7 +144,7 @@ def profile(values: pd.Series[Any], *, is_unique: bool | None = None) -> Profile
     if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
         is_zoned = isinstance(values.dtype, pd.DatetimeTZDtype)
         moments = values.dt.tz_convert(None) if is_zoned else values
-        return _moments(name, moments.to_numpy("datetime64[us]"), is_zoned)
+        return _moments(name, moments.to_numpy("datetime64[us]"))
     if values.dtype.kind in "iuf" or pd.api.types.is_numeric_dtype(values.dtype):
         if pd.api.types.is_bool_dtype(values.dtype):
             values = values.astype("object")
@@ -193,10 +190,7 @@ def _text(
     if _MOMENT.fullmatch(present[0]) and all(map(_MOMENT.fullmatch, present[:200])):
         moments = _as_moments(present)
         if moments is not None:
-            zoned = present[0].endswith("Z") or bool(
-                re.search(r"[+-]\d{2}:?\d{2}$", present[0][10:])
-            )
-            return _moments(name, _spread(moments, is_mark)[codes], zoned)
+            return _moments(name, _spread(moments, is_mark)[codes])
     is_blank = np.array([not text for text in bare], dtype=bool)
     codes = np.append(np.where(is_blank, -1, np.arange(len(texts))), -1)[codes]
     if all(map(_OTHER_DATE.fullmatch, present)):
@@ -204,7 +198,7 @@ def _text(
         moments = None if form is None else _as_moments([iso(text, form) for text in present])
         if form is None or moments is None:
             return _shared(name, "odd_date", codes, texts)
-        return replace(_moments(name, _spread(moments, is_mark)[marked], False), date_form=form)
+        return replace(_moments(name, _spread(moments, is_mark)[marked]), date_form=form)
     return _shared(name, _kind_of_text(name, codes, texts, is_unique), codes, texts)
 
 
@@ -332,7 +326,7 @@ def _counts_rows(name: str, numbers: Floats, levels: Floats, is_unique: bool | N
     return in_order or dense or names_a_key(name)
 
 
-def _moments(name: str, moments: npt.NDArray[Any], is_zoned: bool) -> Profile:
+def _moments(name: str, moments: npt.NDArray[Any]) -> Profile:
     known = ~np.isnat(moments)
     if not known.any():
         return Profile(name, "empty", len(moments), len(moments), 0)
@@ -355,7 +349,6 @@ def _moments(name: str, moments: npt.NDArray[Any], is_zoned: bool) -> Profile:
         len(levels),
         low=str(np.datetime_as_string(first, unit=unit)),
         high=str(np.datetime_as_string(last, unit=unit)),
-        is_zoned=is_zoned,
         is_sorted=bool((np.diff(days[known]) >= 0).all()),
         codes=codes,
         numbers=days,

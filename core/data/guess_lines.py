@@ -12,6 +12,8 @@ from core.platform.messages import Message
 
 # positives are rare below this share
 RARE = 0.2
+# integers that may be years, which have no separator
+YEARS = range(1000, 3000)
 # reason of a guess that a person made
 CHOSEN = Message("You chose this.")
 # how dates are written, unless it is year-month-day
@@ -74,6 +76,9 @@ def _about(column: Profile) -> Message:
             return Message("Dates from {first} to {last}, written {form}.", **ends, form=form)
         return Message("Dates from {first} to {last}.", **ends)
     if column.numbers is not None and column.kind != "boolean":
-        return Message("Numbers from {low:,.6g} to {high:,.6g}.", low=column.low, high=column.high)
+        ends = {"low": column.low, "high": column.high}
+        if column.kind == "integer" and all(end in YEARS for end in ends.values()):
+            return Message("Numbers from {low:.0f} to {high:.0f}.", **ends)
+        return Message("Numbers from {low:,.6g} to {high:,.6g}.", **ends)
     values = [f"'{value[:40]}'" for value, _ in column.values[:3]]
     return Message("{count:,} values, most often {values}.", count=column.distinct, values=values)

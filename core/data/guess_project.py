@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.data import guess_toml
 from core.data.guess_columns import Profile
-from core.data.guess_roles import Cut
 from core.data.guess_target import classes
 from core.data.guess_words import plain, truth
 from core.platform import own_columns
 from core.platform.messages import _
 from core.platform.rows import NO, YES, label_word
 
+if TYPE_CHECKING:
+    from core.data.guess import Guesses
+
 # values of a column by which rows can be compared
 MOST_SLICES = 12
 SLICES = 4
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What goes into a project file."""
-
-    name: str
-    title: str
-    question: str
-    columns: Sequence[Profile]
-    types: Mapping[str, str]
-    target: str
-    positive: str
-    id: str
-    time: str
-    group: str
-    weights: str
-    cut: Cut
-    threshold_by: str
-    metric: str
-    balanced: bool
-    features: Sequence[str]
-    left_out: Mapping[str, str]
-    allowed: Sequence[str]
-    costs: tuple[float, float] | None = None
-    place: tuple[str, ...] = ()
 
 
 def type_of(column: Profile) -> str:
@@ -73,73 +47,68 @@ def name_of(text: str) -> str:
     return name[:40].strip("_")
 
 
-def text(facts: Facts) -> str:
-    """Return the project file, in TOML."""
-    target = next(column for column in facts.columns if column.name == facts.target)
-    positive, negative = _words(facts, target)
+def text(
+    guesses: Guesses, name: str, title: str, question: str, costs: tuple[float, float] | None = None
+) -> str:
+    """Return the project file, in TOML; see `Guesses.project_file`."""
+    target = next(column for column in guesses.columns if column.name == guesses.target.value)
+    positive, negative = _words(target, guesses.positive.value)
     head: dict[str, Any] = {
-        "name": facts.name,
-        "title": facts.title,
-        "question": facts.question,
-        "model": facts.name.replace("_", "-"),
-        "target": facts.target,
+        "name": name,
+        "title": title,
+        "question": question,
+        "model": name.replace("_", "-"),
+        "target": target.name,
         "positive": positive,
         "negative": negative,
     }
-    roles = ("id", "time", "group", "weights")
-    head |= {role: getattr(facts, role) for role in roles if getattr(facts, role)}
-    head |= {
-        "threshold": 0.5,
-        "threshold_by": facts.threshold_by,
-        **_costs(facts),
-        # what is not said is the default
-        **({} if facts.metric == "log_loss" else {"metric": facts.metric}),
-        **({"balanced": True} if facts.balanced else {}),
-        "missing": "impute",
-        "features": list(facts.features),
-        "slices": _slices(facts),
-    }
-    if facts.allowed:
-        head["allowed"] = list(facts.allowed)
+    roles = {role: getattr(guesses, role).value for role in ("id", "time", "group", "weights")}
+    head |= {role: column for role, column in roles.items() if column}
+    head |= {"threshold": 0.5, "threshold_by": guesses.threshold_by.value}
+    if guesses.threshold_by.value == "cost" and costs is not None:
+        head |= zip(("cost_false_positive", "cost_false_negative"), costs, strict=True)
+    # what is not said is the default
+    if guesses.metric.value != "log_loss":
+        head["metric"] = guesses.metric.value
+    if guesses.balanced.value:
+        head["balanced"] = True
+    head |= {"missing": "impute", "features": list(guesses.features), "slices": _slices(guesses)}
+    if guesses.allowed:
+        head["allowed"] = list(guesses.allowed)
+    left_out = {name: line.code for name, line in guesses.left_out.items()}
     columns = {}
-    for column in facts.columns:
-        if facts.left_out.get(column.name) == "empty":
+    for column in guesses.columns:
+        if left_out.get(column.name) == "empty":
             continue
-        about: dict[str, Any] = {"type": facts.types[column.name]}
+        about: dict[str, Any] = {"type": guesses.types[column.name].value}
         if about["type"] == "date" and column.date_form != "year-month-day":
             about["date_form"] = column.date_form
-        if column.name == facts.target:
-            about |= _label(target, facts.positive)
+        if column.name == target.name:
+            about |= _label(target, guesses.positive.value)
         columns[column.name] = about
-    place = dict(zip("xy", facts.place, strict=True)) if facts.place else {}
+    place = guesses.place.value
     tables = {
-        "rows": facts.cut.keys,
-        "place": place,
-        "left_out": dict(facts.left_out),
+        "rows": guesses.current.value.keys,
+        "place": dict(zip("xy", place, strict=True)) if place else {},
+        "left_out": left_out,
         "columns": columns,
     }
     return guess_toml.text({**head, **tables}) + "\n"
 
 
-def _costs(facts: Facts) -> dict[str, float]:
-    if facts.threshold_by != "cost" or facts.costs is None:
-        return {}
-    return dict(zip(("cost_false_positive", "cost_false_negative"), facts.costs, strict=True))
-
-
-def _words(facts: Facts, target: Profile) -> tuple[str, str]:
+def _words(target: Profile, positive: str) -> tuple[str, str]:
     """Return the words for both classes: the values themselves where they say something."""
     values = list(classes(target))
-    others = [value for value in values if value != facts.positive]
+    others = [value for value in values if value != positive]
     says_something = truth(values) is None and target.numbers is None
     if len(others) == 1 and says_something:
-        return facts.positive, others[0]
+        return positive, others[0]
     if says_something:
-        return facts.positive, _("other than {value}", value=facts.positive)
-    name = facts.target
+        return positive, _("other than {value}", value=positive)
+    name = target.name
     if len(others) == 1:
-        return f"{name} = {facts.positive}", f"{name} = {others[0]}"
-    return f"{name} = {facts.positive}", f"{name} ≠ {facts.positive}"
+        return f"{name} = {positive}", f"{name} = {others[0]}"
+    return f"{name} = {positive}", f"{name} ≠ {positive}"
 
 
 def _label(target: Profile, positive: str) -> dict[str, Any]:
@@ -163,12 +132,12 @@ def _plain(value: str) -> Any:
     return int(value) if re.fullmatch(r"-?(0|[1-9]\d{0,14})", value) else value
 
 
-def _slices(facts: Facts) -> list[str]:
+def _slices(guesses: Guesses) -> list[str]:
     """Return some features of few values, by which rows are compared."""
     able = [
         column.name
-        for column in facts.columns
-        if column.name in facts.features
+        for column in guesses.columns
+        if column.name in guesses.features
         and column.kind in ("category", "boolean")
         and 2 <= column.distinct <= MOST_SLICES
         and not own_columns.is_own(column.name)

@@ -204,7 +204,13 @@ def weights_of(columns: Sequence[Profile]) -> Guess:
     if not able:
         return Guess("", NONE_LIKE_IT, tuple(column.name for column in vague))
     best = able[0]
-    return Guess(best.name, BY_NAME, (*(column.name for column in able[1:]), ""))
+    reason = Message(
+        "'{column}' is named like a sampling weight ({low:,.6g} to {high:,.6g}).",
+        column=best.name,
+        low=best.low,
+        high=best.high,
+    )
+    return Guess(best.name, reason, (*(column.name for column in able[1:]), ""))
 
 
 def _is_uneven(numbers: Floats) -> bool:

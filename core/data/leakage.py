@@ -24,6 +24,8 @@ _SHARES = np.linspace(0, 1, BINS + 1)
 FOLDS = 5
 # so many rows of the mean are added to those of each bin
 SHRINK = 10
+# columns with at most so many bins are compared all at once
+_FEW = 32
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -51,15 +53,26 @@ def alone(
         return pd.Series(np.nan, index=list(features), dtype="float64")
     some = np.random.default_rng(0).permutation(len(places))[:ROWS]
     places, target, fold = places[some], target[some], np.arange(len(some)) % FOLDS
-    measured = {
-        name: separation(_bins(features[name].to_numpy()[places]), target, fold)
-        for name in map(str, features)
-    }
-    return pd.Series(measured, dtype="float64")
+    group = 2 * fold + target.astype(np.int64)
+    # the rows of a group one after the other, so that each is sorted and counted at once
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=2 * FOLDS))
+    counted: dict[str, Ints] = {}
+    for name in map(str, features):
+        values = features[name].to_numpy()
+        if pd.api.types.is_numeric_dtype(values):
+            counted[name] = _counts_of_numbers(values[places[order]].astype(float), ends)
+        else:
+            counted[name] = _counts_of_texts(values[places], group)
+    return pd.Series(_separations(counted), dtype="float64")
 
 
 def inspect(
-    features: Features, measured: pd.Series[float], spec: ProjectSpec, rows: Bools | None = None
+    features: Features,
+    measured: pd.Series[float],
+    spec: ProjectSpec,
+    rows: Bools | None = None,
+    distinct: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """Return the leakage findings on features.
 
@@ -71,6 +84,8 @@ def inspect(
         As returned by `alone` for them.
     rows : array of bool, optional
         A mask of the labelled rows, which count; all by default.
+    distinct : mapping of str to int, optional
+        The number of different values of each feature in these rows, where it is known already.
 
     Returns
     -------
@@ -90,10 +105,19 @@ def inspect(
      ['action_type', 'recorded_after'], ['action_type', 'constant'], ['shot_id', 'identifier']]
     """
     lines = []
+    count = len(measured) and len(features[str(next(iter(features)))])
+    count = count if rows is None else int(rows.sum())
     for name in map(str, features):
-        values = features[name] if rows is None else features[name][rows]
-        for finding, text in _findings(name, values, measured, spec):
-            lines.append((name, finding, measured[name], text))
+        if distinct is None:
+            values = features[name] if rows is None else features[name][rows]
+            number = values.nunique()
+        else:
+            number = distinct[name]
+        area = float(measured[name])
+        lines += [
+            (name, finding, area, text)
+            for finding, text in _findings(name, number, count, area, spec)
+        ]
     return pd.DataFrame(lines, columns=["feature", "finding", "auc_alone", "text"])
 
 
@@ -130,34 +154,86 @@ def separation(codes: Ints, target: Floats, fold: Ints) -> float:
 
     0.5 to 1. So the relation may have any shape, and a value that occurs once gives nothing away.
     """
-    size = int(codes.max(initial=0)) + 1
-    key = fold * size + codes
-    counts = np.bincount(key, minlength=FOLDS * size).reshape(FOLDS, size).astype(float)
-    positives = np.bincount(key, weights=target, minlength=FOLDS * size).reshape(FOLDS, size)
-    others, of_others = counts.sum(0) - counts, positives.sum(0) - positives
-    mean = of_others.sum(1, keepdims=True) / np.maximum(others.sum(1, keepdims=True), 1)
+    group = 2 * fold + target.astype(np.int64)
+    return float(_areas(_counts(codes, group)[np.newaxis])[0])
+
+
+def _separations(counted: Mapping[str, Ints]) -> dict[str, float]:
+    """Return the `separation` of columns from their `_counts`, those of few bins all at once."""
+    areas: dict[str, float] = {}
+    few = [name for name, counts in counted.items() if counts.shape[1] <= _FEW]
+    if few:
+        # a bin without rows makes no difference
+        padded = np.zeros((len(few), 2 * FOLDS, _FEW), dtype=np.int64)
+        for place, name in enumerate(few):
+            padded[place, :, : counted[name].shape[1]] = counted[name]
+        areas = dict(zip(few, _areas(padded).tolist(), strict=True))
+    return {
+        name: areas[name] if name in areas else float(_areas(counts[np.newaxis])[0])
+        for name, counts in counted.items()
+    }
+
+
+def _areas(counts: Ints) -> Floats:
+    """Return the area of each column from its rows by fold and label, and by bin."""
+    columns, _, bins = counts.shape
+    by_label = counts.reshape(columns, FOLDS, 2, bins).astype(float)
+    negatives, positives = by_label[:, :, 0], by_label[:, :, 1]
+    rows = negatives + positives
+    others = rows.sum(1, keepdims=True) - rows
+    of_others = positives.sum(1, keepdims=True) - positives
+    mean = of_others.sum(2, keepdims=True) / np.maximum(others.sum(2, keepdims=True), 1)
     # relative to the folds' own means, which would otherwise rank whole folds
-    score = ((of_others + SHRINK * mean) / (others + SHRINK) - mean).round(9).ravel()
-    positive, negative = positives.ravel(), (counts - positives).ravel()
-    order = np.argsort(score, kind="stable")
-    score, positive, negative = score[order], positive[order], negative[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(score) > 0])
-    positive, negative = np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
-    below = np.cumsum(negative) - negative
-    area = float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))
-    return max(area, 0.5)
+    score = ((of_others + SHRINK * mean) / (others + SHRINK) - mean).round(9)
+    score = score.reshape(columns, -1)
+    order = np.argsort(score, axis=1, kind="stable")
+    score, positive, negative = (
+        np.take_along_axis(side.reshape(columns, -1), order, axis=1)
+        for side in (score, positives, negatives)
+    )
+    below = np.cumsum(negative, axis=1) - negative
+    starts = np.diff(score, axis=1, prepend=-np.inf) > 0
+    # of equal scores: the negative rows below all of them, and below or among them
+    first = np.maximum.accumulate(np.where(starts, below, 0.0), axis=1)
+    ends = np.roll(starts, -1, axis=1)
+    ends[:, -1] = True
+    last = np.where(ends, below + negative, np.inf)
+    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    pairs = positive.sum(1) * negative.sum(1)
+    areas: Floats = np.maximum((positive * (first + last) / 2).sum(1) / pairs, 0.5)
+    return areas
 
 
-def _bins(values: npt.NDArray[Any]) -> Ints:
-    if not pd.api.types.is_numeric_dtype(values):
-        return np.asarray(pd.factorize(pd.Series(values))[0] + 1, dtype=np.int64)
-    numbers = values.astype(float)
-    missing = np.isnan(numbers)
-    known = np.sort(numbers[~missing])
+def _counts(codes: Ints, group: Ints) -> Ints:
+    """Return the number of rows by group (twice the fold, plus the label) and bin."""
+    size = int(codes.max(initial=0)) + 1
+    return np.bincount(group * size + codes, minlength=2 * FOLDS * size).reshape(-1, size)
+
+
+def _counts_of_texts(texts: npt.NDArray[Any], group: Ints) -> Ints:
+    return _counts(np.asarray(pd.factorize(pd.Series(texts))[0] + 1, dtype=np.int64), group)
+
+
+def _counts_of_numbers(numbers: Floats, ends: Ints) -> Ints:
+    """Return the number of rows by group and bin; the numbers are in the order of the groups.
+
+    The bins are quantiles; the first one is for missing values.
+    """
+    parts = np.split(numbers, ends[:-1])
+    for part in parts:
+        # in place; missing values are last
+        part.sort()
+    sizes = [int(np.searchsorted(part, np.nan)) for part in parts]
+    known = np.sort(np.concatenate([part[:size] for part, size in zip(parts, sizes, strict=True)]))
     edges = np.unique(intervals.quantiles(known, _SHARES)) if len(known) else known
-    place = np.searchsorted(edges, numbers, side="right") + 1
-    place[missing] = 0
-    return np.asarray(place, dtype=np.int64)
+    counts = np.empty((len(parts), len(edges) + 1), dtype=np.int64)
+    for row, part, size in zip(counts, parts, sizes, strict=True):
+        row[0] = len(part) - size
+        if len(edges):
+            places = np.searchsorted(part[:size], edges)
+            row[1:-1] = places[1:] - places[:-1]
+            row[-1] = size - places[-1]
+    return counts
 
 
 def new_values(name: str, values: int, rows: int) -> Message:
@@ -190,10 +266,9 @@ def too_good(name: str, auc: float) -> Message:
 
 
 def _findings(
-    name: str, values: pd.Series[Any], measured: pd.Series[float], spec: ProjectSpec
+    name: str, distinct: int, rows: int, area: float, spec: ProjectSpec
 ) -> list[tuple[str, Message]]:
     column = spec.columns.get(name)
-    distinct = values.nunique()
     findings = []
     if spec.recorded_after(name):
         findings.append(
@@ -208,11 +283,11 @@ def _findings(
             )
         )
     whole = column is not None and column.type in ("integer", "text")
-    own = whole and len(values) >= MIN_ROWS and distinct >= IDENTIFIES * len(values)
+    own = whole and rows >= MIN_ROWS and distinct >= IDENTIFIES * rows
     if name in (spec.id, spec.group) or own:
-        findings.append(("identifier", new_values(name, distinct, len(values))))
-    if distinct == 1 and len(values) > 1:
+        findings.append(("identifier", new_values(name, distinct, rows)))
+    if distinct == 1 and rows > 1:
         findings.append(("constant", constant(name)))
-    if measured[name] >= TOO_GOOD:
-        findings.append(("too_good", too_good(name, float(measured[name]))))
+    if area >= TOO_GOOD:
+        findings.append(("too_good", too_good(name, area)))
     return findings

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.data.split import as_text
-from core.platform.project import Column, ProjectSpec
+from core.platform.project import ProjectSpec
+from core.platform.rows import EXACT_LIMIT
 from core.stats import intervals
 
 Kind = Literal["all", "development", "production"]
@@ -26,37 +26,42 @@ OTHERS = "others"
 MOST_VALUES = 200
 # With fewer labels a rate means nothing.
 MIN_ROWS = 20
+# negative, positive, unlabelled
+CLASSES = 3
 # rows at a time of a correlation
 _BLOCK = 20_000
 # share of missing values from which they are not the exceptions
 _DENSE = 0.1
 # variance as a share of the mean square, below which a column counts as constant
 _CONSTANT = 1e-12
-_BINS = ("kind", "column", "place", "label", "start", "end", "negative", "positive", "unlabelled")
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class _Places:
-    """The bin of each row of a column (-1 for a missing value), and the bins themselves."""
+class Described:
+    """The tables that describe the columns of a frame.
 
-    place: Ints
-    labels: list[str]
-    start: list[float]
-    end: list[float]
+    Parameters
+    ----------
+    columns : DataFrame
+        A line for each column, for all rows and for each kind of row: `kind` (one of KINDS),
+        `column`, `type`, `about`, `recorded`, `rows`, `missing`, `distinct`, `low`, `high` (texts),
+        `mean` (NaN for texts), `usual` (the most frequent value), `usual_share` (share of the
+        non-missing rows).
+    bins : DataFrame
+        The rows in the bins of each column but the target, by class: `kind`, `column`, `place`
+        (order of the bin), `label`, `start`, `end` (of a numeric bin; equal for a single value, NaN
+        for texts and dates), `negative`, `positive`, `unlabelled` (rows). Missing values are in no
+        bin. Outliers count in the bin at their end.
+    """
+
+    columns: pd.DataFrame
+    bins: pd.DataFrame
 
 
-def bins(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
-    """Count the rows in each column's bins by class, for all rows and for each kind of row.
-
-    Returns
-    -------
-    DataFrame
-        `kind` (one of KINDS), `column`, `place` (order of the bin), `label`, `start`, `end` (of a
-        numeric bin; equal for a single value, NaN for texts and dates), `negative`, `positive`,
-        `unlabelled` (rows). Missing values are in no bin, see `columns`. Outliers count in the
-        bin at their end.
+def describe(frame: pd.DataFrame, spec: ProjectSpec) -> Described:
+    """Describe every column, for all rows and for each kind of row.
 
     Examples
     --------
@@ -64,77 +69,230 @@ def bins(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
     >>> from core.projects.kobe.sample import generate
     >>> from core.platform.project import sample_tables
     >>> shots = generate(sample_tables("kobe"))
-    >>> table = bins(shots, load("kobe"))
+    >>> table = describe(shots, load("kobe")).bins
     >>> period = table[(table["column"] == "period") & (table["kind"] == "all")]
     >>> period["label"].tolist()[:4], int(period["unlabelled"].sum())
     (['1', '2', '3', '4'], 5000)
     """
-    label = frame[spec.target].to_numpy(dtype=float)
-    klass = np.where(np.isnan(label), 2, label).astype(np.int64)
-    masks = kinds(frame, spec)
-    lines: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in masks}
-    for name in frame.columns:
+    rows = _Rows.of(frame, spec)
+    lines: list[dict[str, Any]] = []
+    binned: dict[str, list[_Bins]] = {kind: [] for kind in KINDS}
+    for name in map(str, frame.columns):
+        column, values = spec.columns[name], frame[name].to_numpy()
+        counted = _count_texts(values, rows) if column.is_text else _count_numbers(values, rows)
+        facts = {"type": column.type, "about": column.about, "recorded": column.recorded}
+        for part in counted:
+            lines.append({"kind": part.kind, "column": name, **facts, **part.facts(rows)})
         if name == spec.target:
             continue
-        values = _ordinal(frame[name], spec.columns[name])
-        for kind, mask in masks.items():
-            places = values.places(mask)
-            size = len(places.labels)
-            # missing values are counted in a place before the first
-            counts = np.bincount((places.place + 1) * 3 + klass[mask], minlength=3 * (size + 1))
-            classes = counts.reshape(-1, 3)[1:].T.tolist()
-            lines[kind] += zip(
-                *(repeat(kind, size), repeat(name, size), range(size)),
-                *(places.labels, places.start, places.end, *classes),
-                strict=True,
-            )
-    return pd.DataFrame([line for part in lines.values() for line in part], columns=_BINS)
+        if column.type == "date":
+            counted = _count_numbers(_days(frame[name]), rows)
+        for part in counted:
+            bins = part.bins()
+            binned[part.kind].append(_with_days(bins) if column.type == "date" else bins)
+    names = [str(name) for name in frame.columns if name != spec.target]
+    return Described(pd.DataFrame(lines), _as_table(names, binned))
 
 
-def columns(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
-    """Describe every column, for all rows and for each kind of row.
+@dataclass(frozen=True)
+class _Rows:
+    """The places of rows by class (negative, positive, unlabelled) in each part of the rows.
 
-    Returns
-    -------
-    DataFrame
-        `kind`, `column`, `type`, `about`, `recorded`, `rows`, `missing`, `distinct`, `low`,
-        `high` (texts), `mean` (NaN for texts), `usual` (the most frequent value), `usual_share`
-        (share of the non-missing rows).
+    The parts are those of neither kind, the development rows and the production rows.
     """
-    parts = []
-    masks = kinds(frame, spec)
-    for name in frame.columns:
-        column = spec.columns[name]
-        codes, values = pd.factorize(frame[name], sort=True)
-        for kind, mask in masks.items():
-            counts = np.bincount(codes[mask & (codes >= 0)], minlength=len(values))
-            present = np.flatnonzero(counts)
-            known = int(counts.sum())
-            first, last, most = (
-                (values[present[0]], values[present[-1]], values[int(counts.argmax())])
-                if known
-                else (None, None, None)
-            )
-            parts.append(
-                {
-                    "kind": kind,
-                    "column": name,
-                    "type": column.type,
-                    "about": column.about,
-                    "recorded": column.recorded,
-                    "rows": int(mask.sum()),
-                    "missing": int(mask.sum()) - known,
-                    "distinct": len(present),
-                    "low": _text(first),
-                    "high": _text(last),
-                    "mean": np.nan
-                    if column.is_text or not known
-                    else float(np.average(values.astype(float), weights=counts)),
-                    "usual": _text(most),
-                    "usual_share": float(counts.max() / known) if known else np.nan,
-                }
-            )
-    return pd.DataFrame(parts)
+
+    places: list[list[Ints]]
+    part: Ints
+    klass: Ints
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, spec: ProjectSpec) -> _Rows:
+        label = frame[spec.target].to_numpy(dtype=float)
+        klass = np.where(np.isnan(label), 2, label).astype(np.int64)
+        masks = kinds(frame, spec)
+        part = masks["development"] + 2 * masks["production"].astype(np.int64)
+        places = [
+            [np.flatnonzero((part == kind) & (klass == label)) for label in range(CLASSES)]
+            for kind in range(len(KINDS))
+        ]
+        return cls(places, part, klass)
+
+    def count(self, kind: Kind) -> int:
+        """Return the number of rows of a kind."""
+        return sum(len(places) for part in _parts(kind) for places in self.places[part])
+
+
+def _parts(kind: Kind) -> Sequence[int]:
+    # rows of neither kind count among all alone
+    return range(len(KINDS)) if kind == "all" else (KINDS.index(kind),)
+
+
+@dataclass(frozen=True)
+class _Bins:
+    """The bins of a column; `counts` are rows by class and bin."""
+
+    labels: list[str]
+    start: npt.ArrayLike
+    end: npt.ArrayLike
+    counts: Ints
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The different values of a column in the rows of a kind, sorted, and how often they occur."""
+
+    kind: Kind
+    values: npt.NDArray[Any]
+    counts: Ints
+
+    def facts(self, rows: _Rows) -> dict[str, Any]:
+        """Return what `Described.columns` says about them."""
+        size, known = rows.count(self.kind), int(self.counts.sum())
+        first, last, most = (
+            (self.values[0], self.values[-1], self.values[int(self.counts.argmax())])
+            if known
+            else (None, None, None)
+        )
+        return {
+            "rows": size,
+            "missing": size - known,
+            "distinct": len(self.values),
+            "low": _text(first),
+            "high": _text(last),
+            "mean": self.mean() if known else np.nan,
+            "usual": _text(most),
+            "usual_share": float(self.counts.max() / known) if known else np.nan,
+        }
+
+    def mean(self) -> float:
+        """Return the mean; NaN of texts."""
+        return np.nan
+
+    def bins(self) -> _Bins:
+        """Return what `Described.bins` says about them."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _Numbers(_Counted):
+    """`ordered` are the sorted values by class, in several parts."""
+
+    ordered: list[list[npt.NDArray[Any]]]
+
+    def mean(self) -> float:
+        return float(np.average(self.values.astype(float), weights=self.counts))
+
+    def bins(self) -> _Bins:
+        values = self.values.astype(float)
+        if len(values) and np.abs(values).max() >= EXACT_LIMIT:
+            # several integers are one float
+            values = np.unique(values)
+        if len(values) <= intervals.DISCRETE:
+            labels = [f"{value:.10g}" for value in values.tolist()]
+            return _Bins(labels, values, values, self._between(values[1:]))
+        known = np.repeat(self.values, self.counts).astype(float, copy=False)
+        # an outlier would put all other values into one bin
+        inside = np.clip(values, *intervals.quantiles(known, FAR_OUT))
+        edges = intervals.edges(inside, NUMBER_BINS)
+        labels = [f"{first:.8g}" for first in edges[:-1].tolist()]
+        return _Bins(labels, edges[:-1], edges[1:], self._between(edges[1:-1]))
+
+    def _between(self, edges: intervals.Floats) -> Ints:
+        """Return the number of values by class, and by place between the edges."""
+        counts = np.zeros((CLASSES, len(edges) + 1 if len(self.values) else 0), dtype=np.int64)
+        for of_class, parts in zip(counts, self.ordered, strict=True):
+            for part in parts if len(self.values) else ():
+                places = np.searchsorted(part, edges)
+                of_class[:-1] += places
+                of_class[1:] -= places
+                of_class[-1] += len(part)
+        return counts
+
+
+@dataclass(frozen=True)
+class _Texts(_Counted):
+    """`by_class` are the rows of each text by class."""
+
+    by_class: Ints
+
+    def bins(self) -> _Bins:
+        kept = np.arange(len(self.values))
+        is_many = len(kept) > TEXT_BINS
+        if is_many:
+            kept = np.sort(np.argsort(-self.counts, kind="stable")[: TEXT_BINS - 1])
+        counts = self.by_class[:, kept]
+        if is_many:
+            others = self.by_class.sum(axis=1) - counts.sum(axis=1)
+            counts = np.column_stack([counts, others])
+        names = [*map(str, self.values[kept]), *([OTHERS] if is_many else [])]
+        nothing = np.full(len(names), np.nan)
+        return _Bins(names, nothing, nothing, counts)
+
+
+def _count_numbers(values: npt.NDArray[Any], rows: _Rows) -> list[_Counted]:
+    ordered = [[_sorted(values[places]) for places in by_class] for by_class in rows.places]
+    counted: list[_Counted] = []
+    for kind in KINDS:
+        parts = [ordered[part] for part in _parts(kind)]
+        known = np.concatenate([values for by_class in parts for values in by_class])
+        known.sort()
+        is_first = np.empty(len(known), dtype=bool)
+        is_first[:1] = True
+        np.not_equal(known[1:], known[:-1], out=is_first[1:])
+        first = np.flatnonzero(is_first)
+        counts = np.append(first[1:], len(known))[: len(first)] - first
+        by_class = [[part[label] for part in parts if len(part[label])] for label in range(CLASSES)]
+        counted.append(_Numbers(kind, known[first], counts, by_class))
+    return counted
+
+
+def _sorted(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the values in order, without missing ones."""
+    if values.dtype.kind != "f":
+        return np.sort(values)
+    # one zero, not two
+    ordered = np.sort(values + 0.0)
+    return ordered[: np.searchsorted(ordered, np.nan)]
+
+
+def _count_texts(values: npt.NDArray[Any], rows: _Rows) -> list[_Counted]:
+    codes, texts = pd.factorize(pd.Series(values), sort=True)
+    size = len(texts) + 1
+    # missing values are counted in a place before the first
+    keys = (rows.part * CLASSES + rows.klass) * size + codes + 1
+    table = np.bincount(keys, minlength=len(KINDS) * CLASSES * size).reshape(-1, CLASSES, size)
+    counted: list[_Counted] = []
+    for kind in KINDS:
+        by_class = table[list(_parts(kind))].sum(axis=0)[:, 1:]
+        counts = by_class.sum(axis=0)
+        present = np.flatnonzero(counts)
+        names = np.asarray(texts, dtype=object)[present]
+        counted.append(_Texts(kind, names, counts[present], by_class[:, present]))
+    return counted
+
+
+def _with_days(bins: _Bins) -> _Bins:
+    nothing = np.full(len(bins.labels), np.nan)
+    days = [_day(day) for day in np.asarray(bins.start, dtype=float).tolist()]
+    return _Bins(days, nothing, nothing, bins.counts)
+
+
+def _as_table(names: Sequence[str], binned: Mapping[str, Sequence[_Bins]]) -> pd.DataFrame:
+    every = [bins for parts in binned.values() for bins in parts]
+    sizes = [len(bins.labels) for bins in every]
+    kind = np.repeat(np.array([*binned], dtype=object), len(names))
+    classes = np.concatenate([bins.counts for bins in every], axis=1)
+    return pd.DataFrame(
+        {
+            "kind": np.repeat(kind, sizes),
+            "column": np.repeat(np.array([*names] * len(binned), dtype=object), sizes),
+            "place": np.concatenate([np.arange(size) for size in sizes]),
+            "label": [label for bins in every for label in bins.labels],
+            "start": np.concatenate([np.asarray(bins.start) for bins in every]),
+            "end": np.concatenate([np.asarray(bins.end) for bins in every]),
+            **dict(zip(("negative", "positive", "unlabelled"), classes, strict=True)),
+        }
+    )
 
 
 def correlation(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
@@ -151,36 +309,39 @@ def correlation(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
     # sums of values around zero keep their digits
     middle = np.array([_middle(values.astype(float)) for values in arrays])
     sums = {kind: np.zeros((4, len(numeric), len(numeric))) for kind in masks}
+    lows, highs = (
+        {kind: np.full(len(numeric), end) for kind in masks} for end in (np.inf, -np.inf)
+    )
     for start in range(0, len(frame), _BLOCK):
         some = slice(start, start + _BLOCK)
-        block = np.column_stack([values[some].astype(float) for values in arrays]) - middle
+        block = np.column_stack([values[some].astype(float, copy=False) for values in arrays])
         kind_of = masks["development"][some] + 2 * masks["production"][some]
         # rows of the other kinds count among all alone
         for place, kind in enumerate(KINDS):
-            if (kind_of == place).any():
-                sums[kind] += _pairwise(block[kind_of == place])
+            part = block[kind_of == place]
+            if not len(part):
+                continue
+            for counted in {kind, "all"}:
+                lows[counted] = np.fmin(lows[counted], np.fmin.reduce(part))
+                highs[counted] = np.fmax(highs[counted], np.fmax.reduce(part))
+            sums[kind] += _pairwise(part - middle)
     sums["all"] += sums["development"] + sums["production"]
-    parts = []
-    for kind, mask in masks.items():
-        varied = [
-            place for place, values in enumerate(arrays) if _is_varied(values[mask].astype(float))
-        ]
-        names = np.array(numeric, dtype=object)[varied]
-        table = _correlations(sums[kind][:, varied][:, :, varied])
-        part = {"one": np.tile(names, len(names)), "other": np.repeat(names, len(names))}
-        part["correlation"] = table.ravel(order="F")
-        parts.append(pd.DataFrame(part).assign(kind=kind))
-    return pd.concat(parts, ignore_index=True)[["kind", "one", "other", "correlation"]]
+    names = np.array(numeric, dtype=object)
+    parts: dict[str, list[npt.NDArray[Any]]] = {"kind": [], "one": [], "other": []}
+    tables = []
+    for kind in masks:
+        varied = np.flatnonzero(lows[kind] < highs[kind])
+        parts["kind"].append(np.full(len(varied) ** 2, kind, dtype=object))
+        parts["one"].append(np.tile(names[varied], len(varied)))
+        parts["other"].append(np.repeat(names[varied], len(varied)))
+        tables.append(_correlations(sums[kind][:, varied][:, :, varied]).ravel(order="F"))
+    columns = {name: np.concatenate(values) for name, values in parts.items()}
+    return pd.DataFrame({**columns, "correlation": np.concatenate(tables)}, copy=False)
 
 
 def _middle(values: intervals.Floats) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else 0.0
-
-
-def _is_varied(values: intervals.Floats) -> bool:
-    low, high = np.fmin.reduce(values, initial=np.inf), np.fmax.reduce(values, initial=-np.inf)
-    return bool(low < high)
 
 
 def _pairwise(rows: intervals.Floats) -> intervals.Floats:
@@ -285,35 +446,6 @@ def kinds(frame: pd.DataFrame, spec: ProjectSpec) -> dict[Kind, npt.NDArray[np.b
     }
 
 
-@dataclass(frozen=True)
-class _Ordinal:
-    """A column as numbers: its own, days, or the places of its texts in alphabetical order."""
-
-    numbers: intervals.Floats
-    texts: npt.NDArray[Any] | None = None
-    is_date: bool = False
-
-    def places(self, mask: npt.NDArray[np.bool_]) -> _Places:
-        """Return the bins of some rows."""
-        numbers = self.numbers[mask]
-        if self.texts is not None:
-            return _of_texts(numbers.astype(np.int64), self.texts)
-        placed = _of_numbers(numbers)
-        if not self.is_date:
-            return placed
-        nothing = [np.nan] * len(placed.labels)
-        return _Places(placed.place, [_day(day) for day in placed.start], nothing, nothing)
-
-
-def _ordinal(values: pd.Series[Any], column: Column) -> _Ordinal:
-    if column.type == "date":
-        return _Ordinal(_days(values), is_date=True)
-    if column.is_text:
-        codes, texts = pd.factorize(values, sort=True)
-        return _Ordinal(codes.astype(float), np.asarray(texts, dtype=object))
-    return _Ordinal(values.to_numpy(dtype=float))
-
-
 def _days(values: pd.Series[Any]) -> intervals.Floats:
     """Return the days since 1970 of days and moments as the row contract has them."""
     days = np.full(len(values), np.nan)
@@ -325,41 +457,6 @@ def _days(values: pd.Series[Any]) -> intervals.Floats:
         moments = np.array([text.removesuffix("Z") for text in texts[some]], "datetime64[ns]")
         days[some] = (moments - np.datetime64(0, "ns")) / np.timedelta64(1, "D")
     return days
-
-
-def _of_numbers(values: intervals.Floats) -> _Places:
-    known = ~np.isnan(values)
-    place = np.full(len(values), -1, dtype=np.int64)
-    ordered = np.sort(values[known])
-    if not len(ordered):
-        return _Places(place, [], [], [])
-    distinct = ordered[np.r_[True, np.diff(ordered) > 0]]
-    if len(distinct) <= intervals.DISCRETE:
-        place[known] = np.searchsorted(distinct, values[known])
-        single = [float(value) for value in distinct]
-        return _Places(place, [f"{value:.10g}" for value in single], single, single)
-    # an outlier would put all other values into one bin
-    edges = intervals.edges(np.clip(ordered, *intervals.quantiles(ordered, FAR_OUT)), NUMBER_BINS)
-    place[known] = np.searchsorted(edges[1:-1], values[known], side="right")
-    labels = [f"{first:.8g}" for first in edges[:-1]]
-    return _Places(place, labels, edges[:-1].tolist(), edges[1:].tolist())
-
-
-def _of_texts(codes: Ints, texts: npt.NDArray[Any]) -> _Places:
-    """Return the bins of texts, given the place of each row's text in alphabetical order."""
-    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-    kept = np.flatnonzero(counts)
-    is_many = len(kept) > TEXT_BINS
-    if is_many:
-        most = np.argsort(-counts[kept], kind="stable")[: TEXT_BINS - 1]
-        kept = kept[np.sort(most)]
-    # a text that is not kept is in a place after them
-    where = np.full(len(texts) + 1, len(kept), dtype=np.int64)
-    where[kept] = np.arange(len(kept))
-    where[-1] = -1  # a missing value has the code -1
-    names = [*map(str, texts[kept]), *([OTHERS] if is_many else [])]
-    nothing = [np.nan] * len(names)
-    return _Places(where[codes], names, nothing, nothing)
 
 
 def _day(days: float) -> str:

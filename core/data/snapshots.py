@@ -111,14 +111,26 @@ class Archive:
         return snapshot if snapshot is not None and snapshot.project == self.project else None
 
     def require_current(self) -> Snapshot:
-        """Return the snapshot that stands; raises as the function of that name does."""
+        """Return the current snapshot.
+
+        Raises
+        ------
+        NotReadyError
+            Before the project's first acquisition.
+        """
         snapshot = self.current()
         if snapshot is None:
             raise NotReadyError(Message("No raw data yet. Acquire it first."))
         return snapshot
 
     def paths(self, snapshot: Snapshot) -> list[Path]:
-        """Return where its files lie; raises as the function of that name does."""
+        """Return the paths of a snapshot's files, in their order, each verified to be unchanged.
+
+        Raises
+        ------
+        StoreError
+            When a file is missing or has changed.
+        """
         place = self.place / snapshot.id
         if not _is_whole(place, snapshot):
             names = ", ".join(f"'{file.name}'" for file in snapshot.files[:5])
@@ -126,7 +138,13 @@ class Archive:
         return [place / file.stored for file in snapshot.files]
 
     def read(self, snapshot: Snapshot, columns: Mapping[str, Column]) -> pd.DataFrame:
-        """Return its rows; raises as the function of that name does."""
+        """Return a snapshot's rows, its files one after the other; raises as `paths` does.
+
+        Parameters
+        ----------
+        columns : mapping of str to Column
+            The project's columns; others are left out where that saves reading them.
+        """
         return derived_columns.joined(self._frames(snapshot, columns), columns)
 
     def rows(
@@ -151,8 +169,14 @@ class Archive:
         ]
 
     def validated(self, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
-        """Return its rows as the project's file has them; raises as the function of that name."""
-        return schema.validate_source(self.rows(snapshot, spec), spec).frame
+        """Return a snapshot's validated rows, ordered by id; raises as `paths` does.
+
+        Raises
+        ------
+        InputError
+            With all validation errors.
+        """
+        return schema.inspect_source(self.rows(snapshot, spec), spec).required().frame
 
 
 def describe(
@@ -273,17 +297,6 @@ def current(settings: Settings) -> Snapshot | None:
     return Archive.of(settings).current()
 
 
-def require_current(settings: Settings) -> Snapshot:
-    """Return the current snapshot.
-
-    Raises
-    ------
-    NotReadyError
-        Before the project's first acquisition.
-    """
-    return Archive.of(settings).require_current()
-
-
 def listed(settings: Settings) -> list[Snapshot]:
     """Return the project's stored snapshots, the newest acquisition first."""
     snapshots = []
@@ -309,44 +322,6 @@ def find(settings: Settings, snapshot_id: str) -> Snapshot:
         if snapshot.id == snapshot_id:
             return snapshot
     raise InputError(Message("{name} does not exist. Reload the page.", name=snapshot_id or "–"))
-
-
-def paths(settings: Settings, snapshot: Snapshot) -> list[Path]:
-    """Return the paths of a snapshot's files, in their order, each verified to be unchanged.
-
-    Raises
-    ------
-    StoreError
-        When a file is missing or has changed.
-    """
-    return Archive.of(settings).paths(snapshot)
-
-
-def read(settings: Settings, snapshot: Snapshot, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Return the rows of a snapshot, its files one after the other.
-
-    Parameters
-    ----------
-    columns : mapping of str to Column
-        The project's columns; others are left out where that saves reading them.
-
-    Raises
-    ------
-    StoreError
-        As for `paths`.
-    """
-    return Archive.of(settings).read(snapshot, columns)
-
-
-def validated(settings: Settings, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
-    """Return the validated rows of a snapshot, ordered by id.
-
-    Raises
-    ------
-    InputError, StoreError
-        With all validation errors; as for `paths`.
-    """
-    return Archive.of(settings).validated(snapshot, spec)
 
 
 def _read(path: Path) -> Snapshot | None:

@@ -189,8 +189,16 @@ def beat(settings: Settings) -> None:
     (settings.state_dir / "app.alive").touch()
 
 
+def leave(settings: Settings) -> None:
+    """Record that the app ends: the supervisor need not wait for another sign of it."""
+    with _keeper_lock:
+        _keepers.pop(settings.home, None)
+    with suppress(OSError):
+        (settings.state_dir / "app.alive").unlink(missing_ok=True)
+
+
 def last_beat(settings: Settings) -> float:
-    """Return the time of the app's last beat, seconds since 1970; 0 if there was none."""
+    """Return the time of the app's last beat, seconds since 1970; 0 if there is no app."""
     try:
         return (settings.state_dir / "app.alive").stat().st_mtime
     except FileNotFoundError:

@@ -236,22 +236,6 @@ def history(settings: Settings, limit: int = 200) -> list[Event]:
         return alert_store.read_events(connection, None, limit)
 
 
-def acknowledge(settings: Settings, alert_id: str, person: str, note: str) -> None:
-    """Acknowledge an alert: it stays quiet until it clears.
-
-    Parameters
-    ----------
-    person, note : str
-        Who acknowledges it, and a comment.
-
-    Raises
-    ------
-    InputError
-        Without a name, or when the alert is closed or acknowledged already.
-    """
-    _answer(settings, tables.alerts.c.alert_id == alert_id, "acknowledged", person, note)
-
-
 def acknowledge_all(settings: Settings, subject: str, person: str, note: str) -> int:
     """Acknowledge every open alert of a version and data source, and return their number.
 

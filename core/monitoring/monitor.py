@@ -76,6 +76,8 @@ class Options(config.Options):
         Run id of a scoring; by default the newest with at least 100 rows.
     since, until : str, optional
         Start and end in the log, ISO 8601, UTC without a zone; `until` is exclusive.
+    time_of : {"scoring", "row"}
+        Whether these are times of scoring, or of the project's column of time.
     last : int, optional
         Number of newest rows of the log.
     where : dict of str to tuple of str
@@ -96,6 +98,7 @@ class Options(config.Options):
     scoring_run: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
     since: str | None = Field(None, min_length=4, max_length=40)
     until: str | None = Field(None, min_length=4, max_length=40)
+    time_of: Literal["scoring", "row"] = "scoring"
     last: int | None = Field(None, ge=MIN_ROWS, le=1_000_000)
     where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     source: str | None = Field(None, min_length=1, max_length=40)
@@ -245,6 +248,7 @@ def _window(sources: Sources, options: Options) -> Window:
         last=options.last,
         source=options.source,
         where=options.where,
+        by_row=options.time_of == "row",
     )
 
 
@@ -320,8 +324,7 @@ def _about_weights(spec: ProjectSpec, sides: Sides) -> Words:
             column=spec.weights,
         )
     return Message(
-        "All checks count each row once: the sampling weight '{column}' is not known for all "
-        "labelled rows.",
+        "Each row counts once: the sampling weight '{column}' is not known for all labelled rows.",
         column=spec.weights,
     )
 

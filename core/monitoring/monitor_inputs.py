@@ -87,6 +87,7 @@ class Sources:
         last: int | None,
         source: str | None,
         where: Mapping[str, Sequence[str]],
+        by_row: bool,
     ) -> Window:
         """Return what a version answered, as `windows.of_log` does."""
         return windows.of_log(
@@ -98,6 +99,7 @@ class Sources:
             last=last,
             source=source,
             where=where,
+            by_row=by_row,
         )
 
     def version(self, alias_or_version: str) -> ModelVersion:

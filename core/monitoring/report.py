@@ -31,8 +31,6 @@ from core.stats.limits import Learned
 from core.stats.metrics import Floats, Labels
 from core.stats.support import Support
 
-# The order of a report: the most important first.
-GROUPS = ("performance", "output", "support", "input")
 SETS = ("reference", "current")
 
 _log = logging.getLogger(__name__)
@@ -74,7 +72,7 @@ class Report:
     Parameters
     ----------
     checks : list of Check
-        In the order of GROUPS.
+        Of performance, output, support and input, in this order.
     learned : Learned
         The limits, and their false alarm rate.
     on_reference, on_current : dict of str to float

@@ -96,6 +96,7 @@ def of_log(
     last: int | None = None,
     source: str | None = None,
     where: Mapping[str, Sequence[str]] | None = None,
+    by_row: bool = False,
 ) -> Window:
     """Return a version's predictions from the predictions log.
 
@@ -106,38 +107,44 @@ def of_log(
     Parameters
     ----------
     since, until : float, optional
-        When it was scored, seconds since 1970.
+        When it was scored, seconds since 1970; `until` is exclusive.
     last : int, optional
         Most rows, the newest.
     where : mapping of str to sequence of str, optional
         Wanted values per column, as text. Columns that the log does not have are looked up in the
         current raw data by the natural key; rows that are not there are left out.
+    by_row : bool
+        Whether `since` and `until` are of the rows' own time, not of when they were scored.
 
     Raises
     ------
     InputError
-        For a column that the project does not have.
+        For a column that the project does not have; `by_row` in a project without dates.
     NotReadyError
         When fewer than 100 rows are left.
     """
     chosen = where or {}
     if unknown := [name for name in chosen if name not in spec.columns]:
         raise InputError(no_columns(unknown))
+    if by_row and (spec.time is None or spec.columns[spec.time].type != "date"):
+        raise InputError(Message("The project names no column of time."))
     filters = Filters(
-        since=since,
-        until=until,
+        since=None if by_row else since,
+        until=None if by_row else until,
         source=source,
         version=version.version,
         is_shadow=False,
         is_sample=version.is_sample,
     )
-    rows, is_capped = _newest(settings, filters, version.name, None if chosen else last)
+    rows, is_capped = _newest(settings, filters, version.name, None if chosen or by_row else last)
     unknown_rows = 0
-    if chosen:
+    if chosen or by_row:
         archive = Archive.of(settings)
         rows, unknown_rows = _chosen(archive, spec, rows, chosen, is_sample=version.is_sample)
+    if by_row:
+        rows = _between(rows, str(spec.time), since, until)
     rows = rows.head(last) if last else rows
-    text = _text(len(rows), since, until, last, source, chosen)
+    text = _text(len(rows), since, until, last, source, chosen, spec.time if by_row else None)
     if is_capped:
         text = Message("{rows}, the newest", rows=text)
     if unknown_rows:
@@ -157,7 +164,7 @@ def of_log(
             )
         )
     begin, end = float(rows[SCORED_AT].min()), float(rows[SCORED_AT].max())
-    if chosen:
+    if chosen or by_row:
         begin, end = _span(rows, spec.time) or (begin, end)
     sources = sorted(rows[SOURCE].unique())
     return Window(
@@ -240,10 +247,27 @@ def _chosen(
 def _span(rows: pd.DataFrame, name: str | None) -> tuple[float, float] | None:
     if name is None or name not in rows:
         return None
-    moments = pd.to_datetime(rows[name], errors="coerce", utc=True, format="ISO8601").dropna()
+    moments = _moments(rows[name]).dropna()
     if moments.empty:
         return None
     return float(moments.min().timestamp()), float(moments.max().timestamp())
+
+
+def _moments(values: pd.Series[Any]) -> pd.Series[Any]:
+    return pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
+
+
+def _between(
+    rows: pd.DataFrame, name: str, since: float | None, until: float | None
+) -> pd.DataFrame:
+    """Return the rows whose own time is known and within the limits."""
+    moments = _moments(rows[name])
+    keep = moments.notna()
+    if since is not None:
+        keep &= moments >= pd.Timestamp(since, unit="s", tz="UTC")
+    if until is not None:
+        keep &= moments < pd.Timestamp(until, unit="s", tz="UTC")
+    return rows[keep].reset_index(drop=True)
 
 
 def _text(
@@ -253,6 +277,7 @@ def _text(
     last: int | None,
     source: str | None,
     chosen: Mapping[str, Sequence[str]],
+    by: str | None,
 ) -> Message:
     text = plural("{count:,} prediction of the log", "{count:,} predictions of the log", rows)
     for name, values in chosen.items():
@@ -260,9 +285,19 @@ def _text(
     if last:
         text = Message("{rows}, the newest", rows=text)
     if since is not None:
-        text = Message("{rows}, scored from {moment} UTC", rows=text, moment=_moment(since))
+        text = (
+            Message("{rows}, scored from {moment} UTC", rows=text, moment=_moment(since))
+            if by is None
+            else Message("{rows}, {column} from {moment}", rows=text, column=by, moment=_day(since))
+        )
     if until is not None:
-        text = Message("{rows}, scored before {moment} UTC", rows=text, moment=_moment(until))
+        text = (
+            Message("{rows}, scored before {moment} UTC", rows=text, moment=_moment(until))
+            if by is None
+            else Message(
+                "{rows}, {column} before {moment}", rows=text, column=by, moment=_day(until)
+            )
+        )
     if source:
         text = Message("{first}, {second}", first=text, second=source)
     return text
@@ -284,6 +319,11 @@ def listed(values: Sequence[str]) -> list[Words]:
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _day(seconds: float) -> str:
+    """Return a moment of rows that may have no time of day; at midnight only its day."""
+    return _moment(seconds).removesuffix(" 00:00")
 
 
 def _scoring(settings: Settings, run_id: str | None) -> Scoring:

@@ -413,11 +413,14 @@ def _decimal(
     rows: Sequence[Sequence[str]], name: str, delimiter: str, given: Given
 ) -> tuple[str, bool]:
     """Return the decimal sign, and whether numbers have thousands separators."""
-    # the values of each column that has a value with a sign
+    # the values of each column that has a value with a sign that is not known
     columns: list[list[str]] = []
-    for at in range(len(rows[0])):
-        values = [row[at] for row in rows[1:] if at < len(row)]
-        if any("," in value or "." in value for value in values):
+    signs = (
+        ",." if given.decimal is None else POINTS["point" if given.decimal == "comma" else "comma"]
+    )
+    for values in _columns(rows):
+        text = "".join(values)
+        if any(sign in text for sign in signs):
             cells = [value.strip() for value in values]
             columns.append([cell for cell in cells if cell not in _MISSING])
     # the conventions by which each numeric column can be read, with its first value that has a sign
@@ -466,6 +469,14 @@ def _decimal(
         any(group in cell for cell in cells) and _are_numbers(cells, decimal) for cells in columns
     )
     return decimal, thousands
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterable[Sequence[str]]:
+    """Return the values below the header by column."""
+    width = len(rows[0])
+    if all(len(row) >= width for row in rows):
+        return list(zip(*(row[:width] for row in rows[1:]), strict=True)) if rows[1:] else []
+    return ([row[at] for row in rows[1:] if at < len(row)] for at in range(width))
 
 
 def _are_numbers(cells: Sequence[str], decimal: str) -> bool:

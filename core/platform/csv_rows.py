@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,9 @@ from core.platform.rows.values import BOOLEANS
 _BLOCK = 16 << 20
 # a column with so large a share of different texts is not searched for equal ones
 _DIFFERENT = 0.5
+# so many rows show which columns are floats
+_FIRST_ROWS = 100
+_FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def read(
@@ -75,7 +80,13 @@ def read(
     with bounds.opened(path, name) as opened:
         file = with_new_lines(opened, dialect)
         grown = _Grown(name, rows, texts, kept)
-        is_read = is_bare and _by_arrow(file, grown, columns, dialect)
+        floats = _floats(file, dialect) - {*texts} if is_bare else frozenset()
+        is_read = is_bare and _by_arrow(file, grown, columns, dialect, floats)
+        if floats and grown.is_other_type:
+            # a column of numbers has a text further down
+            file.seek(0)
+            grown = _Grown(name, rows, texts, kept)
+            is_read = _by_arrow(file, grown, columns, dialect, frozenset())
         if not is_read:
             # in parts pandas would drop what is too much in the first row of each
             bounds.check_at_once(name, rows * len(columns))
@@ -115,7 +126,44 @@ def _at_once(
     return shorter[list(kept)]
 
 
-def _by_arrow(file: IO[bytes], grown: _Grown, columns: Sequence[str], dialect: Dialect) -> bool:
+def _floats(file: IO[bytes], dialect: Dialect) -> frozenset[str]:
+    """Return columns of floats by their first rows: Arrow converts them while it reads.
+
+    In one of them at least one value is a float to pandas, and so all others are, if they are
+    numbers. None in a file with blanks around values, which Arrow would strip.
+    """
+    lines = file.read(SAMPLE_BYTES).decode(errors="replace").splitlines()[: _FIRST_ROWS + 2]
+    file.seek(0)
+    # the last one may be cut
+    rows = [line.split(dialect.sign) for line in lines[:-1]]
+    if len(rows) < 2 or {len(row) for row in rows} != {len(rows[0])} or _has_blanks(file, dialect):
+        return frozenset()
+    return frozenset(name for name, *cells in zip(*rows, strict=True) if _are_floats(cells))
+
+
+def _are_floats(cells: Sequence[str]) -> bool:
+    known = [cell for cell in cells if cell not in MISSING_MARKS]
+    return any("." in cell for cell in known) and all(map(_FLOAT.fullmatch, known))
+
+
+def _has_blanks(file: IO[bytes], dialect: Dialect) -> bool:
+    """Return whether a value begins or ends with a blank."""
+    ends = np.zeros(256, dtype=bool)
+    ends[[ord("\n"), ord("\r"), ord(dialect.sign)]] = True
+    last, is_blank = b"\n", False
+    while not is_blank and (block := file.read(SAMPLE_BYTES)):
+        cells = np.frombuffer(last + block, dtype=np.uint8)
+        blanks = np.flatnonzero((cells == ord(" ")) | (cells == ord("\t")))
+        after = cells[np.minimum(blanks + 1, len(cells) - 1)]
+        is_blank = bool(ends[cells[blanks - 1]].any() or ends[after].any())
+        last = block[-1:]
+    file.seek(0)
+    return is_blank or last in (b" ", b"\t")
+
+
+def _by_arrow(
+    file: IO[bytes], grown: _Grown, columns: Sequence[str], dialect: Dialect, floats: frozenset[str]
+) -> bool:
     """Read the rows; return False for what pandas may read otherwise, or refuse."""
     import pyarrow
     import pyarrow.csv
@@ -134,60 +182,75 @@ def _by_arrow(file: IO[bytes], grown: _Grown, columns: Sequence[str], dialect: D
             read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK),
             parse_options=pyarrow.csv.ParseOptions(delimiter=dialect.sign, quote_char=False),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False
+                column_types={
+                    name: pyarrow.float64() if name in floats else pyarrow.string()
+                    for name in names
+                },
+                null_values=sorted(MISSING_MARKS),
+                strings_can_be_null=False,
             ),
         ) as batches:
             if batches.schema.names != [*names]:
                 return False
+            places = {name: place for place, name in enumerate(names)}
             for batch in batches:
-                cells = {name: batch.column(names.index(name)) for name in grown.columns}
+                cells = {name: batch.column(places[name]) for name in grown.columns}
                 grown.append(
                     {
-                        name: _literal(texts) if name in grown.texts else _as_pandas(texts)
-                        for name, texts in cells.items()
+                        name: _of_floats(values)
+                        if name in floats
+                        else _literal(values)
+                        if name in grown.texts
+                        else _as_pandas(values)
+                        for name, values in cells.items()
                     },
                     len(batch),
                 )
-    except pyarrow.ArrowException:
+    except pyarrow.ArrowException as error:
+        grown.is_other_type = "conversion error" in str(error)
         return False
     # of a file without rows the types are pandas'
     return grown.rows > 0
 
 
-def _literal(texts: Any) -> npt.NDArray[Any]:
+class _Texts(NamedTuple):
+    """A column of texts: the different ones, and the place of each row's; -1 if it is missing."""
+
+    codes: npt.NDArray[np.int32]
+    cells: list[str]
+
+    def of(self, cells: Sequence[str]) -> npt.NDArray[Any]:
+        """Return the rows with these texts in place of its own."""
+        objects: npt.NDArray[Any] = np.array([*cells, np.nan], dtype="object")[self.codes]
+        return objects
+
+
+def _literal(texts: Any) -> _Texts:
     """Return texts, in which only an empty cell is missing."""
     import pyarrow.compute as compute
 
-    return _objects(compute.if_else(compute.equal(texts, ""), None, texts))
+    return _coded(compute.if_else(compute.equal(texts, ""), None, texts))
 
 
-def _objects(texts: Any) -> npt.NDArray[Any]:
+def _coded(texts: Any) -> _Texts:
     coded = texts.dictionary_encode()
-    cells = np.array([*coded.dictionary.to_pylist(), np.nan], dtype="object")
-    codes = coded.indices.fill_null(len(cells) - 1).to_numpy()
-    objects: npt.NDArray[Any] = cells[codes]
-    return objects
+    return _Texts(coded.indices.fill_null(-1).to_numpy(), coded.dictionary.to_pylist())
 
 
-def _as_pandas(texts: Any) -> npt.NDArray[Any] | None:
+def _as_pandas(texts: Any) -> npt.NDArray[Any] | _Texts | None:
     """Return the values of a column as pandas infers them; None if that is not certain."""
     import pyarrow
     import pyarrow.compute as compute
 
-    marked = compute.is_in(texts, pyarrow.array(sorted(MISSING_MARKS)))
+    marked = compute.is_in(texts, _marks())
     known = compute.if_else(marked, None, texts)
     try:
         floats = compute.cast(known, pyarrow.float64())
     except pyarrow.ArrowInvalid:
-        objects = _objects(known)
-        return objects if any(map(_is_word, pd.unique(objects))) else None
-    numbers: npt.NDArray[np.float64] = floats.to_numpy(zero_copy_only=False)
-    present = numbers if not floats.null_count else numbers[~np.isnan(numbers)]
-    # pandas has ways of its own with infinity, other spellings of missing, and very long integers
-    if (
-        len(present) != len(numbers) - floats.null_count
-        or not (np.abs(present) < EXACT_LIMIT).all()
-    ):
+        coded = _coded(known)
+        return coded if any(map(_is_word, coded.cells)) else None
+    numbers = _of_floats(floats)
+    if numbers is None:
         return None
     if not floats.null_count and (numbers % 1 == 0).all():
         try:
@@ -196,6 +259,24 @@ def _as_pandas(texts: Any) -> npt.NDArray[Any] | None:
         except pyarrow.ArrowInvalid:
             pass  # 1.0 is no integer
     return numbers
+
+
+@lru_cache
+def _marks() -> Any:
+    import pyarrow
+
+    return pyarrow.array(sorted(MISSING_MARKS))
+
+
+def _of_floats(floats: Any) -> npt.NDArray[np.float64] | None:
+    """Return numbers; None if pandas may read their texts otherwise."""
+    numbers: npt.NDArray[np.float64] = floats.to_numpy(zero_copy_only=False)
+    present = numbers if not floats.null_count else numbers[~np.isnan(numbers)]
+    # pandas has ways of its own with infinity, other spellings of missing, and very long integers
+    is_certain = len(present) == len(numbers) - floats.null_count and (
+        not len(present) or (present.min() > -EXACT_LIMIT and present.max() < EXACT_LIMIT)
+    )
+    return numbers if is_certain else None
 
 
 def _is_word(text: object) -> bool:
@@ -209,14 +290,21 @@ def _is_word(text: object) -> bool:
 
 
 class _Grown:
-    """The columns of a file that is read in parts."""
+    """The columns of a file that is read in parts.
+
+    Attributes
+    ----------
+    is_other_type : bool
+        Whether reading ended at a value that is not of the type of its column.
+    """
 
     def __init__(self, name: str, rows: int, texts: Sequence[str], kept: Sequence[str]) -> None:
         self.name, self.texts = name, {*texts}
         self.columns = {column: _Growing(rows, is_text=column in self.texts) for column in kept}
         self.rows = 0
+        self.is_other_type = False
 
-    def append(self, part: Mapping[str, npt.NDArray[Any] | None], rows: int) -> None:
+    def append(self, part: Mapping[str, npt.NDArray[Any] | _Texts | None], rows: int) -> None:
         """Add the values of the next rows; None for those that have to be read again."""
         for column, values in self.columns.items():
             values.append(part[column])
@@ -266,35 +354,37 @@ class _Growing:
         """The values of all parts."""
         return np.empty(0) if self._filled is None else self._filled[: self._size]
 
-    def append(self, part: npt.NDArray[Any] | None) -> None:
+    def append(self, part: npt.NDArray[Any] | _Texts | None) -> None:
         """Add the values of the next part; None if they have to be read again."""
         if self.is_mixed or part is None:
             self._leave()
             return
         self._kinds |= {self._kind(part)} - {"empty"}
+        is_text = isinstance(part, _Texts)
+        values = self._shared(part) if isinstance(part, _Texts) else part
         if self._filled is None:
             # untouched memory takes no place
-            self._filled = np.empty(max(self._rows, len(part)), part.dtype)
-        elif self._filled.dtype != part.dtype:
-            dtype = self._common(part.dtype)
+            self._filled = np.empty(max(self._rows, len(values)), values.dtype)
+        elif self._filled.dtype != values.dtype:
+            dtype = self._common(values.dtype)
             if dtype is None:
                 self._leave()
                 return
             wider = np.empty(len(self._filled), dtype)
             wider[: self._size] = self._filled[: self._size]
             self._filled = wider
-        if part.dtype == object and len(self._kinds) > 1:
+        if is_text and len(self._kinds) > 1:
             self._leave()
             return
-        end = self._size + len(part)
-        self._filled[self._size : end] = self._shared(part) if part.dtype == object else part
+        end = self._size + len(values)
+        self._filled[self._size : end] = values
         self._size = end
 
     def _leave(self) -> None:
         self.is_mixed, self._filled, self._known, self.held = True, None, None, 0
 
-    def _kind(self, part: npt.NDArray[Any]) -> str:
-        if self._is_text:
+    def _kind(self, part: npt.NDArray[Any] | _Texts) -> str:
+        if self._is_text or isinstance(part, _Texts):
             return "string"
         if part.dtype.kind == "f" and np.isnan(part).all():
             return "empty"
@@ -310,16 +400,15 @@ class _Growing:
             return np.dtype("object")
         return None
 
-    def _shared(self, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _shared(self, part: _Texts) -> npt.NDArray[Any]:
         """Return the part with the texts of earlier parts in place of equal ones."""
         if self._known is None:
-            self.held += sum(map(sys.getsizeof, part))
-            return part
-        codes, cells = pd.factorize(pd.Series(part))
+            texts = part.of(part.cells)
+            self.held += sum(map(sys.getsizeof, texts))
+            return texts
         before = len(self._known)
-        same = [self._known.setdefault(cell, cell) for cell in cells]
+        same = [self._known.setdefault(cell, cell) for cell in part.cells]
         self.held += sum(map(sys.getsizeof, list(self._known)[before:]))
-        if len(self._known) > _DIFFERENT * (self._size + len(part)):
+        if len(self._known) > _DIFFERENT * (self._size + len(part.codes)):
             self._known = None
-        shared: npt.NDArray[Any] = np.array([*same, np.nan], dtype="object")[codes]
-        return shared
+        return part.of(same)

@@ -122,7 +122,7 @@ def rows_finding(
     few = ""
     if column:
         # by repr: a parquet file can contain lists, which are not hashable
-        cells = raw[column].iloc[places[:1000]].astype("object").tolist()
+        cells = _cells(raw[column], places[:1000])
         few = ", ".join(text[:40] for text in list(dict.fromkeys(map(repr, cells)))[:EXAMPLES])
     where = _first(places, column, raw, unique)
     text = tell(len(places), few)
@@ -140,9 +140,18 @@ def _first(places: Any, column: str, raw: pd.DataFrame, unique: str | None) -> W
     """Return the first of some rows, by id if available."""
     first = places[:EXAMPLES]
     if unique is not None and column != unique:
-        return f"{unique} " + ", ".join(raw[unique].iloc[first].map(str))
+        return f"{unique} " + ", ".join(map(str, _cells(raw[unique], first)))
     numbers = ", ".join(str(place + 1) for place in first)
     return plural("row {numbers}", "rows {numbers}", len(first), numbers=numbers)
+
+
+def _cells(values: pd.Series[Any], places: Any) -> list[Any]:
+    """Return some values as Python's; pandas' own way takes ten times as long for a few."""
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biufO":
+        cells: list[Any] = values.to_numpy()[places].tolist()
+    else:
+        cells = values.iloc[places].astype("object").tolist()
+    return cells
 
 
 def frame_finding(

@@ -237,6 +237,9 @@ def listed(words: Sequence[Any], kind: str = "standard") -> str:
     >>> listed(["a", "b", "c"]), listed(["a", "b"], "or"), listed([])
     ('a, b and c', 'a or b', '')
     """
+    # Babel's own list of units has an "and" in Portuguese
+    if kind == "unit":
+        return ", ".join(map(str, words))
     return _listed([str(word) for word in words], current(), kind)
 
 

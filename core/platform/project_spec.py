@@ -34,6 +34,7 @@ _NO_RULES = (
     "icon",
     "model",
     "threshold",
+    "former_features_title",
     "presets",
     "error_slices",
     "downloads",
@@ -90,7 +91,8 @@ class ProjectSpec(Options):
     allowed : tuple of str
         Features that are used in spite of a finding that they may reveal the label.
     features : tuple of str
-        The default features, columns or engineered; `features_title` is their title.
+        The default features, columns or engineered; `features_title` is their title, and
+        `former_features_title` what it was when sets were prepared whose digest has it.
     feature_sets : tuple of FeatureSet
         Alternatives to choose from.
     presets : tuple of Preset
@@ -138,6 +140,7 @@ class ProjectSpec(Options):
     allowed: tuple[str, ...] = ()
     features: tuple[str, ...] = Field(min_length=1)
     features_title: str = "Default"
+    former_features_title: str = ""
     feature_sets: tuple[FeatureSet, ...] = ()
     presets: tuple[Preset, ...] = ()
     slices: tuple[str, ...] = ()
@@ -271,7 +274,9 @@ class ProjectSpec(Options):
         }
         if not self.rows.is_derived:
             other["rows"] = set(type(self.rows).model_fields) - _OF_ROWS
-        return hashlib.sha256(self.model_dump_json(exclude=other).encode()).hexdigest()[:12]
+        titled = {"features_title": self.former_features_title or self.features_title}
+        ruled = self.model_copy(update=titled).model_dump_json(exclude=other)
+        return hashlib.sha256(ruled.encode()).hexdigest()[:12]
 
     @property
     def derived(self) -> tuple[str, ...]:
@@ -323,7 +328,7 @@ class ProjectSpec(Options):
         Examples
         --------
         >>> from core.platform.project import load
-        >>> load("kobe").features_called("The six of the brief")[:2]
+        >>> load("kobe").features_called("Place and time of the shot")[:2]
         ('lat', 'lon')
         """
         sets = {feature_set.title: feature_set.features for feature_set in self.feature_sets}

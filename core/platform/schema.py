@@ -81,9 +81,10 @@ def inspect(
     settled: dict[str, pd.Series[Any]] = {}
     odd: list[Finding] = []
     for name, column in present.items():
-        settled[name], faults = rows.read(named[name], column.rule)
+        raw = named[name]
+        settled[name], faults = rows.read(raw, column.rule)
         if column.type == "label":
-            faults = _other_labels(named[name], column, faults)
+            faults = _other_labels(raw, column, faults)
         empty = rows.empty_rows(settled[name], faults)
         if empty.any() and (name == unique or name in complete):
             faults = (*faults, Fault("missing", name, np.flatnonzero(empty)))
@@ -206,17 +207,6 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
         rows = rows.sort_values(spec.id, kind="stable")
     rows = rows.set_axis(pd.RangeIndex(len(rows)), axis="index", copy=False)
     return Validated(rows, (*validated.findings, *_of_labels(rows[spec.target], spec)))
-
-
-def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
-    """Return the rows of a source sorted by id.
-
-    Raises
-    ------
-    InputError
-        With every error found.
-    """
-    return inspect_source(frame, spec).required()
 
 
 def no_columns(names: Sequence[str]) -> Message:

@@ -164,10 +164,7 @@ STEPS: tuple[Step, ...] = (
         Message("Serve"),
         "dns",
         "start an endpoint, or change the version that it serves",
-        Message(
-            "Serve the champion with `mlflow models serve`, behind a gateway that checks and logs "
-            "requests."
-        ),
+        Message("Serve the champion with MLflow, behind a gateway that checks and logs requests."),
         (CHAMPION,),
         artifacts.SERVE,
         ("score",),
@@ -181,7 +178,7 @@ STEPS: tuple[Step, ...] = (
         Message("Score"),
         "target",
         "score the production rows, a file, or one row",
-        Message("Score rows with the served model by `requests`, or large files in parallel."),
+        Message("Score rows with the served model, or large files in parallel."),
         (ENDPOINT, CHAMPION, RAW, REQUESTS),
         artifacts.SCORE,
         ("label", "monitor"),

@@ -332,7 +332,11 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.
     standing, train, test = _read_files(settings, TRAIN_ROWS_FILE, TEST_ROWS_FILE)
     if standing.run_id != prepared.run_id:
         raise NotReadyError(
-            Message("The prepared sets have changed since this training. Train again.")
+            Message(
+                "{what} changed. Run {step} again.",
+                what=Message("Training and test set"),
+                step=Message("Train"),
+            )
         )
     return train, test
 
@@ -357,11 +361,6 @@ def save_output(settings: Settings, name: str, frame: pd.DataFrame) -> Path:
     path = folder(settings, MODEL_OUTPUT) / f"{name}.parquet"
     _replace(path, lambda temporary: frame.to_parquet(temporary, index=False))
     return path
-
-
-def read_output(path: Path) -> pd.DataFrame:
-    """Return a table of predictions that `save_output` wrote."""
-    return pd.read_parquet(path)
 
 
 def save_report(settings: Settings, name: str, report: dict[str, Any]) -> Path:

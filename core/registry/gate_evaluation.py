@@ -149,7 +149,7 @@ def _frozen(
     empty = pd.DataFrame(columns=list(spec.columns))
     if version.is_sample != champion.is_sample:
         problem = Message(
-            "Only one of the two was trained on the built-in sample, so they share no test rows."
+            "Only one side was trained on the built-in sample: no test rows are common."
         )
         return _Rows(empty, problem=problem)
     try:

@@ -301,6 +301,22 @@ def _threshold(known: Facts) -> str:
     return f"{labelled} {aim}"
 
 
+def split_limit(split: str) -> Words:
+    """Return what the metrics on a test set do not cover, by how it was split; empty if unknown.
+
+    Examples
+    --------
+    >>> str(split_limit("random"))
+    'The rows were split at random: the test metrics say nothing about later rows.'
+    """
+    if split not in split_checks.SPLITS:
+        return ""
+    return Message(
+        "The rows were split {split}: the test metrics say nothing about later rows.",
+        split=split_checks.SPLITS[split],
+    )
+
+
 def _limits(known: Facts) -> str:
     limits = []
     if known.rows_name:
@@ -310,10 +326,8 @@ def _limits(known: Facts) -> str:
                 rows_name=_plain(known.rows_name),
             )
         )
-    if known.split.get("split") == "random":
-        limits.append(
-            _("A random split measures performance on rows of the same time, not on future rows.")
-        )
+    if limit := split_limit(known.split.get("split", "")):
+        limits.append(str(limit))
     if known.late:
         limits.append(
             _(

@@ -14,7 +14,7 @@ from core.platform.messages import Message, Words, plural
 from core.platform.own_columns import PROBABILITY
 from core.retraining.policy_evidence import Window, forecasts, listed, sentence, with_labels
 from core.retraining.policy_settings import Policy as Policy
-from core.stats.check import ADD_LABELS, FIND_OUT, TRAIN_OTHERS
+from core.stats.check import ADD_LABELS, FIND_OUT, FIND_OUT_ONLY, TRAIN_OTHERS
 from core.stats.forecast import DAY
 
 Code = Literal["retrain", "wait", "investigate", "person", "none"]
@@ -138,7 +138,7 @@ def decide(
         Message("Investigate the input, do not retrain"),
         (reason, *decided.reasons),
         tuple(dict.fromkeys((windows[-1].run_id, *decided.evidence))),
-        FIND_OUT,
+        FIND_OUT_ONLY if with_labels(policy, windows[-1:]) else FIND_OUT,
     )
 
 

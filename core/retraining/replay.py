@@ -259,8 +259,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.of(settings)
     with tracking.step_run(settings, "replay", options, progress) as run_id:
         progress.update(0.01, Message("Reading the rows"))
-        snapshot = snapshots.require_current(settings)
-        raw = snapshots.validated(settings, snapshot, spec)
+        archive = snapshots.Archive.of(settings)
+        snapshot = archive.require_current()
+        raw = archive.validated(snapshot, spec)
         features = options.features or replay_rows.champions_features(settings, spec)
         rows, spans = replay_rows.rows_and_windows(raw, spec, options, features)
         moments = row_stream.moments_of(rows[str(spec.time)])

@@ -125,7 +125,7 @@ def outlook(settings: Settings, *, rows: str = "development") -> Outlook | None:
     snapshot = snapshots.current(settings)
     if snapshot is None:
         return None
-    raw = snapshots.validated(settings, snapshot, spec)
+    raw = snapshots.Archive.of(settings).validated(snapshot, spec)
     ordered, moments = in_order(raw, spec, rows)
     days = row_stream.day(moments[0]), row_stream.day(moments[-1])
     return Outlook(len(ordered), *days, tuple(dividing(ordered, spec)))

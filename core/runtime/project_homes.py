@@ -7,11 +7,13 @@ MLflow store, where experiment and registered model get another name until they 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
 import uuid
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -24,6 +26,7 @@ from core.platform.errors import CourtsideError, InputError, JobError, StoreErro
 from core.platform.messages import Message
 from core.serving import endpoint, server, server_process
 
+_log = logging.getLogger(__name__)
 FOLDER = "backups"
 # what the zip says about itself
 ABOUT = "backup.json"
@@ -67,6 +70,27 @@ def keep_workers(settings: Settings) -> None:
                 supervision.keep_supervisor(other)
         except CourtsideError:
             continue  # a damaged state is reported on the project's own pages
+
+
+def leave(settings: Settings) -> None:
+    """Let the workers of the home end when the app does, and log what keeps running."""
+    served = []
+    with suppress(CourtsideError, OSError):
+        for each in projects.homes(settings):
+            supervision.leave(each)
+            if state.path(each).is_file():
+                served += [known for known in server.servers(each) if known.state == "ready"]
+    if served:
+        _log.warning(
+            "%s",
+            Message(
+                "Still served without the app: {servers}. Its page Serve stops them.",
+                servers=[
+                    Message("{name}, port {port}", name=known.name, port=known.port)
+                    for known in served
+                ],
+            ),
+        )
 
 
 def stop_all(settings: Settings) -> None:

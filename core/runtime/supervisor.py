@@ -44,6 +44,8 @@ SWEEP = 2.0
 GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0
+# after the app has ended: another app of this home would have beaten by then
+FAREWELL = 3 * supervision.BEAT
 LOST = Message("The app or the machine was stopped before the job was done. Start it again.")
 # Exits after this long without a readable state and without jobs.
 BROKEN_SECONDS = 60.0
@@ -111,7 +113,7 @@ class Supervisor:
         self.seen: tuple[int, int] | None = None
         self.sender: BaseProcess | None = None
         self.sender_until = 0.0
-        self.since = self.idle_from = time.time()
+        self.since = self.idle_from = self.beat_seen = time.time()
         self.problem: Words | None = None
         self.ready = self.stopping = self.retiring = False
 
@@ -127,7 +129,8 @@ class Supervisor:
             warming.join(POLL)
             self.heart.beat()
             self._check_requests()
-            if self.stopping or self.retiring or not self._has_its_home():
+            is_over = self.stopping or self.retiring or not self._has_its_home()
+            if is_over or (self._has_app_ended() and self._has_nothing_to_do()):
                 end_children()
                 return
         self.ready = True
@@ -211,8 +214,20 @@ class Supervisor:
             return True
         if not swept or self.stays:
             return False
-        quiet = time.time() - max(supervision.last_beat(self.settings), self.idle_from)
-        return quiet > self.idle and not jobs.active(self.settings)
+        silent_from = max(supervision.last_beat(self.settings), self.idle_from)
+        is_alone = self._has_app_ended() or time.time() - silent_from > self.idle
+        return is_alone and not jobs.active(self.settings)
+
+    def _has_nothing_to_do(self) -> bool:
+        """Return whether neither a job nor a schedule needs a worker."""
+        return not jobs.active(self.settings) and not schedules.schedules(self.settings)
+
+    def _has_app_ended(self) -> bool:
+        """Return whether an app said that it ends, and no other one of this home has beaten."""
+        now = time.time()
+        if supervision.last_beat(self.settings):
+            self.beat_seen = now
+        return now - self.beat_seen > FAREWELL
 
     def _turn(self) -> None:
         """Wait briefly for a process to end, then do all pending work."""

@@ -107,8 +107,9 @@ def gather(
     elif options.source == "upload":
         frame, checked, dialects = _of_upload(settings, spec, options, columns, run_id)
     else:
-        snapshot = snapshots.require_current(settings)
-        raw = snapshots.validated(settings, snapshot, spec)
+        archive = snapshots.Archive.of(settings)
+        snapshot = archive.require_current()
+        raw = archive.validated(snapshot, spec)
         frame = raw[raw[spec.rows.column] == spec.rows.production].reset_index(drop=True)
         if frame.empty:
             raise NotReadyError(

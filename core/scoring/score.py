@@ -391,12 +391,12 @@ class _Scoring:
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
         text = counted(steps.named("score").title, self.rows_done, total)
-        if rate > 0:
+        if rate > 0 and self.rows_done < total:
             left = (total - self.rows_done) / rate
             text = Message(
                 "{first}, {second}",
                 first=text,
-                second=Message("about {left:.0f} s left", left=left),
+                second=Message("about {left:.0f} s left", left=max(left, 1.0)),
             )
         self.progress.update(0.1 + 0.7 * self.rows_done / total, text)
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import sqlalchemy as sql
 from sqlalchemy.dialects.sqlite import insert
 
-from core.platform import identity, locks, messages, process, set_aside, state
+from core.platform import identity, locks, messages, model_store, process, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words
@@ -149,7 +149,7 @@ class Server:
             return Message(
                 "{first}, {second}",
                 first=Message("{name}, version {version}", **about),
-                second=self.alias,
+                second=model_store.ALIAS_LABELS.get(self.alias, self.alias),
             )
         return Message("{name}, version {version}", **about)
 

@@ -45,16 +45,21 @@ class Known:
     ----------
     values : array of float
         The given values, made equal where they differ only by representation.
+    is_unchanged : bool
+        Whether none of them had to be made equal.
     """
 
     def __init__(self, values: Floats) -> None:
-        known = np.unique(values[np.isfinite(values)])
+        known = np.sort(values[np.isfinite(values)])
+        if known.size:
+            known = known[np.r_[True, known[1:] != known[:-1]]]
         self._is_whole, self._is_single = _are_whole(known), _are_single(known)
-        self._scale = float(np.median(np.abs(known))) if known.size else 0.0
-        steps = np.diff(known, prepend=-np.inf)
-        self._known = known[steps > ROUNDING * np.maximum(np.abs(known), self._scale)]
-        is_distinct = self._is_whole or len(self._known) == len(known)
-        self.values = values if is_distinct else self._snapped(values, ROUNDING)
+        sizes = np.abs(known)
+        self._scale = _median(sizes) if known.size else 0.0
+        apart = known[1:] - known[:-1] > ROUNDING * np.maximum(sizes[1:], self._scale)
+        self._known = known[np.r_[True, apart]] if known.size else known
+        self.is_unchanged = self._is_whole or len(self._known) == len(known)
+        self.values = values if self.is_unchanged else self._snapped(values, ROUNDING)
 
     def aligned(self, current: Floats) -> Floats:
         """Align other values to these, as `aligned` does."""
@@ -93,6 +98,15 @@ def aligned_frame(
             ]
             changed[name] = aligned(*pair)[1]
     return current[columns].assign(**changed)
+
+
+def _median(values: Floats) -> float:
+    """Return the median as NumPy does, which takes longer to find it."""
+    ordered = np.sort(values)
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return float(ordered[middle])
+    return float((ordered[middle - 1] + ordered[middle]) / 2)
 
 
 def _are_whole(values: Floats) -> bool:

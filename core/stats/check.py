@@ -48,6 +48,7 @@ FIND_OUT = Message(
 TRAIN_OTHERS = Message(
     "Train with other features or candidates; until then, don't use its predictions for these rows."
 )
+FIND_OUT_ONLY = Message("Find out why the input changed. That alone is no reason to retrain.")
 MORE_ROWS = Message("Wait for more rows, or choose a longer window.")
 # With a smaller share of training rows among them, rows are as good as new.
 FEW_TRAINED_ON = 0.01

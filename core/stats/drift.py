@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,38 +29,12 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> float:
-    """Return the population stability index (PSI) of current against reference values.
+def psi_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
+    """Return the population stability index (PSI) of counts in the same bins, along the last axis.
 
     PSI = sum over bins of (c - r) * ln(c / r), r and c the shares of reference and current rows in
-    a bin (Siddiqi, Credit Risk Scorecards, 2006); the bins are those of `Column`. Usual reading:
-    below 0.1 stable, from 0.2 shifted.
-
-    Parameters
-    ----------
-    reference, current : array of float or of text
-        At least one value each.
-    bins : int
-        Quantile bins, 2 or more.
-
-    Returns
-    -------
-    float
-        0 or more; NaN if a side has no values.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> same, shifted = rng.normal(size=5000), rng.normal(loc=1, size=5000)
-    >>> psi(same, rng.normal(size=5000)) < 0.02, psi(same, shifted) > 0.5
-    (True, True)
-    """
-    old, new = Column(pd.Series(reference), bins).counts(pd.Series(current))
-    return float(psi_of(old, new)) if old.sum() and new.sum() else float("nan")
-
-
-def psi_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
-    """Return the PSI of counts in the same bins, along the last axis.
+    a bin (Siddiqi, Credit Risk Scorecards, 2006). Usual reading: below 0.1 stable, from 0.2
+    shifted.
 
     Examples
     --------
@@ -154,14 +129,15 @@ class Column:
         self.is_number = pd.api.types.is_numeric_dtype(values)
         self.rows, self.bins = len(values), bins
         if self.is_number:
-            numbers = _numbers(values)
-            numbers = numbers[~np.isnan(numbers)]
+            numbers = np.sort(_numbers(values))
+            numbers = numbers[: np.searchsorted(numbers, np.nan)]
             self.missing = self.rows - len(numbers)
             self._known = Known(numbers)
-            self.sorted = np.sort(self._known.values)
-            # `np.unique` would sort them again
-            first = np.flatnonzero(np.diff(self.sorted, prepend=np.nan) != 0)
-            counts = np.diff(first, append=len(self.sorted))
+            self.sorted = numbers if self._known.is_unchanged else np.sort(self._known.values)
+            is_first = np.ones(len(self.sorted), dtype=bool)
+            np.not_equal(self.sorted[1:], self.sorted[:-1], out=is_first[1:])
+            first = np.flatnonzero(is_first)
+            counts = np.diff(np.append(first, len(self.sorted)))
             self.names: npt.NDArray[Any] = self.sorted[first]
         else:
             codes, texts = pd.factorize(values.dropna().astype("object"))
@@ -175,10 +151,7 @@ class Column:
         if self.is_binned:
             shares = np.linspace(0, 1, bins + 1)
             self.edges = np.unique(intervals.quantiles(self.sorted, shares))[1:-1]
-            self.old = np.bincount(
-                np.searchsorted(self.edges, self.sorted, side="right"),
-                minlength=len(self.edges) + 1,
-            )
+            self.old = _between(self.edges, self.sorted)
 
     def counts(self, current: pd.Series[Any]) -> tuple[Floats, Floats]:
         """Return the reference's and the current rows' counts per bin."""
@@ -202,46 +175,66 @@ class Column:
             old, more = np.append(old, self.missing), np.append(more, 0.0)
         return old.astype(np.float64), old + more
 
-    def compared(self, current: pd.Series[Any]) -> dict[str, float]:
+    def compared(self, current: pd.Series[Any]) -> dict[str, Any]:
         """Return the distances of current rows from the reference; see `by_feature`."""
-        from scipy import special
+        return _with_distances([self.beside(current)])[0]
 
+    def beside(self, current: pd.Series[Any]) -> Compared:
+        """Return the same without what follows from the counts per bin."""
         known, rows = self._present(current), max(len(current), 1)
-        figures = {
+        figures: dict[str, Any] = {
             "missing_reference": self.missing / max(self.rows, 1),
             "missing_current": (len(current) - len(known)) / rows,
         }
         if self.is_few or not self.is_number:
-            figures["unseen"] = float((~pd.Series(known).isin(self.names)).sum()) / rows
+            figures["unseen"] = self._unseen(known) / rows
         old, new = self._counts(known, len(current))
         if self.missing == self.rows or not new.sum():
-            return figures
-        figures |= {"psi": float(psi_of(old, new)), "js": float(js_of(old, new))}
-        if self.is_few or not self.is_number:
-            figures["cramers_v"] = float(cramers_v_of(old, new))
-            figures["chi2"] = figures["cramers_v"] ** 2 * float(old.sum() + new.sum())
-            figures["chi2_p_value"] = float(special.chdtrc(max(len(old) - 1, 1), figures["chi2"]))
+            return Compared(figures)
         if self.is_number and len(known):
-            after = np.sort(known)
-            figures |= _ks(self.sorted, after)
-            figures |= {"mean_reference": self.sorted.mean(), "mean_current": after.mean()}
-            beyond = np.searchsorted(after, self.sorted[0]) + len(after)
-            beyond -= np.searchsorted(after, self.sorted[-1], side="right")
+            figures |= self._ks(known)
+            figures |= {"mean_reference": self.sorted.mean(), "mean_current": known.mean()}
+            beyond = np.searchsorted(known, self.sorted[0]) + len(known)
+            beyond -= np.searchsorted(known, self.sorted[-1], side="right")
             figures["out_of_range"] = float(beyond) / rows
-        return figures
+        return Compared(figures, old, new, is_named=self.is_few or not self.is_number)
 
     def _present(self, current: pd.Series[Any]) -> npt.NDArray[Any]:
-        """Return the non-missing values, in the reference's representation."""
+        """Return the non-missing values, in the reference's representation; numbers sorted."""
         if not self.is_number:
             return current.dropna().to_numpy(dtype=object)
-        numbers = _numbers(current)
-        return self._known.aligned(numbers[~np.isnan(numbers)])
+        numbers = np.sort(_numbers(current))
+        return np.sort(self._known.aligned(numbers[: np.searchsorted(numbers, np.nan)]))
+
+    def _unseen(self, known: npt.NDArray[Any]) -> float:
+        """Return the number of values that the reference does not have."""
+        if not self.is_number or not len(self.names):
+            return float((~pd.Series(known).isin(self.names)).sum())
+        place = np.minimum(np.searchsorted(self.names, known), len(self.names) - 1)
+        return float(np.count_nonzero(self.names[place] != known))
+
+    def _ks(self, known: Floats) -> dict[str, float]:
+        """Return the Kolmogorov-Smirnov distance to sorted values, and its p-value.
+
+        The p-value is asymptotic, corrected for small samples (Stephens, 1970).
+        """
+        from scipy.special import kolmogorov
+
+        # at the values of the reference, and at the current ones
+        ranks = (
+            (np.cumsum(self.names_counts), np.searchsorted(known, self.names, side="right")),
+            tuple(np.searchsorted(side, known, side="right") for side in (self.sorted, known)),
+        )
+        before, after = len(self.sorted), len(known)
+        distance = max(float(np.abs(old / before - new / after).max()) for old, new in ranks)
+        root = np.sqrt(before * after / (before + after))
+        p_value = float(kolmogorov((root + 0.12 + 0.11 / root) * distance))
+        return {"ks": distance, "ks_p_value": p_value}
 
     def _counts(self, known: npt.NDArray[Any], rows: int) -> tuple[Floats, Floats]:
         share = min(rows, self.rows) / max(rows + self.rows, 1)
         if self.is_binned:
-            place = np.searchsorted(self.edges, known, side="right")
-            old, new = self.old, np.bincount(place, minlength=len(self.old))
+            old, new = self.old, _between(self.edges, known)
         else:
             names = pd.Index(np.concatenate([self.names, pd.unique(known)])).unique()
             now = np.bincount(names.get_indexer(known), minlength=len(names))
@@ -274,18 +267,53 @@ class Column:
         return place, own + has_rest, has_rest
 
 
-def _ks(before: Floats, after: Floats) -> dict[str, float]:
-    """Return the Kolmogorov-Smirnov distance and its p-value.
+def _between(edges: Floats, ordered: Floats) -> Ints:
+    """Return the number of sorted values in each bin."""
+    ends = np.searchsorted(ordered, edges)
+    return np.diff(np.concatenate([[0], ends, [len(ordered)]]))
 
-    The p-value is asymptotic, corrected for small samples (Stephens, 1970).
+
+@dataclass(frozen=True)
+class Compared:
+    """What is known of a column in two sets of rows: figures, and its counts per bin.
+
+    Parameters
+    ----------
+    old, new : array or None
+        None where a set has no value.
+    is_named : bool
+        Whether the bins are single values.
     """
-    from scipy.special import kolmogorov
 
-    both = np.concatenate([before, after])
-    shares = [np.searchsorted(side, both, side="right") / len(side) for side in (before, after)]
-    distance = float(np.abs(shares[0] - shares[1]).max())
-    root = np.sqrt(len(before) * len(after) / (len(before) + len(after)))
-    return {"ks": distance, "ks_p_value": float(kolmogorov((root + 0.12 + 0.11 / root) * distance))}
+    figures: dict[str, Any]
+    old: Floats | None = None
+    new: Floats | None = None
+    is_named: bool = False
+
+
+def _with_distances(compared: Sequence[Compared]) -> list[dict[str, Any]]:
+    """Return the figures with those that follow from the bins, of all columns at once."""
+    from scipy import special
+
+    figures = [dict(column.figures) for column in compared]
+    alike: dict[tuple[int, bool], list[int]] = {}
+    for place, column in enumerate(compared):
+        if column.old is not None:
+            alike.setdefault((len(column.old), column.is_named), []).append(place)
+    for (bins, is_named), places in alike.items():
+        old, new = (
+            np.stack([getattr(compared[place], side) for place in places])
+            for side in ("old", "new")
+        )
+        measured = {"psi": psi_of(old, new), "js": js_of(old, new)}
+        if is_named:
+            measured["cramers_v"] = cramers_v_of(old, new)
+            measured["chi2"] = measured["cramers_v"] ** 2 * (old.sum(axis=1) + new.sum(axis=1))
+            measured["chi2_p_value"] = special.chdtrc(max(bins - 1, 1), measured["chi2"])
+        for name, values in measured.items():
+            for place, value in zip(places, values.tolist(), strict=True):
+                figures[place][name] = value
+    return figures
 
 
 def _numbers(values: pd.Series[Any]) -> Floats:
@@ -335,8 +363,12 @@ def by_feature(
     >>> by_feature(frame, frame + 50, ["x"]).loc[0, ["ks", "out_of_range"]].tolist()
     [0.5, 0.5]
     """
+    compared = [_compared(reference[name], current[name]) for name in features]
     return pd.DataFrame(
-        [{"feature": name, **_compared(reference[name], current[name])} for name in features],
+        [
+            {"feature": name, **figures}
+            for name, figures in zip(features, _with_distances(compared), strict=True)
+        ],
         columns=["feature", *_COMPARED],
     )
 
@@ -359,18 +391,19 @@ _COMPARED = (
 )
 
 
-def _compared(before: pd.Series[Any], after: pd.Series[Any]) -> dict[str, Any]:
+def _compared(before: pd.Series[Any], after: pd.Series[Any]) -> Compared:
     """Compare one column; an error in it does not affect the others."""
     try:
-        figures: dict[str, Any] = {**Column(before).compared(after), "reason": ""}
+        compared = Column(before).beside(after)
     except Exception:  # noqa: BLE001  a fault of one column is that column alone
         _log.exception("The column %s could not be compared", before.name)
-        return {"reason": "failed"}
-    if not len(before) or figures["missing_reference"] == 1:
-        figures["reason"] = "reference_empty"
-    elif not len(after) or figures["missing_current"] == 1:
-        figures["reason"] = "current_empty"
-    return figures
+        return Compared({"reason": "failed"})
+    reason = ""
+    if not len(before) or compared.figures["missing_reference"] == 1:
+        reason = "reference_empty"
+    elif not len(after) or compared.figures["missing_current"] == 1:
+        reason = "current_empty"
+    return replace(compared, figures={**compared.figures, "reason": reason})
 
 
 def densities(

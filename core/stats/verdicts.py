@@ -13,6 +13,7 @@ from core.stats.check import (
     ADD_LABELS,
     FEW_TRAINED_ON,
     FIND_OUT,
+    FIND_OUT_ONLY,
     MORE_ROWS,
     THRESHOLD_TODO,
     TRAIN_OTHERS,
@@ -261,7 +262,8 @@ def _todo(code: str, params: Params) -> Words:
             rows=params["rows"],
         ),
         "label": ADD_LABELS,
-        "investigate": FIND_OUT,
+        # labels that show the skill are enough of them
+        "investigate": FIND_OUT_ONLY if params.get("is_skill_shown") else FIND_OUT,
         "wait": MORE_ROWS,
     }[params["action"]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,6 +122,7 @@ def contribution_strip(table: pd.DataFrame) -> alt.LayerChart:
     if (domain := style.without_outliers(points["points"])) is not None:
         scale = alt.Scale(domain=list(domain), nice=False, clamp=True)
         axis = style.cut_title(axis, *domain)
+    ends = [json.dumps(word, ensure_ascii=False) for word in (_("low"), _("high"))]
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=style.PALETTE["line"])
     marks = (
         alt.Chart(points)
@@ -145,7 +147,7 @@ def contribution_strip(table: pd.DataFrame) -> alt.LayerChart:
                         orient="top",
                         direction="horizontal",
                         values=[0, 1],
-                        labelExpr="datum.value < 0.5 ? '−' : '+'",
+                        labelExpr=f"datum.value < 0.5 ? {ends[0]} : {ends[1]}",
                         gradientLength=160,
                         titleLimit=400,
                     ),

@@ -274,6 +274,9 @@ def model_record(
     )
 
 
+FINAL_FIT = Message("final fit and test")
+
+
 class _TrainingProgress:
     """Reports progress over the folds of all candidates, the best so far, and the time left."""
 
@@ -283,17 +286,20 @@ class _TrainingProgress:
         many += options.calibrate != "none"
         self._folds = options.folds
         # a trial of a search is a cross-validation too
-        self._all = options.folds * (many + (options.tune_trials + 1) * bool(options.tune_trials))
+        self._tuning = options.folds * (options.tune_trials + 1)
+        self._all = options.folds * many + self._tuning * bool(options.tune_trials)
         self._progress = progress
         self._start = time.monotonic()
         self._done = 0
         self._of_one = self._arrived = self._workers = 0
+        self._folds_of_one = self._folds
         self._title: Words = ""
         self._best: Message | None = None
 
     def begin(self, name: str, done: list[Candidate]) -> None:
         """Start a candidate."""
         self._title, self._of_one = kinds.title(name), 0
+        self._folds_of_one = self._tuning if name.endswith(".tuned") else self._folds
         self._note_best(done)
         self._report(self._fold())
 
@@ -326,7 +332,9 @@ class _TrainingProgress:
             )
 
     def _fold(self) -> Message:
-        if self._of_one > self._folds:
+        if self._of_one >= self._folds_of_one:
+            return Message("{name}: {value}", name=self._title, value=FINAL_FIT)
+        if self._of_one >= self._folds:
             return Message(
                 "{name}: {value}",
                 name=self._title,
@@ -335,11 +343,7 @@ class _TrainingProgress:
         return Message(
             "{name}: {value}",
             name=self._title,
-            value=Message(
-                "fold {number} of {folds}",
-                number=min(self._of_one + 1, self._folds),
-                folds=self._folds,
-            ),
+            value=Message("fold {number} of {folds}", number=self._of_one + 1, folds=self._folds),
         )
 
     def _side_by_side(self) -> Message:
@@ -350,11 +354,12 @@ class _TrainingProgress:
         share = min(self._done / self._all, 1.0)
         if self._best is not None:
             text = Message("{first}, {second}", first=text, second=self._best)
-        if foresees and self._done >= self._folds:
+        # of the last candidate's final fit, whose duration is unknown, nothing is foreseen
+        if foresees and self._folds <= self._done < self._all:
             left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
             text = Message(
                 "{first}, {second}",
                 first=text,
-                second=Message("about {left:.0f} s left", left=left),
+                second=Message("about {left:.0f} s left", left=max(left, 1.0)),
             )
         self._progress.update(0.05 + 0.85 * share, text)

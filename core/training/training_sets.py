@@ -83,7 +83,11 @@ def read(settings: Settings, spec: ProjectSpec) -> TrainingSets:
     rows = storage.read_rows(settings, prepared)
     if prepared.rules != spec.digest:
         raise NotReadyError(
-            Message("The raw data or the project file has changed since. Prepare again.")
+            Message(
+                "{what} changed. Run {step} again.",
+                what=Message("Project file"),
+                step=Message("Prepare"),
+            )
         )
     wanted = schema.settled_columns(spec, [*prepared.inputs, spec.target])
     complete = list(wanted) if prepared.is_complete else [spec.target]

@@ -18,20 +18,14 @@ from core.stats.charts import style
 from pages.shared import elements, navigation, step_jobs, table_texts
 
 VIEWS = {
-    "glance": Message("At a glance"),
+    "glance": Message("Overview"),
     "columns": Message("Columns"),
-    "slices": Message("Over time and kind"),
-    "places": Message("By place"),
+    "slices": Message("Slices"),
+    "places": Message("Place"),
     "correlation": Message("Correlation"),
     "leakage": Message("Leakage"),
 }
-DRAWN = {"hexagons": Message("Rates in hexagons"), "points": Message("Single rows")}
-FINDINGS = {
-    "recorded_after": Message("known too late"),
-    "identifier": Message("identifies rows"),
-    "constant": Message("constant"),
-    "too_good": Message("too good"),
-}
+DRAWN = ("hexagons", "points")
 
 # the choice of a project's time among its slices
 TIME = "courtside_time"
@@ -59,7 +53,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         navigation.go_to("acquire")
         return
     if snapshot.rules != spec.digest:
-        st.warning(_("The project file changed. Validate the raw data again."))
+        st.warning(navigation.changed("acquire", _("Project file")))
         navigation.go_to("acquire")
         return
     has_part = {"slices": spec.slices or spec.time, "places": spec.place}
@@ -94,7 +88,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
             _ask_difference(spec)
         kind = _kind(spec)
     if not _of(table("columns"), kind)["rows"].any():
-        st.info(_("No rows match. Choose other values."))
+        st.info(_("Nothing to show for these rows."))
     elif view == "glance":
         _glance(spec, _of(table("bins"), kind))
     elif view == "columns":
@@ -216,7 +210,7 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
             "column": config.TextColumn(_("Column"), pinned=True),
             "type": _("Type"),
             "missing": _("Missing"),
-            "distinct": _("Distinct"),
+            "distinct": _("Distinct values"),
             "positive": config.BarChartColumn(elements.capital(positive), width="small", y_min=0),
             "negative": config.BarChartColumn(elements.capital(negative), width="small", y_min=0),
             "auc_alone": config.NumberColumn(
@@ -240,7 +234,7 @@ def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
         int(bins[name].sum()) for name in ("positive", "negative", "unlabelled")
     )
     known, rows = positive + negative, positive + negative + unlabelled
-    figures = [(_("Rows"), number(rows), _("{count:,} labelled", count=known))]
+    figures = [(_("Rows"), number(rows), elements.named(_("With label"), number(known)))]
     for name, count in ((spec.positive, positive), (spec.negative, negative)):
         note = f"{number(count)} / {number(known)}"
         figures.append((_capitalized(name), number(count / max(known, 1), ".1%"), note))
@@ -295,18 +289,16 @@ def _by(spec: ProjectSpec) -> str:
 
 def _over_time(spec: ProjectSpec, counts: pd.DataFrame) -> None:
     if counts.empty:
-        st.info(_("No rows match. Choose other values."))
+        st.info(_("Nothing to show for these rows."))
         return
     positive = project.words(spec.positive)
     left, right = elements.side_by_side()
     with left:
-        elements.question(
-            _("How does the share of {positive} change over time?", positive=positive)
-        )
+        elements.question(_("How does the share of {positive} vary?", positive=positive))
         title = _("Share of {positive}", positive=positive)
         elements.chart(data_charts.rate_over_time(counts, rate_title=title))
     with right:
-        elements.question(_("How many rows does each period have?"))
+        elements.question(_("How many rows?"))
         elements.chart(data_charts.rows_over_time(counts))
 
 
@@ -316,20 +308,14 @@ def _places(spec: ProjectSpec, cells: pd.DataFrame) -> None:
     positive = project.words(spec.positive)
     drawn = places.with_rates(cells)
     if drawn.empty:
-        st.info(_("No row has a place."))
+        st.info(_("Nothing to show for these rows."))
         return
     reference = drawn[drawn["set"] == "reference"]
     labelled = int(reference["labelled"].sum())
     average = float(reference["positive"].sum() / labelled) if labelled else None
     reach = place_charts.span(drawn["rate"], average or 0.0, place_charts.MOST_RATE)
-    asked = _("Where is the share of {positive} higher or lower?", positive=positive)
-    st.markdown(
-        f"**{project.words(spec.place.title) if spec.place.title else asked}**",
-        help=_(
-            "Each circle is the rows of a place. Those with fewer than {least} labels are hollow.",
-            least=places.MIN_LABELS,
-        ),
-    )
+    asked = _("How does the share of {positive} vary?", positive=positive)
+    elements.question(str(project.words(spec.place.title)) if spec.place.title else asked)
     columns = elements.side_by_side()
     named = {"reference": spec.rows.reference_rows, "current": spec.rows.current_rows}
     for column, name in zip(columns, named, strict=True):
@@ -366,7 +352,7 @@ def _slices(spec: ProjectSpec, bins: pd.DataFrame, chosen: str) -> None:
     _balance(spec, column_bins)
     left, right = elements.side_by_side()
     with left:
-        elements.question(_("How many rows, and how many without label?"))
+        elements.question(_("How many rows?"))
         elements.chart(
             data_charts.slice_bars(
                 column_bins, positive=positive, negative=negative, axis_title=about
@@ -378,7 +364,7 @@ def _slices(spec: ProjectSpec, bins: pd.DataFrame, chosen: str) -> None:
 
 def _correlation(table: pd.DataFrame) -> None:
     if table.empty:
-        st.caption(_("No numeric column varies among these rows."))
+        st.caption(_("Nothing to show for these rows."))
         return
     st.markdown(
         _("**Which columns carry the same information?**"),
@@ -401,9 +387,8 @@ def _leakage(suspects: pd.DataFrame) -> None:
     elements.fixed_table(
         {
             _("Column"): suspects["feature"].to_list(),
-            _("Finding"): [str(FINDINGS[code]) for code in suspects["finding"]],
             _("AUC alone"): [number(auc, ".3f") for auc in suspects["auc_alone"]],
-            _("What it means"): [elements.plain(str(loads(text))) for text in suspects["text"]],
+            _("Finding"): [elements.plain(str(loads(text))) for text in suspects["text"]],
         }
     )
 
@@ -413,7 +398,16 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
     positive = str(project.words(spec.positive))
     left, right = elements.side_by_side()
     with right:
-        drawn = elements.choose(_("View"), DRAWN, "court-draw", default="hexagons")
+        drawn = st.segmented_control(
+            _("View"),
+            DRAWN,
+            default="hexagons",
+            required=True,
+            key="court-draw",
+            format_func=lambda kind: (
+                _("Rows") if kind == "points" else _("Share of {positive}", positive=positive)
+            ),
+        )
         only = {}
         for name in spec.slices:
             values = sorted(cells[name].unique())
@@ -434,7 +428,7 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
         if spec.court is not None:
             st.markdown(f"**{project.words(spec.court.title)}**")
         if gathered.empty:
-            st.info(_("No rows match. Choose other values."))
+            st.info(_("Nothing to show for these rows."))
         elif drawn == "hexagons":
             shots = elements.localized(court.shot_chart(gathered, average))
             st.altair_chart(shots, width="content")
@@ -442,7 +436,7 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
             _points(spec, points, only, labelled)
     with right:
         rate = f"{number(average, '.1%')} {positive}" if average is not None else "–"
-        note = f"{_('{count:,} labelled', count=labelled)}: {rate}"
+        note = f"{elements.named(_('With label'), number(labelled))} · {rate}"
         elements.figures([(_("Rows"), number(rows), note)])
 
 

@@ -50,12 +50,7 @@ def menu() -> None:
             navigation.run_link(prepared.run_id, "PreparacaoDados")
 
 
-elements.header(
-    _("Data"),
-    _("Acquire rows, explore them, and set aside a test set."),
-    is_sample=elements.current_is_sample(settings),
-    menu=menu,
-)
+elements.header(_("Data"), is_sample=elements.current_is_sample(settings), menu=menu)
 view = navigation.views("data", VIEWS, default=view_of_now())
 with elements.show_errors():
     if snapshot is not None:

@@ -51,14 +51,17 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.info(_("No raw data yet. Acquire it first."))
         navigation.go_to("acquire")
         return
-    running = step_jobs.job_panel(settings, "prepare")
+    running = step_jobs.chain_panel(settings, "prepare")
+    running = step_jobs.job_panel(settings, "prepare") or running
     prepared = None
     with elements.show_errors():
         prepared = storage.current_prepared(settings)
-    if prepared is not None and (
-        prepared.digest != snapshot.digest or prepared.rules != spec.digest
-    ):
-        st.warning(_("The raw data or the project file has changed since. Prepare again."))
+    changed = {
+        _("Data"): prepared is not None and prepared.digest != snapshot.digest,
+        _("Project file"): prepared is not None and prepared.rules != spec.digest,
+    }
+    if any(changed.values()):
+        st.warning(navigation.changed("prepare", *(what for what in changed if changed[what])))
     left, right = elements.side_by_side()
     with left:
         st.subheader(_("Prepare"), anchor=False)
@@ -165,7 +168,7 @@ def form(
         _("Prepare"), type="primary", icon=":material/filter_alt:", key="prepare", disabled=disabled
     ):
         if features is not None and not features:
-            st.error(_("{field}: nothing is chosen yet.", field=_("Features")))
+            st.error(_("Required: {field}.", field=_("Features")))
             return
         step_jobs.submit(
             settings,
@@ -217,7 +220,7 @@ def choose_features(
     kept = (spec.target, spec.id, spec.weights, *spec.derived)
     offered = [*(name for name in spec.columns if name not in kept), *spec.engineered]
     chosen = st.multiselect(
-        _("Columns and computed features"),
+        _("Columns"),
         offered,
         key="features",
         disabled=disabled,
@@ -348,25 +351,25 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
     )
     other, unlabelled = int(of["rows_other"]), int(of.get("rows_unlabelled", 0))
     missing = int(of["rows_missing"])
+    incomplete = (
+        _("With a missing value, dropped")
+        if spec.weights is None
+        else _("With a missing value or sampling weight 0, dropped")
+    )
     reasons = [
-        _("{name}: {value}", name=name, value=number(count))
+        elements.named(name, number(count))
         for count, name in (
             (other, _("Outside the row filter")),
             (unlabelled, _("Without label")),
-            (missing, _("With a missing value, dropped")),
+            (missing, incomplete),
         )
         if count
     ]
     if reasons:
         st.caption(messages.listed(reasons, "unit"))
     if not prepared.is_complete:
-        st.caption(
-            n_(
-                "{count:,} missing value, imputed by the model",
-                "{count:,} missing values, imputed by the model",
-                int(of.get("values_imputed", 0)),
-            )
-        )
+        imputed = number(of.get("values_imputed", 0), ",.0f")
+        st.caption(elements.named(MISSING["impute"], imputed))
 
 
 def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
@@ -398,7 +401,7 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
         return elements.table(settings, run.run_id, name)
 
     with left:
-        elements.question(_("Do both sets have the same classes?"))
+        elements.question(_("Are both sets alike?"))
         balance = table("class_balance")
         balance = balance.assign(label=balance["label"].replace(words))
         elements.chart(data_charts.class_balance(balance, positive=positive, negative=negative))
@@ -413,7 +416,7 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
         else:
             st.caption("–")
     with right:
-        elements.question(_("Are the features alike in both sets?"))
+        elements.question(_("Are both sets alike?"))
         elements.chart(drift_charts.psi_bars(table("split_drift"), sets=("train", "test")))
 
 

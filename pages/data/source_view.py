@@ -31,10 +31,11 @@ FEW_COLUMNS = ("current", "id", "source", "rows", "acquired", "run")
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the choice of a source, and the raw data in use beside it."""
     snapshot = snapshots.current(settings)
-    running = step_jobs.job_panel(settings, "acquire")
+    running = step_jobs.chain_panel(settings, "acquire")
+    running = step_jobs.job_panel(settings, "acquire") or running
     is_stale = snapshot is not None and snapshot.rules != spec.digest
     if is_stale:
-        st.warning(_("The project file changed. Validate the raw data again."))
+        st.warning(navigation.changed("acquire", _("Project file")))
         if st.button(_("Validate again"), type="primary", icon=":material/rule:", disabled=running):
             make_current(settings, snapshot.id)
     left, right = elements.side_by_side()
@@ -42,7 +43,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         st.subheader(_("Source"), anchor=False)
         source_form(settings, spec, running=running, is_next=not is_stale)
     with right:
-        st.subheader(_("In use"), anchor=False)
+        st.subheader(_("Current"), anchor=False)
         if snapshot is None:
             if not running:
                 st.info(_("No raw data yet. Acquire it first."))
@@ -98,7 +99,7 @@ def send(settings: Settings, source: str, values: dict[str, Any]) -> None:
     if (source == "upload" and not values["uploads"]) or (
         source == "folder" and not values["files"]
     ):
-        st.error(_("{field}: nothing is chosen yet.", field=_("Files")))
+        st.error(_("Required: {field}.", field=_("Files")))
     else:
         if source == "upload":
             values["uploads"] = [upload.model_dump() for upload in values["uploads"]]
@@ -179,16 +180,12 @@ def in_use(
     """Draw what is in use: its size, its checks, its details; return its run."""
     run = tracking.finished_run(settings, snapshot.run_id)
     labels = (
-        _(
-            "{name}: {value}",
-            name=_("Without label"),
-            value=number(run.metrics["labels_missing"], ",.0f"),
-        )
+        elements.named(_("Without label"), number(run.metrics["labels_missing"], ",.0f"))
         if run and "labels_missing" in run.metrics
         else ""
     )
     # columns that Courtside derives are in no file
-    expected = f"{_('Expected')}: {len(spec.columns) - len(spec.derived)}"
+    expected = elements.named(_("Expected"), number(len(spec.columns) - len(spec.derived)))
     elements.figures(
         [
             (_("Rows"), number(snapshot.rows), labels),
@@ -217,13 +214,7 @@ def draw_checks(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
         code = next((code for code in codes if code in texts), None)
         text = elements.words(texts[code]) if code else ""
         checks.append((title, "warning" if code else "ok", text))
-    st.markdown(
-        n_(
-            "**Validated: no errors, {count} warning**",
-            "**Validated: no errors, {count} warnings**",
-            warnings,
-        )
-    )
+    elements.question(elements.named(_("Warnings"), number(warnings)))
     chips.draw(checks)
 
 
@@ -244,7 +235,7 @@ def details(snapshot: snapshots.Snapshot) -> None:
 def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
     """Draw the snapshots of raw data, of which any can be made current again."""
     listed = snapshots.listed(settings)
-    with st.expander(elements.counted(_("Snapshots"), len(listed))):
+    with st.expander(elements.counted(_("History"), len(listed))):
         config = st.column_config
         every = st.toggle(_("All columns"), key="all-columns-snapshots")
         st.dataframe(
@@ -304,9 +295,10 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                     _("Snapshot"), list(others), format_func=others.__getitem__, key="snapshot"
                 )
                 if st.button(
-                    _("Make current"),
+                    _("Use"),
                     icon=":material/restore:",
-                    disabled=step_jobs.is_going(settings, "acquire"),
+                    disabled=step_jobs.is_going(settings, "acquire")
+                    or step_jobs.running_chain(settings) is not None,
                 ):
                     make_current(settings, chosen)
 

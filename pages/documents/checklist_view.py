@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.documents.dossier import Facts
 from core.documents.texts.requirement import Requirement
-from core.platform.messages import Message, _
+from core.platform.messages import Message, _, number
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from pages.shared import elements, navigation
@@ -31,12 +31,9 @@ def draw(spec: ProjectSpec, facts: Facts) -> None:
     met, partly, still = (
         sum(requirement.state == state for requirement in requirements) for state in STATES
     )
-    text = _(
-        "{met} of {number} met, {partly} partly met, {still} open",
-        met=met,
-        number=len(requirements),
-        partly=partly,
-        still=still,
+    counts = zip(STATES.values(), (met, partly, still), strict=True)
+    text = " · ".join(
+        elements.named(elements.capital(word), number(count)) for (word, *_look), count in counts
     )
     st.progress(met / len(requirements), text=text)
     chosen, graded = _filtered(requirements, first="open" if partly + still else "all")
@@ -83,7 +80,7 @@ def _selected(chosen: list[Requirement], *, graded: bool) -> Requirement:
     config = st.column_config
     columns: dict[str, Any] = {
         "number": config.TextColumn("#", width=50),
-        "state": config.TextColumn(_("State"), width=95),
+        "state": config.TextColumn(_("State"), width=150),
         "text": config.TextColumn(_("Requirement"), width="large"),
     }
     picked = st.dataframe(

@@ -48,7 +48,7 @@ def choose(document: Document) -> str:
         st.selectbox(
             _("Chapter"),
             options,
-            format_func=lambda at: titles.get(at) or _("Whole document"),
+            format_func=lambda at: titles.get(at) or _("All"),
             key=key,
             width=420,
         )

@@ -82,7 +82,7 @@ def _card(settings: Settings, incident: Incident, *, is_first: bool) -> None:
                 _answer(settings, incident)
             st.page_link(
                 "pages/monitor/page.py",
-                label=_("See the report"),
+                label=_("Report"),
                 icon=":material/monitoring:",
                 query_params={"view": "report", "report": incident.last_run_id},
             )
@@ -99,12 +99,9 @@ def _about(settings: Settings, incident: Incident) -> str:
         elements.capital(_("version {version}", version=elements.plain(incident.version)))
         if incident.version
         else "",
-        _(
-            "first seen {moment} ({duration} ago)",
-            duration=elements.length(clock.now(settings) - incident.first_seen),
-            moment=moment(incident.first_seen),
-        ),
-        _("last seen {moment}", moment=moment(incident.last_seen)),
+        _("since {day}", day=moment(incident.first_seen)),
+        _("{length} ago", length=elements.length(clock.now(settings) - incident.first_seen)),
+        elements.named(_("Report"), moment(incident.last_seen)),
     ]
     return f":small[:gray[{' · '.join(part for part in parts if part)}]]"
 
@@ -163,7 +160,7 @@ def _answer(settings: Settings, incident: Incident) -> None:
             help=_("Acknowledged: quiet until it clears."),
         )
         alert_id = st.selectbox(
-            _("Or dismiss one"),
+            _("Check"),
             list(titles),
             format_func=titles.__getitem__,
             key=f"which-{incident.subject}",
@@ -190,14 +187,14 @@ def history(settings: Settings) -> None:
     events = alerts.history(settings, limit=100)
     earlier = [event for event in events if event.alert_id not in standing_ids]
     if earlier:
-        with st.expander(_("Earlier alerts"), icon=":material/history:"):
+        with st.expander(_("History"), icon=":material/history:"):
             _events(earlier)
 
 
 def _events(events: list[Event]) -> None:
     elements.fixed_table(
         {
-            _("When (UTC)"): [day(datetime.fromtimestamp(event.at, UTC)) for event in events],
+            _("When"): [moment(event.at) for event in events],
             _("What"): [_badge(event.kind) for event in events],
             _("Check"): [_named(event) for event in events],
             _("Value"): [number(event.value) for event in events],

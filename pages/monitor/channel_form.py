@@ -93,7 +93,7 @@ def _webhook(settings: Settings, saved: Channels) -> None:
         "COURTSIDE_WEBHOOK_SECRET",
         _("Messages are not signed: anyone who knows the address can forge them."),
     )
-    if st.button(f"{_('Save')}: {NAMES['webhook']}", key="save-webhook"):
+    if st.button(elements.named(_("Save"), NAMES["webhook"]), key="save-webhook"):
         _keep(
             settings,
             lambda: saved.model_copy(
@@ -146,7 +146,7 @@ def _mail(settings: Settings, saved: Channels) -> None:
         "COURTSIDE_SMTP_PASSWORD",
         _("Only a server without a password can be used."),
     )
-    if st.button(f"{_('Save')}: {NAMES['mail']}", key="save-mail"):
+    if st.button(elements.named(_("Save"), NAMES["mail"]), key="save-mail"):
         people = tuple(address.strip() for address in to.split(",") if address.strip())
         _keep(
             settings,
@@ -184,7 +184,7 @@ def _language(name: Name, now: Webhook | Mail | None) -> str:
 def _secret(value: str | None, name: str, missing: str) -> None:
     """State whether a secret is set, without showing it."""
     if value:
-        st.caption(":green[:material/key:] " + _("{name} is set.", name=name))
+        st.caption(f":green[:material/key:] {elements.named(name, _('ok'))}")
         return
     st.caption(
         ":material/key_off: "
@@ -214,7 +214,6 @@ def _test(settings: Settings, name: Name, saved: Channels) -> None:
 @elements.show_errors()
 def _send(settings: Settings, name: Name) -> None:
     deliver.send_test(settings, name)
-    st.session_state[SAVED] = Message("A test is on its way; its result is shown below.")
 
 
 @st.fragment(run_every=2)
@@ -224,7 +223,7 @@ def sent(settings: Settings) -> None:
     deliveries = deliver.deliveries(settings, limit=20)
     if not deliveries:
         return
-    elements.question(_("Messages"))
+    elements.question(_("History"))
     elements.fixed_table(
         {
             _("When"): [str(elements.ago(delivery.created)) for delivery in deliveries],

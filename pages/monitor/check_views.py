@@ -8,22 +8,23 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring import report_tables
+from core.monitoring.records import ReportRun
 from core.platform import project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, sentences, span
+from core.platform.messages import Message, Words, _, listed, sentences, span
 from core.platform.own_columns import PROBABILITY
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.check import VERDICT_LABELS, Limit
 from core.training import evaluation_charts
-from pages.shared import elements, report_view, table_texts
+from pages.shared import elements, navigation, report_view, table_texts
 
 VIEWS = {
     "failed": Message("Failed"),
     "performance": Message("Performance"),
     "columns": Message("Columns"),
-    "answers": Message("Predictions and support"),
+    "answers": Message("Predictions"),
 }
 # key of the chosen view
 VIEW = "evidence"
@@ -36,7 +37,7 @@ COLUMN_KINDS: dict[str, tuple[Words, str]] = {
     "js": ("JS", ".3f"),
     "chi2": (Message("Cramér's V"), ".3f"),
     "missing": (Message("Missing"), ".1%"),
-    "unseen": (Message("Unseen"), ".1%"),
+    "unseen": (Message("New values"), ".1%"),
     "range": (Message("Values out of range"), ".1%"),
 }
 USUAL_LIMITS = Message("Usual limits: 0.1 and 0.2.")
@@ -50,6 +51,8 @@ def show(
     """Draw the checks that failed, or all of the chosen group."""
     st.subheader(_("Checks"), anchor=False)
     view = elements.choose(_("Checks"), VIEWS, VIEW, default="failed", is_bare=True)
+    if weights := elements.fact(ReportRun.of(run).weights):
+        st.caption(weights)
     if view == "failed":
         failed(checks)
     elif view == "performance":
@@ -70,12 +73,12 @@ def failed(checks: pd.DataFrame) -> None:
     elements.fixed_table(
         {
             _("Check"): [_name(row) for row in first.to_dict("records")],
-            _("Current, with 95% interval"): [
+            _current(): [
                 report_view.number(row.value) + _between(row.low, row.high)
                 for row in first.itertuples()
             ],
             _("Reference"): first["reference"].map(report_view.number).to_list(),
-            _("Limit"): [_limit(row) for row in first.to_dict("records")],
+            _("Limits"): [_limit(row) for row in first.to_dict("records")],
             _("Verdict"): list(map(elements.verdict_badge, first["verdict"])),
         }
     )
@@ -83,13 +86,19 @@ def failed(checks: pd.DataFrame) -> None:
         st.caption(_("and {count} more", count=more))
 
 
+def _current() -> str:
+    """Return the title of the current values, which have their interval beside them."""
+    return f"{_('Current')} ({_('95% interval')})"
+
+
 def _name(row: dict[str, Any]) -> str:
-    """Return the name of a check, and what else of its column failed or why it is uninformative."""
+    """Return the name of a check, and what else of its column failed, or its own sentence."""
     name = f"**{elements.fact(row['title'])}**"
     if row["others"]:
-        note = _("also {checks}", checks=row["others"])
+        note = "+ " + listed(row["others"], "unit")
     else:
-        note = elements.words(row["text"]) if row["code"] == "f1" and row["state"] else ""
+        is_explained = row["code"].startswith("slice.") or (row["code"] == "f1" and row["state"])
+        note = elements.words(row["text"]) if is_explained else ""
     return name + (elements.small(elements.plain(note)) if note else "")
 
 
@@ -141,10 +150,11 @@ def performance(
             )
     if slices is not None and len(slices):
         with right:
-            st.markdown(_("**In which slices are the probabilities wrong?**"))
-            worst = report_tables.standing_out(report_view.of_current(slices), checks)
+            elements.question(_("Which slices stand out?"))
+            measured = report_view.of_current(slices)
+            worst = report_tables.standing_out(measured, checks)
             if worst.empty:
-                st.markdown(_("No slice stands out."))
+                st.markdown(_("None of {slices} slices stands out.", slices=len(measured)))
                 return
             report_view.draw(
                 lambda: evaluation_charts.slice_gaps(worst, most=WORST_SLICES), run.run_id, "slices"
@@ -196,7 +206,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
     """Show the model's predictions, and whether the rows are within its support."""
     if checks.empty:
-        st.caption(_("Not in this report. Create a new one."))
+        st.caption(navigation.not_kept("monitor"))
     else:
         check_table(checks)
     store = settings.mlflow_uri
@@ -240,7 +250,7 @@ def check_table(checks: pd.DataFrame) -> None:
     elements.fixed_table(
         {
             _("Check"): titles,
-            _("Current, with 95% interval"): [
+            _current(): [
                 report_view.number(row.value) + _interval(row.low, row.high)
                 for row in checks.itertuples()
             ],
@@ -252,7 +262,7 @@ def check_table(checks: pd.DataFrame) -> None:
 
 def _title(title: object, text: object, todo: object, threshold: object) -> str:
     name, limits = elements.fact(title), elements.words(threshold)
-    note = _("Limits: {limits}", limits=elements.plain(limits)) if limits else ""
+    note = elements.named(_("Limits"), elements.plain(limits)) if limits else ""
     meaning = elements.plain(_sentences(text, todo))
     return f"**{name}**  \n{meaning}" + (elements.small(note) if note else "")
 

@@ -89,7 +89,7 @@ def _new(settings: Settings, spec: ProjectSpec) -> None:
     if not pressed:
         return
     if options.get("window") == "log" and not {"last", "since", "where"} & set(options):
-        st.error(_("{field}: nothing is chosen yet.", field=_("Values")), icon=":material/error:")
+        st.error(_("Required: {field}.", field=_("Values")), icon=":material/error:")
         return
     step_jobs.submit(settings, "monitor", monitor.Options, **options)
     if step_jobs.is_going(settings, "monitor"):

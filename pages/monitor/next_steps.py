@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.monitoring.records import ReportRun
 from core.platform import steps, tracking
-from core.platform.messages import NOTHING, Message, plural
+from core.platform.messages import NOTHING, Message, number
 from core.platform.project import ProjectSpec
 from pages.monitor import check_views
 from pages.shared import navigation
@@ -42,7 +42,7 @@ ACTIONS = {
     "retrain": Action("retrain", Message("Retrain"), "autorenew"),
     "label": Action("label", Message("Add labels"), "label"),
     "investigate": Action("monitor", Message("See which columns changed"), "search"),
-    "wait": Action("score", Message("Score more rows"), "target"),
+    "wait": Action("score", Message("Score"), "target"),
 }
 # of a report of an older app, which has no action
 BY_VERDICT = {
@@ -88,11 +88,7 @@ def actions(spec: ProjectSpec, run: tracking.RunInfo) -> list[Action]:
     labelled = run.metrics.get("rows_labelled", 0)
     missing = int(run.metrics.get("rows_current", 0) - labelled)
     labels = ACTIONS["label"]._replace(
-        why=plural(
-            "{count:,} of these rows has no label.",
-            "{count:,} of these rows have no label.",
-            missing,
-        )
+        why=Message("{name}: {value}", name=Message("Without label"), value=number(missing))
     )
     if code == "label":
         return [labels]

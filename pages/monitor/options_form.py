@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.data import snapshots
+from core.data import over_time, snapshots
 from core.monitoring import monitor, report_tables
 from core.platform import messages, model_store, project, tracking
 from core.platform.config import Settings
@@ -24,6 +24,7 @@ WINDOWS = {
     "scoring": Message("Scoring"),
     "last": Message("Newest rows"),
     "time": Message("Time of scoring"),
+    "row": Message("Time of the row"),
     "slice": Message("Slice"),
     "test": Message("Test set"),
 }
@@ -49,7 +50,11 @@ def ask(
     """Draw the form of a report's options; unset ones keep their defaults."""
     before = options_of(settings, settings.mlflow_uri, last.run_id) if last else {}
     tallies = [tally for tally in predictions.tallies(settings) if not tally.is_shadow]
-    kinds = {kind: title for kind, title in WINDOWS.items() if kind != "slice" or spec.slices}
+    kinds = {
+        kind: title
+        for kind, title in WINDOWS.items()
+        if (kind != "slice" or spec.slices) and (kind != "row" or _row_times(settings, spec))
+    }
     default = "scoring" if scorings else "last" if tallies else "test"
     kind = elements.choose(_("Rows"), kinds, "window", default=default)
     # a container keeps what follows in its state, open or not, when the window changes
@@ -93,18 +98,12 @@ def _window(
         )
     elif kind == "time":
         today = date.today()
-        with st.container(horizontal=True):
-            form = language.day_format()
-            since = st.date_input(
-                p_("date", "From"), today - timedelta(days=7), width=160, key="since", format=form
-            )
-            until = st.date_input(
-                _("To the end of (UTC)"), today, width=160, key="until", format=form
-            )
-        if isinstance(since, date) and isinstance(until, date):
-            options["since"] = f"{since.isoformat()}T00:00:00+00:00"
-            end = datetime.combine(until, datetime.min.time()) + timedelta(days=1)
-            options["until"] = f"{end.isoformat()}+00:00"
+        options |= _period(today - timedelta(days=7), today, _("To the end of (UTC)"))
+    elif kind == "row":
+        first, last = _row_times(settings, spec) or (date.today(), date.today())
+        options |= {"time_of": "row"} | _period(
+            first, last, _("To the end of"), key="row-", about=str(spec.time)
+        )
     else:
         where = _slice(settings, spec)
         if where:
@@ -112,12 +111,44 @@ def _window(
     return options | _whose(tallies)
 
 
+def _period(
+    first: date, last: date, until_label: str, *, key: str = "", about: str = ""
+) -> dict[str, str]:
+    """Draw two days, and return what they select."""
+    form = language.day_format()
+    with st.container(horizontal=True):
+        since = st.date_input(
+            p_("date", "From"), first, width=160, key=f"{key}since", format=form, help=about or None
+        )
+        until = st.date_input(until_label, last, width=160, key=f"{key}until", format=form)
+    if not (isinstance(since, date) and isinstance(until, date)):
+        return {}
+    end = datetime.combine(until, datetime.min.time()) + timedelta(days=1)
+    return {"since": f"{since.isoformat()}T00:00:00+00:00", "until": f"{end.isoformat()}+00:00"}
+
+
+def _row_times(settings: Settings, spec: ProjectSpec) -> tuple[date, date] | None:
+    """Return the first and last day of the current rows; None for a project without dates."""
+    snapshot = snapshots.current(settings)
+    if snapshot is None or spec.time is None or spec.columns[spec.time].type != "date":
+        return None
+    table = report_view.stored_table(settings, settings.mlflow_uri, snapshot.run_id, "over_time")
+    if table is None:
+        return None
+    held = table[(table["set"] == "current") & (table["rows"] > 0)].sort_values("start")
+    if held.empty:
+        return None
+    frequencies = {code: frequency for code, frequency, _days in over_time.PERIODS}
+    last = pd.Period(held["start"].iloc[-1], frequencies[held["period"].iloc[-1]])
+    return date.fromisoformat(held["start"].iloc[0][:10]), last.end_time.date()
+
+
 def _name(scoring: predictions.Scoring) -> str:
     name = ", ".join(
         (
             n_("{count:,} row", "{count:,} rows", scoring.rows),
             str(predictions.SOURCE_LABELS.get(scoring.source, scoring.source)),
-            _("{count:,} labelled", count=scoring.labels),
+            elements.named(_("With label"), messages.number(scoring.labels)),
             _("version {version}", version=scoring.version),
             elements.ago(scoring.scored_at),
         )
@@ -195,7 +226,7 @@ def _limits(
     heading = elements.counted(_("Limits"), len(set_before)) if set_before else _("Limits")
     with st.expander(heading):
         target = st.number_input(
-            _("False alarms, at most (% of windows like the reference)"),
+            _("False alarms, at most (%)"),
             0.1,
             20.0,
             min(max(100 * float(before.get("false_alarms") or 0.01), 0.1), 20.0),
@@ -210,7 +241,7 @@ def _limits(
         share = round(target / 100, 5)
         options |= {"false_alarms": share} if share != 0.01 else {}
         if last is None:
-            st.caption(_("No report yet."))
+            st.caption(_("Nothing here yet."))
             return options
         checks = report_view.checks_of(settings, settings.mlflow_uri, last.run_id)
         if checks is None:

@@ -34,6 +34,7 @@ drafts.hold(
     "last",
     "since",
     "until",
+    "row-*",
     "slice-*",
     "source",
     "version",
@@ -50,7 +51,7 @@ def requested(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, s
         return last, ""
     linked = tracking.finished_run(settings, wanted)
     if linked is None or linked.step != "monitor":
-        return last, _("The requested report does not exist; this is the newest.")
+        return last, elements.plain(_("'{name}' does not exist.", name=wanted))
     return linked, _("This is an older report.")
 
 
@@ -97,7 +98,7 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
             )
     checks = report_view.checks_of(settings, settings.mlflow_uri, shown.run_id)
     if checks is None:
-        st.error(_("Not in this report. Create a new one."))
+        st.error(navigation.not_kept("monitor"))
         return
     verdict_card.show(settings, spec, shown, checks)
     check_views.show(settings, spec, shown, checks)
@@ -107,7 +108,7 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
 def first() -> None:
     """State what a report will show, and lead to the one step before it."""
     if predictions.scorings(settings, min_rows=monitor.MIN_ROWS) or predictions.tallies(settings):
-        st.info(_("No report yet."))
+        st.info(_("Nothing here yet."))
         drawers.button("new", kind="primary", place="page")
         return
     st.info(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))

@@ -17,11 +17,7 @@ from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.shared import elements, navigation, report_view, table_texts
 
 MOST = 60
-VIEWS = {
-    "list": Message("All reports"),
-    "two": Message("Two side by side"),
-    "time": Message("A check over time"),
-}
+VIEWS = {"list": Message("All"), "two": Message("Compare"), "time": Message("Time")}
 TIMES = {"made": Message("When the report was made"), "rows": Message("When the rows came")}
 SHOWN = ("made", "verdict", "rows", "labels", "alerts", "report")
 COUNTS = dict.fromkeys(("rows", "labels", "alerts", "warnings"), ",.0f")
@@ -52,7 +48,7 @@ def checks_of(
 def show(settings: Settings, last: tracking.RunInfo | None) -> None:
     """Show all reports, two of them side by side, or a check across them."""
     if last is None:
-        st.info(_("No report yet."))
+        st.info(_("Nothing here yet."))
         navigation.go_to("monitor")
         return
     runs = reports(settings, settings.mlflow_uri, last.run_id)
@@ -141,15 +137,15 @@ def _list(runs: list[tracking.RunInfo]) -> None:
         hide_index=True,
         width="stretch",
         column_config={
-            "made": _("When (UTC)"),
+            "made": f"{_('When')} (UTC)",
             "verdict": _("Verdict"),
             "window": _("Window"),
             "version": _("Version"),
             "data": _("Data"),
             "rows": _("Rows"),
             "labels": _("Labels"),
-            "alerts": f"{_('Checks')}: {VERDICT_LABELS['alert']}",
-            "warnings": f"{_('Checks')}: {VERDICT_LABELS['warning']}",
+            "alerts": elements.named(_("Checks"), VERDICT_LABELS["alert"]),
+            "warnings": elements.named(_("Checks"), VERDICT_LABELS["warning"]),
             "report": config.LinkColumn(_("Report"), display_text=p_("link", "open")),
         },
     )
@@ -171,7 +167,7 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
         report_view.checks_of(settings, settings.mlflow_uri, run_id) for run_id in (before, now)
     ]
     if sides[0] is None or sides[1] is None:
-        st.error(_("Not in this report. Create a new one."))
+        st.error(navigation.not_kept("monitor"))
         return
     table = report_tables.changes(sides[0], sides[1])
     changed = table[table["is_changed"]]

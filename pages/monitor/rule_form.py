@@ -50,7 +50,7 @@ def _columns() -> dict[str, Any]:
         "is_on": config.CheckboxColumn(_("On"), default=True, width="small"),
         "name": config.TextColumn(_("Name"), required=True, max_chars=80),
         "pattern": config.TextColumn(
-            _("Watches"),
+            _("Check"),
             required=True,
             max_chars=200,
             help=_(

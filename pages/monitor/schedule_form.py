@@ -21,19 +21,15 @@ UNITS = {
     "hours": (3600, Message("Hours")),
     "days": (86400, Message("Days")),
 }
-KINDS = {"interval": Message("At regular intervals"), "cron": Message("At times of the day")}
-WINDOWS = {"scoring": Message("the newest scored rows"), "log": Message("Newest rows")}
+KINDS = {"interval": Message("Every"), "cron": Message("At times of the day")}
+WINDOWS = {"scoring": Message("Scoring"), "log": Message("Newest rows")}
 
 
 def section(settings: Settings) -> None:
     """Draw the schedules, and the form for a new one."""
     if settings.clock_speed != 1:
         st.info(
-            _(
-                "The clock of schedules and alerts runs {speed:,g} times as fast as real time "
-                "(COURTSIDE_CLOCK_SPEED).",
-                speed=settings.clock_speed,
-            ),
+            elements.named("COURTSIDE_CLOCK_SPEED", number(settings.clock_speed, "g")),
             icon=":material/fast_forward:",
         )
     _listed(settings)
@@ -105,8 +101,8 @@ def _rows(schedule: Schedule) -> str:
 def _remarks(scheduled: Scheduled) -> list[str]:
     remarks = [_("Off")]
     if scheduled.schedule.is_on:
-        remarks = [_("Next report: {at}", at=moment(scheduled.next_at))]
-    remarks.append(_("{name}: {value}", name=_("Reports so far"), value=number(scheduled.runs)))
+        remarks = [_("Next: {name}", name=moment(scheduled.next_at))]
+    remarks.append(elements.named(_("Reports so far"), number(scheduled.runs)))
     if scheduled.skipped:
         remarks.append(_("{count:,} skipped: the last was still running", count=scheduled.skipped))
     return remarks
@@ -124,7 +120,7 @@ def _remove(settings: Settings, name: str) -> None:
 
 def _form(settings: Settings) -> None:
     with st.container(border=True):
-        st.markdown(_("**New schedule**"))
+        elements.question(_("Add"))
         kind = st.segmented_control(
             _("When"),
             list(KINDS),
@@ -157,8 +153,9 @@ def _form(settings: Settings) -> None:
             else:
                 count = st.number_input(_("Every"), 1, 1000, 1, width=140, key="schedule-count")
                 unit = st.segmented_control(
-                    _("Unit"),
+                    _("Every"),
                     list(UNITS),
+                    label_visibility="collapsed",
                     default="days",
                     required=True,
                     key="schedule-unit",
@@ -168,7 +165,7 @@ def _form(settings: Settings) -> None:
             last = None
             if window == "log":
                 last = st.number_input(
-                    _("Predictions"),
+                    _("Rows"),
                     monitor.MIN_ROWS,
                     1_000_000,
                     2000,

@@ -10,13 +10,12 @@ import streamlit as st
 from core.monitoring.records import ReportRun
 from core.platform import tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, n_, number
+from core.platform.messages import Message, Words, _, number
 from core.platform.project import ProjectSpec
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
 from pages.monitor import next_steps
 from pages.shared import elements, navigation, report_view
 
-TILE_WIDTH = 180
 GROUPS = {
     "performance": Message("Performance"),
     "input": Message("Inputs"),
@@ -55,7 +54,7 @@ def show(
         with st.popover(_("Details"), icon=":material/info:", type="tertiary"):
             _details(settings, run, report)
     st.caption(_subject(run, report))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="parts"):
         for group, name in GROUPS.items():
             _tile(str(name), *_state(group, checks[checks["group"] == group]), MEANINGS[group])
         _tile(_("Labels"), *_labels(run, _needed(settings, run)), _labels_text(settings, run))
@@ -75,8 +74,6 @@ def _details(settings: Settings, run: tracking.RunInfo, report: ReportRun) -> No
         st.markdown(elements.fact(more))
     st.markdown(f":material/label: {_labels_text(settings, run)}")
     st.markdown(f":material/verified: {_promise(settings, run)}")
-    if report.weights:
-        st.markdown(f":material/balance: {elements.fact(report.weights)}")
     navigation.run_link(run.run_id, "Monitoramento")
     if report.scoring_run:
         navigation.run_link(report.scoring_run, _("Scoring"))
@@ -90,7 +87,7 @@ def _promise(settings: Settings, run: tracking.RunInfo) -> str:
     measured = measured or {}
     rate = measured.get("rate", run.metrics.get("false_alarms"))
     if rate is None:
-        return _("Not in this report. Create a new one.")
+        return navigation.not_kept("monitor")
     return _(
         "False alarms: without any change, at most **{rate:.2%}** of windows of this size "
         "raise an alert.",
@@ -109,16 +106,13 @@ def _needed(settings: Settings, run: tracking.RunInfo) -> float | None:
 
 def _labels_text(settings: Settings, run: tracking.RunInfo) -> str:
     rows, known = run.metrics.get("rows_current", 0), run.metrics.get("rows_labelled", 0)
-    text = _(
-        "Labels: **{known:,.0f}** received, {missing:,.0f} missing.",
-        known=known,
-        missing=rows - known,
-    )
+    known_of = _("{shown:,} of {rows:,} rows", shown=int(known), rows=int(rows))
+    text = elements.named(_("Labels"), known_of)
     needed = _needed(settings, run)
     if needed is None:
         return text
     more = _("Detecting a loss of all skill takes about {needed:,.0f} labels.", needed=needed)
-    return f"{text} {more}"
+    return f"{text}  \n{more}"
 
 
 def _labels(run: tracking.RunInfo, needed: float | None) -> tuple[str, str, str]:
@@ -144,25 +138,21 @@ def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
         verdicts = pd.Series(worst, dtype=object)
     judged = int(verdicts.ne("not_applicable").sum())
     bad, doubtful = int(verdicts.eq("alert").sum()), int(verdicts.eq("warning").sum())
-    note = (
-        n_("of {count} column", "of {count} columns", judged)
-        if group == "input"
-        else n_("of {count} check", "of {count} checks", judged)
-    )
+    note = elements.named(_("Columns") if group == "input" else _("Checks"), number(judged))
     if bad:
         return "alert", _counted("alert", bad), note
     if doubtful:
         return "warning", _counted("warning", doubtful), note
     if judged:
         return "ok", _counted("ok", judged), note
-    return "not_applicable", _("not judged"), _("no check was possible")
+    return "not_applicable", _("not judged"), ""
 
 
 def _counted(verdict: str, count: int) -> str:
-    return f"{elements.capital(VERDICT_LABELS[verdict])}: {number(count)}"
+    return elements.named(elements.capital(VERDICT_LABELS[verdict]), number(count))
 
 
 def _tile(name: str, state: str, figure: str, note: str, about: Words) -> None:
-    with st.container(border=True, width=TILE_WIDTH, gap=None):
+    with st.container(border=True, gap=None, height="stretch"):
         st.markdown(name, help=str(about))
-        st.markdown(f"{MARKS[state]} **{figure}**{elements.small(note)}")
+        st.markdown(f"{MARKS[state]} **{figure}**{elements.small(note) if note else ''}")

@@ -24,7 +24,7 @@ def life_cycle() -> None:
     seen = situation.gather(settings, spec)
     verdict_card.draw(settings, spec, seen)
     if seen.is_empty and seen.chain is None and not any(tile.run for tile in seen.tiles):
-        with st.expander(_("The six steps")):
+        with st.expander(_("Details")):
             tiles.draw(settings, spec, seen)
     else:
         tiles.draw(settings, spec, seen)
@@ -33,7 +33,7 @@ def life_cycle() -> None:
 elements.header(
     Message("Overview"),
     Message(
-        "Trained on {development}, applied to {production}.",
+        "Learns from the {development}, predicts the {production}.",
         development=spec.rows.reference_rows,
         production=spec.rows.current_rows,
     ),

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.platform import process, projects
 from core.platform.config import Settings
-from core.platform.messages import _, day, number
+from core.platform.messages import _, day, listed, number
 from core.runtime import backup
 from pages.shared import elements
 
@@ -61,8 +61,8 @@ def _reset(settings: Settings) -> None:
             folder=backup.FOLDER,
         )
     )
-    if len(projects.names(settings)) > 1:
-        st.markdown(_("All projects of this home are moved too."))
+    if len(names := projects.names(settings)) > 1:
+        st.markdown(elements.named(_("Projects"), listed(names)))
     for left in backup.untouched(settings):
         st.markdown(_("It does not touch {left}.", left=left))
     name = st.text_input(

@@ -10,7 +10,7 @@ from core.jobs.jobs import Job
 from core.monitoring.records import ReportRun
 from core.platform import project, steps
 from core.platform.config import Settings
-from core.platform.messages import Message, _, number
+from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
 from core.stats import metrics
@@ -128,11 +128,12 @@ def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -
     if step == "acquire":
         code = AcquiredRun.of(run).source
         source = SOURCE_LABELS.get(code) or elements.words(code) or _("unknown")
-        return elements.count_text(of, "rows_raw"), _("rows, {source}", source=source)
+        return elements.count_text(of, "rows_raw"), f"{_('Rows')} · {source}"
     if step == "prepare":
         tested = elements.count_text(of, "rows_test")
-        return elements.count_text(of, "rows_train"), _(
-            "rows for training, {tested} for testing", tested=tested
+        return (
+            elements.count_text(of, "rows_train"),
+            f"{_('Training set')} · {elements.named(_('Test set'), tested)}",
         )
     if step == "train":
         if spec.metric != "log_loss" and f"{spec.metric}_test" in of:
@@ -140,11 +141,7 @@ def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -
             chance = 0.5 if spec.metric == "roc_auc" else of.get("base_rate_test")
             meaning = _("{metric}, test", metric=title)
             if chance is not None:
-                meaning = _(
-                    "{metric} on test (higher is better); {base:.3f} by chance",
-                    metric=title,
-                    base=chance,
-                )
+                meaning += f" · {elements.without_skill(chance, '.3f')}"
             return elements.metric_text(of, f"{spec.metric}_test", 3), meaning
         loss = elements.metric_text(of, "log_loss_test")
         skill = of.get("skill_test", 1.0)
@@ -159,15 +156,17 @@ def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -
         for server in elements.ready_servers(settings):
             if str(server.port) == port:
                 # a server follows the champion
-                where, version = _("port {port}", port=port), server.version
+                where, version = elements.named(_("Port"), port), server.version
         return _("version {version}", version=version), where
     if step == "score":
-        f1 = elements.metric_text(of, f"f1_{run.params.get('source')}", 3)
-        meaning = _("rows scored, F1 {f1}", f1=f1)
+        # a log loss alone says little: it follows the base rate
+        shown = "f1" if spec.metric == "log_loss" else spec.metric
+        value = elements.metric_text(of, f"{shown}_{run.params.get('source')}", 3)
+        meaning = f"{_('Rows scored')} · {metrics.TITLES[shown]} {value}"
         if _is_one_class(run):
             fact = threshold_fact("none_positive", project.words(spec.positive))
             meaning += f"  \n{one_sentence(fact)}"
         return elements.count_text(of, "rows_scored"), meaning
     verdict = ReportRun.of(run).verdict
-    rows = _("{rows:,} rows", rows=int(of.get("rows_current", 0)))
+    rows = n_("{count:,} row", "{count:,} rows", int(of.get("rows_current", 0)))
     return str(CONCLUSION_LABELS.get(verdict, verdict)), rows

@@ -131,7 +131,8 @@ def _now(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
         elif following is not None:
             _go(following.step, _("Next: {name}", name=navigation.STEPS[following.step][1]))
         else:
-            _go("monitor", _("See the report"), _report_query(seen.report))
+            label = _("Go to {page}", page=navigation.STEPS["monitor"][1])
+            _go("monitor", label, _report_query(seen.report))
             if seen.chain is not None and seen.is_sample:
                 _whole(
                     settings,
@@ -156,7 +157,7 @@ def _report_query(run: RunInfo | None) -> dict[str, str]:
 
 
 def _report_link(run: RunInfo | None) -> None:
-    navigation.step_link("monitor", Message("See the report"), **_report_query(run))
+    navigation.step_link("monitor", Message("Report"), **_report_query(run))
 
 
 def _alerts(settings: Settings) -> None:

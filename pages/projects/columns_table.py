@@ -17,7 +17,6 @@ from pages.shared import elements
 TYPES = [name for name in TYPE_LABELS if name != "label"]
 # a row, and the most rows that are shown without scrolling
 ROW_HEIGHT, MOST_ROWS = 35, 14
-ALLOWED = Message("You allowed it.")
 
 
 def leaks(guesses: Guesses, draft: Draft) -> None:
@@ -26,10 +25,15 @@ def leaks(guesses: Guesses, draft: Draft) -> None:
     if suspected:
         elements.question(_("Left out: probably known only after the outcome"))
     for out in suspected:
-        _leak(out.column, elements.plain(str(out.reason)), _("Use anyway"), draft, is_used=True)
+        _leak(out.column, elements.plain(str(out.reason)), _("Use"), draft, is_used=True)
     for column in guesses.allowed:
-        text = _("'{column}' is used as a feature despite a warning.", column=column)
-        _leak(column, elements.plain(text), _("Leave out"), draft, is_used=False)
+        text = elements.plain(str(allowed(column)))
+        _leak(column, text, _("Remove"), draft, is_used=False)
+
+
+def allowed(column: str) -> Message:
+    """Return that a column is used although it may give the target away."""
+    return Message("'{column}' is used as a feature despite a warning.", column=column)
 
 
 def _leak(column: str, text: str, label: str, draft: Draft, *, is_used: bool) -> None:
@@ -73,7 +77,7 @@ def draw(guesses: Guesses, draft: Draft) -> None:
                 width=90,
             ),
             # wide enough for a reason at 1440 px
-            "about": config.TextColumn(_("Values, or why the column is left out"), width=640),
+            "about": config.TextColumn(_("Details"), width=640),
         },
     )
 
@@ -89,7 +93,7 @@ def rows(guesses: Guesses) -> pd.DataFrame:
         if column.name in taken or (out is not None and out.is_leak):
             continue
         line = guesses.types[column.name]
-        about = ALLOWED if column.name in guesses.allowed else line.reason
+        about = allowed(column.name) if column.name in guesses.allowed else line.reason
         listed.append(
             {
                 "use": out is None,

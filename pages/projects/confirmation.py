@@ -15,7 +15,7 @@ from core.data.guess_columns import Profile
 from core.data.guess_roles import Cut, Guess
 from core.data.guess_target import classes
 from core.platform.messages import NOTHING, Message, Words, _, day, number
-from core.stats import metrics
+from core.stats import metrics, thresholds
 from pages.projects import table_source
 from pages.projects.draft import Draft, confirmed
 from pages.projects.table_source import Table
@@ -24,13 +24,12 @@ from pages.shared import elements, language
 VALUE, FILE = "value", "file"
 # values of a column by which rows can be told apart
 MOST_VALUES = 50
-THRESHOLDS = {"f1": Message("The best F1"), "cost": Message("The least cost")}
 # role -> its label, and the kinds of column that it may be beside those proposed
 ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
     "id": (Message("Id"), ("identifier",)),
     "time": (Message("Time"), ("date", "timestamp", "integer")),
     "group": (Message("Group"), ("identifier", "text", "category", "integer")),
-    "weights": (Message("Sampling weights"), ("number", "integer")),
+    "weights": (Message("Sampling weight"), ("number", "integer")),
 }
 
 
@@ -74,7 +73,7 @@ def threshold(guesses: Guesses, draft: Draft) -> None:
         "threshold_by",
         guesses.threshold_by,
         draft,
-        named=lambda code: str(THRESHOLDS.get(code, number(0.5, ".1f"))),
+        named=lambda code: str(thresholds.AIM_LABELS.get(code, number(0.5, ".1f"))),
     )
     if guesses.threshold_by.value == "cost":
         with st.container(horizontal=True):
@@ -93,7 +92,7 @@ def rare_class(guesses: Guesses, draft: Draft) -> None:
     """Draw what a rare class asks for: the metric shown first, and class weights."""
     with st.container(horizontal=True):
         _line(
-            _("Metric shown first"),
+            _("Metric"),
             "metric",
             guesses.metric,
             draft,
@@ -134,7 +133,7 @@ def current_rows(
     def named(code: str) -> str:
         if code == VALUE:
             return _("Rows with a value of a column")
-        return _("Rows of a second file") if code == FILE else cut_words(cuts[code])
+        return _("File of the current rows") if code == FILE else cut_words(cuts[code])
 
     st.selectbox(_("Current rows"), options, format_func=named, key=key, on_change=chosen)
     second = None
@@ -152,14 +151,16 @@ def current_rows(
 def cut_words(cut: Cut) -> str:
     """Return which rows are current, in words."""
     if cut.by == "value":
-        return _("{column} = {value}", column=cut.column, value=cut.production)
-    if cut.by == "date":
-        return _("Rows from {start} on", start=day(str(cut.start)))
-    if cut.by == "labels":
-        return _("Rows without a label")
-    if cut.by == "random":
-        return _("A random {share}", share=number(cut.share or 0.0, ".0%"))
-    return _("None yet: they will come from the endpoint")
+        words = Message("rows with {column} = {value}", column=cut.column, value=cut.production)
+    elif cut.by == "date":
+        words = Message("rows from {start}", start=day(str(cut.start)))
+    elif cut.by == "labels":
+        words = Message("rows without a label")
+    elif cut.by == "random":
+        words = Message("random {share:.0%} of the rows", share=cut.share or 0.0)
+    else:
+        words = Message("current: rows sent to the endpoint")
+    return elements.capital(words)
 
 
 def _target(guesses: Guesses, draft: Draft) -> None:
@@ -187,7 +188,7 @@ def _line(
     def chosen() -> None:
         draft.choose(name, st.session_state[key])
 
-    with st.container(width=elements.HALF_WIDTH, gap="xsmall"):
+    with st.container(width=elements.HALF_WIDTH, gap="xsmall", key=f"guess-{name}"):
         st.selectbox(
             label,
             options,
@@ -245,7 +246,7 @@ def _by_value(guesses: Guesses, draft: Draft) -> Guesses:
         and 2 <= column.distinct <= min(MOST_VALUES, len(column.values))
     }
     if not able:
-        st.caption(_("No column has few enough values."))
+        st.caption(elements.named(_("Column"), _("none")))
         return guesses
     with st.container(horizontal=True):
         column = _kept(_("Column"), "cut-column", list(able), draft)
@@ -273,5 +274,4 @@ def _by_file(
             second = chosen
     if second is None:
         return guesses, None
-    _reason(Message("Its rows are current, those of the first file are the reference."))
     return guesses.with_(rows=Cut("file", file=second.name)), second

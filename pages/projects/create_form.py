@@ -13,7 +13,7 @@ from core.data.guess import Guesses
 from core.jobs import chains, jobs, supervision
 from core.platform import lifecycle, project, projects, storage
 from core.platform.config import Settings
-from core.platform.messages import Message, _
+from core.platform.messages import _
 from core.platform.storage import Upload
 from pages.projects import table_source
 from pages.projects.draft import Draft
@@ -57,7 +57,7 @@ def draw(
             disabled=not is_ready,
         )
         creates = st.button(
-            _("Create only"),
+            _("Create"),
             icon=":material/add:",
             key="create-only",
             disabled=not is_ready,
@@ -65,7 +65,7 @@ def draw(
         )
     if not (runs or creates):
         return
-    with elements.show_errors(), st.spinner(_("Creating the project")):
+    with elements.show_errors(), st.spinner(_("New project")):
         sure = table_source.require_unique(files[0], guesses)
         costs = tuple(float(draft.texts.get(f"cost_false_{of}", 1)) for of in _CLASSES)
         text = sure.project_file(name, title, question=question, costs=(costs[0], costs[1]))
@@ -76,7 +76,7 @@ def draw(
             rows=sure.rows,
         )
         if runs:
-            chains.start(own, steps, Message("Life cycle of {title}", title=title))
+            chains.start(own, steps, title)
         else:
             jobs.submit(own, *steps[0])
         supervision.keep_supervisor(own)

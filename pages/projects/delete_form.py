@@ -26,7 +26,7 @@ def button(name: str) -> None:
 def draw(settings: Settings) -> None:
     """Draw the dialog if it is open."""
     if name := st.session_state.get(_OPEN):
-        title = _("Delete the project {project}", project=name)
+        title = elements.named(_("Delete"), name)
         st.dialog(title, on_dismiss=_close)(_form)(settings, name)
 
 
@@ -53,13 +53,13 @@ def _form(settings: Settings, name: str) -> None:
         _("Type {project} to confirm", project=name), key="confirm-delete", autocomplete="off"
     )
     if st.button(
-        _("Delete the project"),
+        _("Delete"),
         icon=":material/delete:",
         key="delete-project",
         type="primary",
         disabled=typed != name,
     ):
-        with st.spinner(_("Packing its files")):
+        with st.spinner(_("Delete")):
             project_homes.delete(settings.of_project(name), typed)
         _close()
         if name == settings.project:

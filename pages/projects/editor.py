@@ -33,7 +33,7 @@ def draw(settings: Settings) -> None:
     if (outdated := st.session_state.pop(_SAVED, None)) is not None:
         _say(outdated)
     if name := st.session_state.get(_OPEN):
-        title = _("Project file of {project}", project=name)
+        title = elements.named(_("Project file"), name)
         own = settings.of_project(name)
         st.dialog(title, width="large", on_dismiss=_close)(_form)(own)
 
@@ -44,26 +44,24 @@ def _close() -> None:
 
 def _say(outdated: tuple[str, ...]) -> None:
     if not outdated:
-        st.success(_("Saved. No result is outdated."), icon=":material/check_circle:")
+        st.success(_("Saved."), icon=":material/check_circle:")
         return
     names = [str(navigation.STEPS[step][1]) for step in outdated]
-    st.warning(
-        _("Saved. Outdated now: {steps}. Run these steps again.", steps=names),
-        icon=":material/update:",
-    )
+    text = _("{what} changed. Run {step} again.", what=_("Project file"), step=names)
+    st.warning(text, icon=":material/update:")
 
 
 def _form(own: Settings) -> None:
     with elements.show_errors():
         text = st.text_area(
-            _("Text of the file"),
+            _("Project file"),
             projects.text_of(own),
             height=HEIGHT,
             key=f"edited-text-{own.project}",
             label_visibility="collapsed",
         )
         try:
-            if st.button(_("Check and save"), icon=":material/save:", key="save", type="primary"):
+            if st.button(_("Save"), icon=":material/save:", key="save", type="primary"):
                 st.session_state[_SAVED] = project_homes.edit(own, text)
                 _close()
                 st.rerun()

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.platform import project, projects
 from core.platform.config import Settings
-from core.platform.messages import _
+from core.platform.messages import _, number
 from pages.projects import columns_table, confirmation, create_form, draft, table_source
 from pages.projects.table_source import Table
 from pages.shared import drafts, elements, project_choice
@@ -32,7 +32,7 @@ def draw(settings: Settings) -> None:
             from_table(settings, table)
     if table is None:
         examples(settings)
-        with st.expander(_("From a project file")):
+        with st.expander(_("Project file")):
             from_file(settings)
 
 
@@ -58,12 +58,10 @@ def from_table(settings: Settings, table: Table) -> None:
             if guesses.is_rare:
                 confirmation.rare_class(guesses, chosen)
             columns_table.leaks(guesses, chosen)
+        left_out = sum(not out.is_leak for out in guesses.left_out.values())
         st.subheader(
-            _(
-                "{features:,} features, {left_out:,} left out",
-                features=len(guesses.features),
-                left_out=sum(not out.is_leak for out in guesses.left_out.values()),
-            ),
+            f"{elements.named(_('Features'), number(len(guesses.features)))} · "
+            + elements.named(_("Left out"), number(left_out)),
             anchor=False,
         )
         columns_table.draw(guesses, chosen)
@@ -74,7 +72,7 @@ def from_table(settings: Settings, table: Table) -> None:
         table_source.describe(guesses)
     with creation:
         if chosen.way == confirmation.FILE and second is None:
-            st.info(_("Choose the file of the current rows, or other current rows."))
+            st.info(_("Required: {field}.", field=_("File of the current rows")))
             return
         files = (table,) if second is None else (table, second)
         create_form.draw(settings, guesses, chosen, files, stated)
@@ -91,9 +89,7 @@ def from_file(settings: Settings) -> None:
     with elements.show_errors():
         spec = project.parse(content, uploaded.name)
         st.markdown(f"**{elements.plain(spec.title)}**  \n:gray[{elements.plain(spec.question)}]")
-        if st.button(
-            _("Create the project"), icon=":material/add:", key="new-create", type="primary"
-        ):
+        if st.button(_("Create"), icon=":material/add:", key="new-create", type="primary"):
             created = projects.create(settings, content.decode())
             project_choice.switch(settings, created.project)
 

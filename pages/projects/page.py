@@ -4,7 +4,7 @@ from core.platform.messages import Message, _
 from pages.projects import new_view, project_list
 from pages.shared import code_snippets, elements, navigation, visit
 
-VIEWS = {"list": Message("Projects of this home"), "new": Message("New project")}
+VIEWS = {"list": Message("Projects"), "new": Message("New project")}
 
 settings = visit.open_projects()
 elements.header(

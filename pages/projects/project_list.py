@@ -12,11 +12,12 @@ from core.monitoring.records import ReportRun
 from core.platform import model_store, project, projects, storage, tracking
 from core.platform.config import PROJECT_FILE, Settings
 from core.platform.errors import CourtsideError
-from core.platform.messages import _, day, n_
+from core.platform.messages import _, day, number, p_
 from core.platform.projects import Listed
 from core.runtime import project_homes
 from pages.projects import delete_form, editor
-from pages.shared import elements, project_choice
+from pages.shared import elements, navigation, project_choice
+from pages.shared.statuses import STATUSES
 
 
 def draw(settings: Settings) -> None:
@@ -44,11 +45,14 @@ def _card(settings: Settings, listed: Listed) -> None:
         st.markdown(_state(listed))
     with st.container(horizontal=True):
         if name != settings.project and st.button(
-            _("Open"), icon=":material/arrow_forward:", key=f"open-{name}", type="primary"
+            elements.capital(p_("link", "open")),
+            icon=":material/arrow_forward:",
+            key=f"open-{name}",
+            type="primary",
         ):
             project_choice.switch(settings, name)
-        elements.download(
-            _("Export"),
+        st.download_button(
+            _("Download"),
             projects.text_of(own),
             f"{name}.toml" if own.is_nested else f"{name}_{PROJECT_FILE}",
             mime="application/toml",
@@ -71,15 +75,20 @@ def _state(listed: Listed) -> str:
         if report is not None and (verdict := ReportRun.of(report).verdict_title):
             parts.append(elements.words(verdict))
         if champion is not None:
-            parts.append(_("Champion: version {version}", version=champion.version))
+            parts.append(
+                elements.named(
+                    elements.capital(model_store.ALIAS_LABELS[model_store.CHAMPION]),
+                    champion.version,
+                )
+            )
         elif storage.current_prepared(own) is not None:
-            parts.append(_("Data prepared, no model yet"))
+            parts.append(elements.named(navigation.STEPS["prepare"][1], STATUSES["done"]))
         elif snapshots.current(own) is not None:
-            parts.append(_("Data acquired"))
+            parts.append(elements.named(navigation.STEPS["acquire"][1], STATUSES["done"]))
         else:
-            parts.append(_("No data yet"))
+            parts.append(_("Nothing here yet."))
         if running:
-            parts.append(n_("{count} job under way", "{count} jobs under way", running))
+            parts.append(elements.named(_("Background jobs"), number(running)))
     except CourtsideError as error:
         return f":red[{elements.plain(str(error))}]"
     return " · ".join(parts)
@@ -90,16 +99,12 @@ def _deleted(settings: Settings) -> None:
     backups = project_homes.deleted(settings)
     if not backups:
         return
-    with st.expander(_("Deleted projects"), icon=":material/inventory_2:"):
+    with st.expander(_("Restore"), icon=":material/inventory_2:"):
         for backup in backups:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(
-                    _(
-                        "`{project}`, deleted {moment} UTC ({megabytes:,.1f} MB)",
-                        project=backup.project,
-                        moment=day(datetime.fromtimestamp(backup.made, UTC)),
-                        megabytes=backup.size / 1e6,
-                    ),
+                    f"`{backup.project}` · {day(datetime.fromtimestamp(backup.made, UTC))} UTC "
+                    f"({number(backup.size / 1e6, ',.1f')} MB)",
                     width="content",
                 )
                 if st.button(

@@ -11,6 +11,7 @@ import streamlit as st
 
 from core.data import guess_sample
 from core.data.guess import Guesses, guess
+from core.data.snapshots import SOURCE_LABELS
 from core.platform import storage, tables
 from core.platform.config import Settings
 from core.platform.csv_dialect import DialectError, Given
@@ -21,7 +22,7 @@ from pages.shared import csv_format, elements, table_texts, uploads
 
 KEY = "new-table"
 SECOND = "new-second"
-SOURCES = {"upload": Message("Upload"), "folder": Message("Folder")}
+SOURCES = ("upload", "folder")
 TYPES = ["csv", "parquet", "zip"]
 FIRST_ROWS = 5
 
@@ -51,12 +52,21 @@ class Table:
 def ask(settings: Settings) -> Table | None:
     """Draw the choice of a table, and return it; None while there is none."""
     folder = settings.raw_dir
+    label = _("A table with one row per case: CSV, parquet or zip")
     source = "upload"
     if folder is not None:
-        source = elements.choose(_("Source"), SOURCES, "new-source", default="upload", is_bare=True)
+        source = st.segmented_control(
+            _("Source"),
+            SOURCES,
+            format_func=lambda code: elements.capital(SOURCE_LABELS[code]),
+            default="upload",
+            required=True,
+            key="new-source",
+            label_visibility="collapsed",
+        )
     if folder is not None and source == "folder":
-        return _of_folder(folder, _("Table"), "new-folder-table")
-    return _uploaded(settings, KEY, _("A table with one row per case: CSV, parquet or zip"))
+        return _of_folder(folder, label, "new-folder-table")
+    return _uploaded(settings, KEY, label)
 
 
 def ask_second(settings: Settings, first: Table) -> Table | None:
@@ -98,7 +108,7 @@ def read(table: Table) -> tuple[Guesses, pd.DataFrame] | None:
         If it cannot be read.
     """
     try:
-        with st.spinner(_("Reading the table")):
+        with st.spinner(_("Reading the rows")):
             return guessed(table.path, table.name, table.content, csv_format.chosen(KEY))
     except DialectError as error:
         if error.asks is None:
@@ -163,9 +173,10 @@ def describe(guesses: Guesses) -> None:
         n_("{count:,} column", "{count:,} columns", len(guesses.columns)),
     ]
     if guesses.labelled:
-        parts.append(_("{share} positive", share=number(guesses.share, ".1%")))
+        parts.append(elements.named(_("Positive class"), number(guesses.share, ".1%")))
     if unlabelled:
-        parts.append(_("{share} without label", share=number(unlabelled / guesses.sampled, ".1%")))
+        share = number(unlabelled / guesses.sampled, ".1%")
+        parts.append(elements.named(_("Without label"), share))
     st.markdown(" · ".join(parts))
     if guesses.sampled < guesses.rows:
         st.caption(_("The guesses rest on {rows:,} rows of it.", rows=guesses.sampled))

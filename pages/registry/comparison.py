@@ -8,7 +8,8 @@ import streamlit as st
 from core.platform import model_store, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import Message, _, number, sentences, span
+from core.platform.messages import Message, _, n_, number, sentences, span
+from core.platform.project import ProjectSpec
 from core.registry import model_facts, promote
 from core.stats import metrics
 from core.training import evaluation_charts
@@ -55,21 +56,19 @@ def draw(now: Standing) -> None:
         )
     kinds = {version.is_sample for version in listed if version.version in (first, other)}
     if len(kinds) > 1:
-        st.warning(
-            _("Only one of the two was trained on the built-in sample, so they share no test rows.")
-        )
+        st.warning(_("Only one side was trained on the built-in sample: no test rows are common."))
     if pressed:
         step_jobs.submit(
             now.settings, "promote", promote.Options, challenger=first, against=other, dry_run=True
         )
-    compared(now.settings, first, other, now.spec.metric)
+    compared(now.settings, first, other, now.spec)
 
 
-def compared(settings: Settings, first: str, other: str, metric: str) -> None:
-    """Show the newest comparison of two versions, if there is any; a metric of it comes first."""
+def compared(settings: Settings, first: str, other: str, spec: ProjectSpec) -> None:
+    """Show the newest comparison of two versions, if any; the project's metric comes first."""
     runs = model_facts.decisions(settings, version=first, against=other)
     if not runs:
-        st.info(_("Not compared yet. Press Compare."))
+        st.info(str(_none_yet()))
         return
     run = runs[0]
     rules = elements.table(settings, run.run_id, "rules").set_index("code")
@@ -84,7 +83,7 @@ def compared(settings: Settings, first: str, other: str, metric: str) -> None:
         st.warning(elements.plain(_why_not(rules)))
         return
     table = table.sort_values(
-        "metric", key=lambda names: names != metric, kind="stable", ignore_index=True
+        "metric", key=lambda names: names != spec.metric, kind="stable", ignore_index=True
     )
     st.markdown(elements.fact(rules.loc["same_rows", "text"]))
     names = _("version {version}", version=first), _("version {version}", version=other)
@@ -99,8 +98,8 @@ def compared(settings: Settings, first: str, other: str, metric: str) -> None:
         )
     with right:
         better = {
-            "one": _("version {version} is better", version=first),
-            "other": _("version {version} is better", version=other),
+            "one": _("{name} is better", name=names[0]),
+            "other": _("{name} is better", name=names[1]),
         }
         elements.fixed_table(
             {
@@ -118,14 +117,13 @@ def compared(settings: Settings, first: str, other: str, metric: str) -> None:
         )
         st.caption(
             _(
-                "Version {first} minus version {second}, with 95% intervals of a paired "
-                "bootstrap. Lower log loss (nats) and Brier score are better.",
-                first=first,
-                second=other,
+                "Differences on the same test rows, with 95% intervals of a paired bootstrap. "
+                "Log loss in nats; lower log loss and Brier score are better."
             )
         )
     if run.metrics.get("rows_by_weight"):
-        st.caption(_("Metrics, slices and rules count rows by sampling weight."))
+        text = _("The metrics count rows by the sampling weight '{column}'.", column=spec.weights)
+        st.caption(elements.plain(text))
     _slices(settings, run, (first, other))
     with st.expander(_("Rules of the gate")):
         decisions.rule_table(rules.reset_index())
@@ -139,15 +137,18 @@ def _why_not(rules: pd.DataFrame) -> str:
     """Return why two versions could not be compared."""
     against = rules[rules["verdict"].isin(("hold", "refuse"))]
     reasons = sentences(*(elements.words(text) for text in against["text"]))
-    return str(reasons or Message("Not compared yet. Press Compare."))
+    return str(reasons or _none_yet())
+
+
+def _none_yet() -> Message:
+    return Message("Nothing here yet. Press {button}.", button=Message("Compare"))
 
 
 def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]) -> None:
     slices = elements.table(settings, run.run_id, "slices")
     if slices.empty:
         return
-    st.markdown(_("**Is a slice worse?**"))
-    first, second = versions
+    elements.question(_("Which slices stand out?"))
     harmed = slices[slices["harmed"]]
     judged = int(slices["low"].notna().sum())
     if len(harmed):
@@ -156,29 +157,20 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
             for row in harmed.head(3).to_dict("records")
         ]
         st.warning(
-            _(
-                "Version {first} is worse than version {second} on {harmed} of {judged} slices, "
-                "most of all on {worst}.",
-                first=first,
-                second=second,
-                harmed=len(harmed),
-                judged=judged,
+            n_(
+                "{count} of {slices} slices is flagged. The worst: {worst}.",
+                "{count} of {slices} slices are flagged. The worst: {worst}.",
+                len(harmed),
+                slices=judged,
                 worst=worst,
             )
         )
     else:
-        st.success(
-            _(
-                "Version {first} is not worse than version {second} on any of {judged} slices.",
-                judged=judged,
-                first=first,
-                second=second,
-            )
-        )
+        st.success(_("None of {slices} slices stands out.", slices=judged))
     everything = st.toggle(_("All columns"), key="slices-all-columns")
     losses = [
         f"{metrics.TITLES['log_loss']}, {_('version {version}', version=version)}"
-        for version in (first, second)
+        for version in versions
     ]
     st.dataframe(
         # the finding says what these two columns do

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.platform import model_store
-from core.platform.messages import Message, _, day, n_, number
+from core.platform.messages import Message, _, day, listed, n_, number
 from core.platform.runs import ModelVersion, RunInfo
 from core.registry import model_facts, registry
 from core.registry.records import PromotionRun
@@ -18,8 +18,8 @@ from pages.registry import decisions, gate_form, ledger, threshold_form, version
 from pages.registry.standing import Standing
 from pages.shared import aliases, elements, endpoint_warning, navigation, step_jobs
 
-# two beside each other at 1440 px, one above the other at 800
-CARD_WIDTH = 481
+# two beside each other at 1440 px and at 800
+CARD_WIDTH = 360
 BETTER_CHALLENGER = Message(
     "Train on other features or rows; or, under More, ask only that it is not worse."
 )
@@ -75,7 +75,7 @@ def draw(now: Standing) -> None:
                 navigation.go_to("prepare")
             gate_form.draw(now, due, is_next=not (is_behind or objected or is_linked))
     elif now.offered:
-        with st.expander(_("Judge another version")):
+        with st.expander(_("Promote")):
             gate_form.draw(now, now.offered[0], is_next=False)
     if not is_linked:
         threshold_form.draw(now, gate_form.follows(now), is_linked=False)
@@ -88,7 +88,7 @@ def draw(now: Standing) -> None:
 
 
 def _decision(version: str) -> str:
-    return f"{_('Decision')}: {_('version {version}', version=version)}"
+    return elements.named(_("Decision"), _("version {version}", version=version))
 
 
 def _due(now: Standing) -> ModelVersion | None:
@@ -114,13 +114,13 @@ def _champion(now: Standing, moves: pd.DataFrame, compared: RunInfo | None) -> N
 
 
 def _missing(alias: str) -> str:
-    return f"{elements.capital(aliases.words(alias))}: {_('none')}"
+    return elements.named(elements.capital(aliases.words(alias)), _("none"))
 
 
 def _served(live: Server) -> None:
     """Show the state of the endpoint that serves the champion."""
     word, colour, _icon = endpoint_warning.STATES[live.state]
-    text = f"{word}, {_('port {port}', port=live.port)}"
+    text = f"{word} · {elements.named(_('Port'), live.port)}"
     st.badge(text, icon=":material/dns:", color=colour)
 
 
@@ -200,12 +200,7 @@ def _on_same_rows(now: Standing, run: RunInfo, alias: str) -> list[tuple[str, st
     rows = n_("{count:,} row", "{count:,} rows", int(run.metrics["rows_judged"]))
     about = elements.words(table("rules", "code").loc["same_rows", "text"])
     return [
-        (
-            _("{metric}, same rows", metric=metrics.TITLES[name]),
-            number(values[name], ".4f"),
-            rows,
-            about,
-        )
+        (_("{metric}, test", metric=metrics.TITLES[name]), number(values[name], ".4f"), rows, about)
         for name in ("log_loss", "brier_score")
     ]
 
@@ -236,12 +231,7 @@ def _nothing_due(now: Standing) -> None:
     named = now.by_alias.get(model_store.CHALLENGER)
     left_out = [version for version in now.beside if version not in now.offered]
     if champion is not None and left_out and named != champion:
-        names = [Message("version {version}", version=each.version) for each in left_out]
-        st.markdown(
-            _(
-                "Not offered: {versions}. The gate compares on the same test rows, and only "
-                "one side was trained on the built-in sample.",
-                versions=names,
-            )
-        )
+        names = [_("version {version}", version=each.version) for each in left_out]
+        st.markdown(elements.named(_("Left out"), listed(names)))
+        st.caption(_("Only one side was trained on the built-in sample: no test rows are common."))
     navigation.go_to("train")

@@ -71,7 +71,7 @@ def rule_table(rules: pd.DataFrame) -> None:
             _("Value"): [
                 _measured(*of) for of in zip(rules["code"], rules["value"], judged, strict=True)
             ],
-            _("Limit"): [_limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)],
+            _("Limits"): [_limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)],
             _("What it means"): [elements.fact(text) for text in rules["text"]],
         }
     )

@@ -83,7 +83,7 @@ def _options(now: Standing, chosen: str) -> dict[str, object]:
             key="margin",
         )
     changes = st.toggle(
-        _("Promote with another threshold"),
+        _("Threshold"),
         key=f"changes-{chosen}",
         help=_("Promotes a copy of the version with that threshold."),
     )
@@ -101,18 +101,13 @@ def _override(now: Standing, options: dict[str, object]) -> None:
         st.caption(
             _("Makes version {version} the champion whatever the gate says.", version=chosen)
         )
-        reason = st.text_area(
-            _("Reason, at least {count} characters", count=promote.MIN_REASON),
-            max_chars=2000,
-            key=f"reason-{chosen}",
-        )
+        label = _("Reason, at least {count} characters", count=promote.MIN_REASON)
+        reason = st.text_area(label, max_chars=2000, key=f"reason-{chosen}")
         sent = st.button(
-            _("Promote version {version}", version=chosen),
-            icon=":material/warning:",
-            disabled=now.going,
+            _("Promote anyway"), key="override", icon=":material/warning:", disabled=now.going
         )
         if sent and len(reason.strip()) < promote.MIN_REASON:
-            st.error(_("Nothing was started: write a reason first."))
+            st.error(_("Required: {field}.", field=label))
         elif sent:
             step_jobs.submit(
                 now.settings,
@@ -132,18 +127,13 @@ def rollback(now: Standing, moves: pd.DataFrame) -> None:
         st.caption(str(_no_way_back(now, moves)))
         return
     back = Message(
-        "Version **{version}** ({candidate}) becomes the champion again, without the gate's rules.",
-        version=previous.version,
-        candidate=version_list.candidate(previous),
+        "Makes version {version} the champion whatever the gate says.",
+        version=f"{previous.version} ({version_list.candidate(previous)})",
     )
     moves_live = live is not None and live.version != previous.version
     st.markdown(str(sentences(back, follows(now) if moves_live else "")))
     note = st.text_input(_("Note"), max_chars=2000, key="rollback-note")
-    if st.button(
-        _("Roll back to version {version}", version=previous.version),
-        icon=":material/undo:",
-        disabled=now.going,
-    ):
+    if st.button(_("Roll back"), key="rollback", icon=":material/undo:", disabled=now.going):
         step_jobs.submit(
             now.settings,
             "promote",

@@ -24,7 +24,6 @@ def draw(settings: Settings, model: str) -> None:
     if moves.empty:
         st.info(_("Nothing here yet."))
         return
-    st.caption(_("Which version was the champion when, and who decided so."))
     now = pd.Timestamp.now("UTC")
 
     def local(moment: pd.Timestamp) -> str:
@@ -68,7 +67,7 @@ def draw(settings: Settings, model: str) -> None:
                 _("Decision"), help=_("Unknown: moved in MLflow itself.")
             ),
             "decided_by": _("Decided by"),
-            "reason": st.column_config.TextColumn(_("Reason"), width="large"),
+            "reason": st.column_config.TextColumn(_("Why"), width="large"),
             "run": st.column_config.LinkColumn(_("Run"), display_text=p_("link", "open")),
         },
     )

@@ -37,7 +37,7 @@ def menu() -> None:
 with elements.show_errors():
     visit.wait_for_store()
     listed = model_store.versions(settings, spec.model)
-    elements.header(_("Registry"), _("Which version serves, and which may replace it."), menu=menu)
+    elements.header(_("Registry"), menu=menu)
     if not listed:
         st.info(_("There is no model yet. Train one first."))
         navigation.go_to("train")

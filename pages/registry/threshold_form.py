@@ -26,7 +26,7 @@ from pages.shared import elements, login, step_jobs
 # whether the form of the champion's threshold is open, and whether a link opened it
 OPEN, LINKED = "champion-threshold", "champion-threshold-linked"
 # on which rows the consequences are shown
-ROWS = {"report": Message("Rows of the newest report"), "folds": Message("Validation folds")}
+ROWS = {"report": Message("Report"), "folds": Message("Validation folds")}
 # fewest labelled rows of a report that are worth it, and how far back one is looked for
 FEWEST, REPORTS = 100, 10
 
@@ -52,13 +52,14 @@ def draw(now: Standing, follows: Message, *, is_linked: bool) -> None:
     champion = now.champion
     if champion is None or champion.about.threshold is None:
         return
-    form = st.expander(_("Another threshold for the champion"), key=OPEN, on_change="rerun")
+    version = _("version {version}", version=champion.version)
+    form = st.expander(elements.named(_("Threshold"), version), key=OPEN, on_change="rerun")
     if not form.open:
         return
 
     def press(value: float) -> None:
         if not st.button(
-            _("Use this threshold"),
+            _("Use"),
             type="primary" if is_linked else "secondary",
             icon=":material/tune:",
             key="use-threshold",
@@ -158,11 +159,13 @@ def _consequences(
     }
     shown = {
         _("Metric"): list(titles.values()),
-        f"{_('Threshold')} {number(value, '.2f')}": [_share(at[figure]) for figure in titles],
+        elements.named(_("Threshold"), number(value, ".2f")): [
+            _share(at[figure]) for figure in titles
+        ],
     }
     if own is not None:
         kept = table.iloc[(table["threshold"] - own).abs().argmin()]
-        shown[elements.capital(_("at its own threshold, {threshold:.2f}", threshold=own))] = [
+        shown[elements.named(_("Current"), number(own, ".2f"))] = [
             _share(kept[figure]) for figure in titles
         ]
         shown[_("Difference")] = [

@@ -48,7 +48,7 @@ def person(name: Words) -> str:
 
 def decided_by(name: Words) -> str:
     """Return who decided, with a label, in Markdown."""
-    return _("{name}: {value}", name=_("Decided by"), value=elements.plain(person(name)))
+    return elements.named(_("Decided by"), elements.plain(person(name)))
 
 
 def move(decision: str, former: str) -> str:
@@ -149,9 +149,9 @@ def draw(listed: Sequence[ModelVersion], measured: Figures, metric: str) -> None
             "version": column(_("Version"), width=70),
             "aliases": _("Alias"),
             "candidate": _("Candidate"),
-            "log_loss": column(_("Log loss, test"), help=str(OWN_ROWS)),
+            "log_loss": column(_("{metric}, test", metric=_("Log loss")), help=str(OWN_ROWS)),
             "interval": _("95% interval"),
-            "roc_auc": _("ROC AUC, test"),
+            "roc_auc": _("{metric}, test", metric="ROC AUC"),
             "average_precision": column(
                 _("{metric}, test", metric=str(metrics.TITLES["average_precision"])),
                 help=str(OWN_ROWS),

@@ -12,6 +12,7 @@ from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words, _, number, p_, span
+from core.platform.model_store import ALIAS_LABELS, CHALLENGER
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from pages.shared import elements, navigation, table_texts
@@ -26,12 +27,12 @@ TRIGGERS = {
 COLUMNS: dict[str, Words] = {
     "when": Message("When"),
     "decision": Message("Decision"),
-    "outcome": Message("Challenger"),
+    "outcome": ALIAS_LABELS[CHALLENGER],
     "strategy": Message("Policy"),
     "trigger": Message("Triggered by"),
-    "seconds": Message("Seconds"),
 }
 MORE: dict[str, Words] = {
+    "seconds": Message("Seconds"),
     "person": Message("Decided by"),
     "rows_fit": Message("Rows fitted on"),
     "labels_used": Message("Labels used"),
@@ -76,9 +77,8 @@ def draw(settings: Settings, decided: Sequence[tracking.RunInfo]) -> None:
         # a new decision moves all rows
         key=f"decisions-{ids[0]}",
         column_config={
-            **{name: str(label) for name, label in chosen.items()},
+            **{name: elements.capital(label) for name, label in chosen.items()},
             "when": config.DatetimeColumn(str(COLUMNS["when"])),
-            "decision": config.TextColumn(str(COLUMNS["decision"]), width="large"),
         },
     )
     rows = picked["selection"]["rows"]
@@ -144,11 +144,13 @@ def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
     """Return who or what triggered a decision, and what it cost."""
     of = run.metrics
     person = elements.plain(str(decision.decided_by or _("unknown")))
+    trigger = elements.plain(_known(TRIGGERS, decision.trigger))
+    strategy = elements.plain(_known(STRATEGY_NAMES, decision.strategy))
     facts = [
-        f"{COLUMNS['trigger']}: {elements.plain(_known(TRIGGERS, decision.trigger))} ({person})",
-        f"{COLUMNS['strategy']}: {elements.plain(_known(STRATEGY_NAMES, decision.strategy))}",
-        f"{COLUMNS['seconds']}: {number(of.get('seconds', 0), '.1f')}",
-        *(f"{MORE[name]}: {number(of[name])}" for name in COUNTS if name in of),
+        elements.named(COLUMNS["trigger"], f"{trigger} ({person})"),
+        elements.named(COLUMNS["strategy"], strategy),
+        elements.named(MORE["seconds"], number(of.get("seconds", 0), ".1f")),
+        *(elements.named(MORE[name], number(of[name])) for name in COUNTS if name in of),
     ]
     return " · ".join(facts)
 
@@ -167,7 +169,7 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
         return
     if kinds.empty:
         return
-    st.markdown(_("**Log loss by kind of row**, on test rows that are new to both"))
+    elements.question(_("Which slices stand out?"))
     elements.fixed_table(
         {
             _("Rows"): kinds["value"].map(elements.plain).to_list(),

@@ -34,7 +34,7 @@ def draw(settings: Settings, state: decision_basis.State, by: Policy) -> None:
         if any(code in window.values for window in windows)
     ]
     if not codes:
-        st.caption(_("No window of this champion has enough labels yet."))
+        st.caption(_windows(0, by))
         return
     code = st.segmented_control(
         _("Metric"),
@@ -52,13 +52,7 @@ def draw(settings: Settings, state: decision_basis.State, by: Policy) -> None:
     if mine:
         st.markdown(elements.plain(str(policy_evidence.sentence(mine))))
     else:
-        st.caption(
-            _(
-                "{count} of {needed} windows that a trend needs",
-                count=len(own),
-                needed=by.min_windows,
-            )
-        )
+        st.caption(_windows(len(own), by))
     if len({window.end for window in windows}) < 2:
         return
     low, high = own[-1].limits.get(str(code), (None, None))
@@ -80,3 +74,7 @@ def draw(settings: Settings, state: decision_basis.State, by: Policy) -> None:
             confidence=CONFIDENCE,
         )
     )
+
+
+def _windows(count: int, by: Policy) -> str:
+    return _("{count} of {needed} windows that a trend needs", count=count, needed=by.min_windows)

@@ -91,7 +91,6 @@ with elements.show_errors():
     champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
     elements.header(
         _("Retrain"),
-        _("Whether to retrain the champion, and why."),
         is_sample=bool(champion and champion.is_sample),
         menu=lambda: code_snippets.button(settings, "retrain", "policy", "replay"),
     )

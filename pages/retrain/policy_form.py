@@ -24,7 +24,7 @@ PROMOTES = {
 def section(settings: Settings, policy: Policy) -> None:
     """Draw the settings and save them on request."""
     strategy = st.radio(
-        _("When to retrain"),
+        _("Policy"),
         list(STRATEGIES),
         index=list(STRATEGIES).index(policy.strategy),
         format_func=lambda name: str(STRATEGIES[name][0]),

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.platform import tracking
+from core.platform import model_store, tracking
 from core.platform.config import Settings
-from core.platform.messages import _
+from core.platform.messages import _, number
 from core.registry import promote
 from core.retraining import decision_basis, retrain
 from core.retraining.policy import Decision, Policy
@@ -59,15 +59,16 @@ def draw(
         st.markdown(_("**To do:** {todo}", todo=decision.todo))
         _outcome(state, decided)
         _actions(settings, decision, state, by, decided, going=going)
+        champion = model_store.ALIAS_LABELS[model_store.CHAMPION]
+        labelled = sum(window.labels >= by.min_labels for window in state.windows)
         st.caption(
-            _(
-                "Champion: version {version} · Policy: {strategy} · Reports: {count:,}, "
-                "{labelled:,} with at least {min_labels:,} labels",
-                version=state.champion.version,
-                strategy=STRATEGIES[by.strategy][0],
-                count=len(state.windows),
-                labelled=sum(window.labels >= by.min_labels for window in state.windows),
-                min_labels=by.min_labels,
+            " · ".join(
+                (
+                    elements.named(elements.capital(champion), state.champion.version),
+                    elements.named(_("Policy"), STRATEGIES[by.strategy][0]),
+                    elements.named(_("Reports so far"), number(len(state.windows))),
+                    elements.named(f"{_('Labels')} ≥ {number(by.min_labels)}", number(labelled)),
+                )
             )
         )
 
@@ -132,7 +133,7 @@ def _actions(
             _promote(settings, *challenger, going=going)
         elif main == "policy":
             st.button(
-                _("Choose a policy"),
+                _("Go to {page}", page=_("Policy")),
                 type="primary",
                 icon=":material/tune:",
                 key="choose-policy",
@@ -183,8 +184,8 @@ def _to_policy() -> None:
     st.session_state["retrain-view"] = "policy"
 
 
-def _to_report(state: decision_basis.State) -> None:
-    label = _("See the report") if state.windows else _("Go to {page}", page=_("Monitor"))
+def _to_report(state: retrain.State) -> None:
+    label = _("Report") if state.windows else _("Go to {page}", page=_("Monitor"))
     if st.button(label, type="primary", icon=":material/monitoring:", key="to-report"):
         asked = {"report": state.windows[-1].run_id} if state.windows else {}
         st.switch_page("pages/monitor/page.py", query_params=asked)
@@ -194,11 +195,7 @@ def _promote(
     settings: Settings, run: tracking.RunInfo, decision: DecisionRun, *, going: bool
 ) -> None:
     if st.button(
-        _("Promote version {version}", version=decision.challenger),
-        type="primary",
-        icon=":material/upgrade:",
-        disabled=going,
-        key="promote",
+        _("Promote"), type="primary", icon=":material/upgrade:", disabled=going, key="promote"
     ) and step_jobs.submit(
         settings,
         "promote",
@@ -206,7 +203,7 @@ def _promote(
         action="gate",
         challenger=decision.challenger,
         # a person's own reason, in their language
-        reason=_("Retrained in the run {run}.", run=run.run_id[:8]),
+        reason=elements.named(navigation.STEPS["retrain"][1], run.run_id[:8]),
     ):
         st.rerun()
 
@@ -214,23 +211,20 @@ def _promote(
 def _by_hand(settings: Settings, *, is_main: bool, going: bool) -> None:
     look = "primary" if is_main else "secondary"
     if going:  # an open popover would hide the progress
-        st.button(_("Retrain now"), icon=":material/autorenew:", disabled=True, key="busy")
+        st.button(_("Retrain"), icon=":material/autorenew:", disabled=True, key="busy")
         return
-    with st.popover(_("Retrain now"), icon=":material/autorenew:", type=look):
+    with st.popover(_("Retrain"), icon=":material/autorenew:", type=look):
         st.markdown(
             _(
                 "Trains the champion's recipe on its rows and those labelled since. The "
                 "prepared sets are replaced."
             )
         )
-        reason = st.text_area(
-            _("Reason, at least {count} characters", count=retrain.MIN_REASON),
-            max_chars=2000,
-            key="reason",
-        )
+        label = _("Reason, at least {count} characters", count=retrain.MIN_REASON)
+        reason = st.text_area(label, max_chars=2000, key="reason")
         if st.button(_("Retrain"), type="primary", key="retrain"):
             if len(reason.strip()) < retrain.MIN_REASON:
-                st.error(_("Nothing was started: write a reason first."))
+                st.error(_("Required: {field}.", field=label))
             elif step_jobs.submit(
                 settings, "retrain", retrain.Options, trigger="person", reason=reason
             ):

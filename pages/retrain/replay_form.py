@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.platform import model_store, project
 from core.platform.config import Settings
-from core.platform.messages import Message, _, day, p_, plural
+from core.platform.messages import Message, _, day, number, p_, plural
 from core.platform.project import ProjectSpec
 from core.retraining import injection, policy_comparison, replay_rows
 from core.training import candidates as kinds
@@ -53,7 +53,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
     with st.container(horizontal=True, vertical_alignment="bottom"):
         options |= _windows(prospect)
         chosen = st.multiselect(
-            _("Policies"),
+            _("Policy"),
             STRATEGIES,
             default=STRATEGIES,
             key="policies",
@@ -70,16 +70,13 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
                 key="speed",
                 width=200,
             )
-        elements.question(_("Policies"))
+        elements.question(_("Policy"))
         options["policies"] = _policies(chosen)
 
         options["injection"] = _injection(spec, options["features"], prospect)
-    return options, _(
-        "{rows:,} labelled rows from {first} to {last}",
-        rows=prospect.rows,
-        first=day(prospect.first),
-        last=day(prospect.last),
-    )
+    labelled = elements.named(_("With label"), number(prospect.rows))
+    days = _("{low} to {high}", low=day(prospect.first), high=day(prospect.last))
+    return options, f"{labelled} · {days}"
 
 
 def _model(spec: ProjectSpec) -> dict[str, Any]:
@@ -113,7 +110,7 @@ def _model(spec: ProjectSpec) -> dict[str, Any]:
             key=f"params-{kind}",
             width=250,
             format_func=lambda title: (
-                _("Defaults") if title == DEFAULTS else str(project.words(title))
+                elements.capital(_("none")) if title == DEFAULTS else str(project.words(title))
             ),
         )
     return {"features": sets.get(title), "candidate": kind, "params": presets.get(chosen, {})}
@@ -121,7 +118,7 @@ def _model(spec: ProjectSpec) -> dict[str, Any]:
 
 def _windows(prospect: replay_rows.Outlook) -> dict[str, Any]:
     names = {f"column:{name}": name for name in prospect.dividing}
-    names |= {"year": _("By year"), "month": _("By month"), "rows": _("By number of rows")}
+    names |= {"year": _("Year"), "month": _("Month"), "rows": _("Rows")}
     chosen = st.selectbox(
         _("Window"), list(names), format_func=names.__getitem__, key="window", width=180
     )
@@ -129,15 +126,15 @@ def _windows(prospect: replay_rows.Outlook) -> dict[str, Any]:
     options: dict[str, Any] = {"window": by, "window_column": column or None}
     if by == "rows":
         options["window_rows"] = st.number_input(
-            _("Rows of a window"), 50, 100_000, 500, step=50, key="window_rows", width=150
+            _("Rows"), 50, 100_000, 500, step=50, key="window_rows", width=150
         )
     if by in ("column", "year"):
         options["train_windows"] = st.number_input(
-            _("First training, windows"), 1, 100, 5, key="train_windows", width=170
+            f"{_('First training')} ({_('Window')})", 1, 100, 5, key="train_windows", width=170
         )
     else:
         share = st.number_input(
-            _("First training, % of rows"), 1, 95, 20, key="train_share", width=180
+            f"{_('First training')} (%)", 1, 95, 20, key="train_share", width=180
         )
         options["train_share"] = share / 100
     return options
@@ -194,11 +191,13 @@ def _injection(
             options["column"] = st.selectbox(_("Column"), fitting, key="drift_column", width=220)
         if kind in ("label_flip", "missing_feature"):
             options["size"] = (
-                st.number_input(_("Share of rows, %"), 1, 100, 100, key="drift_share", width=160)
+                st.number_input(
+                    f"{_('Share of rows')} (%)", 1, 100, 100, key="drift_share", width=160
+                )
                 / 100
             )
         else:
-            what = _("Standard deviations") if kind == "shift" else _("Factor")
+            what = _("Standard deviation") if kind == "shift" else _("Factor")
             options["size"] = st.number_input(
                 what,
                 -20.0 if kind == "shift" else 0.0,

@@ -63,6 +63,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     else:
         with elements.show_errors():
             _form(settings, spec, snapshot.id, going=going)
+            elements.without_weights(spec)
     done = tracking.runs(settings, step="replay", status="FINISHED", limit=20)
     if done:
         _result(settings, _choose(done))
@@ -101,12 +102,8 @@ def _live(settings: Settings, job_id: str) -> None:
     end = pd.Timestamp(progress["end"].iloc[-1], unit="s").date()
     counts = progress.groupby("policy", sort=False)[["is_alarm", "is_retrained"]].sum()
     tally = [
-        _(
-            "{policy}: alarms {alarms:,}, retrainings {retrainings:,}",
-            policy=titled(policy),
-            alarms=int(count.is_alarm),
-            retrainings=int(count.is_retrained),
-        )
+        f"**{titled(policy)}** {elements.named(_('Alarms'), number(int(count.is_alarm)))}, "
+        + elements.named(_("Retrainings"), number(int(count.is_retrained)))
         for policy, count in zip(counts.index, counts.itertuples(), strict=True)
     ]
     st.caption(f"{day(end)}: {'; '.join(tally)}")
@@ -134,18 +131,21 @@ def _result(settings: Settings, run: tracking.RunInfo) -> None:
 def _subject(run: tracking.RunInfo) -> None:
     """Draw what was replayed, in a line, with its run."""
     of = run.metrics
+    begin, end = day(run.params["from"]), day(run.params["until"])
+    counts = (
+        (_("Features"), run.params["features_used"].count(",") + 1),
+        (_("First training"), of["rows_first_training"]),
+        (_("Rows"), of["rows_replayed"]),
+        (_("Window"), of["windows"]),
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            _(
-                "{model}, {features} features, first trained on {first:,} rows; {rows:,} rows "
-                "in {windows:,} windows from {begin} to {end}",
-                model=kinds.title(run.params["candidate"]),
-                features=run.params["features_used"].count(",") + 1,
-                first=int(of["rows_first_training"]),
-                rows=int(of["rows_replayed"]),
-                windows=int(of["windows"]),
-                begin=day(run.params["from"]),
-                end=day(run.params["until"]),
+            " · ".join(
+                (
+                    str(kinds.title(run.params["candidate"])),
+                    *(elements.named(name, number(count, ",.0f")) for name, count in counts),
+                    _("{low} to {high}", low=begin, high=end),
+                )
             ),
             width="content",
         )
@@ -211,7 +211,7 @@ def _table(policies: pd.DataFrame, *, has_drift: bool) -> None:
 
 def _gain(row: Any) -> str:
     if not row.gain_low < row.gain_high:
-        return _("the same model")
+        return _("No difference")
     interval = span(row.gain_low, row.gain_high, "+.4f")
     return f"{number(row.gain, '+.4f')}  \n:small[:gray[{interval}]]"
 
@@ -244,7 +244,7 @@ def _decided(decisions: pd.DataFrame) -> None:
             "policy": _("Policy"),
             "decision": _("Decision"),
             "reasons": _("Why"),
-            "trained": _("Trained"),
+            "trained": _("Training set"),
         },
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.platform.config import Settings
-from core.platform.messages import _
+from core.platform.messages import _, p_
 from core.platform.tracking import RunInfo
 from core.serving import mlflow_ui
 from pages.shared import elements
@@ -21,10 +21,15 @@ def draw(settings: Settings, run: RunInfo | None = None) -> None:
     base = mlflow_ui.running(settings)
     if base:
         url = mlflow_ui.run_url(base, run.experiment_id, run.run_id) if run else base
-        st.link_button(_("Open MLflow"), url, icon=":material/open_in_new:", type="tertiary")
+        st.link_button(
+            elements.named("MLflow", p_("link", "open")),
+            url,
+            icon=":material/open_in_new:",
+            type="tertiary",
+        )
         if run is None and not settings.mlflow_uri.startswith("http"):
             st.button(
-                _("Stop MLflow"),
+                elements.named("MLflow", _("Stop")),
                 icon=":material/stop:",
                 type="tertiary",
                 key="stop-mlflow",
@@ -36,7 +41,7 @@ def draw(settings: Settings, run: RunInfo | None = None) -> None:
         st.caption(f":material/hourglass_top: {text}")
     else:
         st.button(
-            _("Start MLflow"),
+            elements.named("MLflow", _("Start")),
             icon=":material/play_arrow:",
             type="tertiary",
             key=f"start-mlflow-{key}",

@@ -18,9 +18,7 @@ def menu() -> None:
     mlflow_buttons.draw(settings)
 
 
-elements.header(
-    Message("Runs"), Message("What each step did: parameters, metrics, tables, files."), menu=menu
-)
+elements.header(Message("Runs"), menu=menu)
 with elements.show_errors():
     visit.wait_for_store()
     asked = st.query_params.get("run")
@@ -31,7 +29,7 @@ with elements.show_errors():
     if asked:
         st.page_link("pages/runs/page.py", label=_("Runs"), icon=":material/arrow_back:")
     if asked and run is None:
-        st.error(_("There is no run {run} in this store.", run=asked[:32]))
+        st.error(elements.plain(_("'{name}' does not exist.", name=asked[:32])))
     if run is not None:
         run_details.draw(settings, run)
     elif navigation.views("runs", VIEWS) == "jobs":

@@ -27,12 +27,7 @@ def draw(settings: Settings, run: RunInfo, *, has_link: bool = False) -> None:
         st.error(elements.fact(run.error))
     with st.container(horizontal=True, vertical_alignment="center"):
         if has_link:
-            st.page_link(
-                "pages/runs/page.py",
-                label=_("Link to this run"),
-                icon=":material/link:",
-                query_params={"run": run.run_id},
-            )
+            navigation.run_link(run.run_id)
         if run.parent:
             navigation.run_link(run.parent, _("Parent run"))
         for child in tracking.runs(settings, parent=run.run_id):

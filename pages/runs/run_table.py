@@ -14,8 +14,9 @@ from pages.shared import elements, navigation, statuses, table_texts
 LIMIT = 200
 HEIGHT = 360
 TITLES = {step.name: step.title for step in steps.STEPS}
-COLUMNS = ("status", "name", "started", "seconds", "data", "error")
-MORE = ("step", "commit", "parent", "run_id")
+# names of runs are fixed, and in Portuguese: beside each is its step in words
+COLUMNS = ("status", "name", "step", "started", "seconds", "data")
+MORE = ("error", "commit", "parent", "run_id")
 
 
 def draw(settings: Settings) -> RunInfo | None:
@@ -37,6 +38,7 @@ def draw(settings: Settings) -> RunInfo | None:
             width="content",
         )
         is_wide = st.toggle(_("All columns"), key="all-columns")
+    failures = MORE[:1] if any(run.error for run in runs) else ()
     chosen = st.dataframe(
         table_texts.localized(
             _frame(runs), {"seconds": ".1f", "started": table_texts.to_the_second}
@@ -46,7 +48,7 @@ def draw(settings: Settings) -> RunInfo | None:
         on_select="rerun",
         selection_mode="single-row",
         key=f"chosen-{step or 'all'}",
-        column_order=COLUMNS + MORE if is_wide else COLUMNS,
+        column_order=COLUMNS + MORE if is_wide else (*COLUMNS, *failures),
         column_config={
             "status": st.column_config.TextColumn(_("State"), width="small"),
             "name": st.column_config.TextColumn(_("Run"), width="medium"),

@@ -36,7 +36,7 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
     if not files:
         st.caption(_("The model needs {inputs}.", inputs=inputs_of(settings, served)))
         if st.button(_("Score"), type="primary", icon=":material/target:", key="score-upload"):
-            st.error(_("{field}: nothing is chosen yet.", field=_("CSV or parquet file")))
+            st.error(_("Required: {field}.", field=_("CSV or parquet file")))
         return
     staged = files[0]
     try:
@@ -84,7 +84,7 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
         _("File, folder or address"), key="path", placeholder="/data/rows.parquet, s3://bucket/rows"
     ).strip()
     destination = right.text_input(
-        _("Where the result goes"), key="destination", placeholder="data/07_model_output/"
+        _("Result"), key="destination", placeholder="data/07_model_output/"
     ).strip()
     mapping: dict[str, str] | None = {}
     written: dict[str, str] = {}
@@ -122,7 +122,7 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
         disabled=mapping is None or step_jobs.is_going(settings, "score"),
     ):
         if not path:
-            st.error(_("{field}: nothing is chosen yet.", field=_("File, folder or address")))
+            st.error(_("Required: {field}.", field=_("File, folder or address")))
             return
         step_jobs.submit(
             settings,
@@ -204,15 +204,17 @@ def columns(
         {column for column in taken.values() if list(taken.values()).count(column) > 1}
     ):
         st.warning(
-            _(
-                "Selected more than once: {columns}",
-                columns=[elements.plain(column) for column in twice],
+            elements.capital(
+                Message(
+                    "used more than once: {names}",
+                    names=[elements.plain(column) for column in twice],
+                )
             )
         )
         return None
     st.caption(
-        f"{_('Label')}: {taken.get(spec.target) or _('none')} · "
-        f"{_('Key')}: {taken.get(spec.id) or _('none')}"
+        f"{elements.named(_('Label'), taken.get(spec.target) or _('none'))} · "
+        + elements.named(_("Key"), taken.get(spec.id) or _("none"))
     )
     # a model that imputes scores rows with missing inputs
     checked(spec, first, taken, inputs if served.is_complete else ())
@@ -289,7 +291,7 @@ def choose_keep(source: str) -> str | None:
 def cluster(settings: Settings) -> None:
     """Show the cluster in use, and start or stop a local one."""
     if settings.dask:
-        st.caption(f"{_('Dask cluster')}: {elements.plain(settings.dask)}")
+        st.caption(elements.named(_("Dask cluster"), elements.plain(settings.dask)))
         return
     running = local_cluster.find(settings)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -299,7 +301,9 @@ def cluster(settings: Settings) -> None:
                     local_cluster.start(settings)
                     st.rerun()
             return
-        st.markdown(f"{_('Dask cluster')}: {elements.plain(running.address)}", width="content")
+        st.markdown(
+            elements.named(_("Dask cluster"), elements.plain(running.address)), width="content"
+        )
         if st.button(_("Stop"), key="stop-cluster"):
             with suppress(CourtsideError):
                 local_cluster.stop(settings)

@@ -43,11 +43,13 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     tallies = [tally for tally in predictions.tallies(settings) if not tally.is_shadow]
     if tallies:
         st.caption(
-            f"{_('With label')}: "
-            + _(
-                "{shown:,} of {rows:,} rows",
-                shown=sum(tally.labels for tally in tallies),
-                rows=sum(tally.rows for tally in tallies),
+            elements.named(
+                _("With label"),
+                _(
+                    "{shown:,} of {rows:,} rows",
+                    shown=sum(tally.labels for tally in tallies),
+                    rows=sum(tally.rows for tally in tallies),
+                ),
             )
         )
     panel = st.container()
@@ -68,7 +70,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     written = preview(settings, staged) if staged else {}
     data = whose_keys(spec, tallies)
     if st.button(
-        _("Import labels"),
+        _("Add labels"),
         type="primary",
         icon=":material/new_label:",
         key="take",
@@ -80,7 +82,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         ),
     ):
         if staged is None:
-            st.error(_("{field}: nothing is chosen yet.", field=_("Labels")))
+            st.error(_("Required: {field}.", field=_("Labels")))
         else:
             values = {"upload": staged.model_dump(), "data": data, **written}
             step_jobs.submit(settings, "label", label.Options, **values)

@@ -43,7 +43,7 @@ TIMES: dict[str, tuple[Message, int | None]] = {
     "hour": (Message("Last hour"), 3600),
     "day": (Message("Last 24 hours"), DAY),
     "week": (Message("Last 7 days"), 7 * DAY),
-    "days": (Message("From, to"), 0),
+    "days": (Message("Days"), 0),
 }
 Filter = dict[str, tuple[Message, bool | None]]
 WHO: Filter = {
@@ -75,7 +75,7 @@ def newest(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tall
         settings, chosen, before=pages[-1] if pages else None, limit=PAGE_ROWS
     )
     if rows.empty:
-        st.info(_("No rows match. Choose other values."))
+        st.info(_("Nothing to show for these rows."))
         return
     total = predictions.count(settings, chosen, at_most=FILE_ROWS + 1)
     first = len(pages) * PAGE_ROWS + 1
@@ -133,10 +133,7 @@ def filters(spec: ProjectSpec, tallies: list[predictions.Tally]) -> predictions.
         elif when == "days":
             today = datetime.now().date()
             days = st.date_input(
-                _("From, to"),
-                (today - timedelta(6), today),
-                key="days",
-                format=language.day_format(),
+                _("Days"), (today - timedelta(6), today), key="days", format=language.day_format()
             )
             if len(days) == 2:
                 begin, end = (datetime.combine(date, datetime.min.time()) for date in days)

@@ -73,7 +73,9 @@ def figures(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tal
             )
         )
     if shadows:
-        shown.append((_("Shadow answers"), number(shadows), _("of a challenger, sent to nobody")))
+        shown.append(
+            (_("Shadow answers"), number(shadows), _("Its answers go to the predictions log only."))
+        )
     elements.figures(shown)
 
 
@@ -115,7 +117,7 @@ def gaps(settings: Settings) -> None:
             lost,
         )
     )
-    with st.expander(elements.counted(_("Gaps"), len(log_gaps))):
+    with st.expander(elements.counted(_("Details"), len(log_gaps))):
         elements.fixed_table(
             {
                 _("From"): [scorings.moment(gap.begun) for gap in log_gaps],
@@ -156,11 +158,11 @@ def side_by_side(settings: Settings) -> None:
         with st.container(width=elements.HALF_WIDTH):
             elements.chart(agreement.agreement_chart(pairs))
         st.caption(
-            _(
-                "The newest {rows:,} rows that version {champion} answered and version "
-                "{challenger} scored as its shadow",
-                rows=len(pairs),
-                champion=champion,
-                challenger=challenger,
+            " · ".join(
+                (
+                    elements.named(elements.capital(aliases.words("champion")), champion),
+                    elements.named(elements.capital(aliases.words("challenger")), challenger),
+                    elements.named(_("Newest rows"), number(len(pairs))),
+                )
             )
         )

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.data import snapshots
 from core.platform.config import Settings
-from core.platform.messages import _
+from core.platform.messages import Message, _
 from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.serving import server
@@ -34,13 +34,16 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         icon=":material/target:",
         key="score-production",
         disabled=step_jobs.is_going(settings, "score"),
-        help=_("All current rows of the raw data: {how}", how=elements.plain(str(spec.rows.how)))
-        if spec.rows.is_derived
-        else _(
-            "All rows of the raw data with `{column} = {value}`",
-            column=spec.rows.column,
-            value=spec.rows.production,
-        ),
+        help=elements.plain(elements.capital(_rows(spec))),
     ):
         step_jobs.submit(settings, "score", score.Options, source="production", port=served.port)
     st.caption(serving_choice.named(served), width="content")
+
+
+def _rows(spec: ProjectSpec) -> Message:
+    """Return which rows are scored."""
+    if spec.rows.is_derived:
+        return spec.rows.how
+    return Message(
+        "rows with {column} = {value}", column=spec.rows.column, value=spec.rows.production
+    )

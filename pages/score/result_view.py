@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.monitoring import monitor
 from core.monitoring.records import ReportRun
-from core.platform import model_store, project, storage, tracking
+from core.platform import model_store, project, tracking
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
@@ -36,11 +36,7 @@ TABLE_HEIGHT = 285
 LISTED = 1000
 # most columns with new values to name
 MOST_NAMED = 3
-ORDERS = {
-    "sent": Message("As sent"),
-    "highest": Message("Highest first"),
-    "lowest": Message("Lowest first"),
-}
+ORDERS = {"sent": Message("As sent"), "highest": Message("Highest"), "lowest": Message("Lowest")}
 KNOWN = {
     "known": Message("With label"),
     "unknown": Message("Without label"),
@@ -87,7 +83,7 @@ def details(spec: ProjectSpec, run: tracking.RunInfo) -> None:
 @st.cache_resource(show_spinner=False, max_entries=4)
 def read(path: str) -> pd.DataFrame:
     """Return the rows of a scoring; do not modify them: all sessions share them."""
-    return storage.read_output(Path(path))
+    return pd.read_parquet(Path(path))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -113,7 +109,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
         report = ReportRun.of(reports[0])
         navigation.step_link(
             "monitor",
-            f"{_('Monitor')}: {elements.fact(report.verdict_title)}",
+            elements.named(_("Monitor"), elements.fact(report.verdict_title)),
             icon=report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])[1],
             report=reports[0].run_id,
         )
@@ -123,9 +119,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
     elif run.metrics["rows_scored"] < monitor.MIN_ROWS:
         st.caption(_("Monitor needs {rows:,} rows or more.", rows=monitor.MIN_ROWS))
     else:
-        navigation.step_link(
-            "monitor", _("Monitor these rows"), icon=":material/monitor_heart:", scoring=scoring
-        )
+        navigation.step_link("monitor", icon=":material/monitor_heart:", scoring=scoring)
 
 
 def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
@@ -145,17 +139,14 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
         (
             _("Rows scored"),
             number(rows, ",.0f"),
-            _(
-                "{labelled:,.0f} with label, {left_out:,.0f} left out",
-                labelled=of["rows_labelled"],
-                left_out=out,
-            ),
+            f"{elements.named(_('With label'), number(of['rows_labelled'], ',.0f'))} · "
+            + elements.named(_("Left out"), number(out, ",.0f")),
         ),
         (
             _("Mean predicted probability"),
             # by weight, as what was observed
             number(of[mean if ScoringRun.of(run).weights else "probability_mean"], ".1%"),
-            "" if base_rate is None else _("observed {base:.1%}", base=base_rate),
+            "" if base_rate is None else elements.named(_("Observed"), number(base_rate, ".1%")),
         ),
         (
             _("Predicted {label}", label=positive),
@@ -163,7 +154,7 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
             listed(
                 [
                     number(reached / rows if rows else 0.0, ".1%"),
-                    _("threshold {threshold:.3g}", threshold=version.threshold),
+                    elements.named(_("Threshold"), number(version.threshold, ".3g")),
                 ],
                 "unit",
             ),
@@ -200,8 +191,8 @@ def _by_weight(column: str, run: tracking.RunInfo) -> str:
         text = _("The metrics count rows by the sampling weight '{column}'.", column=column)
     else:
         text = _(
-            "The metrics count each row once: the sampling weight '{column}' is not known for all "
-            "labelled rows.",
+            "Each row counts once: the sampling weight '{column}' is not known for all labelled "
+            "rows.",
             column=column,
         )
     return elements.plain(text)
@@ -276,13 +267,7 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
     count = int(run.metrics.get("rows_rejected", 0))
     if not count:
         return
-    st.warning(
-        n_(
-            "{count:,} row holds a value that cannot be used, and was left out.",
-            "{count:,} rows hold a value that cannot be used, and were left out.",
-            count,
-        )
-    )
+    st.warning(elements.named(_("Left out"), n_("{count:,} row", "{count:,} rows", count)))
     with st.expander(_("Details")):
         with suppress(NotReadyError):
             stored = elements.table(settings, run.run_id, "rejected")
@@ -297,7 +282,7 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
                     ),
                     "column": _("Column"),
                     "value": _("Value"),
-                    "reason": _("Reason"),
+                    "reason": _("Why"),
                 },
             )
             if len(rejected) > LISTED:

@@ -82,7 +82,7 @@ def live(spec: ProjectSpec, served: server.Server, version: ModelVersion, row: R
             (
                 _("Predicted class"),
                 called,
-                _("threshold {threshold:.3g}", threshold=version.threshold),
+                elements.named(_("Threshold"), number(version.threshold, ".3g")),
             ),
         ]
     )

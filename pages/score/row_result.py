@@ -59,7 +59,7 @@ def details(run: tracking.RunInfo, prediction_id: str) -> None:
         if prediction_id:
             st.markdown(f"{_('Prediction id')} `{prediction_id}`")
         if (milliseconds := run.metrics.get("latency_ms_median")) is not None:
-            st.markdown(f"{_('Latency (ms)')}: {number(milliseconds, '.0f')}")
+            st.markdown(elements.named(_("Latency (ms)"), number(milliseconds, ".0f")))
         navigation.run_link(run.run_id, "PipelineAplicacao")
 
 
@@ -76,9 +76,7 @@ def outcome(
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            _("What was the outcome?")
-            if known != known
-            else f"{_('Actual')}: **{words[int(known)]}**",
+            elements.named(_("Actual"), "?" if known != known else f"**{words[int(known)]}**"),
             width="content",
         )
         for label, word in words.items():
@@ -156,7 +154,7 @@ def what_moves_it(
     left, right = elements.side_by_side()
     with left:
         st.markdown(
-            f"**{_('What moves this row away from the mean prediction?')}**",
+            f"**{_('What drives this prediction?')}**",
             help=_("SHAP values in percentage points. This is association, not causation."),
         )
         table = elements.table(settings, run.run_id, "contributions")
@@ -179,7 +177,7 @@ def what_moves_it(
 
 def one_input(spec: ProjectSpec, along: pd.DataFrame, names: list[str]) -> None:
     """Draw how the probability changes with the chosen input."""
-    name = st.selectbox(_("How does the probability change with this input?"), names, key="along")
+    name = st.selectbox(_("How does the probability change along a feature?"), names, key="along")
     about = str(project.words(spec.about(name))) if name in spec.columns else name
     elements.chart(
         explanation_charts.along(along[along["feature"] == name], axis_title=f"{name}: {about}")

@@ -28,7 +28,7 @@ def source_words(spec: ProjectSpec, source: str) -> str:
             for code in ("row", "upload", "file", "api")
         },
         "page": elements.capital(predictions.SOURCE_LABELS["row"]),
-        "path": _("A path"),
+        "path": _("File, folder or address"),
     }
     return names.get(source, source)
 

@@ -31,4 +31,4 @@ def choose(found: list[server.Server]) -> server.Server:
 
 def named(served: server.Server) -> str:
     """Return the name of a served model, with its port."""
-    return f"{served.name}, {_('port {port}', port=served.port)}"
+    return f"{served.name} · {elements.named(_('Port'), served.port)}"

@@ -35,7 +35,7 @@ def _keys(settings: Settings, keys: list[api_keys.ApiKey], made: tuple[str, str]
     form = st.form("api-key", border=False, clear_on_submit=True)
     with form.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(_("Name"), max_chars=api_keys.NAME_LENGTH)
-        sent = st.form_submit_button(_("Create a key"), icon=":material/key:")
+        sent = st.form_submit_button(_("Create"), icon=":material/key:")
     if sent:
         with elements.show_errors():
             st.session_state[SHOWN] = (name, api_keys.create(settings, name))

@@ -58,7 +58,6 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
         None,
         1,
         key="serve-port",
-        placeholder=_("chosen by the app"),
         help=_(
             "By default the champion answers on the live endpoint, port {port}; any other "
             "version is served beside it, for trying out.",
@@ -119,8 +118,8 @@ def others() -> None:
         for program in programs:
             facts = [
                 *(["MLflow"] if program.is_model else []),
-                _("port {port}", port=program.port),
-                _("process {pid}", pid="–" if program.pid is None else program.pid),
+                elements.named(_("Port"), program.port),
+                elements.named("PID", "–" if program.pid is None else str(program.pid)),
             ]
             if program.since is not None:
                 facts.append(elements.ago(program.since))
@@ -140,7 +139,7 @@ def menu() -> None:
 with elements.show_errors():
     visit.wait_for_store()
     listed = model_store.versions(settings, spec.model)
-    elements.header(_("Serve"), _("A registered version as an API on this machine."), menu=menu)
+    elements.header(_("Serve"), menu=menu)
     # the job that a button below starts is shown above it
     place = st.container()
     if not listed:

@@ -41,7 +41,7 @@ def live_card(settings: Settings, served: server.Server, name: str) -> None:
             _copies(status.shadow)
         if served.state == "ready":
             _call(settings, served)
-        with st.expander(_("Load and log"), expanded=served.state == "died"):
+        with st.expander(_("Details"), expanded=served.state == "died"):
             _load_and_log(settings, served, status)
 
 
@@ -49,7 +49,7 @@ def card(settings: Settings, served: server.Server, name: str, live: server.Serv
     """Draw another endpoint with all its actions, closed unless something is wrong with it."""
     served, status = _asked(settings, served)
     word = STATES[served.state][0]
-    title = f"{name} · {_('port {port}', port=served.port)} · {word}"
+    title = f"{name} · {elements.named(_('Port'), served.port)} · {word}"
     is_wrong = served.state in ("died", "silent", "restarting")
     with (
         st.expander(title, expanded=is_wrong, icon=STATES[served.state][2]),
@@ -64,9 +64,9 @@ def card(settings: Settings, served: server.Server, name: str, live: server.Serv
         if live is not None and served.state == "ready":
             _shadow(settings, served, live)
         if served.state == "ready":
-            with st.expander(_("Example calls")):
+            with st.expander(_("Code")):
                 _call(settings, served)
-        with st.expander(_("Load and log"), expanded=served.state == "died"):
+        with st.expander(_("Details"), expanded=served.state == "died"):
             _load_and_log(settings, served, status)
 
 
@@ -133,9 +133,9 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
             )
     facts = [
         *([_("live endpoint")] if served.is_live else []),
-        _("port {port}", port=served.port),
+        elements.named(_("Port"), served.port),
         f"`{served.url}`",
-        _("started {when}", when=elements.ago(served.started)),
+        elements.ago(served.started),
     ]
     if served.restarts:
         facts.append(_("restarts after a fault: {restarts:,}", restarts=served.restarts))

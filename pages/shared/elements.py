@@ -66,6 +66,16 @@ def counted(title: Words, count: int) -> str:
     return f"{title} ({number(count)})"
 
 
+def named(name: Words, value: Words | int) -> str:
+    """Return a value with its name."""
+    return _("{name}: {value}", name=name, value=value)
+
+
+def without_skill(base: float, digits: str = ".4f") -> str:
+    """Return the metric of a model without skill."""
+    return named(_("no skill"), number(base, digits))
+
+
 def question(text: str) -> None:
     """Draw the question that a chart or a table answers."""
     st.markdown(f"**{text}**")
@@ -112,7 +122,11 @@ def show_errors() -> Iterator[None]:
 
 
 def header(
-    title: Words, about: Words, *, is_sample: bool = False, menu: Callable[[], object] | None = None
+    title: Words,
+    about: Words = "",
+    *,
+    is_sample: bool = False,
+    menu: Callable[[], object] | None = None,
 ) -> None:
     """Draw a page's title, its purpose in a line, and its menu.
 
@@ -323,6 +337,15 @@ def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
     }
 
 
+def without_weights(spec: ProjectSpec) -> None:
+    """State that what is below counts each row once, where the project has sampling weights."""
+    if spec.weights is not None:
+        text = _(
+            "Counts each row once, without the sampling weight '{column}'.", column=spec.weights
+        )
+        st.caption(plain(text))
+
+
 def length(seconds: float) -> str:
     """Return a duration in words, rounded down to its largest unit."""
     if seconds >= 86400:
@@ -361,7 +384,7 @@ def check_table(
 
     def meaning(text: object, limit: object) -> str:
         limit = words(limit) if limits else ""
-        note = small(_("Limits: {limits}", limits=plain(limit))) if limit else ""
+        note = small(named(_("Limits"), plain(limit))) if limit else ""
         return fact(text) + note
 
     fixed_table(

@@ -11,7 +11,7 @@ from core.platform.messages import Message, _
 from core.platform.runs import ModelVersion
 from core.serving import serve
 from core.serving.server import Server
-from pages.shared import step_jobs
+from pages.shared import elements, step_jobs
 
 # state of an endpoint -> its label, colour and icon
 STATES = {
@@ -20,7 +20,7 @@ STATES = {
     "silent": (Message("not answering"), "red", ":material/heart_broken:"),
     "restarting": (Message("starting"), "orange", ":material/autorenew:"),
     "stopped": (Message("stopping"), "gray", ":material/stop_circle:"),
-    "died": (Message("ended"), "red", ":material/error:"),
+    "died": (Message("failed"), "red", ":material/error:"),
 }
 
 
@@ -39,7 +39,7 @@ def behind(settings: Settings, champion: ModelVersion | None, live: Server | Non
     )
     going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
     if st.button(
-        _("Switch to version {version}", version=champion.version),
+        elements.named(_("Serve"), _("version {version}", version=champion.version)),
         type="primary",
         icon=":material/sync:",
         disabled=going,

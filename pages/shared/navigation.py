@@ -102,6 +102,16 @@ def go_to(step: str) -> None:
     step_link(step, Message("Go to {page}", page=STEPS[step][1]))
 
 
+def changed(step: str, *what: Words) -> str:
+    """Return that what a step read has changed since."""
+    return _("{what} changed. Run {step} again.", what=what, step=STEPS[step][1])
+
+
+def not_kept(step: str) -> str:
+    """Return that a run lacks what is asked for, and which step makes it."""
+    return _("Not in this run. Run {step} again.", step=STEPS[step][1])
+
+
 def run_again(step: str) -> str:
     """Return why a run cannot be shown, and what to do."""
     return _("Its run has not ended or is gone. Run {step} again.", step=STEPS[step][1])

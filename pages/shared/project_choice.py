@@ -87,10 +87,7 @@ def links(settings: Settings) -> None:
     """Link to the list of projects where there is more than one, and to a new project."""
     if len(projects.names(settings)) > 1:
         st.page_link(
-            PAGE,
-            label=_("All projects"),
-            icon=":material/folder_open:",
-            query_params={"view": "list"},
+            PAGE, label=_("Projects"), icon=":material/folder_open:", query_params={"view": "list"}
         )
     st.page_link(PAGE, label=_("New project"), icon=":material/add:", query_params={"view": "new"})
 

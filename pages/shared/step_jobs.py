@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 from pydantic import ValidationError
 
-from core.jobs import jobs, supervision
+from core.jobs import chains, jobs, supervision
 from core.jobs.jobs import Job
 from core.platform import config
 from core.platform import table_files as export
@@ -65,6 +65,32 @@ def job_panel(settings: Settings, step: str) -> bool:
     if newest and not going and st.session_state.get("put-away") != newest[0].job_id:
         _ended(settings, newest[0])
     return bool(going)
+
+
+def running_chain(settings: Settings) -> chains.Chain | None:
+    """Return the chain that is running, if any."""
+    chain = chains.current(settings)
+    return chain if chain is not None and chain.state == "running" else None
+
+
+def chain_panel(settings: Settings, *own: str) -> bool:
+    """Show the step at which a running chain is, and return whether there is such a chain.
+
+    Parameters
+    ----------
+    own : str
+        Steps whose jobs the page shows anyway.
+    """
+    chain = running_chain(settings)
+    current = chain.current if chain is not None else None
+    if current is None:
+        return False
+    st.info(
+        _("{step} is running.", step=STEPS[current.step][1]), icon=":material/progress_activity:"
+    )
+    if current.step not in own:
+        job_panel(settings, current.step)
+    return True
 
 
 @show_errors()

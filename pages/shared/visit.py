@@ -15,7 +15,7 @@ from core.platform.messages import _
 from core.platform.project import ProjectSpec
 from core.runtime import backup, project_homes
 from pages.shared import browser, drafts, language, login, project_choice, style
-from pages.shared.elements import length, plain, show_errors, words
+from pages.shared.elements import length, named, plain, show_errors, words
 from pages.shared.navigation import GROUPS, PAGES
 
 
@@ -29,7 +29,7 @@ def open_app() -> tuple[Settings, ProjectSpec]:
     if spec is None:
         st.page_link(
             project_choice.PAGE,
-            label=_("Go to the projects"),
+            label=_("Go to {page}", page=_("Projects")),
             icon=":material/arrow_forward:",
             query_params={"view": "list"},
         )
@@ -125,7 +125,7 @@ def _worker(settings: Settings) -> None:
     elif state.problem:
         st.caption(f":orange[:material/warning:] {words(state.problem)}")
     elif state.ready:
-        st.caption(":green[:material/check_circle:] " + _("Worker ready"))
+        st.caption(":green[:material/check_circle:] " + named(_("Worker"), _("ok")))
     elif not state.alive and settings != _start()[0] and not project_homes.needs_worker(settings):
         st.caption(f":gray[:material/bedtime:] {_('The worker starts with the first job')}")
     else:
@@ -139,6 +139,6 @@ def wait_for_store() -> None:
     """Wait, with a message, until MLflow is imported and its store is open."""
     opening = _start()[1]
     if opening.is_alive():
-        notice = st.info(_("Opening the MLflow store (a few seconds)"))
+        notice = st.info(_("{name} is starting (about {seconds} s)", name="MLflow", seconds=5))
         opening.join()
         notice.empty()

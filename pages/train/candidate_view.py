@@ -29,7 +29,7 @@ VIEWS = {
     "threshold": Message("Threshold"),
     "slices": Message("Slices"),
     "court": Message("On the court"),
-    "places": Message("By place"),
+    "places": Message("Place"),
 }
 SETS = {evaluation.VALIDATION: Message("Validation folds"), evaluation.TEST: Message("Test set")}
 # rows of the slices' table shown at first
@@ -104,13 +104,13 @@ def _figures(spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     base = measured["base_rate_test"]
     threshold = float(candidate.params["threshold"])
     guess = metrics.base_rate_log_loss(base) if 0 < base < 1 else float("nan")
-    labelled = _("threshold {threshold:.3g}", threshold=threshold)
+    labelled = elements.named(_("Threshold"), number(threshold, ".3g"))
     notes = {
-        "log_loss": _("guessing {base:.4f}", base=guess),
-        "skill": _("guessing {base:.4f}", base=0.0),
-        "roc_auc": _("chance {base}", base=number(0.5, ".4f")),
-        "average_precision": _("chance {base}", base=number(base, ".4f")),
-        "brier_score": _("guessing {base:.4f}", base=base * (1 - base)),
+        "log_loss": elements.without_skill(guess),
+        "skill": elements.without_skill(0.0),
+        "roc_auc": elements.without_skill(0.5),
+        "average_precision": elements.without_skill(base),
+        "brier_score": elements.without_skill(base * (1 - base)),
         "f1": labelled,
         "precision": labelled,
         "recall": labelled,
@@ -125,9 +125,13 @@ def _figures(spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
         (
             _("Calibration error"),
             "calibration_error",
-            _("chance {base}", base=f"≤ {number(floor, '.4f')}"),
+            elements.named(_("Calibration error by chance, 95% limit"), number(floor, ".4f")),
         ),
-        (_("Predicted minus observed"), "calibration", _("observed {base:.1%}", base=base)),
+        (
+            _("Predicted minus observed"),
+            "calibration",
+            elements.named(_("Observed"), number(base, ".1%")),
+        ),
         (_("Brier: reliability"), "brier_reliability", ""),
         (_("Brier: resolution"), "brier_resolution", ""),
         (_("Brier: uncertainty"), "brier_uncertainty", ""),
@@ -190,10 +194,10 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
     at = of_set.iloc[(of_set["threshold"] - value).abs().argmin()]
     own = of_set.iloc[(of_set["threshold"] - kept).abs().argmin()]
 
-    at_own = _("at its own threshold, {threshold:.2f}", threshold=kept)
+    at_own = elements.named(_("Threshold"), number(kept, ".2f"))
 
     def compared(name: str) -> str:
-        return "–" if pd.isna(own[name]) else f"{number(own[name], '.1%')} {at_own}"
+        return "–" if pd.isna(own[name]) else f"{number(own[name], '.1%')} · {at_own}"
 
     def share(name: str) -> str:
         return "–" if pd.isna(at[name]) else number(at[name], ".1%")
@@ -216,8 +220,8 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         counts["rows"] = counts["rows"].round().astype("int64")
         elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
         st.caption(
-            f"{_('Predicted {label}', label=positive)}: {share('share_positive')}; "
-            f"{compared('share_positive')}"
+            elements.named(_("Predicted {label}", label=positive), share("share_positive"))
+            + f"; {compared('share_positive')}"
         )
     with right:
         elements.question(_("What does another threshold change?"))
@@ -235,23 +239,16 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
     if flagged.any():
         st.warning(
             n_(
-                "{count} of {slices} slices is flagged. The worst is {column} = {value}.",
-                "{count} of {slices} slices are flagged. The worst is {column} = {value}.",
+                "{count} of {slices} slices is flagged. The worst: {worst}.",
+                "{count} of {slices} slices are flagged. The worst: {worst}.",
                 int(flagged.sum()),
                 slices=judged.sum(),
-                column=elements.plain(worst["column"]),
-                value=elements.plain(worst["value"]),
+                worst=elements.plain(f"{worst['column']} = {worst['value']}"),
             )
             + f" {elements.fact(worst['text'])}"
         )
     else:
-        st.success(
-            _(
-                "None of {slices} slices is off by more than 5 points or worse than its own "
-                "base rate.",
-                slices=judged.sum(),
-            )
-        )
+        st.success(_("None of {slices} slices stands out.", slices=judged.sum()))
     left, right = elements.side_by_side()
     with left:
         elements.chart(evaluation_charts.slice_gaps(slices, most=CHARTED_SLICES))
@@ -313,7 +310,7 @@ def _places(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) 
     assert spec.place is not None
     cells = elements.table(settings, candidate.run_id, "places")
     if cells.empty:
-        st.info(_("No row has a place."))
+        st.info(_("Nothing to show for these rows."))
         return
     elements.question(_("Where are predictions too high or too low?"))
     elements.chart(place_charts.errors(cells, axes=(spec.place.x, spec.place.y)))

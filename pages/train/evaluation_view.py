@@ -7,7 +7,8 @@ import streamlit as st
 
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, _, number, p_, sentences
+from core.platform.errors import NotReadyError
+from core.platform.messages import Message, Words, _, listed, number, p_, sentences
 from core.platform.project import ProjectSpec
 from core.stats import metrics, performance
 from core.stats.charts import models as model_charts
@@ -20,13 +21,13 @@ from pages.shared import elements, navigation, table_texts
 from pages.train import candidate_view
 
 CURVES = {
-    "probabilities": Message("Probabilities"),
+    "probabilities": Message("Calibration"),
     "ranking": Message("Ranking"),
-    "training": Message("Folds and learning curve"),
+    "training": Message("Folds"),
 }
 # what of the results is shown
 SIDE = "train-results"
-SIDES = {"all": Message("All candidates"), "one": Message("One candidate in depth")}
+SIDES = {"all": Message("Compare"), "one": Message("Details")}
 # columns of the leaderboard that fit the page
 USUAL = ("best", "name", "log_loss_cv", "log_loss_test", "roc_auc_test", "f1_test")
 ALL = (
@@ -89,7 +90,7 @@ def _best_candidate(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame
 ) -> None:
     best = table[table["model"] == run.params["best"]].iloc[0]
-    st.subheader(f"{_('Best')}: {kinds.title(best['model'])}", anchor=False)
+    st.subheader(elements.named(_("Best"), kinds.title(best["model"])), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
         if text := _registered(settings, spec, run):
             st.markdown(text, width="content")
@@ -98,10 +99,10 @@ def _best_candidate(
     base = best["log_loss_test"] / (1 - best["skill_test"])
     threshold = float(run.params["threshold"])
     notes = {
-        "log_loss": _("guessing {base:.4f}", base=base),
-        "roc_auc": _("chance {base}", base=number(0.5, ".1f")),
+        "log_loss": elements.without_skill(base),
+        "roc_auc": elements.without_skill(0.5, ".1f"),
         "average_precision": _base_rate(run),
-        "f1": _("threshold {threshold:.3g}", threshold=threshold),
+        "f1": elements.named(_("Threshold"), number(threshold, ".3g")),
     }
     usual = ("log_loss", "roc_auc", "f1")
     # as many figures as fit one line
@@ -130,13 +131,7 @@ def _best_candidate(
         text = str(sentences(one_sentence(fact), THRESHOLD_TODO))
         st.warning(text, icon=":material/tune:")
     if spec.metric != "log_loss":
-        st.caption(
-            _(
-                "{metric} is shown first, as the project file says. The best has the lowest log "
-                "loss in the folds.",
-                metric=str(metrics.TITLES[spec.metric]),
-            )
-        )
+        st.caption(_about_the_best())
     trained = TrainingRun.of(run)
     if trained.weights:
         text = str(sample_weights.sentence(trained.weights, trained.unweighted))
@@ -149,6 +144,13 @@ def _best_candidate(
                 reason=elements.fact(reason),
             )
         )
+
+
+def _about_the_best() -> str:
+    return _(
+        "The best has the lowest log loss in the folds of the training set; the other metrics "
+        "are on the test set. Log loss in nats; lower log loss and Brier score are better."
+    )
 
 
 def _registered(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> str:
@@ -183,7 +185,7 @@ def _registered(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
 def _base_rate(run: tracking.RunInfo) -> str:
     """Return what average precision is by chance; empty for a training that does not say."""
     base = run.metrics.get("base_rate_test")
-    return "" if base is None else _("chance {base}", base=number(base, ".3f"))
+    return "" if base is None else elements.without_skill(base, ".3f")
 
 
 def _noted(row: pd.Series, name: str, note: str) -> str:
@@ -207,11 +209,7 @@ def _leaderboard(spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame) 
         st.markdown(
             _("**How do the candidates compare?** Select a row to see it in depth."),
             width="stretch",
-            help=_(
-                "The folds of the training set choose the best; the other metrics are on "
-                "the test set. Log loss in nats; lower log loss and Brier score are "
-                "better."
-            ),
+            help=_about_the_best(),
         )
         every = st.toggle(_("All columns"), key="all-columns", width="content")
     shown = table.assign(
@@ -263,8 +261,8 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
     """Say whether the other candidates differ from the best by more than chance."""
     try:
         pairs = elements.table(settings, run.run_id, "paired")
-    except elements.NotReadyError:
-        st.caption(_("Not computed in this training. Train again."))
+    except NotReadyError:
+        st.caption(navigation.not_kept("train"))
         return
     if pairs.empty:
         return
@@ -275,15 +273,15 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
         st.markdown(
             _("**Is the difference more than chance?**"),
             help=_(
-                "Log loss on the same test rows (nats; below 0 is better than the best), with "
-                "95% intervals of a paired bootstrap."
+                "Differences on the same test rows, with 95% intervals of a paired bootstrap. "
+                "Log loss in nats; lower log loss and Brier score are better."
             ),
         )
         st.markdown(_difference(pairs, best))
         if useless := [
             str(kinds.title(model)) for model in table["model"][table["skill_test"] < 0]
         ]:
-            st.markdown(_("{names}: worse than a constant guess.", names=useless))
+            st.markdown(elements.capital(elements.named(_("no skill"), listed(useless))))
         with st.popover(_("Details"), type="tertiary", width="content"):
             elements.fixed_table(
                 {
@@ -332,11 +330,10 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
             st.markdown(_("**How many positives are among the most probable rows?**"), help=on_test)
             elements.chart(evaluation_charts.gain_curve(table("gain")))
     elif chosen == "ranking":
+        st.markdown(_("**Do positives rank above negatives?**"), help=on_test)
         with left:
-            st.markdown(_("**Do positives rank above negatives?**"), help=on_test)
             elements.chart(model_charts.roc_curve(table("roc")))
         with right, elements.show_errors():
-            st.markdown(_("**How precise is each candidate at each recall?**"), help=on_test)
             base = _child(settings, run).metrics.get("base_rate_test")
             elements.chart(evaluation_charts.pr_curve(table("pr"), base_rate=base))
     else:
@@ -352,9 +349,9 @@ def _learning(settings: Settings, run: tracking.RunInfo) -> None:
     title = _("**Would more rows help the best?**")
     try:
         curve = elements.table(settings, run.run_id, "learning")
-    except elements.NotReadyError:
+    except NotReadyError:
         st.markdown(title)
-        st.caption(_("Not computed in this training. Train again."))
+        st.caption(navigation.not_kept("train"))
         return
     st.markdown(title, help=_("Mean and range of {folds} folds", folds=learning.FOLDS))
     elements.chart(evaluation_charts.learning_curve(curve, _("Log loss")))

@@ -11,10 +11,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, _, n_, number
+from core.platform.messages import Message, _, listed, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
-from core.stats import metrics
 from core.training import candidates as kinds
 from core.training import explain, explanation, explanation_charts
 from core.training.records import CandidateRun, ExplanationRun
@@ -22,7 +21,7 @@ from pages.shared import aliases, elements, navigation, row_field, step_jobs
 
 # widgets whose values are kept
 KEYS = ("rows", "view", "start-*", "input-*")
-VIEWS = {"model": Message("In general"), "row": Message("One row")}
+VIEWS = {"model": Message("Model"), "row": Message("One row")}
 SIZES = (50, 150, 500)
 # time of a job besides predictions: loading the model, drawing and storing the figures
 FIXED_SECONDS = 3
@@ -77,7 +76,7 @@ def _of_version(version: model_store.ModelVersion) -> Choice:
         version.version,
         f"{called}: {_('version {version}', version=title)}"
         if called
-        else _("Version {version}", version=title),
+        else elements.capital(_("version {version}", version=title)),
         version.run_id,
         version.about.train_run,
         version.version,
@@ -98,7 +97,7 @@ def _ask_in_general(
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rows = st.segmented_control(
-            _("Test rows to explain individually"),
+            _("Rows"),
             SIZES,
             default=SIZES[1],
             required=True,
@@ -153,26 +152,6 @@ def _in_general(
         elements.table(settings, explained.run_id, "shap"),
     )
     size = contributions["contribution"].abs().groupby(contributions["feature"]).mean()
-    first = important.iloc[0]
-    elements.figures(
-        [
-            (
-                _("Most important"),
-                str(first["feature"]),
-                f"{metrics.TITLES['log_loss']} {number(first['mean'], '+.4f')}",
-            ),
-            (
-                _("Largest contribution"),
-                str(size.idxmax()),
-                _("{value} points", value=number(100 * size.max(), ".1f")),
-            ),
-            (
-                _("Base"),
-                number(of["base"], ".1%"),
-                _("mean of {rows:.0f} test rows", rows=of["rows_background"]),
-            ),
-        ]
-    )
     if late := [
         name for name in important["feature"] if _is_known(spec, name) and spec.recorded_after(name)
     ]:
@@ -205,7 +184,7 @@ def _in_general(
     ]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.markdown(
-            _("**How does the mean probability change along a feature?**"),
+            f"**{_('How does the probability change along a feature?')}**",
             width="stretch",
             help=_(
                 "Partial dependence: the mean probability of {positive} if all test rows had "
@@ -243,11 +222,8 @@ def _companions(settings: Settings, choice: Choice, name: str) -> str:
     correlations = explanation.companions(rows, name).head(3)
     if correlations.empty:
         return ""
-    return _(
-        "{feature} is correlated with {others}.",
-        feature=name,
-        others=[f"{other} ({number(r, '+.2f')})" for other, r in correlations.items()],
-    )
+    others = [f"{other} ({number(r, '+.2f')})" for other, r in correlations.items()]
+    return elements.named(_("Correlation"), listed(others))
 
 
 def _same_rows(
@@ -266,7 +242,7 @@ def _same_rows(
     prepared = storage.current_prepared(settings)
     is_old = prepared and trained and trained.params.get("prepared_by") != prepared.run_id
     if is_old and not coming:
-        st.warning(_("The prepared sets have changed since this training. Train again."))
+        st.warning(navigation.changed("train", _("Training and test set")))
 
 
 def _ask_row(
@@ -284,13 +260,7 @@ def _ask_row(
         key=f"start-{choice.run_id}",
     )
     if picked not in ids:
-        st.error(
-            _(
-                "No test row has the {column} {value}. Choose another.",
-                column=spec.id,
-                value=elements.plain(str(picked)),
-            )
-        )
+        st.error(_("'{name}' does not exist.", name=elements.plain(f"{spec.id} {picked}")))
         return
     start = {
         name: None if pd.isna(value) else value if isinstance(value, str) else float(value)
@@ -324,8 +294,8 @@ def _suggestions(spec: ProjectSpec, tested: pd.DataFrame, ids: list[str]) -> dic
     missed, made = probability[label == 0], probability[label == 1]
     offered = {ids[0]: number(probability.iloc[0], ".1%")}
     for place, why in (
-        (probability.idxmax(), Message("highest probability")),
-        (probability.idxmin(), Message("lowest probability")),
+        (probability.idxmax(), Message("Highest")),
+        (probability.idxmin(), Message("Lowest")),
         (missed.idxmax() if len(missed) else None, project.words(spec.negative)),
         (made.idxmin() if len(made) else None, project.words(spec.positive)),
     ):
@@ -350,9 +320,9 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
     shown = [
         (_("Probability"), number(probability, ".1%"), str(project.words(spec.positive))),
         (
-            _("Base"),
+            _("Mean predicted probability"),
             number(base, ".1%"),
-            _("mean of {rows:.0f} test rows", rows=of["rows_background"]),
+            n_("{count:,} row", "{count:,} rows", int(of["rows_background"])),
         ),
     ]
     if is_test_row:
@@ -362,7 +332,7 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
     table = elements.table(settings, explained.run_id, "contributions")
 
     st.markdown(
-        f"**{_('What moves this row away from the mean prediction?')}**",
+        f"**{_('What drives this prediction?')}**",
         help=_("SHAP values in percentage points. This is association, not causation."),
     )
     elements.chart(explanation_charts.waterfall(table, base, probability))
@@ -407,13 +377,14 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
     with elements.show_errors():
         if view == "model":
             _ask_in_general(settings, choice, model_run, locked=is_running)
+            elements.without_weights(spec)
         else:
             _ask_row(settings, spec, choice, model_run, locked=is_running)
     explained = _newest(settings, choice, view)
     if explained is None and is_running:
         return
     if explained is None:
-        st.info(_("Not explained yet. Press Explain."))
+        st.info(_("Nothing here yet. Press {button}.", button=_("Explain")))
     elif view == "model":
         _in_general(settings, spec, choice, explained, coming=coming)
     else:

@@ -4,7 +4,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.data import snapshots
-from core.jobs import chains, jobs
+from core.jobs import jobs
 from core.jobs.jobs import DONE
 from core.platform import storage, tracking
 from core.platform.messages import Message, _
@@ -15,7 +15,7 @@ settings, spec = visit.open_app()
 drafts.hold("train", *training_form.KEYS, *explanation_view.KEYS)
 VIEWS = {
     "candidates": Message("Candidates"),
-    "results": Message("Results"),
+    "results": Message("Result"),
     "explain": Message("Explain"),
 }
 ABOUT = Message("Train candidates; the best is registered.")
@@ -27,24 +27,11 @@ def menu() -> None:
     code_snippets.button(settings, "train", "explain")
 
 
-def running() -> chains.Chain | None:
-    """Return the chain that is running, if any."""
-    chain = chains.current(settings)
-    return chain if chain is not None and chain.state == "running" else None
-
-
-def progress(chain: chains.Chain | None) -> bool:
-    """Show the training that runs or is to come, and return whether there is one."""
-    current = chain.current if chain is not None else None
-    if chain is not None and current is not None:
-        st.info(
-            _("{step} is running.", step=navigation.STEPS[current.step][1]),
-            icon=":material/progress_activity:",
-        )
-        if current.step not in ("prepare", "train"):
-            step_jobs.job_panel(settings, current.step)
+def progress() -> None:
+    """Show the training that runs or is to come."""
+    step_jobs.chain_panel(settings, "prepare", "train")
     step_jobs.job_panel(settings, "prepare")
-    return step_jobs.job_panel(settings, "train") or chain is not None
+    step_jobs.job_panel(settings, "train")
 
 
 def after_training(is_training: bool) -> None:
@@ -72,10 +59,10 @@ def state(prepared: storage.Prepared | None, last: tracking.RunInfo | None, comi
     if prepared is None or last is None:
         return
     if prepared.rules != spec.digest:
-        st.warning(_("The raw data or the project file has changed since. Prepare again."))
+        st.warning(navigation.changed("prepare", _("Project file")))
         navigation.go_to("prepare")
     elif is_stale(prepared, last) and not coming:
-        st.warning(_("The prepared sets have changed since this training. Train again."))
+        st.warning(navigation.changed("train", _("Training and test set")))
         if view == "results":
             navigation.step_link("train", Message("Candidates"), view="candidates")
 
@@ -107,14 +94,14 @@ with elements.show_errors():
             navigation.run_link(last.run_id, last.name)
         if prepared is not None:
             navigation.run_link(prepared.run_id, "PreparacaoDados")
-    chain = running()
+    chain = step_jobs.running_chain(settings)
     active = {job.step for job in jobs.active(settings)}
     is_training = chain is not None or "train" in active
     after_training(is_training)
     begins = last is None or (is_stale(prepared, last) and not is_training)
     view = navigation.views("train", VIEWS, default="candidates" if begins else "results")
     if view != "explain" or is_training:
-        progress(chain)
+        progress()
     coming = is_training or "prepare" in active
     if view == "explain":
         explanation_view.draw(settings, spec, coming=coming, menu=places["runs"])

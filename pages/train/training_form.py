@@ -14,6 +14,7 @@ from core.platform import project, storage
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import Preset, ProjectSpec
+from core.stats import thresholds
 from core.training import candidates as kinds
 from core.training import train
 from pages.shared import elements, step_jobs
@@ -38,18 +39,12 @@ OPTIONS = {
     "refit": "refit",
 }
 KEYS = ("preset", "everything", *OPTIONS)
-AIMS: dict[str, Words] = {
-    "project": Message("the project"),
-    "f1": "F1",
-    "balanced": Message("balance"),
-    "cost": Message("cost"),
-}
+AIMS: dict[str, Words] = {"project": Message("Project"), **thresholds.AIM_LABELS}
 CALIBRATIONS: dict[str, Words] = {
     "none": Message("none"),
     "sigmoid": "sigmoid",
     "isotonic": Message("isotonic"),
 }
-CARD_WIDTH = 222
 
 
 def draw(
@@ -117,31 +112,23 @@ def _fill(preset: Preset | None, *, balanced: bool) -> None:
 
 def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
     elements.question(_("Start from a preset"))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="presets"):
         for place, preset in enumerate(spec.presets):
             names = [str(kinds.title(name)) for name in preset.candidates]
             if preset.blend:
                 names.append(_("Blend of the best"))
             count = len(spec.features_called(preset.features))
             card = st.container(
-                border=True,
-                width=CARD_WIDTH,
-                height="stretch",
-                gap="xsmall",
-                vertical_alignment="distribute",
+                border=True, height="stretch", gap="xsmall", vertical_alignment="distribute"
             )
             with card:
                 st.markdown(f"**{project.words(preset.title)}**")
-                st.caption(
-                    n_(
-                        "{count} feature, split {how}",
-                        "{count} features, split {how}",
-                        count,
-                        how=split_checks.SPLITS[preset.split],
-                    )
-                    + "  \n"
-                    + ", ".join(names)
+                facts = (
+                    elements.named(_("Features"), number(count)),
+                    elements.named(_("Split"), split_checks.SPLITS[preset.split]),
+                    ", ".join(names),
                 )
+                st.caption("  \n".join(facts))
                 is_filled = filled is not None and filled.title == preset.title
                 st.button(
                     _("Use"),
@@ -165,7 +152,7 @@ def _preset(spec: ProjectSpec, preset: Preset, *, is_ready: bool, locked: bool) 
             with st.popover(_("Parameters"), type="tertiary", width="content"):
                 _parameters(preset.params)
         st.button(
-            _("Clear"),
+            _("Remove"),
             icon=":material/close:",
             key="preset-clear",
             type="tertiary",
@@ -193,11 +180,11 @@ def _training_set(settings: Settings, spec: ProjectSpec, prepared: storage.Prepa
     rows = n_("{count:,} row", "{count:,} rows", prepared.rows_train)
     how = split_checks.SPLITS[prepared.options["split"]]
     facts = [
-        f"{_('Training set')}: {rows}, {how}",
-        f"{_('Features')}: {', '.join(prepared.features)}",
+        elements.named(_("Training set"), f"{rows}, {how}"),
+        elements.named(_("Features"), ", ".join(prepared.features)),
     ]
     if settings.dask:
-        facts.append(f"{_('Dask cluster')}: {settings.dask}")
+        facts.append(elements.named(_("Dask cluster"), settings.dask))
     st.caption(" · ".join(facts))
     _warn_of_late(spec, prepared.features)
 
@@ -221,7 +208,7 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         everything = st.checkbox(
-            _("Compare all {number}", number=len(kinds.KINDS)),
+            elements.counted(_("All"), len(kinds.KINDS)),
             key="everything",
             help=_("On many rows some take minutes: set a time limit."),
             disabled=locked,
@@ -242,18 +229,18 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
 
 
 def _validation(*, locked: bool) -> dict[str, Any]:
-    with st.expander(_("Cross-validation and rows")):
+    with st.expander(_("Validation folds")):
         left, middle, right = st.columns(3)
         folds = left.number_input(_("Folds"), 2, 20, 10, 1, key="folds", disabled=locked)
         seed = middle.number_input(
             _("Seed"), 0, 2**31 - 1, 42, 1, key="train-seed", disabled=locked
         )
         share = right.number_input(
-            _("Share of the training rows to fit on"),
-            0.1,
-            1.0,
-            1.0,
-            0.1,
+            _("Share of rows"),
+            min_value=0.1,
+            max_value=1.0,
+            value=1.0,
+            step=0.1,
             format="%.2f",
             key="fit-share",
             disabled=locked,
@@ -277,7 +264,13 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             disabled=locked,
         )
         seconds = middle.number_input(
-            _("Time limit for tuning (s)"), 1, 86_400, 60, 30, key="tune-seconds", disabled=locked
+            _("Time limit for tuning (s)"),
+            min_value=1,
+            max_value=86_400,
+            value=60,
+            step=30,
+            key="tune-seconds",
+            disabled=locked,
         )
         budget = right.number_input(
             _("Time limit (s)"),
@@ -299,8 +292,14 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
                 help=_("Where supported; the probabilities are then no longer calibrated."),
                 disabled=locked,
             )
-        calibrate = elements.choose(
-            _("Calibrate the best"), CALIBRATIONS, "calibrate", default="none", disabled=locked
+        calibrate = st.segmented_control(
+            _("Calibration"),
+            list(CALIBRATIONS),
+            default="none",
+            required=True,
+            format_func=lambda name: str(CALIBRATIONS[name]),
+            key="calibrate",
+            disabled=locked,
         )
     return {
         "balanced": balanced,
@@ -314,9 +313,9 @@ def _tuning(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
 
 
 def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
-    with st.expander(_("Threshold and more")):
+    with st.expander(_("More")):
         aim = st.segmented_control(
-            _("Choose the threshold by"),
+            _("Threshold"),
             list(AIMS),
             default="project",
             required=True,
@@ -326,27 +325,16 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
                 else str(AIMS[name])
             ),
             key="aim",
-            help=_(
-                "Chosen on the validation folds, for each candidate. Balance: the highest "
-                "sum of recall and specificity."
-            ),
+            help=_("Chosen on the validation folds, for each candidate."),
             disabled=locked,
         )
 
         left, middle, right = st.columns(3)
         false_positive = left.number_input(
-            _("Cost of a false '{label}'", label=project.words(spec.positive)),
-            min_value=0.0,
-            value=1.0,
-            key="cost-fp",
-            disabled=locked,
+            _("Cost of a false positive"), min_value=0.0, value=1.0, key="cost-fp", disabled=locked
         )
         false_negative = middle.number_input(
-            _("Cost of a false '{label}'", label=project.words(spec.negative)),
-            min_value=0.0,
-            value=1.0,
-            key="cost-fn",
-            disabled=locked,
+            _("Cost of a false negative"), min_value=0.0, value=1.0, key="cost-fn", disabled=locked
         )
         learning = right.number_input(
             _("Time limit for the learning curve (s)"),
@@ -384,7 +372,7 @@ def _submit(
     is_ready: bool,
 ) -> None:
     if options is None:
-        st.error(_("{field}: nothing is chosen yet.", field=_("Candidates")))
+        st.error(_("Required: {field}.", field=_("Candidates")))
         return
     if preset is not None:
         names = options["candidates"]

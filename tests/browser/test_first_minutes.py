@@ -97,7 +97,7 @@ def test_one_button_leads_to_the_verdict(page) -> None:
     expect(page.get_by_text(re.compile("^[1-6] / 6 ·"))).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text(re.compile("^[3-6] / 6 ·"))).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "first-2-running")
-    report = page.get_by_role("button", name="See the report")
+    report = page.get_by_role("button", name="Go to Monitor")
     # the rest of the life cycle: beside other tests it takes several times as long as alone
     report.wait_for(timeout=3 * PATIENCE_MS)
     verdict = page.get_by_role("heading", name=re.compile("does not fit the 3-point shots"))
@@ -145,6 +145,23 @@ def test_a_narrow_window_folds_the_sidebar_and_keys_open_it(window, app: str) ->
     link.click()
     window.get_by_role("heading", name="Execuções", level=1).wait_for()
     assert window.get_by_role("button", name="Recolher a barra lateral").count() == 1
+    window.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def test_halves_fill_a_narrow_window(window, app: str) -> None:
+    window.set_viewport_size({"width": 800, "height": 1000})
+    halves = window.locator(
+        '[data-testid="stMain"] [data-testid="stHorizontalBlock"]'
+        ' > [data-testid="stLayoutWrapper"]:has(> [data-testid="stVerticalBlock"])'
+    )
+    whole = window.get_by_test_id("stMainBlockContainer")
+    for address, are_beside in (("registry?view=decide", True), ("data?view=prepare", False)):
+        arrive(window, f"{app}/{address}")
+        row = halves.nth(0).locator("xpath=..").bounding_box()
+        left, right = (halves.nth(place).bounding_box() for place in (0, 1))
+        assert (left["y"] == right["y"]) == are_beside
+        assert right["x"] + right["width"] == pytest.approx(row["x"] + row["width"], abs=1)
+        assert row["width"] > 0.9 * whole.bounding_box()["width"] - 40
     window.set_viewport_size({"width": 1440, "height": 1000})
 
 

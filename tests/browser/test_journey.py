@@ -25,7 +25,7 @@ def journey(page) -> dict[str, str]:
     expect(page.get_by_text("No raw data yet")).to_be_visible()
     press(page, "Acquire")
     shown["rows"] = figure(page, "Rows")
-    expect(page.get_by_text("Validated: no errors, 0 warnings")).to_be_visible()
+    expect(page.get_by_text("Warnings: 0")).to_be_visible()
     keep(page, "2-data-source")
     view(page, "Explore")
     expect(page.get_by_test_id("stVegaLiteChart").last).to_be_visible()
@@ -77,7 +77,7 @@ def journey(page) -> dict[str, str]:
     expect(page.get_by_text("done", exact=True).first).to_be_visible()
     keep(page, "8-run")
     go(page, "Overview")
-    expect(page.get_by_role("button", name="See the report")).to_be_visible()
+    expect(page.get_by_role("button", name="Go to Monitor")).to_be_visible()
     keep(page, "9-overview-full")
 
     go(page, "Serve")

@@ -51,8 +51,8 @@ def test_a_dropped_table_leads_to_a_verdict(page, tmp_path: Path) -> None:
     press(page, "Create and run")
     page.get_by_role("heading", name="Overview", exact=True, level=1).wait_for()
     page.get_by_role("heading", name="The life cycle is running").wait_for()
-    page.get_by_role("link", name="See the report").or_(
-        page.get_by_role("button", name="See the report")
+    page.get_by_role("link", name="Report").or_(
+        page.get_by_role("button", name="Go to Monitor")
     ).first.wait_for(timeout=3 * PATIENCE_MS)
     assert page.locator(".st-key-verdict-card").get_by_role("heading").inner_text()
     keep(page, "new-project-2-verdict")

@@ -98,8 +98,8 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     choose(page, "Download")
     expect(page.get_by_text("https://github.com/tciodaro/eng_ml").first).to_be_visible()
     assert acquired(page) == ("30,697", "75df905efe29")
-    expect(page.get_by_text("Validated: no errors, 0 warnings")).to_be_visible()
-    expect(page.get_by_text("Snapshots (1)")).to_be_visible()
+    expect(page.get_by_text("Warnings: 0")).to_be_visible()
+    expect(page.get_by_text("History (1)")).to_be_visible()
 
     # the same bytes by other ways are the same snapshot
     choose(page, "Folder")
@@ -107,7 +107,7 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     paths = sorted(Path(RAW).glob("*.parquet"))
     upload(page, *paths)
     assert acquired(page) == ("30,697", "75df905efe29")
-    expect(page.get_by_text("Snapshots (1)")).to_be_visible()
+    expect(page.get_by_text("History (1)")).to_be_visible()
 
     # Kaggle's zip of zips
     table = pd.concat(pd.read_parquet(path) for path in paths)
@@ -118,12 +118,12 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     rows, other = acquired(page)
     assert rows == "30,697"
     assert other != "75df905efe29"
-    expect(page.get_by_text("Snapshots (2)")).to_be_visible()
+    expect(page.get_by_text("History (2)")).to_be_visible()
     keep(page, "acquire-two-snapshots")
 
     # an older snapshot can be made current again
-    page.get_by_text("Snapshots (2)").click()
-    press(page, "Make current")
+    page.get_by_text("History (2)").click()
+    press(page, "Use")
     details = page.get_by_test_id("stExpander").filter(has_text="Details").first
     expect(details).to_contain_text("75df905efe29", timeout=PATIENCE_MS)
 
@@ -143,12 +143,12 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
 
     # the charts, and one of them in a narrow window
     view(page, "Explore")
-    for picture in ("Over time and kind", "Columns", "Correlation", "Leakage", "At a glance"):
+    for picture in ("Slices", "Columns", "Correlation", "Leakage", "Overview"):
         choose(page, picture)
         expect(page.get_by_test_id("stMain").get_by_text("Traceback")).to_have_count(0)
         keep(page, f"explore-{picture.lower().replace(' ', '-')}")
     page.set_viewport_size({"width": 800, "height": 1000})
-    choose(page, "At a glance")
+    choose(page, "Overview")
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     keep(page, "acquire-narrow", width=800)
 

@@ -90,7 +90,7 @@ def test_what_cron_runs_scores_and_monitors(trained_few: Settings, tmp_path: Pat
     spec = load(settings.project)
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    rows = snapshots.read(settings, snapshot, spec.columns)
+    rows = snapshots.Archive.of(settings).read(snapshot, spec.columns)
     today = rows[rows[spec.rows.column] == spec.rows.production]
     today.drop(columns=spec.target).to_parquet(tmp_path / "today.parquet", index=False)
     replacements = {

@@ -13,11 +13,11 @@ from core.platform.plugins import has
 from core.platform.steps import EVERY_RUN, STEPS, Artifact, Step
 
 ROOMS = {
-    "home": Message("a file in the app's folder"),
-    "run": Message("in the run"),
-    "candidate": Message("in the run of each candidate"),
-    "model": Message("in the logged model"),
-    "registry": Message("in the model registry"),
+    "home": Message("File"),
+    "run": Message("Run"),
+    "candidate": Message("Candidate"),
+    "model": Message("Model"),
+    "registry": Message("Registry"),
 }
 # newest files to list per artifact
 MOST_FILES = 3

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from core.documents.dossier import Document, Facts
-from core.documents.texts.reading import records
+from core.documents.texts.reading import bound, records
 from core.documents.texts.writing import written
-from core.platform import messages
 from core.platform.project_parts import TYPE_LABELS
 
 
@@ -17,7 +16,7 @@ def build(facts: Facts) -> Document:
     >>> from core.platform import project
     >>> document = build(Facts(project.load("kobe")))
     >>> document.blocks[0].text
-    'Raw columns'
+    'Columns'
     """
     columns = records(facts.runs.get("acquire"), "columns")
     contents = [column for column in columns if column.get("kind") == "all"]
@@ -25,11 +24,7 @@ def build(facts: Facts) -> Document:
         "data_dictionary",
         facts,
         types=TYPE_LABELS,
-        bound=_bound,
+        bound=bound,
         contents=contents,
         gaps={column["column"]: column["missing"] / column["rows"] for column in contents},
     )
-
-
-def _bound(value: float) -> str:
-    return messages.number(value, "g")

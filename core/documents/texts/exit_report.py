@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from core.documents.dossier import Document, Facts
-from core.documents.texts import diagram, model_report
+from core.documents.texts import charter, diagram, model_report
 from core.documents.texts.project_parts import added
 from core.documents.texts.reading import metric, records
 from core.documents.texts.writing import written
 from core.monitoring.records import ReportRun
 from core.platform.messages import Message
 from core.platform.steps import STEPS
+from core.registry import registry
 from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun, ReplayRun
 from core.scoring.records import ScoringRun
+from core.stats.check import VERDICT_LABELS
 
 # reduction of the base rate's log loss, as a share, that changes decisions about single rows
 MUCH = 0.1
 VERDICTS = {
-    "pass": Message("pass"),
-    "hold": Message("hold"),
-    "refuse": Message("refuse"),
-    "not_applicable": Message("not applicable"),
+    **registry.DECISIONS,
+    "pass": Message("passed"),
+    "not_applicable": VERDICT_LABELS["not_applicable"],
 }
 
 
@@ -33,7 +34,7 @@ def build(facts: Facts) -> Document:
     >>> from core.platform import project
     >>> document = build(Facts(project.load("kobe")))
     >>> [block.text for block in document.blocks if isinstance(block, Heading)][:3]
-    ['Overview', 'Business domain', 'Business problem']
+    ['Overview', 'Business background', 'Data processing']
     """
     runs = facts.runs
     first = facts.candidates[0] if facts.candidates else None
@@ -55,10 +56,8 @@ def build(facts: Facts) -> Document:
         skill_low=low if has_interval else skill,
         skill_high=high if has_interval else skill,
         is_low=skill is not None and skill < MUCH,
-        tree=next(
-            (each for each in facts.candidates[1:] if each.params.get("model", "")[:2] == "dt"),
-            None,
-        ),
+        illusions=model_report.illusions(facts),
+        moves=charter.moves(facts),
         report=report,
         promotion=PromotionRun.of(runs["promote"]) if "promote" in runs else None,
         rules=records(runs.get("promote"), "rules"),

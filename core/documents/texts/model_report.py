@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 
 from core.documents.dossier import Document, Facts, Figure, RunFacts
-from core.documents.texts.reading import figure, metric, records, settings, table_of, words
+from core.documents.texts.reading import bound, figure, metric, records, settings, table_of, words
 from core.documents.texts.writing import written
 from core.platform import project
-from core.platform.messages import Message, Words, _
-from core.registry.model_card import OTHER_TITLES
+from core.platform.messages import Words, _
+from core.registry import model_card
 from core.stats.metrics import TITLES, ordered
 from core.training import candidates as kinds
-from core.training import evaluation_charts, sample_weights
+from core.training import evaluation_charts, learning, sample_weights
 from core.training.records import CandidateRun, TrainingRun
 
 MOST_SLICES, LEAST_ROWS = 10, 50
@@ -31,18 +31,6 @@ SETTINGS = (
     "chosen_by",
     "refit",
 )
-SPLITS = {
-    "random": Message(
-        "A random split measures performance on rows of the same time, not on future rows."
-    ),
-    "time": Message(
-        "A split by time measures performance on rows right after the training "
-        "rows, not on much later ones."
-    ),
-    "group": Message(
-        "A split by group measures performance on new groups of the same time, not on future ones."
-    ),
-}
 FIGURES = (
     "log_loss",
     "skill",
@@ -50,6 +38,7 @@ FIGURES = (
     "average_precision",
     "brier_score",
     "calibration_error",
+    "calibration_floor",
     "f1",
     "precision",
     "recall",
@@ -71,7 +60,7 @@ def build(facts: Facts) -> Document:
     run, best, champion = facts.runs.get("train"), chosen(facts), facts.champion
     candidates = _candidates(facts, run)
     models = dict.fromkeys(row["model"].partition(".")[0] for row in candidates)
-    titles = {**TITLES, **OTHER_TITLES}
+    titles = {**TITLES, **model_card.OTHER_TITLES}
     values: dict[str, Any] = {}
     if best:
         values = {
@@ -97,6 +86,8 @@ def build(facts: Facts) -> Document:
         ],
         left_out=records(run, "left_out"),
         by_weight=_by_weight(run),
+        bound=bound,
+        learning_sentence=_learning_sentence(run),
         figures_shown=[(name, titles[name]) for name in ordered(FIGURES, facts.spec.metric)],
         **(_limits(facts, run) if run else {}),
         **values,
@@ -126,6 +117,30 @@ def _title(model: str, otherwise: str) -> str:
         return str(kinds.title(model))
     except KeyError:
         return otherwise
+
+
+def illusions(facts: Facts) -> list[dict[str, Any]]:
+    """Return the candidates whose F1 is higher than the best's, but no better than no model's."""
+    if not facts.candidates:
+        return []
+    rate = metric(facts.candidates[0], "base_rate_test") or 0.0
+    # labelling every row 1 has the base rate as precision, and recall 1
+    every = 2 * rate / (1 + rate)
+    best = metric(facts.candidates[0], "f1_test")
+    return [
+        {"run": run, "f1": f1, "log_loss": log_loss, "every": every}
+        for run in facts.candidates[1:]
+        if (f1 := metric(run, "f1_test")) is not None
+        and (log_loss := metric(run, "log_loss_cv")) is not None
+        and best is not None
+        and best < f1 < every
+    ]
+
+
+def split_limit(prepared: RunFacts | None) -> Words:
+    """Return what the metrics on the test set do not cover; empty without a split."""
+    split = "" if prepared is None else prepared.params.get("split", "")
+    return model_card.split_limit(split)
 
 
 def base_log_loss(run: RunFacts | None) -> float | None:
@@ -187,9 +202,14 @@ def _limits(facts: Facts, run: RunFacts) -> dict[str, Any]:
     known = {*spec.columns, *spec.engineered}
     return {
         "rows_name": project.words(trained.rows_name or spec.rows.reference_rows),
-        "split_limit": SPLITS.get(prepared.params.get("split", "")) if prepared else None,
+        "split_limit": split_limit(prepared),
         "late": [name for name in trained.features if name in known and spec.recorded_after(name)],
     }
+
+
+def _learning_sentence(run: RunFacts | None) -> Words:
+    curve = table_of(run, "learning")
+    return "" if curve.empty else learning.sentence(curve)
 
 
 def _drawn(run: RunFacts | None) -> list[Figure]:

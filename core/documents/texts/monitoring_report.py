@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from core.documents.dossier import Document, Facts, Figure, RunFacts
-from core.documents.texts.reading import figure, metric, table_of, words
+from core.documents.texts.reading import figure, table_of, words
 from core.documents.texts.writing import written
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
@@ -17,6 +17,7 @@ from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
+from core.stats.check import GROUP_LABELS, find_out_why
 
 # most rows of a table that a person reads to the end
 MOST_SLICES, MOST_REPORTS = 10, 20
@@ -40,6 +41,8 @@ def build(facts: Facts) -> Document:
         decisions=[(each, DecisionRun.of(each)) for each in facts.decisions[:MOST_REPORTS]],
         strategies=STRATEGIES,
         beyond=report_tables.beyond,
+        groups=GROUP_LABELS,
+        find_out_why=find_out_why,
         **(_compared(facts, run) if run else {}),
     )
 
@@ -55,7 +58,8 @@ def _compared(facts: Facts, run: RunFacts) -> dict[str, Any]:
     ]
     # which columns changed is said once, of all of them
     moved = report_tables.by_column(alerts)["column"].tolist()
-    is_said = (alerts["group"] == "input") | (bool(moved) & (alerts["code"] == "domain_auc"))
+    follows = (alerts["code"] == "domain_auc") | alerts["code"].str.endswith(f".{PROBABILITY}")
+    is_said = (alerts["group"] == "input") | (bool(moved) & follows)
     todo = [report.verdict_todo, *alerts[~is_said]["todo"]]
     return {
         "report": report,
@@ -63,28 +67,13 @@ def _compared(facts: Facts, run: RunFacts) -> dict[str, Any]:
             (each for each in facts.candidates if each.run_id == report.model_run), None
         ),
         "performance": checks[checks["group"] == "performance"],
-        "moved": _moved(run),
         "unlabelled": unlabelled,
-        "not_estimated": "" if silent.empty else silent.iloc[0]["text"],
+        "not_estimated": None if silent.empty else silent.iloc[0].to_dict(),
         "columns": report_tables.by_column(checks).to_dict("records"),
         "slices": _slices(run, checks),
         "todo": list(dict.fromkeys(words(text) for text in todo if text)),
         "alerted": moved,
     }
-
-
-def _moved(run: RunFacts) -> dict[str, tuple[float, float]]:
-    """Return metrics that the base rate moves, now and in the reference; empty if one lacks."""
-    pairs = {
-        name: (metric(run, f"{name}_current"), metric(run, f"{name}_reference"))
-        for name in ("log_loss", "base_rate", "skill")
-    }
-    known = {
-        name: (now, before)
-        for name, (now, before) in pairs.items()
-        if now is not None and before is not None
-    }
-    return known if len(known) == len(pairs) else {}
 
 
 def _slices(run: RunFacts, checks: pd.DataFrame) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from core.documents.dossier import Facts
 from core.platform.plugins import part
 
-Kind = Literal["documents", "goals", "learnings", "links"]
+Kind = Literal["documents", "learnings", "links"]
 
 
 def added(facts: Facts, kind: Kind) -> tuple[Any, ...]:
@@ -15,9 +15,9 @@ def added(facts: Facts, kind: Kind) -> tuple[Any, ...]:
 
     Parameters
     ----------
-    kind : {"documents", "goals", "learnings", "links"}
-        The function of that part to call: whole documents; sentences for the charter's metrics
-        and for the learnings of the exit report; rows for its links.
+    kind : {"documents", "learnings", "links"}
+        The function of that part to call: whole documents; sentences for the learnings of the
+        Exit Report; rows for its list of documents.
 
     Examples
     --------

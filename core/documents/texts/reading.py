@@ -22,7 +22,6 @@ from core.stats.check import VERDICT_LABELS
 if TYPE_CHECKING:
     import altair as alt
 
-VERDICTS = {**VERDICT_LABELS, "alert": Message("**alert**")}
 Tags = TypeVar("Tags", bound=RunTags)
 
 
@@ -103,6 +102,17 @@ def number(value: float | None, digits: int = 4) -> str:
     return messages.number(value, f",.{digits}f")
 
 
+def bound(value: float) -> str:
+    """Return a limit or a threshold as it was chosen, without digits of its own.
+
+    Examples
+    --------
+    >>> bound(0.5), bound(33)
+    ('0.5', '33')
+    """
+    return messages.number(value, "g")
+
+
 def percent(value: float, digits: int = 1) -> str:
     """Return a share in percent.
 
@@ -131,6 +141,20 @@ def metric(run: RunFacts | None, name: str) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
+def moved_by_the_base_rate(run: RunFacts | None) -> dict[str, tuple[float, float]]:
+    """Return metrics of a report, now and in the reference; empty if one is missing."""
+    pairs = {
+        name: (metric(run, f"{name}_current"), metric(run, f"{name}_reference"))
+        for name in ("log_loss", "base_rate", "skill")
+    }
+    known = {
+        name: (now, before)
+        for name, (now, before) in pairs.items()
+        if now is not None and before is not None
+    }
+    return known if len(known) == len(pairs) else {}
+
+
 def value(run: RunFacts | None, name: str, digits: int = 4) -> str:
     """Return a metric of a run as `number` does, a dash without it."""
     return number(metric(run, name), digits)
@@ -138,7 +162,7 @@ def value(run: RunFacts | None, name: str, digits: int = 4) -> str:
 
 def verdict(code: str) -> str:
     """Return the word of a check's verdict, an alert in bold."""
-    return str(VERDICTS[code])
+    return f"**{VERDICT_LABELS[code]}**" if code == "alert" else str(VERDICT_LABELS[code])
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.documents.dossier import Block, Facts, Heading, Missing, RunFacts
-from core.platform.messages import Words, _, n_
-from core.platform.steps import RUN_NAMES
+from core.platform.messages import Words, _
+from core.platform.steps import named
 
 State = Literal["met", "partly", "missing"]
 
@@ -26,12 +26,15 @@ class Found:
         The run that proves it.
     path : str
         The file that proves it, below the home or, if shipped, below the code's folder.
+    todo : str or Message
+        What to do if it is not met, where that depends on what is missing.
     """
 
     state: State
     evidence: Words
     run: RunFacts | None = None
     path: str = ""
+    todo: Words = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,6 @@ class Requirement:
     """
 
     number: str
-    group: Words
     text: Words
     state: State
     evidence: Words
@@ -73,13 +75,24 @@ class Line:
     text: Words
     inspect: Callable[[Facts], Found]
     page: str
-    todo: Words
+    todo: Words = ""
     graded: tuple[int, ...] = ()
 
 
-def absent(name: str) -> Found:
-    """Return missing, for lack of a run of that name."""
-    return Found("missing", _("There is no run `{name}` yet.", name=name))
+def absent(step: str) -> Found:
+    """Return missing, for lack of a run of that step."""
+    return Found("missing", _("The step {step} has not run yet.", step=named(step).title))
+
+
+def run_steps(*names: str) -> str:
+    """Return what to do: steps to run, by name.
+
+    Examples
+    --------
+    >>> run_steps("serve", "score")
+    'Run: Serve and Score.'
+    """
+    return _("Run: {steps}.", steps=[named(name).title for name in names])
 
 
 def needs(
@@ -90,7 +103,7 @@ def needs(
     def decorate(inspect: Callable[[Facts, RunFacts], Found]) -> Callable[[Facts], Found]:
         def inspected(facts: Facts) -> Found:
             run = facts.runs.get(step) if choose is None else choose(facts)
-            return absent(RUN_NAMES[step]) if run is None else inspect(facts, run)
+            return absent(step) if run is None else inspect(facts, run)
 
         return inspected
 
@@ -98,39 +111,22 @@ def needs(
 
 
 def whole(title: str, blocks: Sequence[Block]) -> Found:
-    """Return whether a document or an answer has all of its facts; else the first missing one.
+    """Return whether a part of a document has all of its facts; else the first missing one.
+
+    Parameters
+    ----------
+    title : str
+        The document's.
 
     Examples
     --------
-    >>> whole("Data", [Heading("Data"), Missing("How many rows.", "acquire")]).state
-    'missing'
+    >>> found = whole("Data", [Heading("Rows"), Missing("How many rows.", "acquire")])
+    >>> found.state, found.evidence, found.todo
+    ('missing', 'How many rows.', 'Run: Acquire.')
     """
     missing = [block for block in blocks if isinstance(block, Missing)]
-    present = [block for block in blocks if not isinstance(block, Missing | Heading)]
-    if not present:
-        return Found("missing", _("'{title}' has none of its facts yet.", title=title))
-    if missing:
-        return Found(
-            "partly",
-            n_(
-                "'{title}' lacks a fact: {text}",
-                "'{title}' lacks {count:,} facts. First: {text}",
-                len(missing),
-                title=title,
-                text=missing[0].text,
-            ),
-        )
-    return Found(
-        "met",
-        n_(
-            "'{title}' is complete: {count:,} paragraph, table or figure.",
-            "'{title}' is complete: {count:,} paragraphs, tables and figures.",
-            len(present),
-            title=title,
-        ),
-    )
-
-
-def answered(blocks: Sequence[Block]) -> Found:
-    """Return `whole` for an answer, titled by its first heading."""
-    return whole(next(block.text for block in blocks if isinstance(block, Heading)), blocks)
+    if not missing:
+        return Found("met", _("Present: {items}.", items=[title]))
+    is_empty = all(isinstance(block, Missing | Heading) for block in blocks)
+    todo = run_steps(*dict.fromkeys(block.step for block in missing))
+    return Found("missing" if is_empty else "partly", missing[0].text, todo=todo)

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from core.documents.dossier import Document, Facts, Figure, RunFacts
 from core.documents.texts import reading
+from core.documents.texts.requirement import run_steps
 from core.platform import markdown_templates, messages, project
 from core.platform.messages import Words, _
 from core.platform.steps import RUN_NAMES, STEPS, named
@@ -83,8 +84,7 @@ def missing(step: str, text: Words = "") -> Markup:
         return Markup(
             "> **" + _("The step {step} has not run yet.", step=title) + f"** [](step:{step})"
         )
-    supplied = _("The step {step} supplies it.", step=title)
-    return Markup(f"> **{text} {supplied}** [](step:{step})")
+    return Markup(f"> **{text} {run_steps(step)}** [](step:{step})")
 
 
 def shape(run: RunFacts) -> dict[str, str]:
@@ -116,6 +116,7 @@ _READING: dict[str, Callable[..., Any]] = {
     "verdict": _marked(reading.verdict),
     "metric": reading.metric,
     "moment": reading.moment,
+    "moved_by_the_base_rate": reading.moved_by_the_base_rate,
     "number": reading.number,
     "percent": reading.percent,
     "share": reading.share,

@@ -140,7 +140,12 @@ def label_of(value: object) -> int | None:
 
 def empty_rows(values: pd.Series[Any], faults: Sequence[Fault]) -> Bools:
     """Return where a column from `read` is missing without a fault."""
-    empty: Bools = values.isna().to_numpy(copy=True)
+    empty: Bools
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
+        plain = values.to_numpy()
+        empty = np.isnan(plain) if plain.dtype.kind == "f" else np.zeros(len(plain), dtype=bool)
+    else:
+        empty = values.isna().to_numpy(copy=True)
     for fault in faults:
         empty[fault.rows] = False
     return empty

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from core.data import split_checks
 from core.documents.dossier import Block, Document, Facts, Figure, Heading, RunFacts
 from core.documents.texts import diagram
-from core.documents.texts.model_report import name_of
-from core.documents.texts.reading import figure, metric, records, table_of
+from core.documents.texts.data_report import SPLIT_SETTINGS, split_checks
+from core.documents.texts.model_report import illusions, name_of, split_limit
+from core.documents.texts.reading import figure, records, settings, table_of
+from core.documents.texts.requirement import Line, whole
 from core.documents.texts.writing import written
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
 from core.platform import messages
-from core.platform.messages import Words
-from core.platform.steps import FILTERED
+from core.platform.messages import Words, _
 from core.projects.kobe.course import BASELINE, QUESTIONS
+from core.retraining import policy_comparison
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun, ReplayRun
 from core.stats.check import GROUP_LABELS, VERDICT_LABELS
@@ -43,22 +43,24 @@ def build(facts: Facts) -> Document:
     """
     runs = facts.runs
     prepared, monitored, replayed = runs.get("prepare"), runs.get("monitor"), runs.get("replay")
-    how = prepared.params.get("split", "") if prepared else ""
     return written(
         "answers",
         facts,
         template=TEMPLATE,
         figures=[diagram.figure(), *_replay_figure(replayed)],
         questions=QUESTIONS,
-        filtered=FILTERED,
-        how=split_checks.SPLITS.get(how, how),
         name_of=name_of,
+        illusions=illusions(facts),
+        split_limit=split_limit(prepared),
+        split_settings=settings(prepared, SPLIT_SETTINGS),
+        split_checks=split_checks(prepared),
         strategies=list(STRATEGIES.values()),
         decision=DecisionRun.of(runs["retrain"]) if "retrain" in runs else None,
         replay=ReplayRun.of(replayed) if replayed else None,
         policies=records(replayed, "policies"),
+        titled=policy_comparison.titled,
         signed=_signed,
-        baseline=_baseline(facts),
+        baseline=_baseline(),
         report=ReportRun.of(monitored) if monitored else None,
         verdict_labels=list(VERDICT_LABELS.values()),
         **_candidates(facts),
@@ -80,11 +82,21 @@ def sections(facts: Facts) -> Answers:
     }
 
 
+def answered(number: str, name: str, answers: Answers, graded: tuple[int, ...] = ()) -> Line:
+    """Return the checklist's line of a question: met if its answer lacks no fact."""
+    return Line(
+        number,
+        str(QUESTIONS[name]),
+        lambda _facts: whole(_("Answers to the course's questions"), answers[name]),
+        "documents",
+        graded=graded,
+    )
+
+
 def _candidates(facts: Facts) -> dict[str, Any]:
     models = [run.params.get("model", "") for run in facts.candidates]
     used = [kinds.approach(model) for model in models]
     labels = kinds.APPROACH_LABELS
-    compared = [_compared(facts.candidates[0], other) for other in facts.candidates[1:]]
     return {
         "candidates": [
             {"run": run, "approach": labels[approach]}
@@ -95,25 +107,6 @@ def _candidates(facts: Facts) -> dict[str, Any]:
             for approach in ("regression", "classification")
             if not {*used} & {approach, "both"}
         ],
-        "others": [other for other in compared if other],
-    }
-
-
-def _compared(best: RunFacts, other: RunFacts) -> dict[str, Any]:
-    """Return by how much a candidate is behind, and whether its F1 only seems better."""
-    mine, theirs = metric(best, "log_loss_cv"), metric(other, "log_loss_cv")
-    ours, f1 = metric(best, "f1_test"), metric(other, "f1_test")
-    rate = metric(best, "base_rate_test")
-    if mine is None or theirs is None or ours is None or f1 is None:
-        return {}
-    # labelling every row 1 has the base rate as precision, and recall 1
-    every = 2 * rate / (1 + rate) if rate else 0.0
-    return {
-        "run": other,
-        "difference": theirs - mine,
-        "f1": f1,
-        "every": every,
-        "is_illusion": ours < f1 < every,
     }
 
 
@@ -131,23 +124,9 @@ def _checks(run: RunFacts | None) -> dict[str, Any]:
     return {
         "columns": report_tables.by_column(checks).to_dict("records"),
         "alerts": alerts.to_dict("records"),
-        "constant": _constant(run),
         "counts": counts,
         "not_estimated": silent[0] if silent else None,
     }
-
-
-def _constant(run: RunFacts | None) -> float | None:
-    """Return the log loss of always predicting the base rate; None if a figure beside it lacks."""
-    beside = [
-        metric(run, f"{name}_{rows}")
-        for name in ("log_loss", "skill")
-        for rows in ("current", "reference")
-    ]
-    rate = metric(run, "base_rate_current")
-    if None in beside or not rate:
-        return None
-    return -rate * float(np.log(rate)) - (1 - rate) * float(np.log(1 - rate))
 
 
 def _replay_figure(run: RunFacts | None) -> list[Figure]:
@@ -164,9 +143,8 @@ def _signed(value: float) -> str:
     return messages.number(value, "+.4f")
 
 
-def _baseline(facts: Facts) -> dict[str, float | int | Words | RunFacts | None]:
-    """Return the figures of the first version, and the run of the same kind of model here."""
-    matching = [run for run in facts.candidates if run.params.get("model") == BASELINE.candidate]
+def _baseline() -> dict[str, float | int | Words]:
+    """Return the figures of the first version."""
     return {
         "name": kinds.title(BASELINE.candidate),
         "f1": BASELINE.f1,
@@ -175,6 +153,5 @@ def _baseline(facts: Facts) -> dict[str, float | int | Words | RunFacts | None]:
         "rows": BASELINE.rows,
         "rate": BASELINE.errors / BASELINE.rows,
         # nats of an error at the machine epsilon
-        "clip": -float(np.log(sys.float_info.epsilon)),
-        "run": matching[0] if matching else None,
+        "clip": -math.log(sys.float_info.epsilon),
     }

@@ -9,38 +9,27 @@ from dataclasses import replace
 
 from core.documents.dossier import Document, Facts, RunFacts
 from core.documents.texts import artifacts, charter, diagram, exit_report
-from core.documents.texts.reading import code, metric, number
+from core.documents.texts.model_report import name_of
+from core.documents.texts.reading import code, value
 from core.documents.texts.requirement import (
     Found,
     Line,
     Requirement,
     absent,
-    answered,
     needs,
+    run_steps,
     whole,
 )
-from core.platform.messages import Message, _, in_context
+from core.platform.messages import _
 from core.platform.steps import STEPS
 from core.projects.kobe import checklist_of_data, checklist_of_operation
-from core.projects.kobe.answers import Answers, sections
-from core.projects.kobe.course import QUESTIONS, REGRESSION, TREE
-from core.projects.kobe.evidence import differs, metrics, missing, present, proved, run_steps
+from core.projects.kobe.answers import Answers, answered, sections
+from core.projects.kobe.course import REGRESSION, TREE
+from core.projects.kobe.evidence import differs, metrics, missing, present, proved, recorded
 from core.training import candidates as kinds
 
 # the grader's points, in the order of the brief
 POINTS = range(1, 24)
-GROUPS = {
-    1: Message("Repository and documents"),
-    2: Message("Two approaches and the diagram"),
-    3: Message("Why pipelines"),
-    4: Message("What the tools help with"),
-    5: Message("Artifacts"),
-    6: Message("Data processing"),
-    7: in_context("checklist", "Training"),
-    8: Message("Operation"),
-    9: Message("Dashboard"),
-    10: Message("Also taught"),
-}
 # what a repository of TDSP's template has here: prefixes of paths
 TDSP = ("README.md", "requirements.txt", "docs/README.md", "docs/decisions/", "docs/dossier/")
 
@@ -67,26 +56,20 @@ def _required(facts: Facts, line: Line) -> Requirement:
     finding = line.inspect(facts)
     return Requirement(
         line.number,
-        str(GROUPS[int(line.number.partition(".")[0])]),
         line.text,
         finding.state,
         finding.evidence,
         finding.run.run_id if finding.run else "",
         finding.path,
         line.page,
-        "" if finding.state == "met" else line.todo,
+        "" if finding.state == "met" else finding.todo or line.todo,
         line.graded,
     )
 
 
 def _first(answers: Answers) -> list[Line]:
     """Return the lines about the repository, the approaches, and the written answers."""
-    code_lacks, facts_lack = _("Add what is missing."), _("Run the steps whose facts are missing.")
-    train_both = _(
-        "Train with {regression} and {tree} among the candidates.",
-        regression=kinds.title(REGRESSION),
-        tree=kinds.title(TREE),
-    )
+    code_lacks, train = _("Add what is missing."), run_steps("train")
     return [
         Line(
             "1.1",
@@ -97,18 +80,10 @@ def _first(answers: Answers) -> list[Line]:
             (5,),
         ),
         Line(
-            "1.2",
-            _("Project Charter"),
-            lambda facts: _document(charter.build(facts)),
-            "documents",
-            facts_lack,
+            "1.2", _("Project Charter"), lambda facts: _document(charter.build(facts)), "documents"
         ),
         Line(
-            "1.3",
-            _("Exit Report"),
-            lambda facts: _document(exit_report.build(facts)),
-            "documents",
-            facts_lack,
+            "1.3", _("Exit Report"), lambda facts: _document(exit_report.build(facts)), "documents"
         ),
         Line(
             "2.1",
@@ -123,7 +98,7 @@ def _first(answers: Answers) -> list[Line]:
             _("{model}, trained with PyCaret, as a run in MLflow.", model=kinds.title(REGRESSION)),
             lambda facts: _trained(facts, REGRESSION, "rows_fit"),
             "train",
-            train_both,
+            train,
             (7,),
         ),
         Line(
@@ -135,7 +110,7 @@ def _first(answers: Answers) -> list[Line]:
             ),
             lambda facts: _trained(facts, REGRESSION, "log_loss_test"),
             "train",
-            train_both,
+            train,
             (8,),
         ),
         Line(
@@ -143,7 +118,7 @@ def _first(answers: Answers) -> list[Line]:
             _("{model}, trained with PyCaret, as a run in MLflow.", model=kinds.title(TREE)),
             lambda facts: _trained(facts, TREE, "rows_fit"),
             "train",
-            train_both,
+            train,
             (9,),
         ),
         Line(
@@ -155,38 +130,21 @@ def _first(answers: Answers) -> list[Line]:
             ),
             lambda facts: _trained(facts, TREE, "log_loss_test", "f1_test"),
             "train",
-            train_both,
+            train,
             (10,),
         ),
-        Line(
-            "3.1",
-            str(QUESTIONS["pipelines"]),
-            lambda _facts: answered(answers["pipelines"]),
-            "documents",
-            facts_lack,
-        ),
-        Line(
-            "4.1",
-            str(QUESTIONS["tools"]),
-            lambda _facts: answered(answers["tools"]),
-            "documents",
-            facts_lack,
-        ),
+        answered("3.1", "pipelines", answers),
+        answered("4.1", "tools", answers),
         Line(
             "5.1",
             _("Everything that the project creates: its purpose and its contents."),
             _described,
             "documents",
-            facts_lack,
+            run_steps("acquire"),
             (11,),
         ),
         Line(
-            "5.2",
-            _("All artifacts of the diagram exist."),
-            _covered,
-            "documents",
-            facts_lack,
-            (12, 17),
+            "5.2", _("All artifacts of the diagram exist."), _covered, "documents", graded=(12, 17)
         ),
     ]
 
@@ -203,13 +161,7 @@ def _training(answers: Answers) -> list[Line]:
             (19,),
         ),
         Line("7.2", _("One candidate chosen, and why."), _chosen, "train", train),
-        Line(
-            "7.3",
-            str(QUESTIONS["approaches"]),
-            lambda _facts: answered(answers["approaches"]),
-            "documents",
-            train,
-        ),
+        answered("7.3", "approaches", answers),
     ]
 
 
@@ -238,7 +190,7 @@ def _diagram(facts: Facts) -> Found:
 def _trained(facts: Facts, candidate: str, *names: str) -> Found:
     train = facts.runs.get("train")
     if train is None:
-        return absent("Treinamento")
+        return absent("train")
     run = next((run for run in facts.candidates if run.params.get("model") == candidate), None)
     if run is None:
         return missing([kinds.title(candidate)], train)
@@ -249,28 +201,25 @@ def _described(facts: Facts) -> Found:
     all_of = [artifact for stage in STEPS for artifact in stage.outputs]
     if silent := [code(artifact.name) for artifact in all_of if not artifact.about]:
         return missing(silent)
-    words = _(
-        "{artifacts} artifacts are described; {runs} of {steps} steps have run.",
-        artifacts=len(all_of),
-        runs=len(facts.runs),
-        steps=len(STEPS),
-    )
+    words = recorded({"artifacts": len(all_of), "runs": len(facts.runs)})
     return Found("met" if facts.runs else "partly", words)
 
 
 def _covered(facts: Facts) -> Found:
     wanted = [
-        artifact
+        (stage.name, artifact)
         for stage in STEPS
         for artifact in stage.outputs
         if artifact.room == "home" and artifact.path.startswith("data/") and not artifact.when
     ]
-    lacking = [
-        code(artifact.path) for artifact in wanted if not artifacts.files_of(facts, artifact)
-    ]
+    lacking = {
+        artifact.path: step for step, artifact in wanted if not artifacts.files_of(facts, artifact)
+    }
     if not lacking:
-        return present(sorted({code(path.path.rpartition("/")[0]) for path in wanted}))
-    found = missing(lacking)
+        return present(
+            sorted({code(artifact.path.rpartition("/")[0]) for _step, artifact in wanted})
+        )
+    found = replace(missing(map(code, lacking)), todo=run_steps(*dict.fromkeys(lacking.values())))
     return found if len(lacking) == len(wanted) else replace(found, state="partly")
 
 
@@ -278,7 +227,7 @@ def _covered(facts: Facts) -> Found:
 def _training_run(facts: Facts, run: RunFacts) -> Found:
     if len(facts.candidates) < 2:
         return differs(run, "candidates", len(facts.candidates), 2)
-    return present((candidate.name for candidate in facts.candidates), run)
+    return present(map(name_of, facts.candidates), run)
 
 
 @needs("train")
@@ -288,9 +237,11 @@ def _chosen(facts: Facts, run: RunFacts) -> Found:
     if not best or champion is None:
         return missing([code("@champion")], run)
     words = _(
-        "{title}, by the lowest log loss in cross-validation, {loss}; it is version {version}.",
-        title=kinds.title(best),
-        loss=number(metric(run, "log_loss_cv")),
-        version=champion.version,
+        "Chosen: {name}, with the lowest log loss in cross-validation, {validated} ({run}). The "
+        "choice did not use the test set (log loss {tested}).",
+        name=kinds.title(best),
+        validated=value(run, "log_loss_cv"),
+        run=code(f"{run.name} {run.run_id[:8]}"),
+        tested=value(run, "log_loss_test"),
     )
     return Found("met", words, run)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from core.data.records import AcquiredRun, PreparedRun
 from core.documents.dossier import Facts, RunFacts
 from core.documents.texts.reading import code, listed, metric, plain_tags
-from core.documents.texts.requirement import Found, Line, absent, answered, needs
+from core.documents.texts.requirement import Found, Line, absent, needs, run_steps
 from core.platform.artifacts import FILTERED, TEST_SET, TRAIN_SET
 from core.platform.messages import _
-from core.projects.kobe.answers import Answers
-from core.projects.kobe.course import EXPECTED, QUESTIONS
+from core.projects.kobe.answers import Answers, answered
+from core.projects.kobe.course import EXPECTED
 from core.projects.kobe.evidence import (
     differs,
     metrics,
@@ -26,16 +26,16 @@ STRATIFIED = 0.001
 
 def lines(facts: Facts, answers: Answers) -> list[Line]:
     """Return the lines about acquisition and preparation."""
-    spec, defaults = facts.spec, _("Prepare with the defaults.")
-    real = _("Acquire the real source, then prepare with the defaults.")
+    spec, prepare = facts.spec, run_steps("prepare")
+    both = run_steps("acquire", "prepare")
     return [
-        Line("6.1", _("Data acquired into the raw folder, data/01_raw."), _raw, "data", real),
+        Line("6.1", _("Data acquired into the raw folder, data/01_raw."), _raw, "data", both),
         Line(
             "6.2",
             _("Columns categorised: each with its type, values and meaning."),
             _categorised,
             "data",
-            real,
+            both,
             (1,),
         ),
         Line(
@@ -43,7 +43,7 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             _("Reading is integrated: the acquired data is the prepared data."),
             _integrated,
             "data",
-            defaults,
+            prepare,
             (2,),
         ),
         Line(
@@ -51,18 +51,18 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             _("Data processing as the run PreparacaoDados, with parameters and metrics."),
             _prepared,
             "data",
-            defaults,
+            prepare,
             (13,),
         ),
         Line(
-            "6.5", _("Rows with missing values dropped."), _missing_dropped, "data", defaults, (14,)
+            "6.5", _("Rows with missing values dropped."), _missing_dropped, "data", prepare, (14,)
         ),
         Line(
             "6.6",
             _("The columns {columns}.", columns=listed((*spec.features, spec.target))),
             _columns,
             "data",
-            defaults,
+            prepare,
             (15,),
         ),
         Line(
@@ -74,7 +74,7 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             ),
             _only_development,
             "data",
-            defaults,
+            prepare,
         ),
         Line(
             "6.8",
@@ -85,7 +85,7 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             ),
             _dimension,
             "data",
-            real,
+            both,
             (16,),
         ),
         Line(
@@ -93,7 +93,7 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             _("Train and test set, split at random and stratified."),
             _stratified,
             "data",
-            defaults,
+            prepare,
             (18,),
         ),
         Line(
@@ -105,22 +105,16 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             ),
             _shares,
             "data",
-            defaults,
+            prepare,
         ),
         Line(
             "6.11",
             _("Train and test set as files in data/05_model_input."),
             _set_files,
             "data",
-            defaults,
+            prepare,
         ),
-        Line(
-            "6.12",
-            str(QUESTIONS["split"]),
-            lambda _facts: answered(answers["split"]),
-            "documents",
-            defaults,
-        ),
+        answered("6.12", "split", answers),
     ]
 
 
@@ -152,9 +146,9 @@ def _categorised(facts: Facts, run: RunFacts) -> Found:
 def _integrated(facts: Facts) -> Found:
     acquired, run = facts.runs.get("acquire"), facts.runs.get("prepare")
     if acquired is None:
-        return absent("AquisicaoDados")
+        return absent("acquire")
     if run is None:
-        return absent("PreparacaoDados")
+        return absent("prepare")
     mine = plain_tags(PreparedRun, run).snapshot
     theirs = plain_tags(AcquiredRun, acquired).snapshot
     if mine != theirs:

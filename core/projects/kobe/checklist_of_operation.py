@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from core.documents.dossier import Facts, RunFacts
 from core.documents.texts.reading import code, listed, plain_tags
-from core.documents.texts.requirement import Found, Line, absent, answered, needs
+from core.documents.texts.requirement import Found, Line, absent, needs, run_steps
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
 from core.platform import messages
 from core.platform.messages import _
-from core.projects.kobe.answers import Answers
+from core.projects.kobe.answers import GROUPS, Answers, answered
 from core.projects.kobe.course import QUESTIONS
-from core.projects.kobe.evidence import differs, metrics, missing, present, proved, run_steps, shape
+from core.projects.kobe.evidence import differs, metrics, missing, present, proved, shape
 from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun
 from core.scoring.records import ScoringRun
@@ -26,7 +26,7 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
     """Return the lines about operation, the dashboard, and further topics of the course."""
     production = facts.spec.rows.current_rows
     score, monitor = run_steps("serve", "score"), run_steps("score", "monitor")
-    labels = _("Monitor rows with labels.")
+    labels = run_steps("label", "monitor")
     return [
         Line(
             "8.1", _("The model registered in MLflow."), _registered, "registry", run_steps("train")
@@ -57,31 +57,10 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             "score",
             score,
         ),
-        Line(
-            "8.6",
-            str(QUESTIONS["bases"]),
-            lambda _facts: answered(answers["bases"]),
-            "documents",
-            monitor,
-            (20,),
-        ),
+        answered("8.6", "bases", answers, (20,)),
         Line("8.7", str(QUESTIONS["adherence"]), _adherence, "monitor", monitor, (4,)),
-        Line(
-            "8.8",
-            _("Monitored with the response variable, and without it."),
-            _both_ways,
-            "monitor",
-            labels,
-            (21,),
-        ),
-        Line(
-            "8.9",
-            str(QUESTIONS["retraining"]),
-            lambda _facts: answered(answers["retraining"]),
-            "documents",
-            run_steps("replay"),
-            (23,),
-        ),
+        Line("8.8", str(QUESTIONS["health"]), _both_ways, "monitor", labels, (21,)),
+        answered("8.9", "retraining", answers, (23,)),
         Line("8.10", _("A decision about retraining."), _decided, "retrain", run_steps("retrain")),
         Line(
             "9.1",
@@ -103,7 +82,7 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             _("Revalidation in operation, by control samples that people label."),
             _revalidated,
             "score",
-            _("Import at least {labels} labels from a file.", labels=CONTROL_ROWS),
+            run_steps("label"),
         ),
         Line("10.3", _("Monitoring of operation, and of novelty."), _novelty, "monitor", monitor),
         Line(
@@ -118,7 +97,7 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             _("Densities of development, test and operation, compared."),
             _densities,
             "monitor",
-            _("Monitor the scored rows, and the test set too."),
+            run_steps("monitor"),
         ),
     ]
 
@@ -181,10 +160,9 @@ def _of_operation(facts: Facts) -> RunFacts | None:
 @needs("monitor", _of_operation)
 def _adherence(facts: Facts, run: RunFacts) -> Found:
     report = plain_tags(ReportRun, run)
-    if report.verdict not in ("fits", "watch", "does_not_fit", "no_skill"):
-        words = _("{verdict}. Labels are needed.", verdict=report.verdict_title)
-        return Found("partly", words, run)
-    return Found("met", f"{report.verdict_title}. {report.verdict_text}", run)
+    is_decided = report.verdict in ("fits", "watch", "does_not_fit", "no_skill")
+    words = f"{report.verdict_title}. {report.verdict_text}"
+    return Found("met" if is_decided else "partly", words, run)
 
 
 @needs("monitor", _of_operation)
@@ -193,10 +171,9 @@ def _both_ways(facts: Facts, run: RunFacts) -> Found:
         return missing([code("checks")], run)
     checks = report_tables.complete(run.tables["checks"])
     applicable = checks[checks["verdict"] != "not_applicable"]
-    own = int((applicable["group"] == "performance").sum())
-    others = len(applicable) - own
-    words = _("Checks with labels: {own}; without: {others}.", own=own, others=others)
-    return Found("met" if own and others else "partly", words, run)
+    counts = {group: int((applicable["group"] == group).sum()) for group in GROUPS}
+    lacking = [code(group) for group in ("performance", "output") if not counts[group]]
+    return missing(lacking, run) if lacking else proved(run, counts)
 
 
 @needs("retrain")
@@ -210,7 +187,7 @@ def _dashboard(facts: Facts) -> Found:
     if page not in facts.shipped:
         return missing([code(page)])
     if run is None:
-        return absent("Monitoramento")
+        return absent("monitor")
     return present([code(page)], run, path=page)
 
 
@@ -244,8 +221,8 @@ def _alarm(facts: Facts, run: RunFacts) -> Found:
     low = own.set_index("code")["alert_low"]
     if lacking := [code(name) for name in ALARMS if name not in low]:
         return missing(lacking, run)
-    alarms = [f"{code(name)} {messages.number(low[name], '.3f')}" for name in ALARMS]
-    return Found("met", _("Alert below {limits}.", limits=alarms), run)
+    alarms = [code(f"{name} < {messages.number(low[name], '.3f')}") for name in ALARMS]
+    return Found("met", f"{messages.listed(alarms)}.", run)
 
 
 @needs("monitor", _of_operation)

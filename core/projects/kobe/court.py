@@ -194,7 +194,7 @@ def residual_cells(
 
 
 def residual_sentence(bins: pd.DataFrame) -> str:
-    """Return a sentence on where prediction and result differ most.
+    """Return a sentence on where prediction and result differ most; empty with too few labels.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def residual_sentence(bins: pd.DataFrame) -> str:
     """
     judged = bins.dropna(subset=["residual"])
     if judged.empty:
-        return _("No cell has enough labelled shots.")
+        return ""
     worst = judged.loc[judged["residual"].abs().idxmax()]
     return _(
         "The largest difference is {difference:+.1f} points, about {distance:.0f} feet from the "
@@ -347,7 +347,7 @@ def residual_chart(bins: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
         alt.Tooltip("shots:Q", title=_("With label"), format=","),
         alt.Tooltip("mean_probability:Q", title=_("Mean predicted probability"), format=".1%"),
-        alt.Tooltip("made_rate:Q", title=_("Made"), format=".1%"),
+        alt.Tooltip("made_rate:Q", title=_("Observed"), format=".1%"),
         alt.Tooltip("residual:Q", title=_("Predicted minus observed"), format="+.1%"),
     ]
     span = (-RESIDUAL_SPAN, 0.0, RESIDUAL_SPAN)
@@ -366,18 +366,17 @@ def _bin_layers(
     sizes = _sizes(bins, spacing)
     tooltip = [
         alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
-        alt.Tooltip("shots:Q", title=_("Shots"), format=","),
+        alt.Tooltip("shots:Q", title=_("Rows"), format=","),
     ]
     if average is None:
         drawn = alt.Chart(bins).mark_point(**_MARK, color=PALETTE["accent"])
         return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
     tooltip += [
-        alt.Tooltip("made:Q", title=_("Made"), format=","),
         alt.Tooltip("labelled:Q", title=_("With label"), format=","),
         alt.Tooltip("make_rate:Q", title=_("Make rate"), format=".1%"),
     ]
     low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)
-    title = _("Make rate (grey: {average:.0%})", average=average)
+    title = _("{rate} (grey: {average:.0%})", rate=_("Make rate"), average=average)
     colour = diverging("make_rate:Q", title, (low, average, high), ".0%")
     return _coloured(bins, "make_rate", colour, sizes, place, tooltip)
 
@@ -389,10 +388,10 @@ def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
     cap = max(float(bins["shots"].quantile(0.95)) if len(bins) else 1.0, 2.0)
     largest = 4 / 3 * (0.94 * spacing) ** 2
     steps = sorted({1, max(1, round(cap / 4)), max(1, round(cap))})
-    capped = _("{shots:,} or more", shots=steps[-1])
+    capped = _("{rows:,} or more", rows=steps[-1])
     return alt.Size(
         "shots:Q",
-        title=_("Shots in bin"),
+        title=_("Rows"),
         scale=alt.Scale(domain=[0, cap], range=[largest * 0.06, largest], clamp=True),
         legend=alt.Legend(
             values=steps,

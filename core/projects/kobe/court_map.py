@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform.messages import Words, _
+from core.platform.messages import Words, _, number
 from core.platform.project import ProjectSpec
 from core.projects.kobe import half_court
 from core.projects.kobe.zones import beyond, zone_columns
@@ -213,9 +213,10 @@ def distance_sentence(place: tuple[float, float]) -> str:
     Examples
     --------
     >>> distance_sentence((30.0, 40.0))
-    '5.0 ft from the hoop.'
+    'Distance from the hoop (ft): 5.0'
     """
-    return _("{distance:.1f} ft from the hoop.", distance=np.hypot(*place) / 10)
+    distance = number(np.hypot(*place) / 10, ".1f")
+    return _("{name}: {value}", name=_("Distance from the hoop (ft)"), value=distance)
 
 
 def support_sentences(
@@ -230,14 +231,13 @@ def support_sentences(
 
     Examples
     --------
-    >>> cells = pd.DataFrame({"x": [0.0, 230.0], "y": 0.0, "probability": 0.5, "rows": [3, 0],
-    ...                       "is_beyond": [False, True]})
+    >>> cells = pd.DataFrame({"x": [0.0, 230.0], "y": 0.0, "probability": 0.5, "rows": [3, 0]})
     >>> for sentence in support_sentences(cells, (230.0, 0.0), "2-point shots"):
     ...     print(sentence)
     None of the model's 2-point shots lies within 3 feet of this position: the prediction is
      extrapolated.
-    100% of the court beyond the three-point line has none of the model's rows nearby: the map
-     is extrapolated there.
+    50% of the court, drawn pale, has none of the model's rows nearby: the map is extrapolated
+     there.
     """
     distance = np.hypot(cells["x"].to_numpy() - place[0], cells["y"].to_numpy() - place[1])
     nearest = int(distance.argmin())
@@ -251,20 +251,11 @@ def support_sentences(
                 feet=NEAR / 10,
             )
         )
-    outside = cells[cells["is_beyond"]]
-    bare = float((outside["rows"] == 0).mean()) if len(outside) else 0.0
-    if bare > 0.5:
+    if (share := float((cells["rows"] == 0).mean())) > 0:
         sentences.append(
             _(
-                "{bare:.0%} of the court beyond the three-point line has none of the model's rows "
-                "nearby: the map is extrapolated there.",
-                bare=bare,
-            )
-        )
-    elif (share := float((cells["rows"] == 0).mean())) > 0:
-        sentences.append(
-            _(
-                "{share:.0%} of the court, drawn pale, has none of the model's rows nearby.",
+                "{share:.0%} of the court, drawn pale, has none of the model's rows nearby: the "
+                "map is extrapolated there.",
                 share=share,
             )
         )
@@ -317,12 +308,9 @@ def court_chart(
         # not fully transparent: some browsers do not hover over invisible marks
         squares = marks.encode(**corners, tooltip=tooltip, opacity=alt.value(0.04))
     else:
+        title = _("Probability of {positive}", positive=positive)
         tooltip += [
-            alt.Tooltip(
-                "probability:Q",
-                title=_("Probability of {positive}", positive=positive),
-                format=".1%",
-            ),
+            alt.Tooltip("probability:Q", title=title, format=".1%"),
             alt.Tooltip("rows:Q", title=_("The model's rows within 3 ft"), format=","),
         ]
         low, high = max(threshold - SPAN, 0.0), min(threshold + SPAN, 1.0)
@@ -331,11 +319,7 @@ def court_chart(
             tooltip=tooltip,
             color=alt.Color(
                 "probability:Q",
-                title=_(
-                    "Probability of {positive} (grey: {threshold:.0%}, the threshold)",
-                    positive=positive,
-                    threshold=threshold,
-                ),
+                title=_("{rate} (grey: {average:.0%})", rate=title, average=threshold),
                 scale=alt.Scale(
                     domain=[low, threshold, high],
                     range=[PALETTE["below"], PALETTE["average"], PALETTE["above"]],

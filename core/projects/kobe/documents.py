@@ -5,26 +5,13 @@ from __future__ import annotations
 from core.documents.dossier import Document, Facts
 from core.platform.messages import _
 from core.projects.kobe import answers
-from core.projects.kobe.course import BASELINE, EXPECTED
+from core.projects.kobe.course import BASELINE
 from core.training import candidates as kinds
 
 
 def documents(facts: Facts) -> list[Document]:
     """Return the answers to the course's questions."""
     return [answers.build(facts)]
-
-
-def goals(facts: Facts) -> list[str]:
-    """Return the course's expected results of the preparation."""
-    return [
-        _(
-            "The course asks for {rows:,} prepared rows of {columns} columns and a test share "
-            "of {test_share:.0%}.",
-            rows=EXPECTED.rows,
-            columns=EXPECTED.columns,
-            test_share=EXPECTED.test_share,
-        )
-    ]
 
 
 def learnings(facts: Facts) -> list[str]:

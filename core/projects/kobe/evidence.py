@@ -7,19 +7,8 @@ from collections.abc import Iterable, Mapping
 from core.documents.dossier import FileFacts, RunFacts
 from core.documents.texts.reading import code, metric
 from core.documents.texts.requirement import Found
-from core.platform import messages, steps
+from core.platform import messages
 from core.platform.messages import Words, _
-
-
-def run_steps(*names: str) -> str:
-    """Return what to do: steps to run, by name.
-
-    Examples
-    --------
-    >>> run_steps("serve", "score")
-    'Run: Serve and Score.'
-    """
-    return _("Run: {steps}.", steps=[steps.named(name).title for name in names])
 
 
 def recorded(values: Mapping[str, object]) -> str:
@@ -87,7 +76,9 @@ def differs(run: RunFacts, name: str, actual: object, expected: object, *, path:
 
 def of_sample(run: RunFacts, values: Mapping[str, object], *, path: str) -> Found:
     """Return partly met: the values are of the built-in sample, not of the real rows."""
-    words = _("From the built-in sample: {values}", values=recorded(values))
+    words = _(
+        "**From the built-in sample, not from real data:** {figures}", figures=recorded(values)
+    )
     return Found("partly", words, run, path)
 
 

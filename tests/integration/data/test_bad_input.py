@@ -216,7 +216,7 @@ def test_several_files_may_have_their_columns_in_another_order(
     acquire.run(settings, acquire.Options(source="folder", path=folder))
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    rows = snapshots.read(settings, snapshot, SPEC.columns).sort_values("shot_id")
+    rows = snapshots.Archive.of(settings).read(snapshot, SPEC.columns).sort_values("shot_id")
     pd.testing.assert_frame_equal(rows.reset_index(drop=True)[list(few_shots)], few_shots)
 
 

@@ -196,7 +196,7 @@ def test_a_frame_at_the_borders_is_acquired_completely_or_refused_with_a_message
         return
     snapshot = snapshots.current(home)
     assert snapshot is not None
-    raw = schema.validate_source(snapshots.read(home, snapshot, SPEC.columns), SPEC).frame
+    raw = snapshots.Archive.of(home).validated(snapshot, SPEC)
     assert_within_the_schema(raw, SPEC)
     if passes(home, "prepare", lambda: prepare.run(home, options)):
         event("prepared")

@@ -229,7 +229,7 @@ def test_a_byte_order_mark_and_newlines_in_unused_cells_do_no_harm(
     assert [str(text).split("'")[1] for text in result.warnings] == ["note"]
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    rows = snapshots.read(settings, snapshot, SPEC.columns)
+    rows = snapshots.Archive.of(settings).read(snapshot, SPEC.columns)
     pd.testing.assert_frame_equal(rows[list(few_shots)], few_shots)
 
 
@@ -316,7 +316,7 @@ def test_an_uploaded_name_never_becomes_a_path(settings: Settings, few_shots: pd
     snapshot = snapshots.current(settings)
     assert snapshot is not None
     assert snapshot.files[0].name == "evil.csv"
-    assert [path.name for path in snapshots.paths(settings, snapshot)] == ["part-0.csv"]
+    assert [path.name for path in snapshots.Archive.of(settings).paths(snapshot)] == ["part-0.csv"]
 
 
 @pytest.mark.long
@@ -337,7 +337,7 @@ def test_the_real_rows_are_the_same_from_parquet_csv_or_zip(
         assert (result.rows, result.columns, result.warnings) == (30697, 25, ())
         snapshot = snapshots.current(settings)
         assert snapshot is not None
-        frame = snapshots.read(settings, snapshot, SPEC.columns)
+        frame = snapshots.Archive.of(settings).read(snapshot, SPEC.columns)
         rows.append(frame.sort_values("shot_id").reset_index(drop=True))
     for other in rows[1:]:
         pd.testing.assert_frame_equal(other, rows[0])

@@ -37,7 +37,8 @@ def test_semicolons_and_decimal_commas_are_read_and_recorded(
     assert run is not None
     assert run.tags["courtside.csv_dialect"] == CODE
     pd.testing.assert_frame_equal(
-        snapshots.read(settings, second, columns), snapshots.read(settings, first, columns)
+        snapshots.Archive.of(settings).read(second, columns),
+        snapshots.Archive.of(settings).read(first, columns),
     )
 
 

@@ -44,7 +44,7 @@ def through(settings: Settings, rows: pd.DataFrame, folder: Path) -> train.Resul
 
 
 def raw(settings: Settings, spec: ProjectSpec) -> pd.DataFrame:
-    return Archive.of(settings).validated(snapshots.require_current(settings), spec)
+    return Archive.of(settings).validated(snapshots.Archive.of(settings).require_current(), spec)
 
 
 def test_a_table_without_id_time_and_rows(settings: Settings, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def assert_by_weight(
     assert report is not None
     assert TrainingRun.of(trained).weights == ScoringRun.of(scored).weights == spec.weights
     assert ReportRun.of(report).weights
-    kept = storage.read_output(Path(scored.params["output"]))
+    kept = pd.read_parquet(Path(scored.params["output"]))
     by = rows.loc[current, "weight"].to_numpy()[kept[own_columns.ROW]]
     known = kept[own_columns.LABEL].notna().to_numpy()
     label = kept[own_columns.LABEL][known].to_numpy()

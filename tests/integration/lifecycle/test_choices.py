@@ -140,7 +140,7 @@ def test_rows_with_missing_values_are_scored_and_monitored(chosen: Chosen) -> No
     scored = score.run(chosen.settings, score.Options())
     raw = snapshots.current(chosen.settings)
     assert raw is not None
-    rows = snapshots.read(chosen.settings, raw, SPEC.columns)
+    rows = snapshots.Archive.of(chosen.settings).read(raw, SPEC.columns)
     assert scored.rows == (rows["shot_type"] == SPEC.rows.production).sum()
     assert scored.rows_skipped == 0
     logged = predictions.read(chosen.settings, scored.run_id)
@@ -269,7 +269,7 @@ def test_a_project_file_that_changed_is_noticed(
     assert project.load("other").digest != SPEC.digest
     kobe.write_bytes((folder / "other.toml").read_bytes())
     project._read.cache_clear()
-    with pytest.raises(NotReadyError, match="project file has changed since"):
+    with pytest.raises(NotReadyError, match="Project file changed"):
         train.run(acquired, train.Options(candidates=("lr",), folds=2))
     monkeypatch.undo()
     project._read.cache_clear()

@@ -132,18 +132,17 @@ def test_an_acknowledged_alert_records_the_person_and_the_note(settings: Setting
     channels.save(settings, channels.Channels(webhook=channels.Webhook(url="http://127.0.0.1:9/")))
     report_unsent(settings, "run-1", 0.0)
     (alert,) = (alert for alert in alerts.open_alerts(settings) if alert.code == "f1")
-    alerts.acknowledge(settings, alert.alert_id, "  Ann  Lee ", "We know. *New* season.")
+    alerts.acknowledge_all(settings, alert.subject, "  Ann  Lee ", "We know. *New* season.")
     (acknowledged,) = (alert for alert in alerts.open_alerts(settings) if alert.code == "f1")
     assert (acknowledged.state, acknowledged.person, acknowledged.note) == (
         "acknowledged",
         "Ann Lee",
         "We know. *New* season.",
     )
-    # days later it stays silent; the unacknowledged verdict reminds
-    later = report_unsent(settings, "run-2", 3 * DAY)
-    assert kinds(later) == {("verdict", "reminded")}
+    # days later it stays silent
+    assert report_unsent(settings, "run-2", 3 * DAY) == []
     with pytest.raises(InputError, match="in the meantime"):
-        alerts.acknowledge(settings, alert.alert_id, "Bob", "Me too")
+        alerts.acknowledge_all(settings, alert.subject, "Bob", "Me too")
     assert alerts.history(settings)[1].person == "Ann Lee"
 
 
@@ -176,7 +175,7 @@ def test_an_acknowledgement_needs_a_name(
 ) -> None:
     report(settings, "run-1", f1="alert")
     with pytest.raises(InputError, match=reason):
-        alerts.acknowledge(settings, alerts.open_alerts(settings)[0].alert_id, person, note)
+        alerts.acknowledge_all(settings, REAL.key, person, note)
     assert {alert.state for alert in alerts.open_alerts(settings)} == {"open"}
 
 
@@ -267,8 +266,8 @@ def test_a_killed_process_leaves_all_of_a_report_or_none(settings: Settings) -> 
 def test_actions_of_a_person_use_the_clock_of_alerts(tmp_path: Path) -> None:
     fast = Settings(home=tmp_path, clock_speed=1_000_000)
     report_unsent(fast, "run-1", clock.now(fast))
-    alerts.acknowledge(fast, alerts.open_alerts(fast)[0].alert_id, "Ann", "")
-    newest, raised = alerts.history(fast, 2)
+    alerts.acknowledge_all(fast, REAL.key, "Ann", "")
+    newest, *_, raised = alerts.history(fast)
     assert newest.at >= raised.at
     assert newest.at - raised.at > newest.real - raised.real
 

@@ -107,7 +107,7 @@ def test_rows_of_the_training_set_are_counted_and_no_more_training_on_them_is_ad
 ) -> None:
     settings = copy_home(acquired_sample, tmp_path / "prepared")
     both = {SPEC.rows.column: (SPEC.rows.development, SPEC.rows.production)}
-    prepare.run(settings, prepare.Options(rows=both | {"season": ("2000-01", "2001-02")}))
+    prepare.run(settings, prepare.Options(rows=both))
     production = champion_that_scored(settings, tmp_path).report()
     known = production.metrics["rows_trained_on"] / production.metrics["rows_current"]
     assert 0.3 < known < 0.9
@@ -185,6 +185,13 @@ def test_windows_of_the_log_by_number_time_and_value(scored: Scored) -> None:
     days = pd.to_datetime(expected["game_date"])
     begin = pd.Timestamp(float(season.tags["courtside.window_begin"]), unit="s")
     assert begin == days.min()
+    played = pd.to_datetime(raw["game_date"])
+    wanted = raw[(played >= "2005-12-01") & (played < "2006-02-01")]
+    assert len(wanted) > 100
+    period = {"since": "2005-12-01", "until": "2006-02-01"}
+    winter = scored.report(window="log", time_of="row", **period)
+    assert winter.metrics["rows_current"] == len(wanted)
+    assert float(winter.tags["courtside.window_end"]) < pd.Timestamp("2006-02-01").timestamp()
     moment = float(log["courtside_scored_at"].max())
     with pytest.raises(NotReadyError, match="Too few rows: 0 predictions"):
         scored.report(window="log", until="2001-01-01")
@@ -198,7 +205,7 @@ def production_rows(scored: Scored) -> pd.DataFrame:
 
     snapshot = snapshots.current(scored.settings)
     assert snapshot is not None
-    raw = snapshots.read(scored.settings, snapshot, SPEC.columns)
+    raw = snapshots.Archive.of(scored.settings).read(snapshot, SPEC.columns)
     return raw[raw[SPEC.rows.column] == SPEC.rows.production]
 
 

@@ -29,7 +29,7 @@ def test_an_empty_home_has_open_lines_each_with_what_to_do(
     assert not app.error
     lines = checklist.inspect(documents.gather(settings))
     met = sum(line.state == "met" for line in lines)
-    assert f"{met} of {len(lines)} met" in text_of(app)
+    assert f"Met: {met} · " in text_of(app)
     still = [line for line in lines if line.state != "met"]
     assert numbers(app) == [line.number for line in still]
     app = app.segmented_control(key="shown").set_value("all").run()

@@ -107,7 +107,7 @@ def test_any_column_can_be_shown(column: str, lived, open_page: Callable[..., Ap
     ("view", "count", "words"),
     [
         ("glance", 7, SPEC.court.title if SPEC.court else ""),
-        ("slices", 2, "How many rows, and how many without label?"),
+        ("slices", 2, "How many rows?"),
         ("correlation", 1, "Which columns carry the same information?"),
         ("leakage", 0, "'action_type' is recorded only after the predicted event"),
     ],
@@ -142,7 +142,7 @@ def test_the_court_is_filtered_and_shows_rates_or_single_rows(
     )
     app.multiselect(key="court-period").set_value([7]).run()
     assert not app.exception
-    assert any("No rows match" in info.value for info in app.info)
+    assert any("Nothing to show" in info.value for info in app.info)
 
 
 # --- sources and snapshots --------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_the_files_of_the_folder_can_be_chosen(
     files = app.multiselect(key="folder-files")
     files.set_value([]).run()
     press(app, "Acquire")
-    assert "Files: nothing is chosen yet." in app.error[0].value
+    assert "Required: Files." in app.error[0].value
     assert not jobs.latest(settings)
     app.multiselect(key="folder-files").set_value(["b.csv"]).run()
     press(app, "Acquire")
@@ -198,7 +198,7 @@ def test_snapshots_are_listed_and_another_can_become_current(
     assert listed["current"].tolist() == ["★", ""]
     assert listed["rows"].tolist() == [800, 30697]
     assert listed["sha256"].tolist()[1] == sample.digest
-    app = press(app, "Make current")
+    app = press(app, "Use")
     (job,) = jobs.latest(copied.settings)
     assert job.options["source"] == "snapshot"
     assert job.options["snapshot"] == sample.id
@@ -259,7 +259,7 @@ def test_warnings_of_the_data_in_use_are_shown(
     odd.to_csv(tmp_path / "odd.csv", index=False)
     acquire.run(settings, acquire.Options(source="file", path=tmp_path / "odd.csv"))
     app = open_page(settings, "data", view="source")
-    assert "**Validated: no errors, 1 warning**" in shown(app)
+    assert "**Warnings: 1**" in shown(app)
     marked = [line.value for line in app.markdown if ":orange-badge[" in line.value]
     assert ["Identities" in line for line in marked] == [True]
     (findings,) = [table.value for table in app.table if "Finding" in table.value]
@@ -328,7 +328,7 @@ def test_own_features_are_chosen_from_columns_and_computed_ones(
     assert own.value == list(SPEC.features)
     own.set_value([]).run()
     press(app, "Prepare")
-    assert "Features: nothing is chosen yet." in app.error[0].value
+    assert "Required: Features." in app.error[0].value
     app.multiselect(key="features").set_value(["angle", "action_type", "game_id"]).run()
     warned = " ".join(warning.value for warning in app.warning)
     assert "Recorded only after the outcome: action_type." in warned
@@ -418,7 +418,7 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     monkeypatch.setattr(project, "load", lambda name, folder=None: changed)
     app = open_page(copied.settings, "data", view="source")
     assert not app.exception
-    assert any("project file changed" in warning.value for warning in app.warning)
+    assert any("Project file changed." in warning.value for warning in app.warning)
     app = press(app, "Validate again")
     (job,) = jobs.latest(copied.settings)
     current = snapshots.current(copied.settings)
@@ -427,7 +427,7 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     for page in ("data?view=prepare", "train"):
         app = open_page(copied.settings, page)
         assert not app.exception
-        assert any("project file has changed since" in warning.value for warning in app.warning)
+        assert any("Project file changed." in warning.value for warning in app.warning)
 
 
 def test_the_split_is_checked_and_the_sets_show_their_lineage(
@@ -469,7 +469,7 @@ def test_leaking_features_are_marked_beside_the_split(
     assert any("ecorded only after the" in warning.value for warning in app.warning)
     assert "ok" in app.table[0].value.set_index("Check").loc["Groups in both sets", "Verdict"]
     app = open_page(copied.settings, "train", view="candidates")
-    assert any("changed since this training" in warning.value for warning in app.warning)
+    assert any("Training and test set changed." in warning.value for warning in app.warning)
     assert any("by group · Features: action_type, lat" in caption.value for caption in app.caption)
 
 
@@ -482,4 +482,4 @@ def test_sets_of_an_older_app_are_reported(copied, open_page: Callable[..., AppT
     for page in ("data?view=prepare", "train", "overview"):
         app = open_page(copied.settings, page)
         assert not app.exception
-        assert any("Prepare again" in error.value for error in app.error)
+        assert any("prepared.json is damaged" in error.value for error in app.error)

@@ -73,4 +73,4 @@ def test_a_project_without_a_place_has_no_map(lived, open_page: Callable[..., Ap
     assert not app.exception
     # the seasons of the first example stay first; its time is one more choice
     assert app.segmented_control(key="slice").value == "season"
-    assert "By place" not in app.pills(key="view").options
+    assert "Place" not in app.pills(key="view").options

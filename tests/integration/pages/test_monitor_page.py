@@ -213,22 +213,22 @@ def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page,
     assert [heading.value for heading in app.subheader] == ["Checks"]
     (primary,) = [button for button in app.button if button.proto.type == "primary"]
     assert primary.label == "Add labels"
-    assert "400 of these rows have no label" in primary.help
+    assert primary.help == "Without label: 400"
     assert list(rows_of(app)) == ["**PSI: lat**"]
     row = rows_of(app)["**PSI: lat**"]
-    assert (row["Current, with 95% interval"], row["Limit"]) == ("2.4000", "alert: above 0.2")
+    assert (row["Current (95% interval)"], row["Limits"]) == ("2.4000", "alert: above 0.2")
     assert "red-badge" in row["Verdict"]
     text = text_of(app)
     for tile in (
         ":gray[:material/do_not_disturb_on:] **not judged**",
-        "**Alert: 1**  \n:small[:gray[of 1 column]]",
-        "**Ok: 1**  \n:small[:gray[of 1 check]]",
+        "**Alert: 1**  \n:small[:gray[Columns: 1]]",
+        "**Ok: 1**  \n:small[:gray[Checks: 1]]",
         ":orange[:material/warning:] **0%**  \n:small[:gray[0 of 400 rows]]",
     ):
         assert tile in text
     # the details
     assert "at most **0.40%** of windows of this size raise an alert." in text
-    assert "Labels: **0** received, 400 missing." in text
+    assert "Labels: 0 of 400 rows" in text
     assert "takes about 1,400 labels." in text
 
 
@@ -271,12 +271,12 @@ def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of
     (primary,) = [button for button in app.button if button.proto.type == "primary"]
     assert primary.label == "Retrain"
     assert list(rows_of(app)) == ["**F1 at the threshold**", "**PSI: lat**"]
-    assert rows_of(app)["**F1 at the threshold**"]["Limit"] == "alert below 0.25"
+    assert rows_of(app)["**F1 at the threshold**"]["Limits"] == "alert below 0.25"
     app = app.segmented_control(key="evidence").set_value("performance").run()
     skill, f1 = app.table[0].value.to_dict("records")
     assert f1["Check"].startswith("**F1 at the threshold**  \nNo row is right. Bring labels.")
     assert "red-badge" in f1["Verdict"]
-    assert "0.0100 to 0.0300" in skill["Current, with 95% interval"]
+    assert "0.0100 to 0.0300" in skill["Current (95% interval)"]
     assert len(app.get("vega_lite_chart")) == 3  # confusion; probability, column
     app = page(report=fits)
     # a report's text is shown as text, not as markup
@@ -331,6 +331,21 @@ def test_the_columns_and_the_probability_count_once_in_cards_and_table() -> None
         assert (state, figure) == ("alert", "Alert: 1")
 
 
+def test_a_failed_slice_says_what_was_measured() -> None:
+    def script() -> None:
+        from core.stats.check import Check
+        from core.stats.checks import as_table
+        from pages.monitor import check_views
+
+        said = "Predicted minus observed: 11%."
+        of_slice = Check("slice.a=9", "a: 9", "performance", 0.1, 0.0, "", "warning", said)
+        check_views.failed(as_table([of_slice]))
+
+    app = AppTest.from_function(script).run()
+    assert not app.exception
+    assert "Predicted minus observed: 11%." in app.table[0].value.iloc[0, 0]
+
+
 def test_the_next_action_leads_to_its_page(page, reports) -> None:
     app = page(report=reports[1][0])
     app = app.button(key="next").click().run()
@@ -361,7 +376,7 @@ def test_a_report_of_an_older_app_has_the_usual_action_of_its_verdict(
 
 def test_a_link_to_a_report_that_is_gone_shows_the_newest(page, text_of) -> None:
     app = page(report="0" * 32)
-    assert "The requested report does not exist; this is the newest." in text_of(app)
+    assert f"'{'0' * 32}' does not exist." in text_of(app)
     assert app.warning[0].value.startswith("## The input has changed\n")
 
 
@@ -394,10 +409,18 @@ def test_each_window_asks_for_its_rows(page, press, submitted: list[dict[str, An
         "2026-02-01T00:00:00+00:00",
     )
 
+    app = app.segmented_control(key="window").set_value("row").run()
+    # the dates of the current rows
+    assert app.date_input(key="row-since").value.year == 1996
+    app.date_input(key="row-since").set_value(pd.Timestamp("2005-12-01").date())
+    press(app, "Monitor")
+    options = submitted.pop()
+    assert (options["time_of"], options["since"]) == ("row", "2005-12-01T00:00:00+00:00")
+
     app = app.segmented_control(key="window").set_value("slice").run()
     press(app, "Monitor")
     assert not submitted
-    assert any("Values: nothing is chosen yet." in error.value for error in app.error)
+    assert any("Required: Values." in error.value for error in app.error)
     app.multiselect(key="slice-season").set_value(["2004-05"])
     press(app, "Monitor")
     chosen_source = {"source": "production"}  # a chosen filter stays
@@ -499,7 +522,7 @@ def test_a_report_of_an_older_app_that_kept_less_is_shown(copied, open_page, tex
         app = app.segmented_control(key="evidence").set_value(view).run()
         assert not app.exception
     assert not app.error
-    assert "Not in this report." in text_of(app)
+    assert "Not in this run." in text_of(app)
     run = tracking.run(copied.settings, run_id)
     assert run is not None
     assert b"All checks" in report_files.as_html(copied.settings, run)

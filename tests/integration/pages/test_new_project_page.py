@@ -126,9 +126,9 @@ def test_a_leak_is_allowed_with_one_click_and_left_out_again(
     opened: AppTest, home: Settings
 ) -> None:
     app = press(opened, "new-allow-exit_code")
-    assert app.button(key="new-allow-exit_code").label == "Leave out"
+    assert app.button(key="new-allow-exit_code").label == "Remove"
     app = press(app, "new-allow-exit_code")
-    assert app.button(key="new-allow-exit_code").label == "Use anyway"
+    assert app.button(key="new-allow-exit_code").label == "Use"
     press(press(app, "new-allow-exit_code"), "create-only")
     spec = projects.listed(home)[1].spec
     assert spec is not None

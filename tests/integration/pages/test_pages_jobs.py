@@ -283,7 +283,7 @@ def test_train_without_a_candidate_is_refused_in_words(
     app.pills(key="candidates").set_value([])
     press(app, "Train")
     assert not app.exception
-    assert "Candidates: nothing is chosen yet." in app.error[0].value
+    assert "Required: Candidates." in app.error[0].value
     assert not jobs.latest(copied.settings)
 
 
@@ -359,7 +359,7 @@ def test_an_upload_without_a_file_is_refused_in_words(
     app.segmented_control(key=control).set_value("upload").run()
     press(app, "Score" if page == "score" else "Acquire")
     assert not app.exception
-    assert "nothing is chosen yet." in app.error[0].value
+    assert "Required: " in app.error[0].value
     assert not jobs.latest(copied.settings)
 
 
@@ -459,7 +459,7 @@ def test_a_preset_can_be_cleared(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     app = open_page(copied.settings, "train", view="candidates")
-    app = press(app.button(key="preset-1").click().run(), "Clear")
+    app = press(app.button(key="preset-1").click().run(), "Remove")
     press(app, "Train")
     (job,) = jobs.latest(copied.settings)
     assert job.options == DEFAULTS["train"]
@@ -496,6 +496,18 @@ def test_the_form_is_locked_while_a_training_runs_and_the_results_open_after_it(
     app = app.run()
     assert not app.exception
     assert app.segmented_control(key="train-view").value == "results"
+
+
+@pytest.mark.parametrize(("view", "key"), [("source", "acquire"), ("prepare", "prepare")])
+def test_a_running_chain_locks_what_it_has_done_already(
+    copied, open_page: Callable[..., AppTest], view: str, key: str
+) -> None:
+    assert not open_page(copied.settings, "data", view=view).button(key=key).disabled
+    chains.start(copied.settings, [("train", {}), ("score", {})], "Rest of the life cycle")
+    app = open_page(copied.settings, "data", view=view)
+    assert not app.exception
+    assert app.progress
+    assert app.button(key=key).disabled
 
 
 def test_a_running_chain_is_shown_and_locks_the_form(

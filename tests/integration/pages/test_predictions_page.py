@@ -65,7 +65,7 @@ def test_an_empty_log_says_what_to_do(open_page, text_of, settings: Settings) ->
     assert "There are no predictions yet." in text_of(app)
     app = open_page(settings, "score", view="labels")
     assert not app.exception
-    assert app.button(key="take").label == "Import labels"
+    assert app.button(key="take").label == "Add labels"
 
 
 def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
@@ -100,7 +100,7 @@ def test_the_page_shows_counts_gaps_shadows_and_the_last_file(open_page, text_of
     assert "API 220" in text
     assert "Shadow answers: 20" in text
     assert "**17 predictions are missing from the log.**" in text
-    assert "The newest 20 rows that version 1 answered and version 2" in text
+    assert "Champion: 1 · Challenger: 2 · Newest rows: 20" in text
     assert "Classes that differ: 80.0% (of 20 rows)" in text
     app = open_page(home, "score", view="labels")
     assert not app.exception
@@ -145,7 +145,7 @@ def test_filters_and_pages_show_every_prediction_once(open_page, press, text_of,
     app.selectbox(key="known").set_value("known").run()
     assert "1–61 / 61" in text_of(app)  # back at the newest page
     app.slider(key="range").set_value((0.95, 1.0)).run()
-    assert "No rows match." in text_of(app)
+    assert "Nothing to show" in text_of(app)
 
 
 def test_a_prediction_shows_the_history_of_its_label(open_page, text_of, home) -> None:
@@ -161,7 +161,7 @@ def test_a_prediction_shows_the_history_of_its_label(open_page, text_of, home) -
 def test_a_file_of_labels_becomes_a_job(open_page, text_of, home) -> None:
     app = open_page(home, "score", view="labels")
     app.button(key="take").click().run()
-    assert "Labels: nothing is chosen yet." in text_of(app)
+    assert "Required: Labels." in text_of(app)
     assert not jobs.active(home)
     app = open_page(home, "score", view="labels")
     app.file_uploader(key="labels").set_value(("l.csv", b"shot_id,label\n1,1\n", "text/csv")).run()

@@ -11,10 +11,12 @@ from core.data import acquire, prepare
 from core.documents import gather
 from core.documents.texts import as_markdown
 from core.monitoring import monitor
-from core.platform import project
+from core.monitoring.records import ReportRun
+from core.platform import project, tracking
 from core.platform.config import Settings
 from core.scoring import score
 from core.training import train
+from pages.shared import elements
 from tests import any_table
 from tests.integration.pages.test_second_project import FOREIGN, PAGES
 
@@ -71,6 +73,17 @@ def test_what_needs_a_time_is_not_offered(
     assert any("At random" in choice for choice in shown)
     assert not any("By time" in choice for choice in shown)
     assert "names no column as" in text_of(open_page(lived, "retrain?view=replay"))
+
+
+def test_what_counts_each_row_once_says_so_where_there_are_weights(
+    lived: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    report = tracking.last_run(lived, "monitor")
+    assert report is not None
+    of_report = elements.plain(str(ReportRun.of(report).weights))
+    assert of_report in [caption.value for caption in open_page(lived, "monitor").caption]
+    explain = open_page(lived, "train?view=explain")
+    assert any("'weight'" in caption.value for caption in explain.caption)
 
 
 def test_its_documents_hold(lived: Settings) -> None:

@@ -139,7 +139,7 @@ def test_a_run_of_one_project_is_not_shown_in_the_other(
     assert not app.exception
     assert not app.error
     app = open_page(home, "runs", project="kobe", run=acquired.run_id)
-    assert "There is no run" in app.error[0].value
+    assert app.error[0].value == f"'{acquired.run_id}' does not exist."
 
 
 def test_the_page_lists_the_projects_with_their_state(
@@ -149,7 +149,7 @@ def test_the_page_lists_the_projects_with_their_state(
     assert not app.exception
     assert not app.error
     text = "\n".join(str(element.value) for element in app.markdown)
-    assert text.count("Data acquired") == 2
+    assert text.count("Acquire: done") == 2
     keys = {button.key for button in app.button}
     assert {"open-rain", "edit-rain", "delete-rain"} <= keys
     assert not {"open-kobe", "edit-kobe", "delete-kobe"} & keys
@@ -191,7 +191,7 @@ def test_a_file_is_edited_and_a_mistake_has_its_line(
     app = app.button(key="save").click().run()
     assert not app.error
     assert projects.text_of(filled) == changed
-    assert any("Outdated now: Acquire." in warning.value for warning in app.warning)
+    assert any("Run Acquire again." in warning.value for warning in app.warning)
 
 
 def test_a_project_is_deleted_after_its_name_was_typed_and_restored(
@@ -231,7 +231,7 @@ def test_a_broken_file_can_be_repaired_in_the_app(
     assert not app.exception
     assert "in line 12" in app.error[0].value
     assert not app.title
-    assert any("Go to the projects" in link.label for link in app.get("page_link"))
+    assert any("Go to Projects" in link.label for link in app.get("page_link"))
     app = open_page(home, "projects", view="list", project="rain")
     assert not app.exception
     app = app.button(key="edit-rain").click().run()

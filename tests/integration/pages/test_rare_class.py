@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from core.platform.errors import InputError
 from core.registry import promote
 from core.training import train
 from core.training.records import TrainingRun
+from pages.overview import tiles
 
 OpenPage = Callable[..., AppTest]
 MODEL = "fraud"
@@ -75,19 +77,32 @@ def test_pages_show_average_precision_first_and_say_what_chooses(
     assert app.metric[0].label == "Average precision, test"
     # the interval, and what chance gives
     assert "–" in app.metric[0].delta
-    assert "chance 0." in app.metric[0].delta
+    assert "no skill: 0." in app.metric[0].delta
     text = text_of(app)
-    assert "Average precision is shown first" in text
+    assert "The best has the lowest log loss in the folds" in text
     assert "lowest log loss in the folds" in text
     (board,) = (frame for frame in app.dataframe if "average_precision_test" in frame.value)
     shown = [name for name in board.proto.column_order if name.endswith(("_test", "_cv"))]
     assert shown[:2] == ["average_precision_test", "log_loss_cv"]
     overview = text_of(open_page(lived, "overview"))
-    assert "Average precision on test (higher is better); 0." in overview
+    assert "Average precision, test · no skill: 0." in overview
     versions = open_page(lived, "registry?view=versions").dataframe[0]
     assert "average_precision" in versions.proto.column_order
     app = open_page(lived, "registry?view=compare")
     assert app.table[0].value.iloc[0, 0] == "Average precision"
+
+
+def test_a_tile_of_a_scoring_shows_the_metric_of_the_project(lived: Settings) -> None:
+    spec = project.of(lived)
+    values = {"rows_scored": 9.0, "f1_upload": 0.25, "average_precision_upload": 0.625}
+    trained = tracking.last_run(lived, "train")
+    assert trained is not None
+    run = replace(trained, metrics=values, params={"source": "upload"})
+    _rows, meaning = tiles.key_figure(lived, spec, "score", run)
+    assert "0.625" in meaning
+    ordinary = spec.model_copy(update={"metric": "log_loss"})
+    _rows, meaning = tiles.key_figure(lived, ordinary, "score", run)
+    assert "0.250" in meaning
 
 
 def test_an_ordinary_project_shows_log_loss_first(lived: Settings, open_page: OpenPage) -> None:
@@ -97,7 +112,7 @@ def test_an_ordinary_project_shows_log_loss_first(lived: Settings, open_page: Op
     try:
         app = open_page(lived, "train?view=results")
         assert app.metric[0].label == "Log loss, test"
-        assert not any("shown first" in caption.value for caption in app.caption)
+        assert not any("lowest log loss in the folds" in caption.value for caption in app.caption)
     finally:
         path.write_text(before, encoding="utf-8")
 

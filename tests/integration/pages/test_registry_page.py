@@ -186,7 +186,7 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
     assert "Champion: version 1" in text
     assert "Logistic regression · " in text
     assert "built-in sample, not real data" in text
-    assert f"answering, port {lived.port}" in text
+    assert f"answering · Port: {lived.port}" in text
     shown = figures_of(app)
     for title, name in (
         ("Log loss, test", "log_loss_test"),
@@ -272,7 +272,7 @@ def test_a_version_on_real_rows_names_the_sample_that_it_replaced(
     register(settings, LogisticRegression(), rows, "lr", is_sample=True)
     app = open_page(settings, "registry")
     assert "Challenger: none" in [heading.value for heading in app.subheader]
-    assert "Not offered: version 3 and version 1." in text_of(app)
+    assert "Left out: version 3 and version 1" in text_of(app)
     assert not {"Promote", "Dry run"} & {button.label for button in app.button}
 
 
@@ -338,7 +338,7 @@ def test_two_versions_are_compared_on_the_same_rows(
     shown = app.dataframe[0].value
     assert shown["difference"].tolist() == slices["difference"].tolist()
     assert (shown["finding"] == "worse").tolist() == slices["harmed"].tolist()
-    assert f"on any of {slices['low'].notna().sum()} slices" in text
+    assert f"None of {slices['low'].notna().sum()} slices stands out." in text
     assert not slices["harmed"].any()
 
 
@@ -348,7 +348,7 @@ def test_versions_not_compared_yet_are_compared_on_request(
     app = view(open_page(judged.settings, "registry"), "compare")
     app = app.selectbox(key="one").select("1").run()
     assert app.selectbox(key="other").value == "2"
-    assert "Not compared yet. Press Compare." in text_of(app)
+    assert "Nothing here yet. Press Compare." in text_of(app)
     app = press(app, "Compare")
     options = submitted(judged.settings)
     assert (options["challenger"], options["against"], options["dry_run"]) == ("1", "2", True)
@@ -385,16 +385,16 @@ def test_the_last_answer_is_shown_rule_by_rule(
         str(loads(text)).replace("$", r"\$") for text in rules["text"]
     ]
     rules_shown = shown.set_index("Rule")
-    assert rules_shown.loc["Same rows, new to both", ["Value", "Limit"]].tolist() == [
+    assert rules_shown.loc["Same rows, new to both", ["Value", "Limits"]].tolist() == [
         "3,000 rows",
         "≥ 200 rows",
     ]
     # the end of the interval is judged, and stands beside the limit
     high = rules.set_index("code").loc["better", "value"]
     assert high > 0
-    assert rules_shown.loc["Log loss", "Limit"] == "< 0"
+    assert rules_shown.loc["Log loss", "Limits"] == "< 0"
     assert rules_shown.loc["Log loss", "Value"].startswith(f"{high:+.4f}")
-    assert rules_shown.loc["Model size", "Limit"] == "≤ 10 MB"
+    assert rules_shown.loc["Model size", "Limits"] == "≤ 10 MB"
 
 
 def test_the_gate_is_asked_with_what_was_chosen(
@@ -435,10 +435,8 @@ def test_a_threshold_is_tried_with_its_consequences_in_view(
     by_threshold = table.set_index("threshold")
     shown = app.table[0].value.set_index("Metric")
     for title, name in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
-        assert shown.loc[title, "Threshold 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
-        assert (
-            shown.loc[title, "At its own threshold, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
-        )
+        assert shown.loc[title, "Threshold: 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
+        assert shown.loc[title, "Current: 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
         change = 100 * (by_threshold.loc[0.4, name] - by_threshold.loc[0.45, name])
         assert shown.loc[title, "Difference"] == f"{change:+.1f} points"
     assert "chosen on the test set looks better there" in text_of(app)
@@ -476,14 +474,12 @@ def test_a_link_opens_another_threshold_for_the_champion(
     app = open_page(judged.settings, "registry", view="decide", open="threshold")
     assert not app.exception
     # the one action of the page, before the decision about the challenger
-    assert [button.label for button in app.button if button.proto.type == "primary"] == [
-        "Use this threshold"
-    ]
+    assert [button.label for button in app.button if button.proto.type == "primary"] == ["Use"]
     assert app.slider(key="threshold-2").value == 0.45
-    app = press(app, "Use this threshold")
+    app = press(app, "Use")
     assert "is the champion already" in app.error[0].value
     app = app.slider(key="threshold-2").set_value(0.3).run()
-    press(app, "Use this threshold")
+    press(app, "Use")
     options = submitted(judged.settings)
     assert (options["challenger"], options["threshold"]) == ("2", 0.3)
     done = promote.run(judged.settings, promote.Options(**options))
@@ -504,22 +500,22 @@ def test_another_threshold_is_judged_on_the_rows_that_a_report_is_about(
     ).set_index("threshold")
     app = app.slider(key="threshold-1").set_value(0.3).run()
     shown = app.table[0].value.set_index("Metric")
-    assert shown.loc["Recall", "Threshold 0.30"] == f"{table.loc[0.3, 'recall']:.1%}"
+    assert shown.loc["Recall", "Threshold: 0.30"] == f"{table.loc[0.3, 'recall']:.1%}"
     assert said(lived.run("monitor"), "window") in text_of(app).replace("\\", "")
     app = app.segmented_control(key="threshold-rows").set_value("folds").run()
     assert "Validation folds: " in text_of(app)
-    assert app.table[0].value["Threshold 0.30"][2] != shown.loc["Recall", "Threshold 0.30"]
+    assert app.table[0].value["Threshold: 0.30"][2] != shown.loc["Recall", "Threshold: 0.30"]
 
 
 def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: Press) -> None:
     app = open_page(judged.settings, "registry")
     for reason in ("", "because", "          "):
         app.text_area(key="reason-4").set_value(reason)
-        app = press(app, "Promote version 4")
-        assert "write a reason first" in app.error[0].value
+        app = press(app, "Promote anyway")
+        assert "Required: Reason, at least " in app.error[0].value
     assert not jobs.latest(judged.settings)
     app.text_area(key="reason-4").set_value("The coach wants it.")
-    app = press(app, "Promote version 4")
+    app = press(app, "Promote anyway")
     assert not app.error
     options = submitted(judged.settings)
     assert (options["action"], options["reason"]) == ("override", "The coach wants it.")
@@ -535,14 +531,14 @@ def test_a_rollback_says_beforehand_what_it_will_do(
 ) -> None:
     app = open_page(judged.settings, "registry")
     text = text_of(app)
-    assert "Version **1** (" in text
-    assert "becomes the champion again, without the gate's rules." in text
+    assert "Makes version 1 (" in text
+    assert "the champion whatever the gate says." in text
     monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "2"))
     text = text_of(app.run())
     assert "changes to it without a failed request" in text
     assert "if it does not start, nothing is moved." in text
     app.text_input(key="rollback-note").set_value("It was slow.")
-    press(app, "Roll back to version 1")
+    press(app, "Roll back")
     options = submitted(judged.settings)
     assert (options["action"], options["reason"]) == ("rollback", "It was slow.")
     monkeypatch.setattr(endpoint, "live", lambda _: None)
@@ -583,7 +579,7 @@ def test_an_endpoint_behind_the_champion_is_reported_and_follows_on_request(
     assert sentence in app.warning[0].value
     # one action: the switch
     assert [button.label for button in app.button if button.proto.type == "primary"] == [
-        "Switch to version 2"
+        "Serve: version 2"
     ]
     app = open_page(judged.settings, "serve")
     assert not app.exception
@@ -595,7 +591,7 @@ def test_an_endpoint_behind_the_champion_is_reported_and_follows_on_request(
         "previous",
         "version",
     ]
-    press(app, "Switch to version 2")
+    press(app, "Serve: version 2")
     (job,) = jobs.latest(judged.settings)
     wanted = {"target": "champion", "port": None, "shadow": False}
     assert (job.step, job.options) == ("serve", wanted)

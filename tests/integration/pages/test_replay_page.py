@@ -142,7 +142,7 @@ def test_a_running_replay_shows_its_day_and_windows_and_then_why_it_failed(
         assert not app.exception
         text = text_of(app)
         assert "window 2 of 5" in text
-        assert "Calendar (every 180 days): alarms " in text
+        assert "**Calendar (every 180 days)** Alarms: " in text
         assert len(charts(app)) == 2
         jobs.finish(home.settings, job.job_id, jobs.FAILED, error="There was no tomorrow.")
         app = open_page(home.settings, "retrain", view="replay")

@@ -93,7 +93,7 @@ def test_a_rising_figure_is_shown_with_its_forecast(
     assert not app.exception
     text = text_of(app)
     assert "a limit will be crossed within the horizon" in text
-    assert "Reports: 6, 6 with at least 100 labels" in text
+    assert "Reports so far: 6 · Labels ≥ 100: 6" in text
     assert "Nothing here yet." in text
     assert len(tracking.runs(home, step="retrain")) == 0
     assert len(app.get("vega_lite_chart")) == 1
@@ -112,7 +112,7 @@ def test_without_a_policy_nothing_is_called_well(
     app = open_page(home, "retrain")
     assert "No policy: a person decides" in text_of(app)
     assert ":green[" not in text_of(app)
-    assert primary(app) == ["Choose a policy"]
+    assert primary(app) == ["Go to Policy"]
     app = app.button(key="choose-policy").click().run()
     assert app.radio(key="strategy").value == "none"
 
@@ -143,9 +143,10 @@ def test_the_selected_decision_shows_its_reasons_and_runs(
     result = retrain.run(home, retrain.Options(policy=Policy(strategy="reactive")))
     app = open_page(home, "retrain")
     assert not app.exception
-    assert len(app.dataframe[0].value.columns) == 6
+    # what fits a narrow window
+    assert len(app.dataframe[0].value.columns) == 5
     app = app.toggle(key="decision-columns").set_value(True).run()
-    assert {"rows_fit", "person"} < set(app.dataframe[0].value.columns)
+    assert {"rows_fit", "person", "seconds"} < set(app.dataframe[0].value.columns)
     app = open_page(home, "retrain", decision=result.run_id)
     assert not app.exception
     assert "Triggered by: Person" in text_of(app)
@@ -179,7 +180,7 @@ def test_buttons_start_jobs_and_a_retraining_by_hand_needs_a_reason(
 ) -> None:
     app = open_page(home, "retrain")
     app = press(app, "Retrain")
-    assert "write a reason first" in text_of(app)
+    assert "Required: Reason, at least " in text_of(app)
     assert not jobs.latest(home, "retrain")
     app.text_area(key="reason").set_value("Labels of a new kind came in")
     app = press(app, "Retrain")

@@ -77,7 +77,7 @@ def test_filters_leave_the_rows_that_they_name(rows, values, positions) -> None:
 def log_as_its_gateway_would(settings: Settings, run: tracking.RunInfo) -> None:
     """Log the one answer of a run here; the gateway of the shared server has its own log."""
     name = score.output_name("row", run.run_id, is_sample=run.is_sample)
-    rows = storage.read_output(tracking.artifact(settings, run.run_id, f"files/{name}.parquet"))
+    rows = pd.read_parquet(tracking.artifact(settings, run.run_id, f"files/{name}.parquet"))
     answer = predictions.Answer(
         request_id=str(rows["courtside_prediction_id"].iloc[0]).removesuffix("-0"),
         model=run.params["model"],
@@ -122,7 +122,7 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     assert f"**{answer:.1%}** made · Predicted **{label}**" in text
     assert logged["courtside_prediction_id"].iloc[0] in text
     # explained on request only
-    assert "What moves this row" not in text
+    assert "How far could each input alone move it?" not in text
     assert not jobs.active(copied.settings)
     app.toggle(key=f"explain-{run.run_id}").set_value(True).run()
     run_the_job(copied.settings, "explain", explain)
@@ -131,7 +131,7 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     explained = tracking.last_run(copied.settings, "explain")
     assert explained is not None
     assert explained.metrics["probability"] == pytest.approx(answer)
-    assert "What moves this row away from the mean prediction?" in text_of(app)
+    assert "How far could each input alone move it?" in text_of(app)
     cells = tracking.table(copied.settings, explained.run_id, "map")
     assert len(cells) == len(court_map.grid())
     # the court above shows the same map
@@ -223,7 +223,7 @@ def test_a_path_without_a_name_is_refused_and_one_with_a_name_is_submitted(
     app = open_page(copied.settings, "score", view="rows")
     app = app.segmented_control(key="rows").set_value("path").run()
     app = press(app, "Score")
-    assert "nothing is chosen yet." in app.error[0].value
+    assert "Required: " in app.error[0].value
     app.text_input(key="path").set_value("/data/rows.parquet")
     app = press(app, "Score")
     (job,) = jobs.active(copied.settings)
@@ -293,7 +293,7 @@ def test_a_scoring_without_a_report_offers_to_monitor_it(
 ) -> None:
     scored = score.run(copied.settings, score.Options(way="in_process"))
     app = open_page(copied.settings, "score", view="rows")
-    (link,) = [link for link in app.get("page_link") if "Monitor these rows" in link.label]
+    (link,) = [link for link in app.get("page_link") if "scoring=" in link.proto.query_string]
     assert f"scoring={scored.scoring}" in link.proto.query_string
 
 

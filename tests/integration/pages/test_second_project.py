@@ -221,7 +221,7 @@ def test_only_sources_that_exist_are_offered(
     assert (choice.options, choice.value) == (["Uploaded files"], "upload")
     app = press(app, "Acquire")
     assert not app.exception
-    assert [error.value for error in app.error] == ["Files: nothing is chosen yet."]
+    assert [error.value for error in app.error] == ["Required: Files."]
     chosen = empty.model_copy(update={"raw_dir": tmp_path})
     choice = open_page(chosen, "data", view="source").segmented_control(key="source")
     assert choice.value == "folder"

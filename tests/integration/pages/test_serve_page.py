@@ -215,8 +215,8 @@ def test_a_challenger_beside_the_champion_can_become_its_shadow(
     assert not app.exception
     # the state of the live endpoint comes first; the other is a closed section
     assert app.subheader[0].value == "kobe-shots, version 1 (champion, challenger)"
-    (section,) = [each for each in app.expander if "version 2 · port" in each.label]
-    assert section.label == f"kobe-shots, version 2 · port {second.port} · answering"
+    (section,) = [each for each in app.expander if "version 2 · Port" in each.label]
+    assert section.label == f"kobe-shots, version 2 · Port: {second.port} · answering"
     assert not section.proto.expanded
     (toggle,) = app.toggle
     assert not toggle.value
@@ -242,8 +242,8 @@ def test_foreign_servers_are_shown_without_a_button(
     monkeypatch.setattr(external_servers, "listed", lambda settings: foreign)
     app = open_page(copied.settings, "serve")
     text = text_of(app)
-    assert "MLflow, port 5009, process 4711" in text
-    assert "port 5010, process –" in text
+    assert "MLflow, Port: 5009, PID: 4711" in text
+    assert "Port: 5010, PID: –" in text
     assert foreign[0].command in text
     (section,) = [each for each in app.expander if each.label == "Not started by this app (2)"]
     assert not section.proto.expanded
@@ -265,7 +265,7 @@ def test_a_key_is_shown_once_listed_by_its_name_and_revoked(
     app = open_page(settings, "serve")
     assert "Any program on this machine may call." in text_of(app)
     app.text_input[0].input("Ann's [nightly](http://x) job")
-    press(app, "Create a key")
+    press(app, "Create")
     assert not app.exception
     (key,) = [block.value for block in app.code if api_keys.accepts(settings, block.value)]
     assert "API keys (1)" in labels(app)
@@ -276,5 +276,5 @@ def test_a_key_is_shown_once_listed_by_its_name_and_revoked(
     press(app, "Revoke")
     assert api_keys.listed(settings) == []
     # an empty name is refused
-    press(app, "Create a key")
+    press(app, "Create")
     assert "Enter a name" in app.error[0].value

@@ -115,7 +115,7 @@ def test_it_ends_with_the_verdict_and_the_real_data_come_next(
     assert said(run, "verdict_todo").startswith(first_todo(app))
     assert first_todo(app)
     (primary,) = [button for button in app.button if button.proto.type == "primary"]
-    assert primary.label == "See the report"
+    assert primary.label == "Go to Monitor"
     assert f"### {copied.run('train').metrics['log_loss_test']:.4f}\nlog loss on test" in text
     app = press(app, REAL)
     assert [(job.step, job.options) for job in jobs.active(settings)] == [

@@ -77,6 +77,7 @@ def test_only_the_words_of_a_page_change(
     assert kinds(app) == kinds(english)
     texts = [*nonsense.texts_of(app)]
     assert len(texts) > 10
+    assert not [text for text in texts if "Message(" in text]
     left = nonsense.english_in(texts, words, data)
     assert not left, "\n".join(left)
 

@@ -387,7 +387,7 @@ def test_sample_and_real_rows_are_not_compared(world: World) -> None:
     world.register(informed(), tags={TAG + "sample": "true"})
     result = world.gate()
     assert result.decision == "hold"
-    assert "Only one of the two was trained on the built-in sample" in str(result.text)
+    assert "Only one side was trained on the built-in sample" in str(result.text)
     run = tracking.run(world.settings, result.run_id)
     assert run is not None
     assert run.is_sample

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pickle
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from core.platform.runs import ChampionMove, ModelVersion
 from core.registry import model_card, model_facts, registry, version_files
 from core.stats import slices
 from core.training.preprocessing import preprocessor
+from tests.conftest import copy_home
 
 INPUTS = {"distance": "number", "zone": "text", "day": "text"}
 ENGINEERED = {"month": ("day.str.slice(5, 7)", "text"), "near": ("distance < 5", "number")}
@@ -161,6 +163,27 @@ def registered(module_settings: Settings) -> tuple[Settings, ModelVersion, np.nd
     return module_settings, *register(module_settings, CLASSIFIERS["lr"]())
 
 
+Dummies = Callable[[int], tuple[Settings, list[ModelVersion]]]
+
+
+@pytest.fixture
+def dummies(shared_home: Callable[..., Settings], tmp_path: Path) -> Dummies:
+    """A function that returns a home with so many versions of the simplest model, to be changed."""
+
+    def copied(count: int) -> tuple[Settings, list[ModelVersion]]:
+        def build(settings: Settings) -> None:
+            register(settings, CLASSIFIERS["dummy"]())
+
+        home = None
+        for number in range(count):
+            home = shared_home(f"dummies-{number + 1}", build, home)
+        settings = copy_home(home, tmp_path / "copied")
+        versions = model_store.versions(settings, "m")
+        return settings, sorted(versions, key=lambda version: int(version.version))
+
+    return copied
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -255,8 +278,8 @@ def test_the_digests_are_stored_in_the_version_and_in_the_model(
 
 
 @pytest.mark.parametrize("name", DIGESTS)
-def test_a_changed_file_is_not_loaded(settings: Settings, name: str) -> None:
-    version, _ = register(settings, CLASSIFIERS["dummy"]())
+def test_a_changed_file_is_not_loaded(dummies: Dummies, name: str) -> None:
+    settings, [version] = dummies(1)
     other, _ = register(settings, CLASSIFIERS["lr"]())
     path = folder(settings, version) / name
     original = path.read_bytes()
@@ -275,10 +298,10 @@ def test_a_changed_file_is_not_loaded(settings: Settings, name: str) -> None:
     version_files.load(settings, version)
 
 
-def test_a_server_of_a_changed_file_does_not_start(settings: Settings) -> None:
+def test_a_server_of_a_changed_file_does_not_start(dummies: Dummies) -> None:
     import mlflow
 
-    version, _ = register(settings, CLASSIFIERS["dummy"]())
+    settings, [version] = dummies(1)
     path = folder(settings, version) / "artifacts" / "pipeline.skops"
     mlflow.pyfunc.load_model("models:/m/1")
     path.write_bytes(skops.io.dumps(full_pipeline(CLASSIFIERS["lr"]())))
@@ -298,9 +321,9 @@ def test_a_server_of_a_changed_file_does_not_start(settings: Settings) -> None:
     ],
 )
 def test_a_changed_configuration_is_neither_loaded_nor_served(
-    settings: Settings, now: str, then: str
+    dummies: Dummies, now: str, then: str
 ) -> None:
-    version, _ = register(settings, CLASSIFIERS["dummy"]())
+    settings, [version] = dummies(1)
     path = folder(settings, version) / "MLmodel"
     text = path.read_text()
     assert text.count(now) == 1
@@ -310,10 +333,10 @@ def test_a_changed_configuration_is_neither_loaded_nor_served(
             ask(settings, version)
 
 
-def test_serving_leaves_the_configuration_as_it_was_registered(settings: Settings) -> None:
+def test_serving_leaves_the_configuration_as_it_was_registered(dummies: Dummies) -> None:
     import mlflow
 
-    version, _ = register(settings, CLASSIFIERS["dummy"]())
+    settings, [version] = dummies(1)
     MlflowClient(settings.mlflow_uri).set_registered_model_alias("m", "previous", "1")
     mlflow.pyfunc.load_model("models:/m/1").predict(toy_rows()[0].head(2))
     version_files.check(settings, version)
@@ -321,9 +344,9 @@ def test_serving_leaves_the_configuration_as_it_was_registered(settings: Setting
 
 @pytest.mark.parametrize("tag", DIGESTS.values())
 def test_a_version_of_an_older_app_with_fewer_digests_must_be_trained_again(
-    settings: Settings, tag: str
+    dummies: Dummies, tag: str
 ) -> None:
-    register(settings, CLASSIFIERS["dummy"]())
+    settings, _ = dummies(1)
     MlflowClient(settings.mlflow_uri).delete_model_version_tag("m", "1", tag)
     older = model_store.require_version(settings, "m", "1")
     for ask in (version_files.load, version_files.check):
@@ -331,10 +354,10 @@ def test_a_version_of_an_older_app_with_fewer_digests_must_be_trained_again(
             ask(settings, older)
 
 
-def test_foreign_versions_are_not_loaded(settings: Settings) -> None:
+def test_foreign_versions_are_not_loaded(dummies: Dummies) -> None:
     import mlflow
 
-    own, _ = register(settings, CLASSIFIERS["dummy"]())
+    settings, [own] = dummies(1)
     client = MlflowClient(settings.mlflow_uri)
     with tracking.step_run(settings, "train", Options(), SILENT):
         info = mlflow.pyfunc.log_model(
@@ -409,11 +432,9 @@ def move(settings: Settings, version: ModelVersion, instead_of: str | None, **ot
 
 
 def test_the_old_champion_becomes_previous_and_the_challenger_loses_its_alias(
-    settings: Settings,
+    dummies: Dummies,
 ) -> None:
-    first, _ = register(settings, CLASSIFIERS["dummy"]())
-    second, _ = register(settings, CLASSIFIERS["dummy"]())
-    third, _ = register(settings, CLASSIFIERS["dummy"]())
+    settings, [first, second, third] = dummies(3)
     assert aliases(settings) == {"champion": "1", "challenger": "3"}
     move(settings, second, "1")
     # another challenger keeps its alias
@@ -432,9 +453,9 @@ def test_the_old_champion_becomes_previous_and_the_challenger_loses_its_alias(
 
 @pytest.mark.parametrize("has_previous", [True, False])
 def test_a_move_that_fails_halfway_changes_nothing(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, has_previous: bool
+    dummies: Dummies, monkeypatch: pytest.MonkeyPatch, has_previous: bool
 ) -> None:
-    versions = [register(settings, CLASSIFIERS["dummy"]())[0] for _ in range(3)]
+    settings, versions = dummies(3)
     champion = "1"
     if has_previous:
         move(settings, versions[1], "1")
@@ -516,9 +537,9 @@ def test_the_ledger_shows_who_moved_the_champion_and_when(settings: Settings) ->
     pd.testing.assert_frame_equal(registry.ledger(settings, "m"), ledger)
 
 
-def test_the_ledger_shows_moves_made_outside_the_app(settings: Settings) -> None:
+def test_the_ledger_shows_moves_made_outside_the_app(dummies: Dummies) -> None:
+    settings, versions = dummies(3)
     client = MlflowClient(settings.mlflow_uri)
-    versions = [register(settings, CLASSIFIERS["dummy"]())[0] for _ in range(3)]
     client.set_registered_model_alias("m", "champion", "2")
     ledger = registry.ledger(settings, "m")
     assert ledger["version"].tolist() == ["2", "1"]
@@ -643,8 +664,8 @@ def test_the_facts_of_a_version_make_a_card(settings: Settings) -> None:
         assert part in text
 
 
-def test_the_facts_of_a_foreign_version_are_few_but_present(settings: Settings) -> None:
-    version, _ = register(settings, CLASSIFIERS["dummy"]())
+def test_the_facts_of_a_foreign_version_are_few_but_present(dummies: Dummies) -> None:
+    settings, [version] = dummies(1)
     client = MlflowClient(settings.mlflow_uri)
     source = client.get_model_version("m", "1").source
     client.create_model_version("m", source, tags={TAG + "sample": "true"})
@@ -679,9 +700,8 @@ def test_changes_of_the_champion_happen_one_after_the_other(
         pass
 
 
-def test_figures_and_decisions_of_versions_are_found_with_one_query(settings: Settings) -> None:
-    first, _ = register(settings, CLASSIFIERS["dummy"]())
-    second, _ = register(settings, CLASSIFIERS["dummy"]())
+def test_figures_and_decisions_of_versions_are_found_with_one_query(dummies: Dummies) -> None:
+    settings, [first, second] = dummies(2)
     client = MlflowClient(settings.mlflow_uri)
     for version, loss in ((first, 0.7), (second, 0.6)):
         client.log_metric(version.run_id, "log_loss_test", loss)

@@ -18,9 +18,12 @@ from core.platform.config import Settings
 from core.predictions_log import log_search
 from core.serving import api_keys, gateway
 from core.training.preprocessing import preprocessor
+from tests.conftest import WITH_LONG
 from tests.integration.serving import fuzzing
 from tests.integration.serving.gateways import GatewayProcess, free_port, save_model, serving, until
 
+# of each of 17 kinds of hostile requests
+REPEATS = 12 if WITH_LONG else 5
 NUMBERS = {"distance": "number", "minutes": "number"}
 MIXED = {"distance": "number", "kind": "text"}
 JSON, CSV = "application/json", "text/csv"
@@ -410,7 +413,7 @@ def test_hostile_requests_get_a_message_and_no_row_is_lost(numbers):
         3, ranges, "shot_id", api_keys.create(numbers.settings, "Fuzz")
     )
     try:
-        account = fuzzing.run(numbers.settings, numbers.port, generator, 17 * 12)
+        account = fuzzing.run(numbers.settings, numbers.port, generator, 17 * REPEATS)
     finally:
         [key] = api_keys.listed(numbers.settings)
         api_keys.revoke(numbers.settings, key.key_id)
@@ -418,5 +421,5 @@ def test_hostile_requests_get_a_message_and_no_row_is_lost(numbers):
     assert account.silent == []
     assert account.unequal == []
     assert account.lost == 0
-    assert account.statuses["as documented"] == {"200": 12}
-    assert sum(account.answered.values()) > 50
+    assert account.statuses["as documented"] == {"200": REPEATS}
+    assert sum(account.answered.values()) > 4 * REPEATS

@@ -16,7 +16,7 @@ import pytest
 import requests
 from sklearn.linear_model import LogisticRegression
 
-from core.platform import process, tracking
+from core.platform import messages, process, tracking
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, NotReadyError, ServerError
 from core.platform.run_record import ModelRecord, Progress, Record
@@ -51,6 +51,11 @@ if os.path.exists("broken"):
     sys.exit("OSError: no such model")
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
+
+
+def test_the_alias_of_a_server_is_in_the_language():
+    with messages.speaking("pt"):
+        assert str(replace(DESCRIBED, alias="champion").name).endswith(", campeão")
 
 
 def until(condition, seconds=60.0):

@@ -15,7 +15,7 @@ from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.run_record import Progress
-from core.training import train
+from core.training import fitting, train
 from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
@@ -86,6 +86,10 @@ def test_progress_shows_candidate_fold_best_so_far_and_time_left(trained) -> Non
     assert "Logistic regression: fold 1 of 2" in texts
     assert any("fold 2 of 2" in text and "s left" in text for text in texts)
     assert any("LightGBM: fold" in text and "best so far Logistic reg" in text for text in texts)
+    # nothing is foreseen once all folds are done
+    last = [text for text in texts if str(fitting.FINAL_FIT) in text][-1]
+    assert "s left" not in last
+    assert not any("about 0 s left" in text for text in texts)
     shares = [share for share, _ in progress.updates]
     assert shares == sorted(shares)
     assert shares[-1] == 1
@@ -192,8 +196,10 @@ def test_options_that_make_no_sense_are_refused(options: dict, words: str) -> No
 
 
 def test_a_preset_refuses_the_sets_of_another(home: Settings) -> None:
-    with pytest.raises(NotReadyError, match="are not those of 'Best of six, in time'"):
-        train.run(home, train.Options(preset="Best of six, in time"))
+    with pytest.raises(
+        NotReadyError, match="are not those of 'Best by place and time, tested later'"
+    ):
+        train.run(home, train.Options(preset="Best by place and time, tested later"))
     with pytest.raises(InputError, match="'Magic' does not exist"):
         train.run(home, train.Options(preset="Magic"))
 
@@ -218,10 +224,10 @@ def test_a_training_waits_for_the_preparation_that_was_asked_for_before(settings
 @pytest.mark.parametrize(
     ("title", "limit"),
     [
-        pytest.param("Best of six", 0.674, marks=pytest.mark.long),
+        pytest.param("Best by place and time", 0.674, marks=pytest.mark.long),
         pytest.param("Best with the kind of shot", 0.607, marks=pytest.mark.long),
-        pytest.param("Best of six, in time", 0.672, marks=pytest.mark.long),
-        pytest.param("Best with the kind of shot, in time", 0.632, marks=pytest.mark.long),
+        pytest.param("Best by place and time, tested later", 0.672, marks=pytest.mark.long),
+        pytest.param("Best with the kind of shot, tested later", 0.632, marks=pytest.mark.long),
     ],
 )
 def test_the_presets_reach_their_figures_on_the_real_rows(

@@ -23,7 +23,7 @@ def rows(**columns: object) -> pd.DataFrame:
 
 
 def test_every_row_of_every_column_is_counted_once_by_its_class(shots: pd.DataFrame) -> None:
-    bins = profile.bins(shots, SPEC)
+    bins = profile.describe(shots, SPEC).bins
     counted = bins.groupby(["kind", "column"])[["negative", "positive", "unlabelled"]].sum()
     label = shots[SPEC.target]
     for kind, mask in (
@@ -38,7 +38,7 @@ def test_every_row_of_every_column_is_counted_once_by_its_class(shots: pd.DataFr
 
 
 def test_single_values_texts_and_bins_are_labelled_as_such(shots: pd.DataFrame) -> None:
-    bins = profile.bins(shots, SPEC)
+    bins = profile.describe(shots, SPEC).bins
     period, season = of(bins, "period"), of(bins, "season")
     assert period["label"].tolist() == [f"{value}" for value in sorted(shots["period"].unique())]
     assert (period["start"] == period["end"]).all()
@@ -53,20 +53,20 @@ def test_single_values_texts_and_bins_are_labelled_as_such(shots: pd.DataFrame) 
 
 
 def test_counts_of_a_value_are_those_of_its_rows(shots: pd.DataFrame) -> None:
-    season = of(profile.bins(shots, SPEC), "season").set_index("label")
+    season = of(profile.describe(shots, SPEC).bins, "season").set_index("label")
     positives = shots[shots[SPEC.target] == 1].groupby("season").size()
     assert season["positive"].to_dict() == positives.to_dict()
 
 
 def test_whole_numbers_are_cut_into_bins_that_hold_equally_many_of_them() -> None:
     frame = rows(shot_distance=np.repeat(np.arange(60), 10))
-    bins = of(profile.bins(frame, SPEC), "shot_distance")
+    bins = of(profile.describe(frame, SPEC).bins, "shot_distance")
     assert bins["positive"].tolist() == [20] * 30
 
 
 def test_a_value_far_out_does_not_flatten_all_others() -> None:
     frame = rows(lat=[*np.linspace(34, 34.1, 1000), 1e9])
-    bins = of(profile.bins(frame, SPEC), "lat")
+    bins = of(profile.describe(frame, SPEC).bins, "lat")
     assert bins["positive"].sum() == 1001
     assert bins["positive"].max() < 50
 
@@ -74,7 +74,7 @@ def test_a_value_far_out_does_not_flatten_all_others() -> None:
 def test_the_rarest_of_many_texts_are_put_together() -> None:
     names = [f"team {i:03}" for i in range(200)]
     frame = rows(opponent=[*np.repeat(names[150:], 5), *names[:150]])
-    bins = of(profile.bins(frame, SPEC), "opponent")
+    bins = of(profile.describe(frame, SPEC).bins, "opponent")
     assert len(bins) == profile.TEXT_BINS
     assert bins["label"].iloc[-1] == profile.OTHERS
     assert set(names[150:]) <= set(bins["label"])
@@ -83,7 +83,8 @@ def test_the_rarest_of_many_texts_are_put_together() -> None:
 
 def test_missing_values_are_in_no_bin_and_counted_as_missing() -> None:
     frame = rows(lat=[34.0, None, 34.1, None], opponent=["a", None, "b", "a"])
-    bins, columns = profile.bins(frame, SPEC), profile.columns(frame, SPEC)
+    described = profile.describe(frame, SPEC)
+    bins, columns = described.bins, described.columns
     for name, missing in (("lat", 2), ("opponent", 1)):
         assert of(bins, name)["positive"].sum() == 4 - missing
         assert of(columns, name).loc[0, "missing"] == missing
@@ -91,7 +92,7 @@ def test_missing_values_are_in_no_bin_and_counted_as_missing() -> None:
 
 def test_a_column_without_any_value_is_described() -> None:
     frame = rows(lat=[np.nan, np.nan], opponent=[None, None])
-    columns = profile.columns(frame, SPEC)
+    columns = profile.describe(frame, SPEC).columns
     for name in ("lat", "opponent"):
         assert of(columns, name).loc[0, ["missing", "distinct", "low", "usual"]].tolist() == [
             2,
@@ -100,11 +101,11 @@ def test_a_column_without_any_value_is_described() -> None:
             "",
         ]
     assert "lat" not in profile.correlation(frame, SPEC)["one"].tolist()
-    assert of(profile.bins(frame, SPEC), "lat").empty
+    assert of(profile.describe(frame, SPEC).bins, "lat").empty
 
 
 def test_columns_are_described_as_pandas_does(shots: pd.DataFrame) -> None:
-    description = profile.columns(shots, SPEC)
+    description = profile.describe(shots, SPEC).columns
     for kind, frame in (("all", shots), ("production", shots[shots["shot_type"] == THREE])):
         lat, opponent = (of(description, name, kind).loc[0] for name in ("lat", "opponent"))
         assert lat["rows"] == len(frame)
@@ -130,7 +131,7 @@ def test_correlation_is_pearsons_and_leaves_out_what_is_constant(shots: pd.DataF
 def test_rates_hold_their_interval_and_leave_out_few_rows() -> None:
     frame = rows(period=[1] * 40 + [2] * 30 + [7] * 2)
     frame[SPEC.target] = [np.nan, 0] + [1, 0] * 19 + [1.0] * 32
-    table = profile.rates(of(profile.bins(frame, SPEC), "period"))
+    table = profile.rates(of(profile.describe(frame, SPEC).bins, "period"))
     assert table["label"].tolist() == ["1", "2"]
     assert table["rows"].tolist() == [39, 30]
     assert table["rate"].tolist() == pytest.approx([19 / 39, 1.0])
@@ -142,7 +143,7 @@ def test_rates_hold_their_interval_and_leave_out_few_rows() -> None:
 def test_the_interval_is_that_of_agresti_and_coull() -> None:
     frame = rows(period=[1] * 20)
     frame[SPEC.target] = [1.0] * 5 + [0.0] * 15
-    table = profile.rates(of(profile.bins(frame, SPEC), "period"))
+    table = profile.rates(of(profile.describe(frame, SPEC).bins, "period"))
     assert table.loc[0, ["low", "high"]].tolist() == pytest.approx([0.1081, 0.4725], abs=5e-4)
 
 
@@ -162,8 +163,7 @@ def test_values_to_filter_by_are_those_of_the_rows_and_can_be_filtered_by() -> N
 
 def test_a_picture_leaves_the_rows_as_they_are(shots: pd.DataFrame) -> None:
     before = shots.copy()
-    profile.bins(shots, SPEC)
-    profile.columns(shots, SPEC)
+    profile.describe(shots, SPEC)
     profile.correlation(shots, SPEC)
     assert shots.equals(before)
 

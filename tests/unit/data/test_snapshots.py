@@ -45,7 +45,7 @@ def test_the_last_snapshot_is_current(home: Settings, frame) -> None:
     assert snapshots.current(home) == first
     second = acquire(home, frame.assign(y=0))
     assert snapshots.current(home) == second
-    assert snapshots.read(home, first, {})["y"].tolist() == [0, 1, 0, 1]
+    assert snapshots.Archive.of(home).read(first, {})["y"].tolist() == [0, 1, 0, 1]
     assert [snapshot.id for snapshot in snapshots.listed(home)] == [second.id, first.id]
 
 
@@ -61,7 +61,7 @@ def test_an_earlier_snapshot_becomes_current_again(home: Settings, frame) -> Non
     first = acquire(home, frame)
     acquire(home, frame.assign(y=0))
     again = snapshots.find(home, first.id).again("another run", "new rules")
-    snapshots.keep(home, again, snapshots.paths(home, again))
+    snapshots.keep(home, again, snapshots.Archive.of(home).paths(again))
     current = snapshots.current(home)
     assert current is not None
     assert (current.id, current.run_id, current.rules, current.acquired_at) == (
@@ -93,14 +93,14 @@ def test_the_order_of_files_does_not_change_the_snapshot(home: Settings, frame) 
         paths.append((path.name, path))
     forward, backward = keep(home, "folder", paths), keep(home, "upload", paths[::-1])
     assert forward.digest == backward.digest
-    rows = snapshots.read(home, forward, {})
+    rows = snapshots.Archive.of(home).read(forward, {})
     assert sorted(rows["x"]) == sorted(frame["x"])
     assert {file.name for file in forward.files} == {"0.parquet", "1.parquet"}
 
 
 def test_files_are_kept_as_they_came_and_cannot_be_written(home: Settings, frame) -> None:
     snapshot = acquire(home, frame)
-    (path,) = snapshots.paths(home, snapshot)
+    (path,) = snapshots.Archive.of(home).paths(snapshot)
     assert path.read_bytes() == (home.home / "a.csv").read_bytes()
     assert path.stat().st_mode & 0o222 == 0
 
@@ -110,14 +110,14 @@ def test_changed_raw_data_is_detected_and_repaired_by_acquiring_it_again(
     harm: str, home: Settings, frame
 ) -> None:
     snapshot = acquire(home, frame)
-    (path,) = snapshots.paths(home, snapshot)
+    (path,) = snapshots.Archive.of(home).paths(snapshot)
     path.unlink()
     if harm == "changed":
         path.write_text("x,y\n9,9\n")
     with pytest.raises(StoreError, match="is damaged or was replaced"):
-        snapshots.read(home, snapshot, {})
+        snapshots.Archive.of(home).read(snapshot, {})
     again = acquire(home, frame)
-    assert snapshots.read(home, again, {}).equals(frame)
+    assert snapshots.Archive.of(home).read(again, {}).equals(frame)
     assert [item.id for item in snapshots.listed(home)] == [snapshot.id]
 
 
@@ -172,7 +172,7 @@ def test_two_processes_may_keep_the_same_bytes_at_once(home: Settings, frame, mo
 
     monkeypatch.setattr(shutil, "copyfile", other_is_first)
     snapshot = acquire(home, frame)
-    assert snapshots.read(home, snapshot, {}).equals(frame)
+    assert snapshots.Archive.of(home).read(snapshot, {}).equals(frame)
     folders = [path.name for path in (home.data_dir / "01_raw").iterdir() if path.is_dir()]
     assert folders == [snapshot.id]
 

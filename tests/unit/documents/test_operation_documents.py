@@ -20,7 +20,7 @@ from core.documents.dossier import (
     Paragraph,
     Table,
 )
-from core.documents.texts import artifacts, as_markdown, charter, exit_report, monitoring_report
+from core.documents.texts import artifacts, as_markdown, exit_report, monitoring_report
 from core.platform import project
 from core.platform.steps import STEPS
 from core.projects.kobe import answers
@@ -144,9 +144,7 @@ def test_a_monitoring_report_gives_verdict_checks_limits_and_actions() -> None:
     assert "**The model does not fit the 3-point shots.**" in verdict
     assert "Do not act on its labels." in verdict
     with_labels = next(
-        block
-        for block in section(document, "Health with the response variable")
-        if isinstance(block, Table)
+        block for block in section(document, "Performance, with labels") if isinstance(block, Table)
     )
     rows = {row[0]: row[1:] for row in with_labels.rows}
     assert rows["ROC AUC"] == (
@@ -157,7 +155,7 @@ def test_a_monitoring_report_gives_verdict_checks_limits_and_actions() -> None:
         "**alert**",
     )
     assert len(rows) == 4
-    without_labels = section(document, "Health without the response variable")
+    without_labels = section(document, "Predictions, without labels")
     assert sum(len(block.rows) for block in without_labels if isinstance(block, Table)) == 4
     assert any("60.0% of the rows lie elsewhere" in text for text in texts(document))
     todo = section(document, "What to do")[0]
@@ -171,21 +169,24 @@ def test_a_monitoring_report_gives_verdict_checks_limits_and_actions() -> None:
     assert len(history.rows) == len(complete_facts().reports)
 
 
-def test_a_lower_log_loss_is_no_improvement_only_where_the_skill_fell() -> None:
-    sentence = "Lower log loss is not an improvement"
-    assert any(sentence in text for text in texts(monitoring_report.build(complete_facts())))
-    better = changed(complete_facts(), "monitor", metrics={"skill_current": 0.03})
-    assert not any(sentence in text for text in texts(monitoring_report.build(better)))
+@pytest.mark.parametrize("name", ["monitoring_report", "exit_report", "answers"])
+def test_a_lower_log_loss_stands_beside_the_base_rate_and_the_skill(name: str) -> None:
+    expected = ("0.6289 and 0.6785", "32.9% and 47.7%", "0.0075 and 0.0197")
+    sentences = [
+        text
+        for text in texts(MAKERS[name](complete_facts()))
+        if all(figures in text for figures in expected)
+    ]
+    assert len(sentences) == 1
 
 
 def test_without_labels_the_report_asks_for_them_and_gives_the_rest() -> None:
     document = monitoring_report.build(EARLIER["without labels"])
-    own = section(document, "Health with the response variable")
+    own = section(document, "Performance, with labels")
     assert [type(block) for block in own] == [Missing]
     assert own[0].step == "label"  # type: ignore[attr-defined]
     assert any(
-        isinstance(block, Table)
-        for block in section(document, "Health without the response variable")
+        isinstance(block, Table) for block in section(document, "Predictions, without labels")
     )
 
 
@@ -201,19 +202,20 @@ def test_the_answer_about_adherence_is_that_of_the_report(verdict: str) -> None:
 
 
 def test_the_answers_cover_each_tool_under_each_of_the_five_headings() -> None:
-    table = next(
+    heads = next(
         block
         for block in section(
             answers.build(complete_facts()),
             "How do Streamlit, MLflow, PyCaret and scikit-learn help?",
         )
-        if isinstance(block, Table)
-    )
-    assert table.columns[1:] == ("Streamlit", "MLflow", "PyCaret", "scikit-learn")
-    assert len(table.rows) == 5
-    cells = [cell for row in table.rows for cell in row[1:]]
-    assert len(set(cells)) == 20
-    assert all(len(cell.split()) >= 8 for cell in cells)
+        if isinstance(block, Bullets)
+    ).items
+    assert len(set(heads)) == 5
+    for text in heads:
+        assert re.match(r"\*\*[\w' ]+\*\*: ", text)
+        for tool in ("Streamlit", "mlflow", "PyCaret", "scikit-learn"):
+            assert tool.lower() in text.lower(), (tool, text)
+        assert len(text.split()) >= 4 * 8
 
 
 def test_the_choice_is_by_log_loss_and_a_higher_f1_is_explained() -> None:
@@ -230,11 +232,11 @@ def test_the_choice_is_by_log_loss_and_a_higher_f1_is_explained() -> None:
     others = next(block for block in blocks if isinstance(block, Bullets)).items
     tree = next(text for text in others if text.startswith("Decision tree"))
     # labelling every row 1 has precision 0.48 and recall 1
-    assert f"would give {2 * 0.48 / 1.48:.4f}" in tree
-    assert "would give" not in others[0]
+    assert f"{2 * 0.48 / 1.48:.4f}" in tree
+    assert len(others) == 1
     alone = replace(complete_facts(), candidates=complete_facts().candidates[:1])
     missing = [block for block in answers.build(alone).blocks if isinstance(block, Missing)]
-    assert any("approach: classification." in gap.text for gap in missing)
+    assert any("Missing: classification." in gap.text for gap in missing)
 
 
 def test_the_log_loss_of_the_first_version_is_reproduced_from_its_error_rate() -> None:
@@ -244,7 +246,7 @@ def test_the_log_loss_of_the_first_version_is_reproduced_from_its_error_rate() -
     assert "2,244 of 5,412 labels are wrong, 41.5%" in text_of_section
     # 36.04 nats for each error of a 64-bit label
     assert "0.4146 times 36.04 is 14.94" in text_of_section
-    assert text_of_section.count("from the first version") >= 3
+    assert "from the first version" in text_of_section
 
 
 def test_the_artifacts_are_complete_with_the_existing_files() -> None:
@@ -259,7 +261,8 @@ def test_the_artifacts_are_complete_with_the_existing_files() -> None:
         ]
     for path in complete_facts().files:
         assert f"`{path}`" in document_text
-    assert "(20,285, 7)" in document_text
+    sizes = [row[:3] for block in document.blocks if isinstance(block, Table) for row in block.rows]
+    assert ("`data/03_primary/data_filtered.parquet`", "20,285", "7") in sizes
 
 
 def test_the_exit_report_has_the_headings_of_the_template() -> None:
@@ -267,22 +270,18 @@ def test_the_exit_report_has_the_headings_of_the_template() -> None:
     headings = [block.text for block in document.blocks if isinstance(block, Heading)]
     assert headings == [
         "Overview",
-        "Business domain",
-        "Business problem",
+        "Business background",
         "Data processing",
         "Modeling",
         "Validation",
-        "Solution architecture",
+        "Architecture",
         "Benefits",
-        "For the organisation",
-        "For those who act on it",
         "Learnings",
-        "Links",
-        "Next steps",
+        "Documents",
+        "What to do",
     ]
     document_text = " ".join(texts(document))
     assert "changes few decisions about single rows" in document_text
-    assert "The skill is low" in document_text
     strong = [
         replace(candidate, metrics={**candidate.metrics, "skill_test": 0.4})
         for candidate in complete_facts().candidates
@@ -291,7 +290,6 @@ def test_the_exit_report_has_the_headings_of_the_template() -> None:
         texts(exit_report.build(replace(complete_facts(), candidates=tuple(strong))))
     )
     assert "changes few decisions" not in document_text
-    assert "The skill is low" not in document_text
 
 
 def test_what_people_wrote_stays_plain_text() -> None:
@@ -318,9 +316,6 @@ def test_documents_of_another_project_mention_nothing_of_this_one(tmp_path: Path
         assert not re.search(r"(?<!snap)shot|kobe|basketball|[23]-point", words)
         assert not re.search(r"first version|(?<!of )course\b|grader|checklist", words)
     assert "The first version of this work" in " ".join(texts(exit_report.build(complete_facts())))
-    assert "asks for 20,285 prepared rows of 7 col" in " ".join(
-        texts(charter.build(complete_facts()))
-    )
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -77,5 +77,7 @@ def test_every_template_has_messages_that_are_extracted() -> None:
         for path in templates
     }
     assert all(extracted.values())
-    named = [("after", "known"), ("before", "known")]
-    assert set(named) <= set(extracted["data_dictionary.md.j2"])
+    assert ("Allowed values", None) in extracted["data_dictionary.md.j2"]
+    assert all(isinstance(text, tuple) for text, _context in extracted["fitted.md.j2"])
+    named = markdown_templates.messages_of('{{ p_("known", "after") }}')
+    assert list(named) == [("after", "known")]

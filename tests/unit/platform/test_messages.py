@@ -79,6 +79,7 @@ def test_numbers_and_days_take_the_form_of_the_language() -> None:
             "25/11/2026 14:06",
         )
         assert listed(["a", "b", "c"], "or") == "a, b ou c"
+        assert listed(["a", "b", "c"], "unit") == "a, b, c"
 
 
 def test_a_message_survives_every_way_it_is_kept() -> None:

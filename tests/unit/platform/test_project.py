@@ -131,3 +131,11 @@ def test_rows_are_called_by_how_they_are_chosen(
     rows = Rows(**keys)
     with messages.speaking("pt"):
         assert (str(rows.reference_rows), str(rows.current_rows)) == (reference, current)
+
+
+def test_sets_prepared_under_a_former_title_of_the_features_stay_valid() -> None:
+    spec = project.load("kobe")
+    before = {"features_title": spec.former_features_title, "former_features_title": ""}
+    assert spec.features_title != spec.former_features_title
+    assert spec.model_copy(update=before).digest == spec.digest
+    assert spec.model_copy(update={"former_features_title": ""}).digest != spec.digest

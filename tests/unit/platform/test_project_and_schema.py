@@ -250,12 +250,12 @@ def test_missing_values_are_kept_and_types_settled() -> None:
 def test_an_entirely_different_file_is_reported_in_one_sentence(few_shots: pd.DataFrame) -> None:
     other = pd.DataFrame({f"column {i}": [1] for i in range(30)})
     with pytest.raises(InputError, match="25 of 25 columns are missing"):
-        schema.validate_source(other, project.load("kobe"))
+        schema.inspect_source(other, project.load("kobe")).required()
 
 
 def test_rows_come_in_the_order_of_their_id(few_shots: pd.DataFrame) -> None:
     mixed = few_shots.sample(frac=1, random_state=1)
-    validated = schema.validate_source(mixed, project.load("kobe")).frame
+    validated = schema.inspect_source(mixed, project.load("kobe")).required().frame
     pd.testing.assert_frame_equal(validated, few_shots, check_dtype=False)
 
 

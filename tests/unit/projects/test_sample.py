@@ -8,7 +8,7 @@ import pytest
 
 from core.data.split import at_random, filter_rows
 from core.platform.project import FOLDER, load, sample_tables
-from core.platform.schema import validate_source
+from core.platform.schema import inspect_source
 from core.projects.kobe import sample
 
 TWO, THREE = "2PT Field Goal", "3PT Field Goal"
@@ -76,7 +76,7 @@ def test_columns_and_types_are_those_of_the_project(shots, spec):
 
 
 def test_passes_the_projects_validation_unchanged(shots, spec):
-    validated = validate_source(shots, spec)
+    validated = inspect_source(shots, spec).required()
     assert validated.warnings == ()
     assert validated.frame.equals(shots)
 

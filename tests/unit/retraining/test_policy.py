@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from core.retraining import policy, policy_evidence
 from core.retraining.policy import MORE_WINDOWS, Decision, Policy
 from core.retraining.policy_evidence import Window
+from core.stats.check import FIND_OUT, FIND_OUT_ONLY
 from core.stats.forecast import DAY
 
 REACTIVE = Policy(strategy="reactive", k=2, n=3)
@@ -73,6 +74,7 @@ def test_checks_other_than_performance_never_retrain(
     decision = decide(by, [window(i, labels=labels, **moved) for i in range(8)])
     assert decision.code == "investigate"
     assert "run7" in decision.evidence
+    assert decision.todo == (FIND_OUT_ONLY if labels else FIND_OUT)
 
 
 def test_the_same_evidence_does_not_trigger_twice() -> None:

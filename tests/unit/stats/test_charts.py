@@ -28,7 +28,7 @@ def by_model(table, *models):
 
 
 def bins_of(shots, column="shot_distance"):
-    bins = profile.bins(shots, project.load("kobe"))
+    bins = profile.describe(shots, project.load("kobe")).bins
     return bins[(bins["column"] == column) & (bins["kind"] == "all")]
 
 

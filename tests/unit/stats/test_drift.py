@@ -12,24 +12,30 @@ from core.stats import drift
 SPEC = project.load("kobe")
 
 
+def psi(reference: np.ndarray, current: np.ndarray) -> float:
+    """Return the PSI of two columns, in the bins of the reference."""
+    old, new = drift.Column(pd.Series(reference), 10).counts(pd.Series(current))
+    return float(drift.psi_of(old, new))
+
+
 def test_psi_of_a_set_with_itself_is_zero() -> None:
     values = np.random.default_rng(0).normal(size=1000)
-    assert drift.psi(values, values) == 0
+    assert psi(values, values) == 0
 
 
 def test_psi_of_known_shares_is_the_formula() -> None:
     reference, current = np.repeat([0, 1], [900, 100]), np.repeat([0, 1], [500, 500])
     expected = (0.5 - 0.9) * np.log(0.5001 / 0.9001) + (0.5 - 0.1) * np.log(0.5001 / 0.1001)
-    assert drift.psi(reference, current) == pytest.approx(expected, abs=1e-12)
+    assert psi(reference, current) == pytest.approx(expected, abs=1e-12)
 
 
 def test_psi_sees_a_value_that_the_reference_never_had() -> None:
-    assert drift.psi(np.zeros(100), np.ones(100)) > 10
+    assert psi(np.zeros(100), np.ones(100)) > 10
 
 
 def test_psi_counts_values_beyond_the_reference_in_its_last_bins() -> None:
     rng = np.random.default_rng(1)
-    assert drift.psi(rng.uniform(0, 1, 5000), rng.uniform(5, 6, 5000)) > 5
+    assert psi(rng.uniform(0, 1, 5000), rng.uniform(5, 6, 5000)) > 5
 
 
 def test_drift_agrees_with_scipy_and_keeps_the_order() -> None:
@@ -60,9 +66,9 @@ def test_many_rare_names_do_not_look_like_drift() -> None:
     rng = np.random.default_rng(6)
     names = np.array([f"name {i}" for i in range(1500)])
     reference, current = rng.choice(names, 16_000), rng.choice(names, 4_000)
-    assert drift.psi(reference, current) < 0.02
-    assert drift.psi(reference, np.array(["somebody new"] * 100)) > 5
-    assert drift.psi(np.array(list("ab") * 50), np.array(list("cd") * 50)) > 5
+    assert psi(reference, current) < 0.02
+    assert psi(reference, np.array(["somebody new"] * 100)) > 5
+    assert psi(np.array(list("ab") * 50), np.array(list("cd") * 50)) > 5
 
 
 def test_densities_count_every_value_once() -> None:

@@ -17,6 +17,8 @@ from core.retraining.policy import DAY, Policy
 from core.retraining.policy_evidence import Window
 from core.stats import checks, performance, slices, verdicts
 from core.stats.check import (
+    FIND_OUT,
+    FIND_OUT_ONLY,
     THRESHOLD_TODO,
     Action,
     Check,
@@ -263,6 +265,15 @@ def test_each_verdict_has_one_action(
 ) -> None:
     conclusion = checks.conclude(judged, *NAMES, labels=900, **about)
     assert (conclusion.action, conclusion.params["action"]) == (action, action)
+
+
+def test_more_labels_are_asked_for_only_where_they_are_missing() -> None:
+    for check, todo in (
+        (skill(0.02, 0.01, 0.03), FIND_OUT_ONLY),
+        (skill(0.01, -0.02, 0.04), FIND_OUT),
+    ):
+        conclusion = checks.conclude([check, moved()], *NAMES, labels=400)
+        assert (conclusion.code, conclusion.todo) == ("investigate", todo)
 
 
 def test_rows_of_the_training_set_never_simply_fit() -> None:

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 import vl_convert
 
+from core.platform import messages
 from core.platform.config import CODE_ROOT
+from core.platform.messages import Message
 from core.stats.charts import style
 from core.training import explanation, shap_values
 from core.training import explanation_charts as charts
@@ -29,6 +31,15 @@ def single_row(changes):
     return pd.DataFrame(
         {"feature": names, "value_shown": ["1"] * len(names), "contribution": changes}
     )
+
+
+def test_the_legend_of_values_is_in_the_language():
+    with messages.speaking("pt"):
+        drawn = charts.contribution_strip(long_table()).to_dict()
+    legend = drawn["layer"][1]["encoding"]["color"]["condition"]["legend"]
+    for word in ("low", "high"):
+        assert word not in legend["labelExpr"]
+        assert messages.in_words(Message(word), "pt") in legend["labelExpr"]
 
 
 def importance_table(count=4):
