@@ -57,7 +57,7 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> tuple[dict[str,
             STRATEGIES,
             default=STRATEGIES,
             key="policies",
-            format_func=lambda name: str(policy_comparison.STRATEGIES[name]),
+            format_func=lambda name: str(policy_comparison.titled(name)),
             width=420,
         )
     with st.expander(_("More")):

@@ -15,7 +15,7 @@ from core.platform.messages import _
 from core.platform.project import ProjectSpec
 from core.runtime import backup, project_homes
 from pages.shared import browser, drafts, language, login, project_choice, style
-from pages.shared.elements import length, named, plain, show_errors, words
+from pages.shared.elements import length, plain, show_errors, words
 from pages.shared.navigation import GROUPS, PAGES
 
 
@@ -125,7 +125,7 @@ def _worker(settings: Settings) -> None:
     elif state.problem:
         st.caption(f":orange[:material/warning:] {words(state.problem)}")
     elif state.ready:
-        st.caption(":green[:material/check_circle:] " + named(_("Worker"), _("ok")))
+        st.caption(":green[:material/check_circle:] " + _("Worker ready"))
     elif not state.alive and settings != _start()[0] and not project_homes.needs_worker(settings):
         st.caption(f":gray[:material/bedtime:] {_('The worker starts with the first job')}")
     else:

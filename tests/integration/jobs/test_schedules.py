@@ -264,8 +264,8 @@ def test_the_next_time_is_ahead_by_no_more_than_the_interval(
         ({"cron": "0 0 31 2 *"}, "is not a valid time"),
         ({"cron": "0 0 * * mon"}, r"is not a valid time \(mon\)"),
         ({"every_seconds": 59}, "greater than or equal to 60"),
-        ({}, "give one of `every_seconds`, `cron`"),
-        ({"every_seconds": 60, "cron": "* * * * *"}, "give one of `every_seconds`, `cron`"),
+        ({}, "Give one of `every_seconds`, `cron`"),
+        ({"every_seconds": 60, "cron": "* * * * *"}, "Give one of `every_seconds`, `cron`"),
         ({"every_seconds": 60, "step": "dance"}, "does not exist. Choose from"),
     ],
 )

@@ -529,7 +529,7 @@ def test_the_depth_of_another_candidate_and_its_parts_can_be_seen(
         assert not app.exception
         assert not app.error
     app = app.segmented_control(key="train-results").set_value("one").run()
-    assert app.selectbox(key="in-depth").options == ["Logistic regression"]
+    assert app.selectbox(key="in-depth").options == ["Logistic regression", "Naive Bayes"]
     for part, words in (
         ("threshold", "What does another threshold change?"),
         ("slices", "slices"),

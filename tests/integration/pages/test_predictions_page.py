@@ -165,7 +165,7 @@ def test_a_file_of_labels_becomes_a_job(open_page, text_of, home) -> None:
     assert not jobs.active(home)
     app = open_page(home, "score", view="labels")
     app.file_uploader(key="labels").set_value(("l.csv", b"shot_id,label\n1,1\n", "text/csv")).run()
-    assert "`l.csv`: separator `,`, decimal `.`, UTF-8" in text_of(app)
+    assert "`l.csv`: separator `,`, numbers like `1234.5`, UTF-8" in text_of(app)
     first = next(table.value for table in app.dataframe if "shot_id" in table.value)
     assert first.to_dict("list") == {"shot_id": ["1"], "label": ["1"]}
     app.button(key="take").click().run()

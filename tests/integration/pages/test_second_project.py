@@ -218,14 +218,14 @@ def test_only_sources_that_exist_are_offered(
 ) -> None:
     app = open_page(empty, "data", view="source")
     choice = app.segmented_control(key="source")
-    assert (choice.options, choice.value) == (["Uploaded files"], "upload")
+    assert (choice.options, choice.value) == (["Files"], "upload")
     app = press(app, "Acquire")
     assert not app.exception
     assert [error.value for error in app.error] == ["Required: Files."]
     chosen = empty.model_copy(update={"raw_dir": tmp_path})
     choice = open_page(chosen, "data", view="source").segmented_control(key="source")
     assert choice.value == "folder"
-    assert choice.options == ["Folder", "Uploaded files"]
+    assert choice.options == ["Folder", "Files"]
     with_sample = empty.model_copy(update={"project": "kobe"})
     app = open_page(with_sample, "data", view="source")
     assert app.segmented_control(key="source").value == "sample"

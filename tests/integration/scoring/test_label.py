@@ -107,8 +107,8 @@ def test_times_decide_which_label_is_the_newest(home: Settings, ids: list[str]) 
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (pd.DataFrame({"shot": [1], "label": [1]}), "no column 'prediction_id' or 'shot_id'"),
-        (pd.DataFrame({"shot_id": [1], "made": [1]}), "no column 'shot_made_flag' or 'label'"),
+        (pd.DataFrame({"shot": [1], "label": [1]}), "needs a column 'prediction_id' or 'shot_id'"),
+        (pd.DataFrame({"shot_id": [1], "made": [1]}), "needs a column 'shot_made_flag' or 'label'"),
         (pd.DataFrame({"shot_id": [], "label": []}), "has no rows"),
         (pd.DataFrame({"shot_id": [1], "label": [7]}), "No row of 'labels.csv' can be used. Row 1"),
     ],

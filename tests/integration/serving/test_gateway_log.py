@@ -210,7 +210,7 @@ def test_unread_keys_let_nobody_in_and_known_keys_stay_valid(running):
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 61, "a\x07"])
 def test_a_key_needs_a_name(tmp_path, name):
-    with pytest.raises(InputError, match="in 1 to 60 characters"):
+    with pytest.raises(InputError, match="name of 1 to 60 characters"):
         api_keys.create(Settings(home=tmp_path), name)
 
 
