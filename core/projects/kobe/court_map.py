@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform.messages import Words, _, number
+from core.platform.messages import Words, _
 from core.platform.project import ProjectSpec
 from core.projects.kobe import half_court
 from core.projects.kobe.zones import beyond, zone_columns
@@ -213,10 +213,9 @@ def distance_sentence(place: tuple[float, float]) -> str:
     Examples
     --------
     >>> distance_sentence((30.0, 40.0))
-    'Distance from the hoop (ft): 5.0'
+    '5.0 ft from the hoop.'
     """
-    distance = number(np.hypot(*place) / 10, ".1f")
-    return _("{name}: {value}", name=_("Distance from the hoop (ft)"), value=distance)
+    return _("{distance:.1f} ft from the hoop.", distance=np.hypot(*place) / 10)
 
 
 def support_sentences(
