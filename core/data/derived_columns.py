@@ -15,7 +15,7 @@ from core.platform.messages import Message
 from core.platform.own_columns import ID, PART
 from core.platform.project import Column, ProjectSpec, Rows
 from core.platform.project_parts import CURRENT, REFERENCE
-from core.platform.rows import key_text, label_word, read
+from core.platform.rows import key_texts, label_word, read
 
 Bools = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
@@ -151,10 +151,8 @@ def _random(ids: pd.Series[Any], spec: ProjectSpec) -> Bools:
     texts: npt.NDArray[Any]
     if spec.id == ID:
         texts = ids.to_numpy()  # derived as key texts
-    elif ids.dtype.kind == "i":
-        texts = ids.astype("str").to_numpy(dtype="object")
     else:
-        texts = np.array([key_text(value, kind) or "" for value in ids], dtype="object")
+        texts = np.array([text or "" for text in key_texts(ids, kind)], dtype="object")
     hashes = pd.util.hash_array(texts, hash_key=f"{spec.rows.seed:016d}", categorize=False)
     return np.asarray(hashes / _WHOLE < spec.rows.share, dtype=bool)
 

@@ -36,7 +36,10 @@ Features = pd.DataFrame | Mapping[str, "pd.Series[Any]"]
 def alone(
     features: Features, labels: pd.Series[Any], rows: Bools | None = None
 ) -> pd.Series[float]:
-    """Return `auc_alone` of each feature.
+    """Return how well each feature alone separates the classes, as the area under the ROC curve.
+
+    The score of a row is the positive rate of its bin in the other folds: 20 quantile bins for
+    numbers, one bin per text, a separate bin for missing values.
 
     Parameters
     ----------
@@ -46,6 +49,11 @@ def alone(
         0 or 1 for each row that counts.
     rows : array of bool, optional
         A mask of the rows that count; all by default.
+
+    Returns
+    -------
+    Series of float
+        0.5 (no separation) to 1; NaN with fewer than 100 rows or a single class.
     """
     places = np.arange(len(labels)) if rows is None else np.flatnonzero(rows)
     target = labels.to_numpy(dtype=float)[places]
@@ -119,34 +127,6 @@ def inspect(
             for finding, text in _findings(name, number, count, area, spec)
         ]
     return pd.DataFrame(lines, columns=["feature", "finding", "auc_alone", "text"])
-
-
-def auc_alone(values: pd.Series[Any], labels: pd.Series[Any]) -> float:
-    """Return how well a single column separates the classes, as the area under the ROC curve.
-
-    The score of a row is the positive rate of its bin in the other folds: 20 quantile bins for
-    numbers, one bin per name for texts, a separate bin for missing values. So the relation may
-    have any shape, and a name that occurs once gives nothing away.
-
-    Parameters
-    ----------
-    values : Series
-        Numbers or texts; missing values are allowed.
-    labels : Series
-        0 or 1 for each row.
-
-    Returns
-    -------
-    float
-        0.5 (no separation) to 1; NaN with fewer than 100 rows or a single class.
-
-    Examples
-    --------
-    >>> labels = pd.Series([0, 1] * 100)
-    >>> auc_alone(pd.Series(["a", "b"] * 100), labels), auc_alone(pd.Series([1.0] * 200), labels)
-    (1.0, 0.5)
-    """
-    return float(alone(values.to_frame("x"), labels)["x"])
 
 
 def separation(codes: Ints, target: Floats, fold: Ints) -> float:

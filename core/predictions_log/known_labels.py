@@ -10,6 +10,7 @@ import sqlalchemy as sql
 
 from core.platform.config import Settings
 from core.platform.own_columns import LABEL, ROW_KEY
+from core.platform.rows import key_texts
 from core.predictions_log import labels, log_store, predictions
 
 _requests, _rows = log_store.requests.c, log_store.predictions.c
@@ -83,7 +84,7 @@ def of_rows(
     is_sample : bool
         Whether the rows are of the built-in sample.
     """
-    texts = keys.map(log_store.key_text)
+    texts = pd.Series(key_texts(keys), index=keys.index, dtype="object")
     nobody = pd.Series(None, index=keys.index, dtype="object")
     known = labels.resolved(settings, nobody, texts, own, is_sample=is_sample)
     scored = texts.map(of_scored(settings, is_sample=is_sample)).astype("float64")
