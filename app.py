@@ -6,8 +6,11 @@ Streamlit imports this file once, to serve the app, and runs it for every visit,
 if __name__ == "__main__":
     import streamlit as st
 
-    from pages.shared import navigation, project_choice
+    from core.platform import messages
+    from pages.shared import language, navigation, project_choice
 
+    # the list of pages is drawn before the page is
+    messages.ask(language.chosen)
     title, icon = project_choice.page_title()
     st.set_page_config(page_title=title, page_icon=icon, layout="wide")
 

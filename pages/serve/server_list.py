@@ -297,7 +297,7 @@ def _call(settings: Settings, served: server.Server) -> None:
         with place:
             # without colours: those of Streamlit are too pale on its own ground
             st.code(examples[name], language=None, wrap_lines=True)
-            with st.expander(_("Details")):
+            with st.expander(_("Labels")):
                 _answer(served)
                 st.code(labelled[name], language=None, wrap_lines=True)
 

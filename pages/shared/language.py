@@ -63,6 +63,3 @@ def _write(picked: str) -> None:
         del st.query_params[PARAMETER]
     elif picked not in ("en", asked):
         st.query_params[PARAMETER] = picked
-
-
-messages.ask(chosen)

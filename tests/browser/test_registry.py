@@ -105,10 +105,11 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     section(page, "Roll back")
     expect(page.get_by_text("There is nothing to roll back to")).to_be_visible()
     section(page, "More")
-    page.get_by_test_id("stMain").get_by_text("Threshold", exact=True).click()
+    chosen = page.get_by_test_id("stCheckbox").get_by_text("Threshold", exact=True)
+    chosen.click()
     expect(page.get_by_test_id("stSlider")).to_be_visible()
     keep(page, "registry-threshold")
-    page.get_by_test_id("stMain").get_by_text("Threshold", exact=True).click()
+    chosen.click()
     page.wait_for_timeout(1000)
 
     # the regression is better, but its probabilities are not calibrated
