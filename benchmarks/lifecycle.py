@@ -22,36 +22,64 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.page_times import time_pages
 from core.jobs import jobs, supervision
-from core.platform import mlflow_client, project, storage
+from core.platform import mlflow_client, project, storage, tracking
 from core.platform.config import Settings
 from core.serving import server, server_process
 
 REPEATS = 5
-PAGES = ("overview", "acquire", "prepare", "train", "registry", "serve", "score", "monitor", "runs")
+PAGES = (
+    "overview",
+    "data",
+    "data?view=prepare",
+    "train",
+    "registry",
+    "serve",
+    "score",
+    "monitor",
+    "runs",
+)
 TRAIN = {"candidates": ["lr", "knn"], "folds": 10}
 
 
 def press(settings: Settings, step: str, options: Mapping[str, Any]) -> float:
-    """Return the seconds from the button to the finished run."""
+    """Return the seconds from the button to the finished run, and wait for what follows it."""
     start = time.perf_counter()
     job_id = jobs.submit(settings, step, options).job_id
+    finished = 0.0
     while (job := jobs.get(settings, job_id)) is None or job.status in ("queued", "running"):
-        time.sleep(0.005)
+        time.sleep(0.01)
+        run = tracking.run(settings, job.run_id) if job and job.run_id and not finished else None
+        if run is not None and run.status == "FINISHED":
+            finished = time.perf_counter() - start
     if job.status != "done":
         sys.exit(f"{step} ended {job.status}: {job.error}")
-    return time.perf_counter() - start
+    return finished or time.perf_counter() - start
 
 
 def bare_pycaret(settings: Settings) -> float:
     """Return the seconds that PyCaret alone takes for the same candidates, nothing recorded."""
-    from core.training import automl
+    from pycaret.classification import ClassificationExperiment
 
     _, train, _ = storage.read_prepared(settings)
     target = project.of(settings).target
     start = time.perf_counter()
-    trainer = automl.Trainer(train, target, folds=10, seed=42, fit_share=1.0)
+    experiment = ClassificationExperiment()
+    experiment.setup(
+        train,
+        target=target,
+        session_id=42,
+        fold=10,
+        # all rows are fitted on, as by the step
+        test_data=train.head(100),
+        index=False,
+        preprocess=False,
+        log_experiment=False,
+        n_jobs=1,
+        html=False,
+        verbose=False,
+    )
     for name in TRAIN["candidates"]:
-        trainer.fit(name)
+        experiment.create_model(name, verbose=False)
     return time.perf_counter() - start
 
 
@@ -70,7 +98,7 @@ def steps(settings: Settings) -> None:
     print(f"button to finished run, warm worker, median of {REPEATS}")
     for step, seconds in times.items():
         print(f"  {step:<28}{seconds:6.2f} s")
-    print(f"  {'prepare and train':<28}{total:6.2f} s  (limit 6 s)")
+    print(f"  {'prepare and train':<28}{total:6.2f} s")
     print(f"  {'bare PyCaret, untracked':<28}{bare:6.2f} s  (first, with imports: {list_:.1f} s)")
     print(f"  train / bare PyCaret        {times['train'] / bare:6.2f}")
 

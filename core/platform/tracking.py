@@ -10,10 +10,9 @@ import json
 import math
 import posixpath
 import re
-import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +21,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.platform import message_tables, messages, mlflow_client, model_files, set_aside, steps
+from core.platform import (
+    message_tables,
+    messages,
+    mlflow_client,
+    model_files,
+    run_artifacts,
+    set_aside,
+    steps,
+)
 from core.platform.config import Options, Settings
 from core.platform.errors import CourtsideError, NotReadyError, without_secrets, words_of
 from core.platform.git import git_commit as git_commit
@@ -67,7 +74,8 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
     """Open the named run of a step, and end it FINISHED, FAILED or KILLED.
 
     The resolved options and settings, the git commit and the job are recorded at once. An error is
-    recorded as the tag `courtside.error` and re-raised.
+    recorded as the tag `courtside.error` and re-raised. Charts are drawn when the run has ended and
+    can be read.
 
     Yields
     ------
@@ -86,7 +94,12 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
         mlflow.set_experiment(experiment_id=mlflow_client.experiment_id(settings))
     run = _run(mlflow, steps.RUN_NAMES[step], tags, nested=is_inside)
     # twice: the run keeps the sentence too
-    with mlflow_client.wrap_store_errors(), run as run_id, mlflow_client.wrap_store_errors():
+    with (
+        mlflow_client.wrap_store_errors(),
+        nullcontext() if is_inside else run_artifacts.drawn_at_the_end(),
+        run as run_id,
+        mlflow_client.wrap_store_errors(),
+    ):
         progress.run_started(run_id)
         resolved = options.model_dump(mode="json")
         if resolved:
@@ -130,7 +143,7 @@ def child_run(
 
 @mlflow_client.wrap_store_errors()
 def log(settings: Settings, run_id: str, record: Record) -> str | None:
-    """Write a step's record to its run, which must be the active one.
+    """Write a step's record to its run; one with a model or data sets only to the active run.
 
     Returns
     -------
@@ -142,26 +155,28 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
     from mlflow.entities import Metric, Param, RunTag
 
     now = int(time.time() * 1000)
+    params = [Param(name, _param(value)) for name, value in record.params.items()]
     tags = {**record.tags, **(EveryRun(sample=True).write() if record.is_sample else {})}
-    client.log_batch(
-        run_id,
-        metrics=[
-            Metric(_metric_name(name), float(value), now, 0)
-            for name, value in record.metrics.items()
-            if math.isfinite(value)
-        ],
-        params=[Param(name, _param(value)) for name, value in record.params.items()],
-        tags=[RunTag(name, value[:TAG_CHARACTERS]) for name, value in tags.items()],
-    )
-    with tempfile.TemporaryDirectory() as temporary:
-        _write_artifacts(Path(temporary), record)
-        if any(Path(temporary).iterdir()):
-            client.log_artifacts(run_id, temporary)
+    entries = [RunTag(name, value[:TAG_CHARACTERS]) for name, value in tags.items()]
+    model_id = None
+    if record.model:
+        # MLflow adds parameters of the same names, and reads metrics back from the run one by one
+        client.log_batch(run_id, params=params, tags=entries)
+        params, entries = [], []
+        model_id = model_files.log(mlflow, record.model)
+    metrics = [
+        Metric(_metric_name(name), float(value), now, 0, model_id)
+        for name, value in record.metrics.items()
+        if math.isfinite(value)
+    ]
+    client.log_batch(run_id, metrics, params, entries)
+    run_artifacts.write(client, run_id, record)
+    run_artifacts.draw(client, run_id, record.figures)
     for path in record.files:
         client.log_artifact(run_id, str(path), "files")
     for dataset in record.datasets:
         mlflow.log_input(_data_set(mlflow, dataset), context=dataset.context)
-    return model_files.log(mlflow, record.model) if record.model else None
+    return model_id
 
 
 @mlflow_client.wrap_store_errors()
@@ -413,26 +428,6 @@ def _sample(series: pd.Series[Any]) -> tuple[Hashable, Any]:
     is_known = ~np.isnan(values) if kind == "f" else pd.notna(values)
     some = values[[is_known.argmax(), is_known.argmin()]]
     return (values.dtype.str, bool(is_known.any()), bool(is_known.all())), some
-
-
-def _write_artifacts(place: Path, record: Record) -> None:
-    for name, frame in record.tables.items():
-        (place / "tables").mkdir(exist_ok=True)
-        stored = message_tables.to_texts(frame)
-        stored.to_parquet(place / "tables" / f"{name}.parquet")
-    for name, document in record.documents.items():
-        (place / "documents").mkdir(exist_ok=True)
-        text = json.dumps(messages.to_data(document), indent=2, default=str)
-        (place / "documents" / f"{name}.json").write_text(text, encoding="utf-8")
-    if record.figures:
-        import vl_convert
-
-        (place / "figures").mkdir()
-        for name, spec in record.figures.items():
-            text = json.dumps(spec)
-            (place / "figures" / f"{name}.json").write_text(text, encoding="utf-8")
-            svg = vl_convert.vegalite_to_svg(text)
-            (place / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
 def _metric_name(name: str) -> str:

@@ -48,8 +48,6 @@ def by_slice(
     probabilities: Floats,
     columns: Sequence[str],
     threshold: float,
-    resamples: int = 200,
-    seed: int = 0,
     min_rows: int = 50,
     weights: Floats | None = None,
 ) -> pd.DataFrame:
@@ -57,8 +55,8 @@ def by_slice(
 
     The worst of many slices looks bad by chance. So the intervals cover their true values in 95% of
     cases for all judged slices together: each of S has an error rate of 0.05 / S (Bonferroni), with
-    bootstrap standard errors and Student's t. The standard error of a gap is at least what the
-    predictions imply, as rare labels would make it seem smaller.
+    standard errors by the delta method and Student's t. The standard error of a gap is at least
+    what the predictions imply, as rare labels would make it seem smaller.
 
     Parameters
     ----------
@@ -114,7 +112,7 @@ def by_slice(
             finding, order, text = "too_few", float(len(label)), _too_few(len(label), min_rows)
         else:
             reach = _reach(len(label), judged)
-            gap_error, skill_error = _errors(label, forecast, resamples, seed, weight)
+            gap_error, skill_error = _errors(label, forecast, weight)
             low, high = (figures["gap"] + sign * reach * gap_error for sign in (-1, 1))
             figures |= {"low": low, "high": high}
             surely = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
@@ -321,46 +319,35 @@ def _of(weights: Floats | None, group: _Slice) -> Floats | None:
 def _figures(
     label: Floats, forecast: Floats, threshold: float, weights: Floats | None
 ) -> dict[str, Any]:
-    from sklearn.metrics import roc_auc_score
-
-    base_rate, mean, loss = (
-        _mean(values, weights) for values in (label, forecast, metrics.log_losses(label, forecast))
-    )
-    positive = forecast >= threshold
-    either, hits = positive.sum() + label.sum(), label[positive].sum()
-    if weights is not None:
-        either, hits = weights @ (positive + label), weights @ (positive * label)
-    mixed = 0 < base_rate < 1
-    return {
-        "rows": len(label),
-        "base_rate": base_rate,
-        "mean_probability": mean,
-        "gap": mean - base_rate,
-        "low": np.nan,
-        "high": np.nan,
-        "log_loss": loss,
-        "skill": 1 - loss / metrics.base_rate_log_loss(base_rate) if mixed else np.nan,
-        "roc_auc": float(roc_auc_score(label, forecast, sample_weight=weights))
-        if mixed
-        else np.nan,
-        "f1": float(2 * hits / either) if either else 0.0,
-    }
+    named = ("base_rate", "log_loss", "skill", "roc_auc", "f1")
+    figures = dict.fromkeys((*named, "mean_probability", "gap"), np.nan)
+    if len(label):
+        counts = np.ones(len(label)) if weights is None else weights
+        table = metrics.weighted(counts[None], label.astype(np.int64), forecast, threshold)
+        figures |= {name: float(table[name].iloc[0]) for name in named}
+        figures["gap"] = float(table["calibration"].iloc[0])
+        figures["mean_probability"] = figures["base_rate"] + figures["gap"]
+    return {"rows": len(label), **figures, "low": np.nan, "high": np.nan}
 
 
-def _errors(
-    label: Floats, forecast: Floats, resamples: int, seed: int, weights: Floats | None
-) -> tuple[float, float]:
-    """Return the bootstrap standard errors of gap and skill; NaN for the skill with one class."""
-    # the base rate is fixed: refitted to each resample it would beat even the true probabilities
-    rate = np.average(label, weights=weights)
-    base = metrics.log_losses(label, np.full(len(label), rate))
-    values = np.column_stack([forecast - label, metrics.log_losses(label, forecast), base])
-    gaps, losses, bases = _resampled_means(values, resamples, seed, weights).T
+def _errors(label: Floats, forecast: Floats, weights: Floats | None) -> tuple[float, float]:
+    """Return the standard errors of gap and skill; NaN for the skill with one class."""
     # rare labels may all be 0 here: the variance is at least what the predictions imply
-    error = max(float(gaps.std(ddof=1)), _implied(forecast, weights))
+    error = max(_mean_error(forecast - label, weights), _implied(forecast, weights))
+    # the base rate is fixed: refitted to each sample it would beat even the true probabilities
+    rate = np.average(label, weights=weights)
     if not 0 < rate < 1:
         return error, float("nan")
-    return error, float((losses / bases).std(ddof=1))
+    base = metrics.log_losses(label, np.full(len(label), rate))
+    losses = metrics.log_losses(label, forecast)
+    means = [np.average(part, weights=weights) for part in (losses, base)]
+    return error, _mean_error((losses - means[0] / means[1] * base) / means[1], weights)
+
+
+def _mean_error(values: Floats, weights: Floats | None) -> float:
+    """Return the standard error of a weighted mean."""
+    around = intervals.influences(values, weights)
+    return float(around.std(ddof=1) / np.sqrt(len(around)))
 
 
 def _implied(forecast: Floats, weights: Floats | None) -> float:
@@ -369,21 +356,6 @@ def _implied(forecast: Floats, weights: Floats | None) -> float:
     if weights is None:
         return float(np.sqrt(np.sum(variances)) / len(forecast))
     return float(np.sqrt(np.sum(weights**2 * variances)) / weights.sum())
-
-
-def _resampled_means(values: Floats, resamples: int, seed: int, weights: Floats | None) -> Floats:
-    """Return bootstrap means of the columns, one row per resample."""
-    rows = len(values)
-    if weights is not None:
-        columns = np.column_stack([values * weights[:, None], weights])
-        drawn_sums = np.concatenate(
-            [drawn @ columns for drawn in metrics.draws(rows, resamples, seed)]
-        )
-        by_weight: Floats = drawn_sums[:, :-1] / drawn_sums[:, -1:]
-        return by_weight
-    sums = [drawn @ values for drawn in metrics.draws(rows, resamples, seed)]
-    means: Floats = np.concatenate(sums) / rows
-    return means
 
 
 def _reach(rows: int, judged: int) -> float:

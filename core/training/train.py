@@ -186,7 +186,6 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             sets.labels(spec),
             sets.weights_test(spec),
         )
-        curve = _learning_curve(options, best, sets, spec, progress)
         levels = training_sets.levels(sets, spec)
         tracking.log(
             settings,
@@ -214,41 +213,31 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 tags={**tags, **TrainingRun(best_run=best.run_id, **_weighed(spec, done)).write()},
                 tables={
                     **tables,
-                    **({} if curve.empty else {"learning": curve}),
                     **({} if levels.empty else {"levels": levels}),
                     "test_rows": sets.rows_test,
                     "train_keys": sets.rows_train[[spec.id]],
                     "left_out": pd.DataFrame(left_out.items(), columns=["model", "reason"]),
                 },
-                figures={
-                    **figures,
-                    **(
-                        {}
-                        if curve.empty
-                        else {
-                            "learning": evaluation_charts.learning_curve(
-                                curve, _("Log loss")
-                            ).to_dict()
-                        }
-                    ),
-                },
+                figures=figures,
                 datasets=datasets,
             ),
         )
         progress.update(0.96, Message("Writing the results"))
         version = _register(settings, spec, options, best, sets, tags, run_id)
-        loss = float(best.evaluated.summary["log_loss_test"])
-        progress.update(
-            1.0,
-            Message(
-                "{title} is version {version}, log loss {loss:.4f}",
-                title=best.evaluated.title,
-                version=version.version,
-                loss=loss,
-            ),
-        )
+    loss = float(best.evaluated.summary["log_loss_test"])
     # if there was no champion, or only the sample's, the new version is the champion now
     hook("operation_changed")(settings)
+    # the run has ended and can be read meanwhile
+    _add_learning_curve(settings, run_id, options, best, sets, spec, progress)
+    progress.update(
+        1.0,
+        Message(
+            "{title} is version {version}, log loss {loss:.4f}",
+            title=best.evaluated.title,
+            version=version.version,
+            loss=loss,
+        ),
+    )
     return Result(run_id, best.fitted.id, version.version, version.aliases, loss, tuple(left_out))
 
 
@@ -305,13 +294,20 @@ def _weighed(spec: ProjectSpec, done: list[Candidate]) -> dict[str, Any]:
     return {"weights": spec.weights, "unweighted": tuple(dict.fromkeys(without))}
 
 
-def _learning_curve(
-    options: Options, best: Candidate, sets: TrainingSets, spec: ProjectSpec, progress: Progress
-) -> pd.DataFrame:
+def _add_learning_curve(
+    settings: Settings,
+    run_id: str,
+    options: Options,
+    best: Candidate,
+    sets: TrainingSets,
+    spec: ProjectSpec,
+    progress: Progress,
+) -> None:
+    """Add the learning curve of the best candidate to the ended run."""
     if not options.learning_seconds:
-        return pd.DataFrame()
-    progress.update(0.92, Message("Comparing the results"))
-    return learning.learning_curve(
+        return
+    progress.update(0.98, Message("Comparing the results"))
+    curve = learning.learning_curve(
         best.fitted.estimator,
         sets.features_train,
         sets.train[spec.target].to_numpy(dtype=np.int64),
@@ -319,6 +315,10 @@ def _learning_curve(
         seconds=options.learning_seconds,
         weights=sets.weights(spec),
     )
+    if curve.empty:
+        return
+    drawn = evaluation_charts.learning_curve(curve, _("Log loss")).to_dict()
+    tracking.log(settings, run_id, Record(tables={"learning": curve}, figures={"learning": drawn}))
 
 
 def _check_preset(spec: ProjectSpec, prepared: Prepared, options: Options) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.monitoring import evidently_report, report_html, report_tables
 from core.monitoring.records import ReportRun
-from core.platform import messages, tracking
+from core.platform import messages, pictures, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import _
@@ -76,8 +76,8 @@ def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
     figures = {}
     for name in FIGURES:
         with suppress(NotReadyError):  # figures of labels, where there are none
-            path = tracking.artifact(settings, run.run_id, f"figures/{name}.svg")
-            figures[name] = path.read_text(encoding="utf-8")
+            path = tracking.artifact(settings, run.run_id, f"figures/{name}.json")
+            figures[name] = pictures.svg(json.loads(path.read_text(encoding="utf-8")))
     tables = {}
     if checks is not None:
         moved = report_tables.by_column(checks)

@@ -99,7 +99,8 @@ def test_an_empty_page_has_no_grave_fault(empty, name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_full_page_in_the_dark_and_its_other_views_have_no_grave_fault(full, name: str) -> None:
     visit(full, name)
-    views = full.get_by_role("radiogroup", name="View").get_by_role("radio")
+    # a view may have such a choice within it
+    views = full.get_by_role("radiogroup", name="View").first.get_by_role("radio")
     faults = grave_in_the_dark(full)
     for place in range(1, views.count()):
         views.nth(place).click()

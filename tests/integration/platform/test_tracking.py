@@ -87,6 +87,28 @@ def test_a_record_is_read_as_it_was_logged(settings: Settings, tmp_path: Path) -
         tracking.table(settings, run_id, "none")
 
 
+def test_charts_are_drawn_when_the_run_can_be_read(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chart = {"mark": "bar", "data": {"values": [{"a": 1}]}}
+    states = []
+
+    def draw(spec: dict[str, object]) -> str:
+        states.append([tracking.run(settings, name).status for name in (run_id, child)])
+        return "<svg/>"
+
+    monkeypatch.setattr("core.platform.pictures.svg", draw)
+    with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
+        with tracking.child_run(settings, "a candidate", SILENT) as child:
+            tracking.log(settings, child, Record(figures={"first": chart}))
+        tracking.log(settings, run_id, Record(figures={"second": chart}))
+        assert not states
+    tracking.log(settings, run_id, Record(figures={"later": chart}))
+    assert states == [["FINISHED", "FINISHED"]] * 3
+    assert "figures/first.svg" in tracking.artifacts(settings, child)
+    assert {"figures/second.svg", "figures/later.svg"} < set(tracking.artifacts(settings, run_id))
+
+
 def test_inputs_are_mlflow_datasets_with_their_context(settings: Settings) -> None:
     from mlflow import MlflowClient
 

@@ -146,6 +146,21 @@ def test_the_figures_are_those_of_compare_models(three: automl.Trainer) -> None:
         )
 
 
+def test_neighbours_predict_the_same_class_by_counted_votes() -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    rng = np.random.default_rng(0)
+    # few places, so that votes are equal and distances too
+    x, y = rng.integers(0, 4, (400, 2)), rng.integers(0, 2, 400)
+    predict = KNeighborsClassifier.predict
+    for options in ({"n_neighbors": 4}, {"n_neighbors": 5}, {"weights": "distance"}):
+        model = KNeighborsClassifier(**options).fit(x, y)
+        by_mode = model.predict(x)
+        with automl._votes_are_counted():
+            assert model.predict(x).tolist() == by_mode.tolist()
+    assert KNeighborsClassifier.predict is predict
+
+
 def test_nothing_goes_on_after_the_deadline(frame: pd.DataFrame) -> None:
     folds = []
     late = trainer(frame, deadline=time.monotonic(), on_fold=lambda: folds.append(1))
