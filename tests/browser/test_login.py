@@ -54,7 +54,7 @@ def test_only_allowed_people_see_the_app(app: str, page, provider: Provider) -> 
     expect(page.get_by_role("heading", level=1).first).to_be_visible()
     # people who are logged in can upload; others cannot: tests/integration/pages/test_access.py
     page.goto(f"{app}/data")
-    page.get_by_text("Uploaded files").click()
+    page.get_by_role("radio", name="Files", exact=True).click()
     content = b"shot_id;lat\n1;33,97\n2;34,1\n"
     files = {"name": "shots.csv", "mimeType": "text/csv", "buffer": content}
     page.locator("input[type=file]").set_input_files(files)

@@ -23,7 +23,7 @@ from core.platform.run_tags import TAG
 from core.retraining import policy_store
 from core.retraining.policy_settings import Policy
 from core.scoring import score
-from tests.browser.driving import PATIENCE_MS, SERVE_PORT, go, keep, press
+from tests.browser.driving import PATIENCE_MS, SERVE_PORT, go, keep, press, settle
 from tests.conftest import copy_home
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -116,9 +116,13 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     go(page, "Retrain")
     main.get_by_role("radio", name="Policy", exact=True).click(timeout=PATIENCE_MS)
     main.get_by_text("Reactive", exact=True).click(timeout=PATIENCE_MS)
+    main.get_by_role("spinbutton", name="Windows in alert").wait_for()
+    settle(page)
     for label in ("Windows in alert", "of the last windows"):
         main.get_by_role("spinbutton", name=label).fill("1")
         main.get_by_role("spinbutton", name=label).press("Enter")
+        page.wait_for_timeout(300)
+        settle(page)
     press(page, "Save")
     expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     assert policy_store.load(scored) == Policy(strategy="reactive", k=1, n=1, promotes="person")

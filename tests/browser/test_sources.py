@@ -32,7 +32,7 @@ def choose(page, source: str) -> None:
 
 
 def upload(page, *paths: Path) -> None:
-    choose(page, "Uploaded files")
+    choose(page, "Files")
     # while the page is redrawn, a chosen file is lost with the old field
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
     chooser = page.get_by_test_id("stFileUploader")
