@@ -198,9 +198,13 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow's classes are un
         features = with_features(rows, config["features"], config["engineered"])
         if config["is_complete"] and (empty := features.columns[features.isna().any()].tolist()):
             raise MlflowException.invalid_parameter_value(f"No value for {', '.join(empty)}.")
+        return self.of_features(features)
+
+    def of_features(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Predict on features as `with_features` returns them."""
         probability = self.estimator.predict_proba(features)[:, 1].astype("float64")
-        label = (probability >= float(config["threshold"])).astype("int64")
-        return pd.DataFrame({"probability": probability, "label": label}, index=rows.index)
+        label = (probability >= float(self.config["threshold"])).astype("int64")
+        return pd.DataFrame({"probability": probability, "label": label}, index=features.index)
 
 
 mlflow.models.set_model(ServedModel())

@@ -26,11 +26,23 @@ from core.platform.messages import Message
 from core.scoring import addresses
 
 MANIFEST = "_manifest.json"
-_NEVER_TWICE = (
-    own_columns.PREDICTION_ID,
+# values encoded in one step
+_AT_ONCE = 8192
+# values that hardly repeat, or that another encoding stores faster than a dictionary
+_ENCODINGS = {
+    own_columns.PREDICTION_ID: "PLAIN",
+    own_columns.ROW: "DELTA_BINARY_PACKED",
+    own_columns.ROW_KEY: "PLAIN",
+    own_columns.PROBABILITY: "PLAIN",
+    own_columns.PREDICTED: "DELTA_BINARY_PACKED",
+    own_columns.LABEL: "BYTE_STREAM_SPLIT",
+}
+# values that a compression costs more than it saves
+_UNCOMPRESSED = (
     own_columns.ROW,
     own_columns.ROW_KEY,
     own_columns.PROBABILITY,
+    own_columns.PREDICTED,
 )
 
 
@@ -96,6 +108,7 @@ class Place:
         StoreError
             When it cannot be written; nothing of the part is left then.
         """
+        import pyarrow
         import pyarrow.parquet as pq
 
         fs, folder = addresses.resolve(self.staging)
@@ -104,17 +117,28 @@ class Place:
         temporary = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
         with wrap_write_errors(self.address):
             try:
-                # statistics and dictionaries cost more than they save where values do not repeat
                 with (
-                    fs.open(temporary, "wb") as file,
+                    # what Arrow opens by itself is written fastest
+                    pyarrow.OSFile(temporary, "wb")
+                    if self.is_local
+                    else fs.open(temporary, "wb") as file,
                     pq.ParquetWriter(
                         file,
                         schema,
-                        compression="snappy",
+                        compression={
+                            column: "none" if column in _UNCOMPRESSED else "snappy"
+                            for column in schema.names
+                        },
                         write_statistics=False,
                         use_dictionary=[
-                            column for column in schema.names if column not in _NEVER_TWICE
+                            column for column in schema.names if column not in _ENCODINGS
                         ],
+                        column_encoding={
+                            column: encoding
+                            for column, encoding in _ENCODINGS.items()
+                            if column in schema.names
+                        },
+                        write_batch_size=_AT_ONCE,
                     ) as writer,
                 ):
                     yield writer

@@ -212,6 +212,8 @@ class _Scoring:
         self.alias = self.serving.alias if self.serving else model_store.CHAMPION
         self.begun = time.monotonic()
         self.rows_done = self.rows_before = 0
+        # figures of the rows that were scored in this process
+        self.tally: label_sums.Tally | None = None
         # known once the rows are loaded
         self.is_sample = self.version.is_sample
 
@@ -234,8 +236,13 @@ class _Scoring:
                 row_source.refuse_nothing_left(rows, total)
             rate = (rows.count - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
             progress.update(0.8, Message("Comparing the results"))
-            figures = label_sums.of_parts(
-                place, total.labelled, self.version.threshold, rows.weights, options.source
+            figures = label_sums.of_result(
+                place,
+                total.labelled,
+                self.version.threshold,
+                rows.weights,
+                options.source,
+                self.tally,
             )
             frame = place.frame() if total.rows <= KEPT_ROWS else None
             kept = place.address
@@ -383,10 +390,11 @@ class _Scoring:
             return cluster.score_all(address, work, parts, model, on_rows)
         answer = self._answerer(keeps_rows)
         in_flight = client.IN_FLIGHT if self.options.way == "endpoint" else 1
-        return [
-            scorer.score_part(work, part, answer, on_rows, rows.batches(work.batch_rows), in_flight)
-            for part in parts
-        ]
+        given = rows.batches(work.batch_rows)
+        if rows.target:
+            self.tally = label_sums.Tally(self.version.threshold, rows.weights)
+        on_written = self.tally.add if self.tally else None
+        return scorer.score_parts(work, parts, answer, on_rows, given, in_flight, on_written)
 
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)

@@ -6,29 +6,32 @@ of the version's server.
 
 from __future__ import annotations
 
+import itertools
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from core.platform import model_files, own_columns, row_faults, schema
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
 from core.platform.messages import Message, dumps
 from core.platform.project import Column
-from core.platform.rows import Rule
+from core.platform.rows import Rule, rule_of
 from core.platform.runs import ModelVersion
 from core.registry import version_files
-from core.scoring import batches, new_levels
+from core.scoring import batches, new_levels, output_parts
 from core.scoring.batches import Batch, Part, Source
 from core.scoring.output_parts import Place
 
@@ -38,6 +41,8 @@ Ints = npt.NDArray[np.int64]
 LISTED = 10_000
 # batches waiting to be written
 AHEAD = 2
+# a request id in bytes
+_REQUEST = np.dtype("V32")
 # fields of `Done` that are added up
 SUMS = ("rows", "labelled", "skipped", "rejected", "probability", "positive", "new_rows")
 
@@ -79,10 +84,27 @@ class Scorer:
     ----------
     config : dict
         Configuration of the served code: inputs, features, engineered, is_complete, threshold.
+    is_given_valid : bool
+        Whether all rows given were read by the model's rules before, so that they are not read
+        again; see `without_checks`.
     """
 
     estimator: Classifier
     config: dict[str, Any]
+    is_given_valid: bool = False
+
+    def without_checks(self, columns: Mapping[str, Column]) -> Scorer:
+        """Return a scorer of rows from `schema.usable` without faults or required gaps.
+
+        It reads no value again if these columns have the model's own rules, since a value that
+        was read is read unchanged. Otherwise it is this scorer.
+        """
+        rules = {
+            name: about if isinstance(about, Rule) else rule_of(about)
+            for name, about in self.config["rules"].items()
+        }
+        given = {name: columns[name].rule for name in rules if name in columns}
+        return replace(self, is_given_valid=rules == given)
 
     def score(self, frame: pd.DataFrame) -> Answered:
         """Score rows with the code of the version's server.
@@ -93,8 +115,14 @@ class Scorer:
             If the server would refuse the rows.
         """
         started = time.perf_counter()
+        model, features = self._model(), self.config["features"]
         with model_files.wrap_refusals():
-            answer = self._model().predict(None, frame)
+            if not self.is_given_valid:
+                answer = model.predict(None, frame)
+            elif any(name in self.config["engineered"] for name in features):
+                answer = model.answer(_as_checked(frame, list(frame.columns)))
+            else:
+                answer = model.of_features(_as_checked(frame, features))
         return Answered(
             answer["probability"].to_numpy(),
             answer["label"].to_numpy(),
@@ -111,6 +139,39 @@ class Scorer:
         model = served_model.ServedModel()
         model.config, model.estimator = self.config, self.estimator
         return model
+
+
+def _as_checked(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return columns of valid values as `served_model.checked` does, numbers in one block."""
+    columns = {name: frame[name] for name in names}
+    if all(_is_number(values) for values in columns.values()):
+        block = np.empty((len(names), len(frame)))
+        for place, values in enumerate(columns.values()):
+            block[place] = values.to_numpy()
+        return pd.DataFrame(block.T, columns=list(names), copy=False)
+    settled = {
+        name: values.astype("float64", copy=False)
+        if _is_number(values)
+        # a missing text is NaN, as encoders expect
+        else values.where(values.notna(), np.nan)
+        for name, values in columns.items()
+    }
+    return pd.DataFrame(settled, index=frame.index, copy=False)
+
+
+def _is_number(values: pd.Series[Any]) -> bool:
+    return isinstance(values.dtype, np.dtype) and values.dtype.kind in "if"
+
+
+def _one_blas_thread(scorer: Scorer) -> AbstractContextManager[object]:
+    """Keep BLAS from using more threads for a linear model.
+
+    They gain nothing there, and after each batch they spin on the processor that writing needs.
+    """
+    last = getattr(scorer.estimator, "steps", [("", scorer.estimator)])[-1][1]
+    if not hasattr(last, "coef_"):
+        return nullcontext()
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def load(settings: Settings, version: ModelVersion) -> Scorer:
@@ -219,7 +280,20 @@ def score_part(
     given: Iterable[Batch] | None = None,
     in_flight: int = 1,
 ) -> Done:
-    """Read a part, score its rows and write them atomically.
+    """Score one part, see `score_parts`."""
+    return score_parts(work, [part], answer, on_rows, given, in_flight)[0]
+
+
+def score_parts(
+    work: Work,
+    parts: Sequence[Part],
+    answer: Answerer,
+    on_rows: Callable[[int], None] | None = None,
+    given: Iterable[Batch] | None = None,
+    in_flight: int = 1,
+    on_written: Callable[[Ints, Floats, Floats], None] | None = None,
+) -> list[Done]:
+    """Read parts, score their rows and write each part atomically.
 
     Rows that cannot be scored are listed and left out.
 
@@ -230,21 +304,19 @@ def score_part(
     on_rows : callable, optional
         Called with the number of rows after each batch; may raise to stop.
     given : iterable of Batch, optional
-        The rows, if there is no source.
+        The rows of a single part, if there is no source.
     in_flight : int
         Batches scored concurrently.
+    on_written : callable, optional
+        Called in another thread with the positions, labels (NaN if unknown) and probabilities of
+        the scored rows of each batch, in their order.
 
     Raises
     ------
     InputError, ServerError, StoreError
-        When the part cannot be read, scored or written; nothing of it is left then.
+        When a part cannot be read, scored or written. Nothing of it is left then; parts before it
+        are finished.
     """
-    done = Done(part.number)
-    layout = _schema(work)
-
-    def put(request: _Request, answered: Answered | None) -> None:
-        if answered is not None:
-            writer.write_table(_written(work, request, answered, layout, done))
 
     def ask(request: _Request) -> Answered | None:
         if request.rows.empty:
@@ -252,52 +324,138 @@ def score_part(
         inputs = pd.DataFrame({name: request.rows[name] for name in work.inputs}, copy=False)
         return answer(inputs, request.keys, request.request_id)
 
-    with work.place.part(part.number, layout) as writer, ExitStack() as stack:
-        # reading, scoring and writing run in parallel: Arrow does its part without the GIL
-        reading, writing = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
-        unread = iter(_batches(work, part) if given is None else given)
-        batches_read = _ahead(reading, unread)
-        written: deque[Future[None]] = deque()
+    blas: AbstractContextManager[object] = nullcontext()
+    if isinstance(answer, Scorer):
+        answer = answer.without_checks(work.columns)
+        blas = _one_blas_thread(answer)
+    # reading, scoring and writing run in parallel: Arrow does its part without the GIL
+    with (
+        output_parts.wrap_write_errors(work.place.address),
+        blas,
+        ThreadPoolExecutor(1) as reading,
+        ThreadPoolExecutor(in_flight) as asking,
+        _Writer(work, on_written) as writer,
+    ):
+        waiting: deque[tuple[Done, _Request, Future[Answered | None] | None]] = deque()
 
-        def hand_on(request: _Request, answered: Answered | None) -> None:
-            if len(written) == AHEAD:
-                written.popleft().result()
-            written.append(writing.submit(put, request, answered))
-            if on_rows is not None:
-                on_rows(request.rows_read)
+        def hand_on(least: int) -> None:
+            while len(waiting) > least:
+                done, request, future = waiting.popleft()
+                answered = ask(request) if future is None else future.result()
+                writer.put(done, request, answered)
+                if on_rows is not None:
+                    on_rows(request.rows_read)
 
-        if in_flight == 1:
-            for batch in batches_read:
+        try:
+            for done, batch in _ahead(reading, _read(work, parts, given)):
+                if batch is None:
+                    hand_on(0)
+                    writer.end(done)
+                    continue
                 request = _prepared(work, batch, done)
-                hand_on(request, ask(request))
-        else:
-            pool = stack.enter_context(ThreadPoolExecutor(in_flight))
-            waiting: deque[tuple[_Request, Future[Answered | None]]] = deque()
-            try:
-                for batch in batches_read:
-                    request = _prepared(work, batch, done)
-                    waiting.append((request, pool.submit(ask, request)))
-                    if len(waiting) >= in_flight:
-                        first, future = waiting.popleft()
-                        hand_on(first, future.result())
-                while waiting:
-                    first, future = waiting.popleft()
-                    hand_on(first, future.result())
-            finally:
-                for _, future in waiting:
+                future = asking.submit(ask, request) if in_flight > 1 else None
+                waiting.append((done, request, future))
+                hand_on(in_flight - 1)
+        finally:
+            for _, _, future in waiting:
+                if future is not None:
                     future.cancel()
-        while written:
-            written.popleft().result()
-    work.place.note(part.number, asdict(done))
-    return done
+    return writer.finished
 
 
-def _ahead(pool: ThreadPoolExecutor, unread: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield batches while the next one is read."""
+class _Writer:
+    """Writes the parts of a scoring in order, in a thread of its own; nothing after a failure."""
+
+    def __init__(
+        self, work: Work, on_written: Callable[[Ints, Floats, Floats], None] | None
+    ) -> None:
+        self.finished: list[Done] = []
+        self._work, self._on_written, self._layout = work, on_written, _schema(work)
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+        # the part that is being written
+        self._part, self._file = ExitStack(), None
+        self._has_failed = False
+
+    def put(self, done: Done, request: _Request, answered: Answered | None) -> None:
+        """Write the rows of a batch soon."""
+        self._submit(self._put, done, request, answered)
+
+    def end(self, done: Done) -> None:
+        """Finish a part soon."""
+        self._submit(self._end, done)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown()
+        with self._part:
+            if error is not None:
+                raise error
+            while self._waiting:
+                self._waiting.popleft().result()
+
+    def _submit(self, act: Callable[..., None], *of: Any) -> None:
+        if len(self._waiting) == AHEAD:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._unless_failed, act, *of))
+
+    def _unless_failed(self, act: Callable[..., None], *of: Any) -> None:
+        if self._has_failed:
+            return
+        try:
+            act(*of)
+        except BaseException:
+            self._has_failed = True
+            raise
+
+    def _put(self, done: Done, request: _Request, answered: Answered | None) -> None:
+        if answered is None:
+            return
+        table = _written(self._work, request, answered, self._layout, done)
+        self._opened(done).write_table(table)
+        if self._on_written is not None:
+            labels = _labels(self._work, request)
+            self._on_written(request.places, labels, answered.probabilities)
+
+    def _end(self, done: Done) -> None:
+        self._opened(done)
+        self._part.close()
+        self._file = None
+        self._work.place.note(done.number, asdict(done))
+        self.finished.append(done)
+
+    def _opened(self, done: Done) -> Any:
+        if self._file is None:
+            self._file = self._part.enter_context(self._work.place.part(done.number, self._layout))
+        return self._file
+
+
+def _read(
+    work: Work, parts: Sequence[Part], given: Iterable[Batch] | None
+) -> Iterator[tuple[Done, Batch | None]]:
+    """Yield the batches of each part, and None after them."""
+    for part in parts:
+        done = Done(part.number)
+        for batch in _batches(work, part) if given is None else given:
+            yield done, batch
+        yield done, None
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, unread: Iterator[tuple[Done, Batch | None]]
+) -> Iterator[tuple[Done, Batch | None]]:
+    """Yield items while the next one is read."""
     following = pool.submit(next, unread, None)
-    while (batch := following.result()) is not None:
+    while (item := following.result()) is not None:
         following = pool.submit(next, unread, None)
-        yield batch
+        yield item
 
 
 @dataclass(frozen=True)
@@ -372,22 +530,23 @@ def _prepared(work: Work, batch: Batch, done: Done) -> _Request:
         keeps &= ~wrong
     if work.is_complete:
         for name in work.inputs:
-            empty = _missing(clean[name]) & keeps
-            if empty.any():
-                done.skipped += int(empty.sum())
-                keeps &= ~empty
+            if not (empty := _missing(clean[name])).any():
+                continue
+            empty &= keeps
+            done.skipped += int(empty.sum())
+            keeps &= ~empty
         if work.formulas:
             _leave_out_gaps(work, batch, clean, keeps, done)
-    rows, keys = clean, batch.keys
+    rows, keys, places = clean, batch.keys, np.arange(len(clean))
     if not keeps.all():
-        rows = clean[keeps]
+        rows, places = clean[keeps], np.flatnonzero(keeps)
         keys = None if keys is None else keys.filter(pyarrow.array(keeps))
     if work.levels:
         new_rows, counts = new_levels.count(rows, work.levels)
         done.new_rows += new_rows
         done.new_levels = new_levels.added(done.new_levels, counts)
     name = request_id(work.scoring, batch.first_row)
-    return _Request(rows, keys, batch.first_row + np.flatnonzero(keeps), name, len(clean))
+    return _Request(rows, keys, batch.first_row + places, name, len(clean))
 
 
 def _written(work: Work, request: _Request, answered: Answered, layout: Any, done: Done) -> Any:
@@ -404,7 +563,7 @@ def _written(work: Work, request: _Request, answered: Answered, layout: Any, don
         **({name: rows[name] for name in work.inputs} if work.keeps_inputs else {}),
         own_columns.PROBABILITY: answered.probabilities,
         own_columns.PREDICTED: answered.labels,
-        own_columns.LABEL: rows[work.target] if work.target else np.full(number, np.nan),
+        own_columns.LABEL: _labels(work, request),
     }
     arrays = [
         values[column.name]
@@ -418,6 +577,13 @@ def _written(work: Work, request: _Request, answered: Answered, layout: Any, don
     done.positive += int(answered.labels.sum())
     done.latencies.append(answered.latency_ms)
     return pyarrow.Table.from_arrays(arrays, schema=layout)
+
+
+def _labels(work: Work, request: _Request) -> Floats:
+    """Return the labels of rows, NaN where they are unknown."""
+    if work.target is None:
+        return np.full(len(request.rows), np.nan)
+    return request.rows[work.target].to_numpy(np.float64)
 
 
 def _leave_out_gaps(
@@ -482,17 +648,41 @@ def _schema(work: Work) -> Any:
 
 
 def _ids(request: str, rows: int) -> Any:
-    import pyarrow
-    import pyarrow.compute as compute
+    """Return the ids of a request's rows as an Arrow column: `<request>-0`, `<request>-1`, ...
 
-    return compute.binary_join_element_wise(
-        pyarrow.scalar(request), _numbers(max(rows, 65_536)).slice(0, rows), "-"
-    )
+    Examples
+    --------
+    >>> _ids("ab" * 16, 11).to_pylist()[::10] == ["ab" * 16 + "-0", "ab" * 16 + "-10"]
+    True
+    """
+    import pyarrow
+
+    offsets, texts, runs = _id_texts(max(rows, 65_536))
+    texts = texts[: int(offsets[rows])].copy()
+    written = np.frombuffer(request.encode(), dtype=_REQUEST)[0]
+    for first, count, width in runs:
+        if first < rows:
+            # one strided assignment for all ids of the same length
+            np.ndarray(min(count, rows - first), _REQUEST, texts, int(offsets[first]), (width,))[
+                :
+            ] = written
+    buffers = [None, pyarrow.py_buffer(offsets), pyarrow.py_buffer(texts)]
+    return pyarrow.StringArray.from_buffers(rows, buffers[1], buffers[2])
 
 
 @lru_cache(maxsize=4)
-def _numbers(rows: int) -> Any:
-    import pyarrow
-    import pyarrow.compute as compute
+def _id_texts(rows: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], Any]:
+    """Return the ids of a request without its own part: offsets, characters, and runs.
 
-    return compute.cast(pyarrow.array(np.arange(rows)), pyarrow.string())
+    A run is the first row, number and length of consecutive ids of the same length.
+    """
+    empty = " " * _REQUEST.itemsize
+    texts = np.frombuffer("".join(f"{empty}-{row}" for row in range(rows)).encode(), np.uint8)
+    starts = [0, *(10**digits for digits in range(1, len(str(rows - 1)))), rows]
+    runs = [
+        (first, end - first, _REQUEST.itemsize + 1 + len(str(first)))
+        for first, end in itertools.pairwise(starts)
+    ]
+    lengths = np.concatenate([np.full(count, width) for _, count, width in runs])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return offsets, texts, runs

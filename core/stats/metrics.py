@@ -71,19 +71,22 @@ def classification(labels: Labels, probabilities: Floats, threshold: float) -> d
     """
     from sklearn import metrics
 
-    predicted = (probabilities >= threshold).astype(np.int64)
+    above = probabilities >= threshold
+    rows, ones, predicted = len(labels), int(labels.sum()), int(np.count_nonzero(above))
+    hits = int(np.count_nonzero(above & (labels == 1)))
     base_rate = float(labels.mean())
     loss = float(metrics.log_loss(labels, probabilities, labels=[0, 1]))
     figures = {
         "log_loss": loss,
         "brier_score": float(np.mean((probabilities - labels) ** 2)),
-        "f1": float(metrics.f1_score(labels, predicted, zero_division=0)),
-        "precision": float(metrics.precision_score(labels, predicted, zero_division=0)),
-        "recall": float(metrics.recall_score(labels, predicted, zero_division=0)),
-        "accuracy": float(metrics.accuracy_score(labels, predicted)),
+        # as scikit-learn with zero_division=0, which takes ten times as long
+        "f1": 2 * hits / (ones + predicted) if ones + predicted else 0.0,
+        "precision": hits / predicted if predicted else 0.0,
+        "recall": hits / ones if ones else 0.0,
+        "accuracy": (rows - ones - predicted + 2 * hits) / rows,
         "base_rate": base_rate,
         "mean_probability": float(probabilities.mean()),
-        "positive_rate": float(predicted.mean()),
+        "positive_rate": predicted / rows,
     }
     if 0.0 < base_rate < 1.0:
         figures["skill"] = 1.0 - loss / base_rate_log_loss(base_rate)
