@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ class Sums:
 
     def add(
         self,
-        labels: npt.NDArray[np.number],
+        labels: npt.NDArray[Any],
         probabilities: Floats,
         threshold: float,
         weights: Floats | None = None,
@@ -126,11 +127,11 @@ class Tally:
 
     def add(self, places: Ints, labels: Floats, probabilities: Floats) -> None:
         """Add rows: positions in the source, labels (NaN if unknown) and probabilities."""
+        by = None if self._weights is None else self._weights[places]
         has_label = ~np.isnan(labels)
         if not has_label.all():
-            places, labels = places[has_label], labels[has_label]
-            probabilities = probabilities[has_label]
-        by = None if self._weights is None else self._weights[places]
+            labels, probabilities = labels[has_label], probabilities[has_label]
+            by = None if by is None else by[has_label]
         self._sums.add(labels, probabilities, self._threshold, by)
         kept = (labels.astype(np.int8), probabilities, np.empty(0) if by is None else by)
         self._kept.append(_thinned(kept, self.rows, self.step))
@@ -178,8 +179,9 @@ def _thinned(
     if step == 1:
         return rows
     # copies, as views would keep all rows in memory
-    label, forecast, by = (of[-first % step :: step].copy() for of in rows)
-    return label, forecast, by
+    at = slice(-first % step, None, step)
+    label, forecast, by = rows
+    return label[at].copy(), forecast[at].copy(), by[at].copy()
 
 
 def of_result(

@@ -393,8 +393,8 @@ class _Scoring:
         given = rows.batches(work.batch_rows)
         if rows.target:
             self.tally = label_sums.Tally(self.version.threshold, rows.weights)
-        on_written = self.tally.add if self.tally else None
-        return scorer.score_parts(work, parts, answer, on_rows, given, in_flight, on_written)
+        on_scored = self.tally.add if self.tally else None
+        return scorer.score_parts(work, parts, answer, on_rows, given, in_flight, on_scored)
 
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)

@@ -7,6 +7,7 @@ of the version's server.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 import uuid
 from collections import deque
@@ -171,7 +172,8 @@ def _one_blas_thread(scorer: Scorer) -> AbstractContextManager[object]:
     last = getattr(scorer.estimator, "steps", [("", scorer.estimator)])[-1][1]
     if not hasattr(last, "coef_"):
         return nullcontext()
-    return threadpool_limits(limits=1, user_api="blas")
+    limited: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limited
 
 
 def load(settings: Settings, version: ModelVersion) -> Scorer:
@@ -291,7 +293,7 @@ def score_parts(
     on_rows: Callable[[int], None] | None = None,
     given: Iterable[Batch] | None = None,
     in_flight: int = 1,
-    on_written: Callable[[Ints, Floats, Floats], None] | None = None,
+    on_scored: Callable[[Ints, Floats, Floats], None] | None = None,
 ) -> list[Done]:
     """Read parts, score their rows and write each part atomically.
 
@@ -307,9 +309,9 @@ def score_parts(
         The rows of a single part, if there is no source.
     in_flight : int
         Batches scored concurrently.
-    on_written : callable, optional
-        Called in another thread with the positions, labels (NaN if unknown) and probabilities of
-        the scored rows of each batch, in their order.
+    on_scored : callable, optional
+        Called with the positions, labels (NaN if unknown) and probabilities of the scored rows of
+        each batch, in their order.
 
     Raises
     ------
@@ -334,7 +336,7 @@ def score_parts(
         blas,
         ThreadPoolExecutor(1) as reading,
         ThreadPoolExecutor(in_flight) as asking,
-        _Writer(work, on_written) as writer,
+        _Writer(work) as writer,
     ):
         waiting: deque[tuple[Done, _Request, Future[Answered | None] | None]] = deque()
 
@@ -342,17 +344,19 @@ def score_parts(
             while len(waiting) > least:
                 done, request, future = waiting.popleft()
                 answered = ask(request) if future is None else future.result()
-                writer.put(done, request, answered)
+                if answered is not None:
+                    writer.put(done, request, answered)
+                    if on_scored is not None:
+                        on_scored(request.places, request.labels, answered.probabilities)
                 if on_rows is not None:
                     on_rows(request.rows_read)
 
         try:
-            for done, batch in _ahead(reading, _read(work, parts, given)):
-                if batch is None:
+            for done, request in _ahead(reading, _read(work, parts, given)):
+                if request is None:
                     hand_on(0)
                     writer.end(done)
                     continue
-                request = _prepared(work, batch, done)
                 future = asking.submit(ask, request) if in_flight > 1 else None
                 waiting.append((done, request, future))
                 hand_on(in_flight - 1)
@@ -366,18 +370,16 @@ def score_parts(
 class _Writer:
     """Writes the parts of a scoring in order, in a thread of its own; nothing after a failure."""
 
-    def __init__(
-        self, work: Work, on_written: Callable[[Ints, Floats, Floats], None] | None
-    ) -> None:
+    def __init__(self, work: Work) -> None:
         self.finished: list[Done] = []
-        self._work, self._on_written, self._layout = work, on_written, _schema(work)
+        self._work, self._layout = work, _schema(work)
         self._thread = ThreadPoolExecutor(1)
         self._waiting: deque[Future[None]] = deque()
         # the part that is being written
         self._part, self._file = ExitStack(), None
         self._has_failed = False
 
-    def put(self, done: Done, request: _Request, answered: Answered | None) -> None:
+    def put(self, done: Done, request: _Request, answered: Answered) -> None:
         """Write the rows of a batch soon."""
         self._submit(self._put, done, request, answered)
 
@@ -415,14 +417,9 @@ class _Writer:
             self._has_failed = True
             raise
 
-    def _put(self, done: Done, request: _Request, answered: Answered | None) -> None:
-        if answered is None:
-            return
+    def _put(self, done: Done, request: _Request, answered: Answered) -> None:
         table = _written(self._work, request, answered, self._layout, done)
         self._opened(done).write_table(table)
-        if self._on_written is not None:
-            labels = _labels(self._work, request)
-            self._on_written(request.places, labels, answered.probabilities)
 
     def _end(self, done: Done) -> None:
         self._opened(done)
@@ -439,18 +436,18 @@ class _Writer:
 
 def _read(
     work: Work, parts: Sequence[Part], given: Iterable[Batch] | None
-) -> Iterator[tuple[Done, Batch | None]]:
-    """Yield the batches of each part, and None after them."""
+) -> Iterator[tuple[Done, _Request | None]]:
+    """Yield the scorable rows of each batch of each part, and None after a part."""
     for part in parts:
         done = Done(part.number)
         for batch in _batches(work, part) if given is None else given:
-            yield done, batch
+            yield done, _prepared(work, batch, done)
         yield done, None
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, unread: Iterator[tuple[Done, Batch | None]]
-) -> Iterator[tuple[Done, Batch | None]]:
+    pool: ThreadPoolExecutor, unread: Iterator[tuple[Done, _Request | None]]
+) -> Iterator[tuple[Done, _Request | None]]:
     """Yield items while the next one is read."""
     following = pool.submit(next, unread, None)
     while (item := following.result()) is not None:
@@ -460,11 +457,12 @@ def _ahead(
 
 @dataclass(frozen=True)
 class _Request:
-    """The scorable rows of a batch, and their positions in the source."""
+    """The scorable rows of a batch, their positions in the source, and their labels or NaN."""
 
     rows: pd.DataFrame
     keys: Any
     places: Ints
+    labels: Floats
     request_id: str
     rows_read: int
 
@@ -537,16 +535,18 @@ def _prepared(work: Work, batch: Batch, done: Done) -> _Request:
             keeps &= ~empty
         if work.formulas:
             _leave_out_gaps(work, batch, clean, keeps, done)
-    rows, keys, places = clean, batch.keys, np.arange(len(clean))
+    rows, keys = clean, batch.keys
+    places = np.arange(batch.first_row, batch.first_row + len(clean))
     if not keeps.all():
-        rows, places = clean[keeps], np.flatnonzero(keeps)
+        rows, places = clean[keeps], places[keeps]
         keys = None if keys is None else keys.filter(pyarrow.array(keeps))
     if work.levels:
         new_rows, counts = new_levels.count(rows, work.levels)
         done.new_rows += new_rows
         done.new_levels = new_levels.added(done.new_levels, counts)
     name = request_id(work.scoring, batch.first_row)
-    return _Request(rows, keys, batch.first_row + places, name, len(clean))
+    labels = rows[work.target].to_numpy(np.float64) if work.target else np.full(len(rows), np.nan)
+    return _Request(rows, keys, places, labels, name, len(clean))
 
 
 def _written(work: Work, request: _Request, answered: Answered, layout: Any, done: Done) -> Any:
@@ -563,27 +563,24 @@ def _written(work: Work, request: _Request, answered: Answered, layout: Any, don
         **({name: rows[name] for name in work.inputs} if work.keeps_inputs else {}),
         own_columns.PROBABILITY: answered.probabilities,
         own_columns.PREDICTED: answered.labels,
-        own_columns.LABEL: _labels(work, request),
+        own_columns.LABEL: request.labels,
     }
+    sum_of_all = float(answered.probabilities.sum())
+    complete = () if math.isnan(sum_of_all) else (own_columns.PROBABILITY,)
     arrays = [
         values[column.name]
         if isinstance(values[column.name], pyarrow.Array)
-        else pyarrow.array(values[column.name], column.type, from_pandas=True)
+        else pyarrow.array(
+            values[column.name], column.type, from_pandas=column.name not in complete
+        )
         for column in layout
     ]
     done.rows += number
     done.labelled += number - arrays[-1].null_count
-    done.probability += float(answered.probabilities.sum())
+    done.probability += sum_of_all
     done.positive += int(answered.labels.sum())
     done.latencies.append(answered.latency_ms)
     return pyarrow.Table.from_arrays(arrays, schema=layout)
-
-
-def _labels(work: Work, request: _Request) -> Floats:
-    """Return the labels of rows, NaN where they are unknown."""
-    if work.target is None:
-        return np.full(len(request.rows), np.nan)
-    return request.rows[work.target].to_numpy(np.float64)
 
 
 def _leave_out_gaps(
@@ -593,7 +590,8 @@ def _leave_out_gaps(
     from core.platform import served_model
 
     computed = [name for name in work.features if name in work.formulas]
-    inputs = served_model.checked(
+    # rows with a fault are left out already
+    inputs, _ = served_model.settled(
         clean,
         {name: "text" if work.columns[name].is_text else "number" for name in work.inputs},
         is_complete=False,

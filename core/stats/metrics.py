@@ -216,8 +216,13 @@ def log_losses(labels: npt.NDArray[np.generic], probabilities: Floats) -> Floats
     array([0.6931, 0.    ])
     """
     tiny = np.finfo(np.float64).eps
-    sure = np.clip(np.where(labels == 1, probabilities, 1 - probabilities), tiny, 1 - tiny)
-    return np.asarray(-np.log(sure), dtype=np.float64)
+    values: Floats = np.where(labels == 1, probabilities, 1 - probabilities)
+    # in place, since there may be millions
+    np.maximum(values, tiny, out=values)
+    np.minimum(values, 1 - tiny, out=values)
+    np.log(values, out=values)
+    np.negative(values, out=values)
+    return values
 
 
 def base_rate_log_loss(base_rate: float) -> float:
