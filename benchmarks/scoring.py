@@ -151,8 +151,7 @@ def parts_only(settings: Settings, file: Path) -> Callable[[], None]:
             place = output_parts.place(f"{out}/result", "0" * 32)
             work = work_of(settings, file, place)
             place.begin({})
-            for part in work.source.parts:
-                scorer.score_part(work, part, model)
+            scorer.score_parts(work, work.source.parts, model)
 
     return run
 

@@ -42,7 +42,7 @@ from core.scoring import score
 
 class Killed(Progress):
     def update(self, fraction, text):
-        if text.startswith("50,000"):
+        if str(text).startswith("50,000"):
             os.kill(os.getpid(), 9)
 
 options = score.Options(source="path", path=sys.argv[1], batch_rows=10_000)
@@ -78,8 +78,8 @@ class At(Progress):
     def __init__(self, rows: int, act: Callable[[], None]) -> None:
         self.start, self.thread = f"{rows:,} of", threading.Thread(target=act)
 
-    def update(self, fraction: float, text: str) -> None:
-        if text.startswith(self.start) and not self.thread.ident:
+    def update(self, fraction: float, text: object) -> None:
+        if str(text).startswith(self.start) and not self.thread.ident:
             self.thread.start()
 
 

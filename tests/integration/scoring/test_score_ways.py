@@ -18,7 +18,7 @@ from core.platform import process, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
 from core.predictions_log import predictions
-from core.scoring import output_parts, score, scorer
+from core.scoring import batches, output_parts, score, scorer
 from core.serving import serve, server_process
 from core.training import train
 from tests.conftest import copy_home
@@ -116,8 +116,8 @@ def test_a_scoring_resumes_after_its_last_finished_part(
     served: Settings, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.scoring.batches.PART_ROWS", 1000)
-    defaults = {**score.batches.inspect.__kwdefaults__, "part_rows": 1000}
-    monkeypatch.setattr(score.batches.inspect, "__kwdefaults__", defaults)
+    defaults = {**batches.inspect.__kwdefaults__, "part_rows": 1000}
+    monkeypatch.setattr(batches.inspect, "__kwdefaults__", defaults)
     complete = path_of(served, folder, way="in_process")
     row_counts: list[int] = []
     real = scorer.Scorer.score
@@ -134,7 +134,7 @@ def test_a_scoring_resumes_after_its_last_finished_part(
         path_of(served, folder, way="in_process", destination=str(destination))
     failed = tracking.last_run(served, "score", status="FAILED")
     assert failed is not None
-    assert "disk is full" in failed.error
+    assert "disk is full" in str(failed.error)
     # nothing half-written at the destination
     assert not destination.exists()
     with pytest.raises(InputError, match="exists; delete it first"):
@@ -219,7 +219,8 @@ def test_rows_that_cannot_be_scored_are_listed_and_the_others_scored(
         [3, "lat", "99.0"],
         [5, "lat", "north"],
     ] or set(listed["row"]) == {3, 5, 9}
-    assert dict(zip(listed["row"], listed["reason"], strict=True))[3] == "must lie in 32..35"
+    reasons = dict(zip(listed["row"], listed["reason"], strict=True))
+    assert str(reasons[3]) == "must lie in 32..35"
     assert set(rows_of(result)["courtside_row"]) == set(range(40)) - {3, 5, 9}
     with pytest.raises(InputError, match="has no column Lon"):
         score.run(served, options.model_copy(update={"mapping": {"lat": "Lon"}}))
