@@ -42,7 +42,7 @@ from core.scoring import score
 
 class Killed(Progress):
     def update(self, fraction, text):
-        if str(text).startswith("50,000"):
+        if "50,000 of" in str(text):
             os.kill(os.getpid(), 9)
 
 options = score.Options(source="path", path=sys.argv[1], batch_rows=10_000)
@@ -79,7 +79,7 @@ class At(Progress):
         self.start, self.thread = f"{rows:,} of", threading.Thread(target=act)
 
     def update(self, fraction: float, text: object) -> None:
-        if str(text).startswith(self.start) and not self.thread.ident:
+        if self.start in str(text) and not self.thread.ident:
             self.thread.start()
 
 

@@ -252,6 +252,6 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     target = output_parts.place(str(tmp_path / "empty"), "0" * 32)
     target.begin({})
     (tmp_path / "empty" / "mine.txt").write_text("x")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreError, match="not empty"):
         target.finish()
     assert (tmp_path / "empty" / "mine.txt").read_text() == "x"
