@@ -46,7 +46,7 @@ CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0
 # after the app has ended: another app of this home would have beaten by then
 FAREWELL = 3 * supervision.BEAT
-LOST = Message("The app or the machine was stopped before the job was done. Start it again.")
+LOST = Message("The worker, the app or the machine stopped before it was done. Start it again.")
 # Exits after this long without a readable state and without jobs.
 BROKEN_SECONDS = 60.0
 ROTATE_SECONDS, TIDY_SECONDS = 30.0, 3600.0

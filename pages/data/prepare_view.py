@@ -66,7 +66,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     with left:
         st.subheader(_("Prepare"), anchor=False)
         before = last_choices(settings, prepared)
-        form(settings, spec, snapshot, before, disabled=running)
+        is_linked = form(settings, spec, snapshot, before, disabled=running)
     run = None
     with right:
         st.subheader(_("Training and test set"), anchor=False)
@@ -77,6 +77,8 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         if run is None:
             st.info(navigation.run_again("prepare"))
             return
+        if is_linked:
+            st.warning(_("Prepared before this selection."))
         sizes(spec, prepared, run)
         st.subheader(_("Split quality"), anchor=False)
         checks = elements.table(settings, run.run_id, "split_checks")
@@ -98,8 +100,11 @@ def form(
     before: prepare.Options,
     *,
     disabled: bool,
-) -> None:
-    """Draw the options, as last used, and the button that prepares."""
+) -> bool:
+    """Draw the options, as last used, and the button that prepares.
+
+    Returns whether a link has selected the rows.
+    """
     # rows that a link selected are ready to be prepared: the button stands above the form
     top = st.container()
     features = choose_features(spec, before, disabled=disabled)
@@ -169,7 +174,7 @@ def form(
     ):
         if features is not None and not features:
             st.error(_("Required: {field}.", field=_("Features")))
-            return
+            return bool(linked)
         step_jobs.submit(
             settings,
             "prepare",
@@ -184,6 +189,7 @@ def form(
         )
         if step_jobs.is_going(settings, "prepare"):
             st.rerun()
+    return bool(linked)
 
 
 def last_choices(settings: Settings, prepared: storage.Prepared | None) -> prepare.Options:
@@ -401,7 +407,7 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
         return elements.table(settings, run.run_id, name)
 
     with left:
-        elements.question(_("Are both sets alike?"))
+        elements.question(_("Are the classes alike in both sets?"))
         balance = table("class_balance")
         balance = balance.assign(label=balance["label"].replace(words))
         elements.chart(data_charts.class_balance(balance, positive=positive, negative=negative))
@@ -416,7 +422,7 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
         else:
             st.caption("–")
     with right:
-        elements.question(_("Are both sets alike?"))
+        elements.question(_("Are the columns alike in both sets?"))
         elements.chart(drift_charts.psi_bars(table("split_drift"), sets=("train", "test")))
 
 

@@ -33,7 +33,7 @@ def life_cycle() -> None:
 elements.header(
     Message("Overview"),
     Message(
-        "Learns from the {development}, predicts the {production}.",
+        "Trains on {development}, operates on {production}.",
         development=spec.rows.reference_rows,
         production=spec.rows.current_rows,
     ),

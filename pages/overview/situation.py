@@ -55,12 +55,15 @@ class Situation:
         Whether there is no raw data, and none is being acquired.
     report : RunInfo or None
         The newest report on current data.
+    champion : str or None
+        Its version.
     """
 
     tiles: tuple[Tile, ...]
     chain: Chain | None
     is_empty: bool
     report: RunInfo | None
+    champion: str | None
 
     @property
     def active(self) -> Tile | None:
@@ -97,6 +100,7 @@ def gather(settings: Settings, spec: ProjectSpec) -> Situation:
         None if chain is None or _is_past(chain, runs) else chain,
         facts.snapshot is None and not is_acquiring,
         runs["monitor"],
+        facts.champion,
     )
 
 

@@ -137,9 +137,7 @@ def _consequences(
     press: Callable[[float], None] | None,
     report: RunInfo | None,
 ) -> None:
-    value = st.slider(_("Threshold"), 0.0, 1.0, step=0.01, key=key)
-    if press is not None:
-        press(value)
+    top = st.container()
     chosen = "folds"
     if report is not None:
         chosen = elements.choose(_("Rows"), ROWS, "threshold-rows", default="report", is_bare=True)
@@ -150,6 +148,11 @@ def _consequences(
         table, is_of_folds = _trade_off(
             settings, settings.mlflow_uri, version.run_id, by_weight=spec.weights is not None
         )
+    with top:
+        _best(table, key)
+        value = st.slider(_("Threshold"), 0.0, 1.0, step=0.01, key=key)
+        if press is not None:
+            press(value)
     at = table.iloc[(table["threshold"] - value).abs().argmin()]
     own = version.about.threshold
     positive, negative = elements.classes(spec)
@@ -193,6 +196,31 @@ def _consequences(
         if is_of_folds
         else _("A threshold that is chosen on the test set looks better there than it is.")
     )
+
+
+def _best(table: pd.DataFrame, key: str) -> None:
+    """Draw the buttons that set the threshold to the best one on these rows."""
+
+    def take(place: int) -> None:
+        st.session_state[key] = round(float(table["threshold"].iloc[place]), 2)
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.button(
+            str(thresholds.AIM_LABELS["f1"]),
+            key=f"{key}-f1",
+            on_click=take,
+            args=(int(table["f1"].argmax()),),
+        )
+        with st.popover(str(thresholds.AIM_LABELS["cost"])):
+            each = [
+                st.number_input(title, min_value=0.0, value=1.0, key=f"{key}-{name}")
+                for name, title in (
+                    ("fp", _("Cost of a false positive")),
+                    ("fn", _("Cost of a false negative")),
+                )
+            ]
+            costs = each[0] * table["fp"] + each[1] * table["fn"]
+            st.button(_("Choose"), key=f"{key}-cost", on_click=take, args=(int(costs.argmin()),))
 
 
 def _share(value: float) -> str:

@@ -59,7 +59,7 @@ def test_a_hung_worker_is_replaced_and_its_job_is_not_stuck(home: Settings) -> N
     failed = until(lambda: (j := jobs.get(home, under_way.job_id)) and j.ended and j, SLOWLY)
     assert failed.status == "failed"
     assert str(failed.error).startswith(
-        "The app or the machine was stopped before the job was done"
+        "The worker, the app or the machine stopped before it was done"
     )
     done = until(lambda: (j := jobs.get(home, waiting.job_id)) and j.ended and j, SLOWLY)
     assert done.status == "done"

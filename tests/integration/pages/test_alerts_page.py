@@ -89,7 +89,7 @@ def test_an_incident_shows_its_checks_their_age_and_their_limits(
     assert app.table[1].value["What"].tolist() == [":red-badge[raised]"] * 2
     # and the overview shows it too
     overview = open_page(settings, "overview")
-    label = ":red[1 open alert, oldest 3 days]"
+    label = ":red[1 open alert, oldest 3 days old]"
     (link,) = [link for link in overview.get("page_link") if link.label == label]
     assert link.proto.query_string == "view=alerts"
 

@@ -344,7 +344,7 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
     # the sets below are still those of the sample
     assert SAMPLE in text_of(app)
     app = open_page(copied.settings, "overview")
-    assert "**What this step reads has changed. Run it again.**" in text_of(app)
+    assert "**The input of Prepare has changed. Run it again.**" in text_of(app)
     assert next_step(app) == "Next: Prepare"
     # the verdict and the five steps after the new data
     assert text_of(app).count(":material/science: sample") == 6
