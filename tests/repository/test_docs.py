@@ -455,7 +455,7 @@ def test_the_portuguese_readme_names_the_pages_as_the_app_does() -> None:
 # what a record says of the past, and what a reader of the guide writes
 GONE = {
     "docs/decisions/0044-packages-by-subject.md": {"tests/test_layers.py"},
-    "docs/decisions/0029-told-at-the-last-moment.md": {
+    "docs/decisions/0029-translation-at-display-time.md": {
         "core/platform/language.py",
         "pages/shared/bilingual.py",
         ".ci/messages.py",
