@@ -401,9 +401,7 @@ def main() -> int:
     core = Core(arguments.core)
     references, windows = (6, 50) if arguments.quick else (20, 200)
     part, parts = (int(number) for number in arguments.lines.split("/"))
-    print(
-        "| what | promised | alerts | promised | warnings or alerts | power | s to learn | holds |"
-    )
+    print("| what | bound | alerts | bound | warnings or alerts | power | s to learn | holds |")
     print("|---|---|---|---|---|---|---|---|")
     start = time.perf_counter()
     chosen = [line for line in lines() if arguments.only in line.named()][part::parts]
