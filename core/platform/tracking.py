@@ -66,7 +66,7 @@ def open_step(
 def step_run(settings: Settings, step: str, options: Options, progress: Progress) -> Iterator[str]:
     """Open the named run of a step, and end it FINISHED, FAILED or KILLED.
 
-    The resolved options and settings, the git commit and the job are recorded at once. An error is
+    The resolved options and settings, the git commit and the job are recorded first. An error is
     recorded as the tag `courtside.error` and re-raised.
 
     Yields
@@ -436,7 +436,7 @@ def _write_artifacts(place: Path, record: Record) -> None:
 
 
 def _metric_name(name: str) -> str:
-    """Return a name of a metric that MLflow takes; names of columns may hold any character.
+    """Return a metric name that MLflow accepts; names of columns may contain any character.
 
     Examples
     --------
