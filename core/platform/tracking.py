@@ -66,7 +66,7 @@ def open_step(
 def step_run(settings: Settings, step: str, options: Options, progress: Progress) -> Iterator[str]:
     """Open the named run of a step, and end it FINISHED, FAILED or KILLED.
 
-    The resolved options and settings, the git commit and the job are recorded first. An error is
+    The resolved options and settings, the git commit and the job are recorded at once. An error is
     recorded as the tag `courtside.error` and re-raised.
 
     Yields
