@@ -1,4 +1,4 @@
-"""Journal of predictions that are missing from the log, stored next to it.
+"""Journal of predictions that are missing from the log, kept next to it.
 
 While the log is down, a gateway keeps a small file here, `state/gaps/<pid>-<hex>.json`, readable by
 its owner only. A killed gateway leaves its file; the next one records it in the log as a gap.
@@ -77,7 +77,7 @@ def left(settings: Settings) -> list[Left]:
     gaps = []
     for path in (settings.state_dir / "gaps").glob("*.json"):
         try:
-            # deleted if its gateway has written the rows since
+            # gone if its gateway has written the rows since
             with suppress(FileNotFoundError):
                 noted = json.loads(path.read_text(encoding="utf-8"))
                 owner = Process(int(noted["pid"]), float(noted["created"]))

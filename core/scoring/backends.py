@@ -57,7 +57,7 @@ class Endpoint:
     source, run_id : str
         Caller, as recorded in the log.
     key : str or None
-        The natural key's column, sent with the inputs.
+        The natural key's column, sent beside the inputs.
     is_sample : bool
         Whether the rows are of the built-in sample.
     on_wait : callable
@@ -128,7 +128,7 @@ class Endpoint:
     def _are_written(self, sent_at: float) -> bool:
         """Wait until the log has the rows sent at this moment of the monotonic clock.
 
-        False when the gateway has ended or restarted since: its memory, with the rows, is lost. If
+        False when the gateway has ended or restarted since: its memory, with the rows, is gone. If
         the log stays down, they are left in that memory.
         """
         until = time.monotonic() + (0.0 if self._log_is_down.is_set() else LOG_SECONDS)

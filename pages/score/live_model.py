@@ -1,4 +1,4 @@
-"""Live predictions: requested from the server behind the gateway, so not logged.
+"""What the served version would answer: asked of its server, behind what logs and counts.
 
 The app itself loads no model: scikit-learn's import alone takes seconds.
 """
@@ -21,7 +21,7 @@ from pages.shared import elements, row_field
 
 Row = Mapping[str, row_field.Value]
 Answers = np.ndarray[Any, np.dtype[np.float64]]
-# seconds that a page waits at most
+# a page waits no longer than this
 SECONDS = 5.0
 
 

@@ -25,7 +25,7 @@ from pages.serve import call_examples
 from pages.shared import elements, navigation
 from pages.shared.endpoint_warning import STATES
 
-# with fewer requests, the slowest are not percentiles
+# of fewer requests, the slowest are no percentiles
 PERCENTILE_REQUESTS = 20
 
 
@@ -73,7 +73,7 @@ def card(settings: Settings, served: server.Server, name: str, live: server.Serv
 def _asked(
     settings: Settings, served: server.Server
 ) -> tuple[server.Server, gateway.Status | None]:
-    """Return the current state of an endpoint, and its gateway's status."""
+    """Return an endpoint as it is now, and what its gateway says."""
     status = gateway.status(served.port, timeout=1.0) if served.state != "died" else None
     if status is None and served.state == "ready":
         # checked just now: no need to wait for its watch
@@ -286,7 +286,7 @@ def _shadow(settings: Settings, served: server.Server, live: server.Server) -> N
 
 
 def _call(settings: Settings, served: server.Server) -> None:
-    """Draw a call to copy in each language, and the call that sends its label later."""
+    """Draw a call to copy in each language, and how its label is sent later."""
     with_key = bool(api_keys.listed(settings))
     row = elements.example_row(settings, served.run_id)
     examples = call_examples.predict(served.url, row, with_key=with_key)
@@ -295,7 +295,7 @@ def _call(settings: Settings, served: server.Server) -> None:
         st.caption(_("Replace `{key}` with one of the API keys below.", key=call_examples.KEY))
     for name, place in zip(examples, st.tabs(list(examples)), strict=True):
         with place:
-            # without colours: those of Streamlit are too pale on its own background
+            # without colours: those of Streamlit are too pale on its own ground
             st.code(examples[name], language=None, wrap_lines=True)
             with st.expander(_("Labels")):
                 _answer(served)
@@ -303,7 +303,7 @@ def _call(settings: Settings, served: server.Server) -> None:
 
 
 def _answer(served: server.Server) -> None:
-    """Describe the response, and how a label identifies its row."""
+    """Say what an answer holds, and how a label names its row."""
     if served.threshold is not None:
         st.markdown(
             _(
