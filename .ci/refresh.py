@@ -1,4 +1,4 @@
-"""Newer versions of what is installed: chosen, shown, tested, audited; taken only if all is well.
+"""Newer versions of what is installed: chosen, shown, tested, audited; applied only if everything passes.
 
     python .ci/refresh.py            newest versions that requirements.in allows
     python .ci/refresh.py --check    does requirements.txt match requirements.in? upgrades nothing
@@ -135,7 +135,7 @@ def hosts_and_paths(text: str) -> list[str]:
 
 
 def pins(text: str) -> dict[str, str]:
-    """Return the version of each package, with what it holds for."""
+    """Return the version of each package, with its conditions."""
     entries = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)(?: ; (.*))?$", text, flags=re.MULTILINE)
     versions: dict[str, str] = {}
     for name, version, marker in entries:
@@ -144,7 +144,7 @@ def pins(text: str) -> dict[str, str]:
 
 
 def changes(before: str, after: str) -> list[str]:
-    """Return a line for each package that comes, goes or changes."""
+    """Return a line for each package that is added, removed or changed."""
     old_pins, new_pins = pins(before), pins(after)
     return [
         f"  {name}: {old_pins.get(name, 'new')} -> {new_pins.get(name, 'gone')}"

@@ -485,7 +485,7 @@ def defined(path: Path) -> set[str]:
 
 
 def exists(name: str) -> bool:
-    """Tell whether a file, a folder, a module, or what a module defines is called so."""
+    """Return whether a file, a folder, a module or a name in a module has this name."""
     if (CODE_ROOT / name).exists():
         return True
     parts = re.split(r"[./]", name.removesuffix(".py"))
