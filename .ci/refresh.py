@@ -1,4 +1,4 @@
-"""Newer versions of what is installed: chosen, shown, tested, audited; applied only if everything passes.
+"""Newer versions of what is installed: chosen, shown, tested, audited; kept only if all passes.
 
     python .ci/refresh.py            newest versions that requirements.in allows
     python .ci/refresh.py --check    does requirements.txt match requirements.in? upgrades nothing

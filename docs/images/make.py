@@ -134,7 +134,7 @@ def at(shots: list[Shot], after: str) -> list[Shot]:
 
 
 def done(settings: Settings, step: str) -> bool:
-    """Return whether a step's newest job is done; print how it ended if it failed."""
+    """Return whether a step's newest job is done; raise if it failed."""
     found = jobs.latest(settings, step, limit=1)
     if found and found[0].status in ("failed", "cancelled"):
         raise RuntimeError(f"{step} did not end well: {found[0].error}")
