@@ -82,7 +82,7 @@ def _members(
             label = PurePosixPath(info.filename).name
             suffix = Path(label).suffix.lower()
             wanted = suffix in SUFFIXES or (deep and suffix == ".zip")
-            # macOS adds these beside each file
+            # macOS adds these for each file
             if info.is_dir() or not wanted or "__MACOSX" in info.filename or label[0] == ".":
                 continue
             target = folder / f"member-{len(list(folder.iterdir()))}{suffix}"

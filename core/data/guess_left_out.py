@@ -1,4 +1,4 @@
-"""Which columns of a table are left out as features, and why. Computes only."""
+"""Which columns of a table are excluded as features, and why. Computes only."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LeftOut:
 
     @property
     def is_leak(self) -> bool:
-        """Whether it may give the target away."""
+        """Whether it may leak the target."""
         return self.code in LEAKS
 
 
@@ -53,7 +53,7 @@ def left_out(
     chosen: Collection[str],
     later: Bools | None = None,
 ) -> dict[str, LeftOut]:
-    """Return the columns that are left out, in their order.
+    """Return the excluded columns, in their order.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def left_out(
     group : str
         The column of groups, or an empty text.
     chosen : collection of str
-        Columns that a person leaves out.
+        Columns that a person excludes.
     later : array of bool, optional
         The current rows, where they are those from a day on.
     """

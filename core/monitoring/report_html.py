@@ -166,7 +166,7 @@ def drawing(svg: str, prefix: str) -> str | None:
         return None
     width, height = root.get("width"), root.get("height")
     for child in list(root):
-        # the page has a background of its own
+        # the page has its own background
         if child.tag.endswith("}rect") and (child.get("width"), child.get("height")) == (
             width,
             height,

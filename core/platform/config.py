@@ -229,7 +229,7 @@ class Settings(Options):
     @model_validator(mode="after")
     def _allowed_emails_need_login(self) -> Settings:
         if self.allowed_emails and not self.login:
-            # a list without a login would look like protection
+            # a list without a log-in would only look like protection
             raise needs("COURTSIDE_ALLOWED_EMAILS", "COURTSIDE_LOGIN=true")
         return self
 

@@ -1,6 +1,6 @@
 """Reads project files: what is predicted, from which columns, on which rows.
 
-That of a project of one's own is `<home>/projects/<name>/project.toml`; a built-in one's is in
+The file of a user's project is `<home>/projects/<name>/project.toml`; a built-in one's is in
 core/projects, `<name>.toml`, or `<name>/project.toml` next to the project's own code.
 """
 

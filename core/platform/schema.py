@@ -1,4 +1,4 @@
-"""Validation of frames against the project file; all faults are reported at once."""
+"""Validation of frames against the project file; all faults are reported together."""
 
 from __future__ import annotations
 

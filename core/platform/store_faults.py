@@ -46,7 +46,7 @@ SENTENCES: dict[Kind, Message] = {
 }
 
 
-# database of the home -> what it holds
+# database of the home -> its contents
 CONTENTS = {
     "state.db": Message("jobs, schedules, alerts, API keys and endpoints"),
     "mlflow.db": Message("runs and models"),

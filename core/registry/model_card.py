@@ -50,7 +50,7 @@ class Facts:
     question, positive, negative : str or Message
         What is predicted, and the names of classes 1 and 0.
     run_id, train_run, prepare_run : str
-        The runs that hold the metrics, trained it and prepared its data.
+        The runs with its metrics, its training and its prepared data.
     commit : str
         Of the training code.
     is_sample : bool
@@ -86,7 +86,7 @@ class Facts:
     copied_from : str
         The version that it copies with another threshold.
     allowed : sequence of str
-        Features that are used in spite of a finding that they may reveal the label.
+        Features that are used despite a finding that they may reveal the label.
     weights : str
         Column of sampling weights.
     decisions : sequence of Message

@@ -36,7 +36,7 @@ DECISIONS = {
     "rollback": Message("rollback"),
     UNKNOWN: Message("unknown"),
 }
-# who decided, where nobody is recorded
+# who decided, if no person is recorded
 NOBODY = DECISIONS[UNKNOWN]
 NO_PREVIOUS = Message("There is nothing to roll back to: no other version was the champion.")
 TURN_SECONDS = 300.0
@@ -57,7 +57,7 @@ def register(
     """Register a logged model as a new version with the alias `challenger`.
 
     It also becomes `champion` if there is none yet, or if the champion was trained on the built-in
-    sample and this version was not: nobody would operate on synthetic rows by choice. The run of
+    sample and this version was not: no one would operate on synthetic rows by choice. The run of
     its training, if the tags name it, else `run_id`, is tagged with that `ChampionMove`.
 
     Parameters

@@ -18,7 +18,7 @@ from core.stats.check import ADD_LABELS, FIND_OUT, FIND_OUT_ONLY, TRAIN_OTHERS
 from core.stats.forecast import DAY
 
 Code = Literal["retrain", "wait", "investigate", "person", "none"]
-# Evidence that supports a forecast, and is never a reason alone.
+# Evidence that supports a trend, and is never a reason alone.
 SUPPORTING = ("psi." + PROBABILITY, "ks." + PROBABILITY)
 NOTHING = Message("Nothing to do.")
 BY_HAND = Message("Choose a policy, or retrain by hand with a reason.")

@@ -223,7 +223,7 @@ class Supervisor:
         return not jobs.active(self.settings) and not schedules.schedules(self.settings)
 
     def _has_app_ended(self) -> bool:
-        """Return whether an app said that it ends, and no other one of this home has beaten."""
+        """Return whether an app announced its end, and no other app of this home is running."""
         now = time.time()
         if supervision.last_beat(self.settings):
             self.beat_seen = now
@@ -426,7 +426,7 @@ class Supervisor:
         return True
 
     def _await_gone(self, pid: int | None, created: float | None) -> None:
-        """Wait until this process is gone; kill it if it stays."""
+        """Wait until this process has ended; kill it if it does not."""
         deadline = time.monotonic() + self.grace
         while supervision.process_alive(pid, created):
             if time.monotonic() > deadline + CLEAN_UP_LIMIT:

@@ -24,7 +24,7 @@ from core.platform.rows import Fault, Rule, arrow
 from core.scoring import addresses
 
 PART_ROWS = 500_000
-# of CSV: held in memory at once
+# of CSV: rows in memory at a time
 PART_BYTES = 32_000_000
 _BLOCK = 1 << 22
 _BOM = b"\xef\xbb\xbf"

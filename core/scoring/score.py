@@ -313,7 +313,7 @@ class _Scoring:
             return {}
         try:
             kept = tracking.table(self.settings, self.version.trained_by, "levels")
-        except NotReadyError:  # trained before levels were kept
+        except NotReadyError:  # trained before levels were stored
             return {}
         return new_levels.known(kept)
 

@@ -94,7 +94,7 @@ def checks(
 
     Each is judged by the better end of its interval, like a performance check. The limit of log
     loss follows the base rate implied by the probabilities, so that a lower base rate alone does
-    not look like an improvement: half of the reference's skill left is a warning, a quarter an
+    not appear as an improvement: half of the reference's skill left is a warning, a quarter an
     alert. For the ROC AUC's lead over 0.5 the limits are 80% and 50% of the reference's; for F1,
     90% and 50%.
 

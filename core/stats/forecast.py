@@ -32,7 +32,7 @@ class Trend:
         Slope with its interval.
     crossing, crossing_low, crossing_high : float or None
         When the line crosses the limit, with its range, in seconds since 1970; None if the slope
-        may be chance, or no limit lies ahead. In the past if the line is already beyond its limit.
+        may be chance, or no limit is ahead. In the past if the line is already beyond its limit.
     text : Message
         The result in a sentence or two.
     limit : float or None

@@ -18,7 +18,7 @@ OF_CALIBRATION = ("calibration", "calibration_error", "brier_score", "log_loss")
 
 
 def facts(checks: Sequence[Check], positive: Words = "1") -> list[Words]:
-    """Return why a model does not fit: where the rows lie, then what the checks in alert say.
+    """Return why a model does not fit: the support of the rows, then the checks in alert.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class Kind:
     approach: Literal["regression", "classification"] = "classification"
 
 
-# approaches to the question, each a way to look at the same probability
+# approaches to the question, each another view of the same probability
 APPROACH_LABELS = {
     "regression": Message("regression"),
     "classification": Message("classification"),
@@ -131,7 +131,7 @@ MEMBERS = 3
 
 
 def wanted(candidates: Sequence[str], rows: int) -> tuple[str, ...]:
-    """Return the candidates to fit on so many rows; those that a person chose stay.
+    """Return the candidates to fit on this many rows; an explicit choice is unchanged.
 
     Examples
     --------

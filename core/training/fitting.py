@@ -1,4 +1,4 @@
-"""Fit the candidates, one after the other or on a Dask cluster, each with a run of its own."""
+"""Fit the candidates, one after the other or on a Dask cluster, each in its own run."""
 
 from __future__ import annotations
 

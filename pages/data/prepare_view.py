@@ -1,4 +1,4 @@
-"""The view Prepare: choose features, rows and split; what came of them beside it."""
+"""The view Prepare: choose features, rows and split; the resulting sets at the right."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYS = (
     "split-seed",
 )
 OWN = "own"
-# values of the row filter that a link asked for, and whether the filter is open
+# values of the row filter from a link, and whether the filter is open
 ASKED, OPEN = "asked-rows", "filter-open"
 
 MISSING = {
@@ -43,7 +43,7 @@ MISSING = {
 
 
 def draw(settings: Settings, spec: ProjectSpec) -> None:
-    """Draw the form, and the current training and test set beside it."""
+    """Draw the form, and the current training and test set at its right."""
     snapshot = snapshots.current(settings)
     if snapshot is None and step_jobs.job_panel(settings, "acquire"):
         return
@@ -105,7 +105,7 @@ def form(
 
     Returns whether a link has selected the rows.
     """
-    # rows that a link selected are ready to be prepared: the button stands above the form
+    # rows selected by a link are ready to be prepared: the button is above the form
     top = st.container()
     features = choose_features(spec, before, disabled=disabled)
     rows, linked = choose_rows(settings, spec, snapshot, before, disabled=disabled)
@@ -280,7 +280,7 @@ def choose_rows(
     text = elements.plain(str(split.rows_name(spec, wanted) or split.filter_text(wanted)))
     asked = st.session_state.get(ASKED)
     is_linked = asked == wanted.get(column) and asked != tuple(last.get(column, ()))
-    # a column that Courtside derives is no name of the table's
+    # a column that Courtside derives is not a column of the table
     called = {value: str(split.rows_name(spec, {column: [value]})) for value in counts[column]}
     is_own = spec.rows.is_derived
 
@@ -330,7 +330,7 @@ def values_of(settings: Settings, snapshot: snapshots.Snapshot) -> dict[str, dic
 
 
 def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) -> None:
-    """Draw how many rows are in each set, and why others were left out."""
+    """Draw the number of rows in each set, and the reasons for excluded rows."""
     of, positive = run.metrics, project.words(spec.positive)
 
     def rows(count: float) -> str:
@@ -379,7 +379,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
 
 
 def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
-    """Draw a chip for each check of the split, and what those say that are not ok."""
+    """Draw a chip for each check of the split, and the texts of those that are not ok."""
     judged = [
         (elements.words(title), str(verdict), elements.words(text))
         for title, verdict, text in zip(
@@ -427,7 +427,7 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
 
 
 def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
-    """Draw what the sets were made of."""
+    """Draw the origin of the sets."""
     options = prepared.options
     cut = (
         f"≥ {options['test_from']}"
@@ -452,7 +452,7 @@ def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
 
 
 def lineage_file(prepared: storage.Prepared) -> None:
-    """Draw the download of what the sets were made of."""
+    """Draw the download of the sets' origin."""
     elements.download(
         f"{_('Lineage')} (JSON)",
         json.dumps(asdict(prepared), indent=2),

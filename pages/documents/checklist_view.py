@@ -90,7 +90,7 @@ def _selected(chosen: list[Requirement], *, graded: bool) -> Requirement:
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [first], "columns": [], "cells": []}},
-        # other lines need a selection of their own
+        # filtered lines need their own selection
         key=f"requirements-{numbers[0]}-{len(numbers)}-{graded}",
         column_config=columns,
     )

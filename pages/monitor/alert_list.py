@@ -1,4 +1,4 @@
-"""Open alerts as incidents, one per version and source, with the answer to each, and history."""
+"""Open alerts as incidents, one per version and source, with their forms and history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, day
 from pages.shared import elements, login
 
-# colour of what happened to an alert
+# colour of an alert's event
 COLOURS = {
     "raised": "red",
     "reminded": "orange",
@@ -107,7 +107,7 @@ def _about(settings: Settings, incident: Incident) -> str:
 
 
 def _checks(settings: Settings, incident: Incident) -> None:
-    """Draw a row per check: its newest value, its limits and who answered."""
+    """Draw a row per check: its newest value, its limits and who acknowledged it."""
     checks = incident.checks or incident.alerts
     elements.fixed_table(
         {

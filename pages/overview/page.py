@@ -10,7 +10,7 @@ settings, spec = visit.open_app()
 
 
 def menu() -> None:
-    """Draw what is seldom needed."""
+    """Draw the page's menu."""
     code_snippets.button(settings, "lifecycle")
     if not settings.is_nested:
         reset_form.button()

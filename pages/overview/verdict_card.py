@@ -24,7 +24,7 @@ LIGHTS = {"fits": "green", "does_not_fit": "red", "no_skill": "red"}
 
 
 def draw(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
-    """Draw the card for what is the case now."""
+    """Draw the card for the current situation."""
     with st.container(border=True, key="verdict-card"):
         if seen.chain is not None and seen.chain.state == "running":
             _running(settings, seen.chain, seen)

@@ -1,4 +1,4 @@
-"""The decision that is due: champion beside challenger, and the gate's form."""
+"""The pending decision: champion and challenger side by side, and the gate's form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pages.registry import decisions, gate_form, ledger, threshold_form, version
 from pages.registry.standing import Standing
 from pages.shared import aliases, elements, endpoint_warning, navigation, step_jobs
 
-# two beside each other at 1440 px and at 800
+# two side by side at 1440 px and at 800
 CARD_WIDTH = 360
 BETTER_CHALLENGER = Message(
     "Train on other features or rows; or, under More, ask only that it is not worse."
@@ -32,7 +32,7 @@ MEANINGS = {
 
 
 def draw(now: Standing) -> None:
-    """Draw the two versions, what is due now, and what is seldom done."""
+    """Draw the two versions, the pending decision, and the rarer actions."""
     moves = registry.ledger(now.settings, now.spec.model)
     is_behind = endpoint_warning.behind(now.settings, now.champion, now.live)
     if is_behind:
@@ -92,7 +92,7 @@ def _decision(version: str) -> str:
 
 
 def _due(now: Standing) -> ModelVersion | None:
-    """Return the version to decide about: the challenger, or the one chosen in its place."""
+    """Return the version to decide about: the challenger, or another selected one."""
     if now.challenger is None:
         return None
     chosen = st.session_state.get("challenger")
@@ -132,12 +132,12 @@ def _version(
     *,
     live: Server | None = None,
 ) -> None:
-    """Draw a version: its candidate, its metrics, and the way to its card.
+    """Draw a version: its candidate, its metrics, and a link to its card.
 
     Parameters
     ----------
     alias : {"champion", "challenger"}
-        What it is.
+        The role of the version.
     compared : RunInfo, optional
         The run of the gate that measured both versions on the same rows.
     live : Server, optional

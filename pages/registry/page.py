@@ -1,4 +1,4 @@
-"""Registry: champion beside challenger and the decision that is due; all versions; the ledger."""
+"""Registry: champion, challenger and the pending decision; all versions; the ledger."""
 
 import streamlit as st
 

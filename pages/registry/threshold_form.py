@@ -27,12 +27,12 @@ from pages.shared import elements, login, step_jobs
 OPEN, LINKED = "champion-threshold", "champion-threshold-linked"
 # on which rows the consequences are shown
 ROWS = {"report": Message("Report"), "folds": Message("Validation folds")}
-# fewest labelled rows of a report that are worth it, and how far back one is looked for
+# fewest labelled rows of a useful report, and how many reports are searched
 FEWEST, REPORTS = 100, 10
 
 
 def asked() -> bool:
-    """Open the form of the champion's threshold if the address asks so; return whether it did."""
+    """Open the form of the champion's threshold if the address says so; return whether."""
     if st.query_params.get("open") == "threshold":
         del st.query_params["open"]
         st.session_state[OPEN] = st.session_state[LINKED] = True
@@ -40,14 +40,14 @@ def asked() -> bool:
 
 
 def draw(now: Standing, follows: Message, *, is_linked: bool) -> None:
-    """Draw another threshold for the champion, which becomes the champion again with it.
+    """Draw another threshold for the champion; a copy with it becomes the champion.
 
     Parameters
     ----------
     follows : Message
         What happens to the live endpoint.
     is_linked : bool
-        Whether a link led here, so that this is what the page asks for.
+        Whether a link led here, which makes this the page's primary action.
     """
     champion = now.champion
     if champion is None or champion.about.threshold is None:
@@ -236,7 +236,7 @@ def _trade_off(
     Without rows of those they are on the test set.
     """
     if by_weight:
-        # the weights are not beside the forecasts
+        # the weights are not stored with the predictions
         table = tracking.table(_settings, run_id, "thresholds")
         of_folds = table["set"] == evaluation.VALIDATION
         return table[of_folds].drop(columns="set").reset_index(drop=True), True

@@ -21,7 +21,7 @@ SPEEDS = {
     5.0: plural("{count} window a second", "{count} windows a second", 5),
     1.0: plural("{count} window a second", "{count} windows a second", 1),
 }
-# choices beside the titles of the project
+# options besides the titles of the project
 CHAMPIONS, DEFAULTS = "champion", "defaults"
 
 

@@ -26,7 +26,7 @@ GAPS = {
 
 
 def draw(settings: Settings, spec: ProjectSpec) -> None:
-    """Draw the state of the log, its newest predictions, and the shadow's beside the champion's."""
+    """Draw the state of the log, its newest predictions, and shadow against champion."""
     tallies = predictions.tallies(settings)
     log_state(settings)
     set_aside_list.draw(settings, "predictions", "labels")
@@ -105,7 +105,7 @@ def log_state(settings: Settings) -> None:
 
 
 def gaps(settings: Settings) -> None:
-    """Warn of answers that are missing in the log."""
+    """Warn about predictions that are missing in the log."""
     log_gaps = predictions.gaps(settings)
     if not log_gaps:
         return
@@ -129,7 +129,7 @@ def gaps(settings: Settings) -> None:
 
 
 def side_by_side(settings: Settings) -> None:
-    """Compare champion and challenger on the requests that both answered."""
+    """Compare champion and challenger on the requests that both scored."""
     pairs = predictions.pairs(settings)
     if pairs.empty:
         return

@@ -96,7 +96,7 @@ def density(path: str, threshold: float, base_rate: float | None, language: str)
 
 
 def verdict(settings: Settings, run: tracking.RunInfo) -> None:
-    """Link to Monitor's verdict on these rows, or to where one is made."""
+    """Link to Monitor's verdict on these rows, or to the page that makes one."""
     scoring = ScoringRun.of(run).scoring or run.run_id
     reports = tracking.runs(
         settings,
@@ -123,7 +123,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
 
 
 def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Show the metrics of a scoring beside those of the test set."""
+    """Show the metrics of a scoring next to those of the test set."""
     of, source = run.metrics, run.params["source"]
     version = model_store.require_version(settings, run.params["model"], run.params["version"])
     trained = tracking.run(settings, ScoringRun.of(run).model_run)

@@ -18,7 +18,7 @@ from core.registry import promote
 from pages.shared import access, language
 
 CALLBACK = "/oauth2callback"
-# whoever guesses the cookie's secret can impersonate anybody
+# anyone who guesses the cookie's secret can impersonate any user
 SECRET_LENGTH = 32
 SHARED = ("redirect_uri", "cookie_secret")
 OF_A_PROVIDER = ("client_id", "client_secret", "server_metadata_url")

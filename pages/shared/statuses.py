@@ -1,4 +1,4 @@
-"""How far a run, a job or a version came: the labels and their colours."""
+"""States of runs, jobs and versions: their labels and colours."""
 
 from __future__ import annotations
 

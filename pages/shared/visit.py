@@ -1,4 +1,4 @@
-"""What each visit of a page begins with: settings, log-in, project, worker and store."""
+"""The start of each page visit: settings, log-in, project, worker and store."""
 
 from __future__ import annotations
 

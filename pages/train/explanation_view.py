@@ -341,12 +341,12 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
 
 
 def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGenerator) -> None:
-    """Draw the choice of a model, what can be asked of it, and its newest explanation.
+    """Draw the choice of a model, its form, and its newest explanation.
 
     Parameters
     ----------
     coming : bool
-        Whether a training is on its way.
+        Whether a training waits or runs.
     menu : DeltaGenerator
         The place of links to runs.
     """

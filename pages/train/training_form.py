@@ -57,7 +57,7 @@ def draw(
     prepared : Prepared, optional
         The current sets; without them only a preset can be trained, as it prepares its own.
     locked : bool
-        Whether a training is on its way, so that nothing can be changed.
+        Whether a training waits or runs, so that nothing can be changed.
     """
     preset = chosen(spec)
     if spec.presets:
@@ -143,7 +143,7 @@ def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
 
 
 def _preset(spec: ProjectSpec, preset: Preset, *, is_ready: bool, locked: bool) -> None:
-    """Show what the form holds now: the preset, its data, and its fixed parameters."""
+    """Show the current form: the preset, its data, and its fixed parameters."""
     lines = [f"**{project.words(preset.title)}.** {project.words(preset.about)}"]
 
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -209,7 +209,7 @@ def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float]
     highest = values.groupby(groups).max().sort_values(kind="stable")
     low = float(values.min())
     usual = highest.iloc[: max((len(highest) + 1) // 2, 2)]
-    # the largest group that lies near those below it
+    # the largest group that is close to those below it
     last = float(usual.iloc[-1]) if len(usual) else low
     for high in highest.iloc[len(usual) :]:
         if high - low > _FAR * (last - low):

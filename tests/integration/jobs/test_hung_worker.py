@@ -76,7 +76,7 @@ def test_a_hung_job_fails_with_a_message_and_a_long_one_goes_on(home: Settings) 
     assert failed.status == "failed"
     assert "did not answer for" in str(failed.error)
     assert "Start it again." in str(failed.error)
-    # a job that works for longer than the patience goes on
+    # a job that takes longer than the patience continues
     long = running(home, jobs.submit(home, "train", {"do": "wait", "until": "go"}))
     began = heartbeat.last(supervision.heart(home, long.job_id)) or time.time()
     until(

@@ -44,7 +44,7 @@ def raised(
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> float:
-    """The clock of alerts, which stands still: noon of a day in 2026."""
+    """The clock of alerts, which is stopped: noon of a day in 2026."""
     moment = pd.Timestamp("2026-03-01 12:00", tz="UTC").timestamp()
     monkeypatch.setattr(alerts.clock, "now", lambda settings: moment)
     return moment

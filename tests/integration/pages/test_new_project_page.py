@@ -154,7 +154,7 @@ def test_create_and_run_writes_the_file_keeps_the_table_and_starts_the_life_cycl
     (upload,) = options.uploads
     assert storage.uploaded(own, upload).read_bytes() == content(customers())
     assert acquire.run(own, options).rows == len(customers())
-    # the draft is gone with its project
+    # the draft is deleted with its project
     app.switch_page("pages/projects/page.py")
     app.query_params["view"] = "new"
     app = app.run()

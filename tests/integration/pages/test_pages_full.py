@@ -248,7 +248,7 @@ def test_the_overview_shows_each_stage_done_and_the_verdict(
     text = text_of(app)
     states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert len(states) == 6
-    # no green mark beside a result that is not as it should be
+    # no green mark next to a result that needs attention
     marks = ["done", "done", "done", "done", "warning", "alert"]
     assert all(mark in state for mark, state in zip(marks, states, strict=True))
     runs = {step: lived.run(step) for step in STEP_OF.values()}
@@ -286,7 +286,7 @@ def test_runs_lists_every_step_and_filters_by_one(lived, open_page: Callable[...
     candidates = {"Logistic regression", "Naive Bayes"}
     assert names == {steps.RUN_NAMES[step] for step in STEP_OF.values()} | candidates
     assert set(app.dataframe[0].value["data"]) == {"sample"}
-    # a fixed name says little: its step stands beside it
+    # a fixed name says little: its step is shown next to it
     order = list(app.dataframe[0].proto.column_order)
     assert order[order.index("name") + 1] == "step"
     app = app.pills(key="step").set_value("score").run()

@@ -372,7 +372,7 @@ def test_the_last_answer_is_shown_rule_by_rule(
     # what the gate refuses is not moved, dry run or not
     assert "Dry run:" not in text
     assert "refused" in text
-    # the gate objects: promoting is not what the page asks for
+    # the gate objects: promoting is not the primary action
     assert not [button for button in app.button if button.proto.type == "primary"]
     assert "Decided by: bob" in text
     rules = tracking.table(judged_shared.settings, judged_shared.tried.run_id, "rules")
@@ -389,7 +389,7 @@ def test_the_last_answer_is_shown_rule_by_rule(
         "3,000 rows",
         "≥ 200 rows",
     ]
-    # the end of the interval is judged, and stands beside the limit
+    # the end of the interval is judged, and shown next to the limit
     high = rules.set_index("code").loc["better", "value"]
     assert high > 0
     assert rules_shown.loc["Log loss", "Limits"] == "< 0"

@@ -105,7 +105,7 @@ def walk(node):
 def data_of(chart, layer):
     """Return the table that one layer of a chart draws."""
     spec = chart.to_dict()
-    # what all layers share stands at the top
+    # what all layers share is at the top
     data = spec["layer"][layer].get("data") or spec["data"]
     return pd.DataFrame(spec["datasets"][data["name"]])
 

@@ -1,4 +1,4 @@
-"""Whether rows lie where the model was tested: the measures, and the checks on them."""
+"""Whether rows are inside the support: the measures, and the checks on them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_shift_that_no_single_column_shows_is_detected() -> None:
     result = support.measure(reference, current, ["x", "y"])
     assert result.ranking["auc"].max() < 0.6
     assert result.domain_low > 0.65
-    # half of the rows lie off the line
+    # half of the rows are off the line
     assert 0.2 < result.outside_share < 0.6
 
 
