@@ -56,7 +56,7 @@ def unpack(path: Path, name: str, folder: Path, *, limit: int) -> list[tuple[str
     """
     tables = list(_members(path, name, folder, _Room(limit, limit), deep=True))
     if not tables:
-        raise InputError(Message("'{name}' holds no CSV or parquet file.", name=name))
+        raise InputError(Message("'{name}' contains no CSV or parquet file.", name=name))
     return tables
 
 

@@ -221,7 +221,7 @@ class _Table:
 
 
 NO_TARGET = Message(
-    "A target needs two or a few values. Choose another column, or add one of 1 and 0."
+    "A target needs two or a few distinct values. Choose another column, or add one with 1 and 0."
 )
 
 

@@ -165,7 +165,7 @@ def _only_with(
     name: str, values: Sequence[Words], is_positive: bool, rows: int, covered: float
 ) -> Message:
     return Message(
-        "'{column}' is {values} only with label {label} ({rows:,} rows, {covered:.0%} of the "
+        "'{column}' is {values} only for label {label} ({rows:,} rows, {covered:.0%} of the "
         "class).",
         column=name,
         values=list(values),

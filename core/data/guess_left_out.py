@@ -95,8 +95,8 @@ def _clock(column: Profile, later: Bools | None) -> tuple[str, Message] | None:
     return (
         "identifier",
         Message(
-            "'{column}' has other values in the current rows than in the reference: it only says "
-            "when a row is.",
+            "'{column}' has other values in the current rows than in the reference: it only "
+            "reflects when a row was recorded.",
             column=column.name,
         ),
     )
@@ -115,7 +115,7 @@ def _fault(column: Profile, group: str) -> tuple[str, Message] | None:
         return (
             "free_text",
             Message(
-                "It is unclear what is the day in the dates of '{column}', as in '{value}'.",
+                "It is unclear which part of the dates in '{column}' is the day, as in '{value}'.",
                 column=name,
                 value=column.values[0][0],
             ),

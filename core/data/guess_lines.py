@@ -41,7 +41,9 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
         Guess("f1", common, ("cost", "fixed")),
         Guess(
             "average_precision",
-            Message("Positives are rare: it measures how well they are ranked at the top."),
+            Message(
+                "Positives are rare: average precision measures how well they rank at the top."
+            ),
             ("log_loss", "roc_auc"),
         ),
         Guess(

@@ -108,8 +108,8 @@ RANDOM = Cut("random", share=SHARE, seed=SEED)
 NO_ROWS = Cut("none")
 
 
-NONE_LIKE_IT = Message("No column looks like it.")
-BY_NAME = Message("By its name.")
+NONE_LIKE_IT = Message("No column qualifies.")
+BY_NAME = Message("Guessed from its name.")
 
 
 def id_of(columns: Sequence[Profile], unique: Collection[str]) -> Guess:

@@ -75,8 +75,8 @@ def read_some(
         if len(members) > 1:
             raise InputError(
                 Message(
-                    "'{name}' holds {files:,} tables: {members}. Choose the one that the "
-                    "project is about, as a file of its own.",
+                    "'{name}' contains {files:,} tables: {members}. Provide the project's "
+                    "table as a separate file.",
                     name=name,
                     files=len(members),
                     members=[f"'{member}'" for member, _ in members[:5]],

@@ -341,8 +341,8 @@ def continued(
     if not fresh.any():
         raise InputError(
             Message(
-                "No row got a label since the champion was trained. Bring labels, or acquire newer "
-                "data."
+                "No rows have been labelled since the champion was trained. Add labels, or "
+                "acquire newer data."
             )
         )
     if split == "group":

@@ -66,7 +66,8 @@ TEXTS = {
     "checks": Message("All checks"),
     "made": Message("About this report"),
     "judged": Message(
-        "A check with an interval is judged by its better end: few rows alone raise no alarm."
+        "A check with an interval is judged by its more favorable end: a small sample alone "
+        "raises no alarm."
     ),
 }
 HEADS = (

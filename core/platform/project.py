@@ -127,7 +127,7 @@ def _kept(path: Path, project: str, changed: int, size: int) -> ProjectSpec:
     name = f"{PROJECTS}/{project}/{PROJECT_FILE}"
     spec = parse(path.read_bytes(), name)
     if spec.name != project:
-        fault = Message("the name must stay {name}; a new name is a new project", name=project)
+        fault = Message("the name must remain {name}; a new name is a new project", name=project)
         raise InputError(unusable(name, Message("{where}: {reason}.", where="name", reason=fault)))
     return spec
 

@@ -167,7 +167,7 @@ def edit(settings: Settings, text: str) -> tuple[str, ...]:
             text,
             ("name",),
             Message(
-                "the name must stay {name}; a new name is a new project", name=settings.project
+                "the name must remain {name}; a new name is a new project", name=settings.project
             ),
         )
     _check(settings, text, spec)

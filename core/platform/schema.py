@@ -291,7 +291,7 @@ def _by_their_names(
             frame_finding(
                 "repeated_column",
                 name,
-                Message("Repeated columns: {columns}. Name each once.", columns=name),
+                Message("Repeated columns: {columns}. Column names must be unique.", columns=name),
             )
             for name in repeated
         ]

@@ -216,7 +216,9 @@ def uploaded(settings: Settings, upload: Upload) -> Path:
     path = settings.state_dir / "uploads" / upload.stored
     if Path(upload.stored).name != upload.stored or not path.is_file():
         raise InputError(
-            Message("The uploaded file '{name}' is gone. Upload it again.", name=upload.name)
+            Message(
+                "The uploaded file '{name}' no longer exists. Upload it again.", name=upload.name
+            )
         )
     return path
 

@@ -294,7 +294,7 @@ def _threshold(known: Facts) -> str:
     else:
         aim = _plain(known.aim) or str(ABSENT)
     labelled = _(
-        "From a probability of {threshold} on, a row is labelled {positive}.",
+        "A row with a probability of at least {threshold} is labelled {positive}.",
         threshold=_number(known.threshold),
         positive=_plain(known.positive),
     )
@@ -335,7 +335,7 @@ def _limits(known: Facts) -> str:
                 late=list(known.late),
             )
         )
-    limits.append(_("It does not know what changed after its training: monitor it."))
+    limits.append(_("It knows nothing that changed after its training: monitor it."))
     return _list(limits)
 
 

@@ -29,7 +29,7 @@ UNKNOWN = "unknown"
 DECISIONS = {
     "first": Message("first"),
     "promote": Message("promoted"),
-    "hold": Message("held back"),
+    "hold": Message("on hold"),
     "refuse": in_context("gate", "refused"),
     "unchanged": Message("unchanged"),
     "override": Message("promoted anyway"),
@@ -193,7 +193,7 @@ def check_champion(
     old = aliases.get(CHAMPION)
     if old != instead_of:
         raise InputError(
-            Message("The champion has changed meanwhile. Nothing was moved: decide again.")
+            Message("The champion has changed in the meantime. Nothing was changed: decide again.")
         )
     if old == version.version:
         raise InputError(already_champion(version))
@@ -328,7 +328,7 @@ def _follow(rows: list[dict[str, Any]], version: str, when: float | None) -> Non
                 "to": None,
                 "decided_by": NOBODY,
                 "decision": UNKNOWN,
-                "reason": Message("Moved outside of this app, or by an older version of it."),
+                "reason": Message("Changed outside this app, or by an older version of it."),
                 "run_id": "",
             }
         )

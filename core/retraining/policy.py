@@ -26,7 +26,7 @@ NOT_PROMOTED = Message(
     "The challenger trained on this report was not promoted: decide on Registry, or train on other "
     "features or rows."
 )
-MONITOR = Message("Score rows, bring their labels, and monitor.")
+MONITOR = Message("Score rows, add their labels, and monitor.")
 MORE_WINDOWS = Message("Wait for more windows")
 USED = Message(
     "An earlier retraining was based on these windows: the same evidence does not count twice."

@@ -84,7 +84,7 @@ def leave(settings: Settings) -> None:
         _log.warning(
             "%s",
             Message(
-                "Still served without the app: {servers}. Its page Serve stops them.",
+                "Still running without the app: {servers}. Stop them on its Serve page.",
                 servers=[
                     Message("{name}, port {port}", name=known.name, port=known.port)
                     for known in served

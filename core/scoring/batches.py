@@ -406,7 +406,7 @@ def _cut_csv(
 
 def _repeated(names: Sequence[str], file: str) -> Message:
     return Message(
-        "'{name}' has repeated columns: {columns}. Name each once.",
+        "'{name}' has repeated columns: {columns}. Column names must be unique.",
         name=file,
         columns=[f"'{name}'" for name in sorted({n for n in names if names.count(n) > 1})[:5]],
     )

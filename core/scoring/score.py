@@ -435,7 +435,7 @@ class _Scoring:
         )
 
     def _report_wait(self) -> None:
-        self.progress.update(0.1, Message("The model's server has ended."))
+        self.progress.update(0.1, Message("The model's server has stopped."))
 
     def _log(self, place: Place, total: Done, path: str | None) -> None:
         """Add the scoring to the log, with the labels of its rows."""

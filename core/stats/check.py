@@ -156,7 +156,7 @@ def threshold_fact(state: str, positive: Words = "1") -> Message:
         "none_positive": Message("no row is predicted {positive}", positive=positive),
         "all_positive": Message("every row is predicted {positive}", positive=positive),
         "no_true_positive": Message(
-            "no row that is predicted {positive} is {positive}", positive=positive
+            "no row predicted {positive} is actually {positive}", positive=positive
         ),
     }[state]
 

@@ -301,7 +301,7 @@ def _roc_auc(
         )
     lead = old["roc_auc"] - 0.5
     text = Message(
-        "{share:.0%} of its lead over chance (0.5) is left.",
+        "{share:.0%} of its lead over chance (0.5) remains.",
         share=max(new["roc_auc"] - 0.5, 0.0) / lead if lead > 0 else 0.0,
     )
     return _check(

@@ -72,7 +72,9 @@ def _where(checks: Sequence[Check], alarmed: Mapping[str, Check]) -> Words:
     """Return how many rows are unlike the known ones, else which columns moved."""
     outside = alarmed.get("outside_support")
     if outside is not None and outside.value is not None:
-        return Message("{share:.1%} of the rows lie where it was never tested", share=outside.value)
+        return Message(
+            "{share:.1%} of the rows are outside the data it was tested on", share=outside.value
+        )
     columns = moved_columns(checks, "alert")[:MOST_COLUMNS]
     return Message("the distribution of {columns} changed", columns=columns) if columns else ""
 

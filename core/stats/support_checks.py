@@ -76,8 +76,8 @@ def _few_rows() -> Message:
 
 def _outside(support: Support) -> Message:
     return Message(
-        "{share:.1%} of the rows lie where the model was never tested ({usual:.1%} of the "
-        "reference).",
+        "{share:.1%} of the rows are outside the data the model was tested on ({usual:.1%} of "
+        "the reference).",
         share=support.outside_share,
         usual=support.outside_reference,
     )

@@ -318,7 +318,7 @@ def _unknown(params: Params) -> Reason:
 def _investigate(params: Params) -> Reason:
     if "is_skill_shown" not in params:
         return (
-            Message("The input changed, and there are no labels to judge by"),
+            Message("The input changed, and there are no labels to evaluate the model"),
             *_first_of([*_moved(params), _reason(params)]),
         )
     has_interval = not params["is_skill_shown"] and "skill" in params
@@ -377,8 +377,8 @@ def _weaker(params: Params) -> Words:
 
 def _interval(params: Params) -> Message:
     return Message(
-        "It is not shown to beat always predicting the base rate: its skill is {skill:.4f} (95% "
-        "interval {low:.4f} to {high:.4f}), {known:.4f} on the {reference}.",
+        "It is not significantly better than always predicting the base rate: its skill is "
+        "{skill:.4f} (95% interval {low:.4f} to {high:.4f}), {known:.4f} on the {reference}.",
         skill=params["skill"],
         low=params["skill_low"],
         high=params["skill_high"],

@@ -173,8 +173,8 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
         if isinstance(error, distributed.KilledWorker):
             error = InputError(
                 Message(
-                    "'{name}' ended {workers} Dask workers, perhaps out of memory. Give them "
-                    "more, or leave it out.",
+                    "'{name}' crashed {workers} Dask workers, probably by running out of "
+                    "memory. Give them more memory, or exclude it.",
                     name=name,
                     workers=error.allowed_failures + 1,
                 )

@@ -375,7 +375,7 @@ def _correlation(table: pd.DataFrame) -> None:
 
 def _leakage(suspects: pd.DataFrame) -> None:
     st.markdown(
-        _("**Which columns give the answer away, or only identify rows?**"),
+        _("**Which columns leak the target, or only identify rows?**"),
         help=_(
             "How well the column alone separates the classes: 0.5 is not at all, 1 is "
             "perfectly. Empty with fewer than 100 labelled rows."

@@ -166,7 +166,7 @@ def form(
     place = top if linked else st.container()
     if linked:
         top.info(
-            _("Selected from the report: {rows}. Prepare these rows, then train.", rows=linked),
+            _("Rows from the report: {rows}. Prepare these rows, then train.", rows=linked),
             icon=":material/filter_alt:",
         )
     if place.button(
@@ -211,7 +211,7 @@ def choose_features(
     named = {name: project.words(name) for name in (spec.features_title, *sets)}
     title = elements.choose(
         _("Features"),
-        {**named, OWN: _("My own")},
+        {**named, OWN: _("Custom selection")},
         "feature-set",
         default=titles.get(last, OWN),
         disabled=disabled,
@@ -264,7 +264,7 @@ def choose_rows(
     counts[column].setdefault(spec.rows.development, 0)
     if not counts[column][spec.rows.development]:
         st.warning(
-            _("The raw data holds no {rows}. Acquire some, or choose others.", rows=name_of_rows)
+            _("The raw data contains no {rows}. Acquire some, or choose others.", rows=name_of_rows)
         )
     names = [name for name in dict.fromkeys((column, *spec.slices)) if name in counts]
     remaining = {
@@ -349,7 +349,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
                 n_("{count:,} column", "{count:,} columns", int(of["columns_filtered"])),
             ),
             (
-                _("Left out"),
+                _("Excluded"),
                 rows(of["rows_raw"] - of["rows_filtered"]),
                 _("of {count:,} rows", count=int(of["rows_raw"])),
             ),

@@ -38,7 +38,7 @@ def draw(spec: ProjectSpec, facts: Facts) -> None:
     st.progress(met / len(requirements), text=text)
     chosen, graded = _filtered(requirements, first="open" if partly + still else "all")
     if not chosen:
-        st.success(_("Every line is met."), icon=":material/check_circle:")
+        st.success(_("All requirements are met."), icon=":material/check_circle:")
         return
     _details(_selected(chosen, graded=graded))
 

@@ -164,7 +164,10 @@ def _answer(settings: Settings, incident: Incident) -> None:
             list(titles),
             format_func=titles.__getitem__,
             key=f"which-{incident.subject}",
-            help=_("For an alert that no report will clear, as when its check is gone."),
+            help=_(
+                "For an alert that no report will clear, for example because its check no "
+                "longer exists."
+            ),
         )
         is_dismissed = st.form_submit_button(_("Dismiss"), icon=":material/close:")
     if not (is_acknowledged or is_dismissed):

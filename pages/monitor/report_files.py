@@ -55,7 +55,7 @@ def draw(settings: Settings, run: tracking.RunInfo) -> None:
     elif not evidently_report.available():
         st.caption(
             _(
-                "For evidently's report beside ours, run `{command}` and restart the app.",
+                "To add Evidently's report, run `{command}` and restart the app.",
                 command=evidently_report.INSTALL,
             )
         )

@@ -26,7 +26,7 @@ MEANINGS = {
     "performance": Message("Are the predictions as good as on the test set? Needs labels."),
     "input": Message("Do the columns have the distributions that the model was tested on?"),
     "output": Message("Did the predicted probabilities change?"),
-    "support": Message("Do the rows lie where the model was trained and tested?"),
+    "support": Message("Are the rows within the data the model was trained and tested on?"),
 }
 MARKS = {
     "alert": ":red[:material/error:]",
@@ -145,7 +145,7 @@ def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
         return "warning", _counted("warning", doubtful), note
     if judged:
         return "ok", _counted("ok", judged), note
-    return "not_applicable", _("not judged"), ""
+    return "not_applicable", _("not evaluated"), ""
 
 
 def _counted(verdict: str, count: int) -> str:

@@ -23,7 +23,7 @@ def leaks(guesses: Guesses, draft: Draft) -> None:
     """Draw the columns that may leak the target, each with a button that allows it."""
     suspected = [out for out in guesses.left_out.values() if out.is_leak]
     if suspected:
-        elements.question(_("Left out: probably known only after the outcome"))
+        elements.question(_("Excluded: probably known only after the outcome"))
     for out in suspected:
         _leak(out.column, elements.plain(str(out.reason)), _("Use"), draft, is_used=True)
     for column in guesses.allowed:

@@ -61,7 +61,7 @@ def from_table(settings: Settings, table: Table) -> None:
         left_out = sum(not out.is_leak for out in guesses.left_out.values())
         st.subheader(
             f"{elements.named(_('Features'), number(len(guesses.features)))} · "
-            + elements.named(_("Left out"), number(left_out)),
+            + elements.named(_("Excluded"), number(left_out)),
             anchor=False,
         )
         columns_table.draw(guesses, chosen)

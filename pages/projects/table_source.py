@@ -179,7 +179,7 @@ def describe(guesses: Guesses) -> None:
         parts.append(elements.named(_("Without label"), share))
     st.markdown(" · ".join(parts))
     if guesses.sampled < guesses.rows:
-        st.caption(_("The guesses rest on {rows:,} rows of it.", rows=guesses.sampled))
+        st.caption(_("The guesses are based on {rows:,} of its rows.", rows=guesses.sampled))
 
 
 def first_rows(first: pd.DataFrame) -> None:

@@ -24,7 +24,7 @@ BETTER_CHALLENGER = Message(
     "Train on other features or rows; or, under More, ask only that it is not worse."
 )
 MEANINGS = {
-    model_store.CHAMPION: Message("The version that serves."),
+    model_store.CHAMPION: Message("The served version."),
     model_store.CHALLENGER: Message(
         "A version that may replace the champion, if it passes the rules of the gate."
     ),
@@ -66,7 +66,7 @@ def draw(now: Standing) -> None:
                 if last is not None and is_about_due:
                     decisions.badge(last)
                 else:
-                    st.badge(_("not judged"), color="gray")
+                    st.badge(_("not evaluated"), color="gray")
             if is_about_due:
                 decisions.detail(now.settings, runs[0])
             objected = is_about_due and last is not None and last.decision in ("hold", "refuse")
@@ -232,6 +232,6 @@ def _nothing_due(now: Standing) -> None:
     left_out = [version for version in now.beside if version not in now.offered]
     if champion is not None and left_out and named != champion:
         names = [_("version {version}", version=each.version) for each in left_out]
-        st.markdown(elements.named(_("Left out"), listed(names)))
-        st.caption(_("Only one side was trained on the built-in sample: no test rows are common."))
+        st.markdown(elements.named(_("Excluded"), listed(names)))
+        st.caption(_("Only one side was trained on the built-in sample: they share no test rows."))
     navigation.go_to("train")

@@ -14,7 +14,7 @@ from pages.registry.standing import Standing
 from pages.shared import elements, login, step_jobs
 
 AIMS = {
-    "better": Message("shown to be better"),
+    "better": Message("significantly better"),
     "not_worse": Message("not worse by more than a margin"),
 }
 
@@ -64,8 +64,8 @@ def follows(now: Standing) -> Message:
     if now.live is None:
         return NOTHING
     return Message(
-        "The live endpoint changes to it without a failed request; if it does not start, "
-        "nothing is moved."
+        "The live endpoint switches to it without a failed request; if it does not start, "
+        "nothing changes."
     )
 
 

@@ -15,7 +15,7 @@ VIEWS = {
     "decide": Message("Decide"),
     "versions": Message("Versions"),
     "compare": Message("Compare"),
-    "ledger": Message("Ledger"),
+    "ledger": Message("Champion history"),
 }
 
 # session keys whose selection survives a change of view

@@ -280,7 +280,7 @@ def choose_keep(source: str) -> str | None:
         f"keep-{source}",
         default="auto",
         help=_(
-            "Row by row, each row has an id and can get its label later; above {rows:,} rows, as a "
+            "Row by row, each row has an id and can be labelled later; above {rows:,} rows, a "
             "file is faster.",
             rows=MANY_ROWS,
         ),

@@ -32,7 +32,7 @@ OUTCOMES = {
     "repeated": (Message("Repeated"), NOTHING),
     "changed": (Message("Changed"), NOTHING),
     "outdated": (Message("Outdated"), Message("a newer label is kept")),
-    "unmatched": (Message("Unmatched"), Message("of predictions not in the log yet; kept")),
+    "unmatched": (Message("Unmatched"), Message("for predictions not in the log yet; stored")),
     "rejected": (Message("Rejected"), NOTHING),
 }
 

@@ -20,7 +20,7 @@ DAY = 86_400
 # texts for coded reasons of a gap
 GAPS = {
     gap_journal.ENDED: Message(
-        "The endpoint ended before writing; at least this many rows are missing."
+        "The endpoint stopped before writing; at least this many rows are missing."
     )
 }
 

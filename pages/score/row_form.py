@@ -120,7 +120,7 @@ def court(
         for name, value in values_at(spec, (x, y), followers).items():
             st.session_state[keys[name]] = value
 
-    st.markdown(_("**Click the place on the court**"))
+    st.markdown(_("**Click a position on the court**"))
     st.altair_chart(
         elements.localized(
             court_map.court_chart(

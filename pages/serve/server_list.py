@@ -233,7 +233,7 @@ def _log_state(status: gateway.Status) -> None:
     if log.ok and not log.lost:
         return  # said with the load and the log
     if log.ok:
-        st.warning(str(sentences(Message("The predictions log is written again."), lost)))
+        st.warning(str(sentences(Message("The predictions log is working again."), lost)))
     else:
         waiting = plural(
             "Requests are still answered; {count:,} row waits to be written.",
@@ -317,7 +317,7 @@ def _answer(served: server.Server) -> None:
     if served.key:
         st.caption(
             _(
-                "A request may have the extra column `{key}`, by which a label can identify "
+                "A request may include the extra column `{key}`, so that a label can identify "
                 "the row: `{label}`.",
                 key=served.key,
                 label=f'{{"{served.key}": …, "label": 1}}',

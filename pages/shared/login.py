@@ -134,8 +134,8 @@ def _providers() -> tuple[list[str], str]:
     if odd := [key for key in named if "_" in key]:
         return [], (
             _(
-                "Nobody can log in: a provider's name has no `_`. Rename `auth.{provider}` in "
-                "`.streamlit/secrets.toml`.",
+                "Nobody can log in: a provider's name must not contain `_`. Rename "
+                "`auth.{provider}` in `.streamlit/secrets.toml`.",
                 provider=odd[0],
             )
         )

@@ -114,7 +114,7 @@ def not_kept(step: str) -> str:
 
 def run_again(step: str) -> str:
     """Return why a run cannot be shown, and what to do."""
-    return _("Its run has not ended or is gone. Run {step} again.", step=STEPS[step][1])
+    return _("Its run has not ended or no longer exists. Run {step} again.", step=STEPS[step][1])
 
 
 def run_link(run_id: str, name: Words = MLFLOW_RUN) -> None:

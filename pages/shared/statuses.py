@@ -31,7 +31,7 @@ COLOURS = {
 GATE: dict[str, tuple[Words, str]] = {
     "pass": (Message("passed"), "green"),
     "promote": (Message("passed"), "green"),
-    "hold": (Message("held back"), "orange"),
+    "hold": (Message("on hold"), "orange"),
     "refuse": (in_context("gate", "refused"), "red"),
     "not_applicable": (VERDICT_LABELS["not_applicable"], "gray"),
 }

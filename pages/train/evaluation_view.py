@@ -139,7 +139,7 @@ def _best_candidate(
     for model, reason in _left_out(settings, run):
         st.warning(
             _(
-                "{model} was left out: {reason}",
+                "{model} was excluded: {reason}",
                 model=kinds.title(model),
                 reason=elements.fact(reason),
             )
@@ -346,7 +346,7 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
 
 
 def _learning(settings: Settings, run: tracking.RunInfo) -> None:
-    title = _("**Would more rows help the best?**")
+    title = _("**Would more training rows help the best candidate?**")
     try:
         curve = elements.table(settings, run.run_id, "learning")
     except NotReadyError:

@@ -169,7 +169,7 @@ def _in_general(
     )
     elements.chart(explanation_charts.importance_bars(important))
     st.markdown(
-        f"**{_('How does each feature move single predictions?')}**",
+        f"**{_('How does each feature affect individual predictions?')}**",
         help=_(
             "SHAP values: a point is a row; to the right, its value raises the probability of "
             "{positive}. At the side, the mean absolute contribution. This is association, not "

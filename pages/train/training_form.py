@@ -210,7 +210,7 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
         everything = st.checkbox(
             elements.counted(_("All"), len(kinds.KINDS)),
             key="everything",
-            help=_("On many rows some take minutes: set a time limit."),
+            help=_("With many rows, some take minutes: set a time limit."),
             disabled=locked,
         )
         with st.popover(_("Details"), type="tertiary", width="content"):
@@ -347,7 +347,7 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             disabled=locked,
         )
         refit = st.checkbox(
-            _("Refit the best on all labelled rows for serving"),
+            _("Refit the best candidate on all labelled rows for serving"),
             key="refit",
             help=_(
                 "Including the test rows; the metrics remain those of the fit on the training rows."

@@ -154,7 +154,7 @@ def cut_title(axis: str, *ends: float) -> str:
     >>> cut_title("Log loss", 0.9)
     'Log loss (cut at 0.9)'
     """
-    return _("{axis} (cut at {ends})", axis=axis, ends=[number(end, ".3g") for end in ends])
+    return _("{axis} (truncated at {ends})", axis=axis, ends=[number(end, ".3g") for end in ends])
 
 
 def height_of(rows: int, *, band: int = 34, legend: bool = False) -> int:

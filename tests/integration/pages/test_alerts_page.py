@@ -257,7 +257,7 @@ def test_mail_is_set(settings: Settings, open_page: OpenPage, text_of, press) ->
         return app.button(key="save-mail").click().run()
 
     app = fill("nobody")
-    assert "sender: write it like ana\\@example.org" in text_of(app)
+    assert "sender: use a form like ana\\@example.org" in text_of(app)
     fill("courtside@club.example")
     mail = channels.load(settings).mail
     assert mail is not None

@@ -85,10 +85,10 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     for label, name in (("Training set", "train"), ("Test set", "test")):
         assert shown[label][0].startswith(f"{prepared[f'rows_{name}']:,.0f} ")
         assert shown[label][1].startswith(f"{prepared[f'base_rate_{name}']:.1%} ")
-    assert shown["Left out"][0].startswith(
+    assert shown["Excluded"][0].startswith(
         f"{prepared['rows_raw'] - prepared['rows_filtered']:,.0f} "
     )
-    assert shown["Left out"][1] == f"of {prepared['rows_raw']:,.0f} rows"
+    assert shown["Excluded"][1] == f"of {prepared['rows_raw']:,.0f} rows"
     # only the reasons that there are
     assert prepared["rows_missing"] == 0
     assert (

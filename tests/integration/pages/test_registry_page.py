@@ -242,7 +242,7 @@ def test_champion_and_challenger_stand_beside_each_other(
     # the card follows the choice in the form
     app = app.selectbox(key="challenger").select("3").run()
     assert "Challenger: version 3" in [heading.value for heading in app.subheader]
-    assert "not judged" in text_of(app)
+    assert "not evaluated" in text_of(app)
     # without a decision about it, each has the metrics of its own test set
     versions = [
         model_store.require_version(judged_shared.settings, SPEC.model, name)
@@ -272,7 +272,7 @@ def test_a_version_on_real_rows_names_the_sample_that_it_replaced(
     register(settings, LogisticRegression(), rows, "lr", is_sample=True)
     app = open_page(settings, "registry")
     assert "Challenger: none" in [heading.value for heading in app.subheader]
-    assert "Left out: version 3 and version 1" in text_of(app)
+    assert "Excluded: version 3 and version 1" in text_of(app)
     assert not {"Promote", "Dry run"} & {button.label for button in app.button}
 
 
@@ -536,7 +536,7 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "2"))
     text = text_of(app.run())
     assert "changes to it without a failed request" in text
-    assert "if it does not start, nothing is moved." in text
+    assert "if it does not start, nothing changes." in text
     app.text_input(key="rollback-note").set_value("It was slow.")
     press(app, "Roll back")
     options = submitted(judged.settings)

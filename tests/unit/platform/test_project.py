@@ -39,7 +39,7 @@ FEATURES = 'features = ["pressure", "humidity"]'
             '[place]\nx = "pressure"\ny = "pressure"\n\n[rows]',
             "used more than once: pressure",
         ),
-        (FEATURES, FEATURES + '\nicon = "rain"', "icon: write it like"),
+        (FEATURES, FEATURES + '\nicon = "rain"', "icon: use a form like"),
         (FEATURES, FEATURES + '\nseason = "date"', "season"),
         ("[rows]", '[sample]\ntables = "rain.json"\n\n[rows]', "sample.about"),
     ],
