@@ -1,4 +1,4 @@
-# The words for what one does here. `just` lists them. Install it by: uv tool install rust-just
+# The recipes of this repository. `just` lists them. Install it with: uv tool install rust-just
 # Each recipe runs in the pinned environment, which uv makes on first use and keeps.
 
 run := "uv run --no-project --with-requirements requirements.txt"
@@ -7,7 +7,7 @@ run := "uv run --no-project --with-requirements requirements.txt"
 default:
     @just --list --unsorted
 
-# make the environment ready, and say so
+# set up the environment
 setup:
     {{run}} python -c "import streamlit, mlflow, pycaret; print('Ready. Now: just app')"
 
@@ -23,24 +23,24 @@ test *options:
 quick:
     {{run}} pytest -q tests/unit tests/repository/test_docs.py
 
-# style: what ruff would change
+# lint: what ruff would change
 lint:
     {{run}} ruff check .
     {{run}} ruff format --check .
 
-# let ruff change it
+# let ruff apply its changes
 format:
     {{run}} ruff check --fix .
     {{run}} ruff format .
 
-# types of core, strictly
+# mypy, strict on core
 types:
     {{run}} mypy
 
-# all that a commit is asked for
+# all checks before a commit
 check: lint types quick
 
-# the pictures of README and guide, from an app of their own
+# the screenshots of README and guide, from a separate app
 screenshots *options:
     {{run}} python docs/images/make.py {{options}}
 
@@ -48,15 +48,15 @@ screenshots *options:
 lifecycle *options:
     {{run}} python -m core lifecycle {{options}}
 
-# docs/dossier anew, from a life cycle of its own; needs COURTSIDE_RAW_DIR, or --data download
+# regenerate docs/dossier from a new life cycle; needs COURTSIDE_RAW_DIR, or --data download
 dossier *options:
     {{run}} python .ci/dossier.py {{options}}
 
-# the picture of the life cycle in docs/README.md, from the code's stages
+# the diagram of the life cycle in docs/README.md, from the step table
 diagram:
     {{run}} python .ci/diagram.py
 
-# one language to the other: extract the messages of the source, and compile the catalogue
+# extract the messages of the source, and compile the Portuguese catalogue
 messages *options:
     {{run}} python .ci/catalogue.py {{options}}
 

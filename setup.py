@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: `core` needs what requirements.in names before the pages' own."""
+"""Dependencies of `core`: the part of requirements.in above that of the pages."""
 
 from pathlib import Path
 

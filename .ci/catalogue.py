@@ -1,7 +1,7 @@
 """The catalogues: messages extracted from the source by Babel, merged into each language, compiled.
 
 python .ci/catalogue.py            extract, update and compile; prints what has no translation
-python .ci/catalogue.py --check    only look; exit code 1 if anything is missing or out of date
+python .ci/catalogue.py --check    only check; exit code 1 if anything is missing or out of date
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def main() -> int:
-    """Do what the arguments ask for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check

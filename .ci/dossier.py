@@ -62,7 +62,7 @@ def run_life_cycle(settings: Settings, data: str) -> None:
     after = [step_name for step_name, _ in listed].index("train") + 1
     listed[after:after] = [
         ("explain", {"target": "champion"}),
-        # a challenger, so that the gate has something to say
+        # a challenger, so that the gate has something to decide
         ("train", {"candidates": ("lightgbm",), "calibrate": "sigmoid"}),
         ("promote", {"decided_by": WHO}),
     ]

@@ -1,8 +1,8 @@
-"""Newer versions of what is installed: chosen, shown, tested, audited; taken only if all is well.
+"""Newer versions of what is installed: chosen, shown, tested, audited; kept only if all passes.
 
     python .ci/refresh.py            newest versions that requirements.in allows
-    python .ci/refresh.py --check    is requirements.txt what requirements.in asks for? upgrades nothing
-    python .ci/refresh.py --audit    look for known vulnerabilities in what is pinned now
+    python .ci/refresh.py --check    does requirements.txt match requirements.in? upgrades nothing
+    python .ci/refresh.py --audit    check the current pins for known vulnerabilities
 
 `requirements.txt` is replaced last, after the quick tests have passed with the new versions. It never
 names a host or a path: whoever installs takes their own package index. Needs uv.
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check() -> int:
-    """Check that the pins are those that `requirements.in` asks for, with nothing upgraded."""
+    """Check that the pins match `requirements.in`, with nothing upgraded."""
     before = (ROOT / PINNED).read_text("utf-8")
     with tempfile.TemporaryDirectory() as folder:
         after = compiled(Path(folder), upgrade=False)
@@ -90,7 +90,7 @@ def refresh() -> int:
                 f"The quick tests fail with these versions. {PINNED} stays as it was."
             )
         audited = audit(new_pins)
-        # beside it first, so that the file is never half written
+        # to a temporary file first, so that the file is never half written
         waiting = ROOT / f"{PINNED}.new"
         shutil.copyfile(new_pins, waiting)
         os.replace(waiting, ROOT / PINNED)
@@ -99,7 +99,7 @@ def refresh() -> int:
 
 
 def compiled(folder: Path, *, upgrade: bool) -> str:
-    """Return a new `requirements.txt`, compiled in a folder beside a copy of the old one."""
+    """Return a new `requirements.txt`, compiled in a folder with a copy of the old one."""
     if shutil.which("uv") is None:
         raise RefreshError("uv is not here. Install it: pip install uv")
     target = folder / PINNED
@@ -135,7 +135,7 @@ def hosts_and_paths(text: str) -> list[str]:
 
 
 def pins(text: str) -> dict[str, str]:
-    """Return the version of each package, with what it holds for."""
+    """Return the version of each package, with its conditions."""
     entries = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)(?: ; (.*))?$", text, flags=re.MULTILINE)
     versions: dict[str, str] = {}
     for name, version, marker in entries:
@@ -144,7 +144,7 @@ def pins(text: str) -> dict[str, str]:
 
 
 def changes(before: str, after: str) -> list[str]:
-    """Return a line for each package that comes, goes or changes."""
+    """Return a line for each package that is added, removed or changed."""
     old_pins, new_pins = pins(before), pins(after)
     return [
         f"  {name}: {old_pins.get(name, 'new')} -> {new_pins.get(name, 'gone')}"
@@ -203,7 +203,7 @@ def query(pinned: Path, service: str) -> Audit | None:
 
 
 def audit(pinned: Path) -> int:
-    """Look for known vulnerabilities; an audit that could not be made is never called clean."""
+    """Check for known vulnerabilities; an audit that could not run is never called clean."""
     reports = [result for service in SERVICES if (result := query(pinned, service))]
     if not reports:
         print(

@@ -133,7 +133,7 @@ def chain(
 
 
 def compared(settings: Settings) -> tuple[str, Skill]:
-    """Return the best candidate and how it predicts the test rows, beside the baseline."""
+    """Return the best candidate and its predictions of the test rows, and the baseline's."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import average_precision_score
 

@@ -1,4 +1,4 @@
-"""How often reports on rows in which nothing changed raise an alert, against what is promised.
+"""How often reports on rows in which nothing changed raise an alert, compared with the bound.
 
     python benchmarks/false_alarms.py [--quick] [--core FOLDER] [--only WORD] [--lines N/M]
 
@@ -113,7 +113,7 @@ class Numbers:
             gaps = np.diff(ends, prepend=0.0, append=1.0)
             counts = rng.multinomial(rows, gaps / gaps.sum(), size=windows)
             edges = np.quantile(reference, np.linspace(0, 1, 11))[1:-1]
-            # a gap begins at the value before it; edges lie between values or on them
+            # a gap begins at the value before it; edges are between values or on them
             inside = self._inside(reference, edges, counts, rng)
             reference_counts = np.bincount(
                 np.searchsorted(edges, reference, side="right"), minlength=10
@@ -135,7 +135,7 @@ class Numbers:
     def _inside(self, reference: Any, edges: Any, counts: Any, rng: Any) -> Any:
         """Return the counts in the ten bins; a gap that an edge divides is divided by chance."""
         cumulative = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts, axis=1)], axis=1)
-        # the edge lies in this gap, or at its end
+        # the edge is in this gap, or at its end
         at = np.searchsorted(reference, edges, side="left")
         low = reference[at - 1]
         share = (edges - low) / (reference[at] - low)
@@ -223,7 +223,7 @@ class Text:
 
 
 class Labelled:
-    """Rows of a weak forecast, with labels: the checks of performance beside those of columns."""
+    """Rows of a weak model, with labels: the checks of performance and of columns."""
 
     def __init__(self, core: Any, size: int, rows: int, seed: int) -> None:
         self.core, self.size, self.rows = core, size, rows
@@ -380,7 +380,7 @@ def of_line(core: Core, line: Line, references: int, windows: int) -> bool:
         power.append(float((changed == 2).mean()))
     share, error = measured(alerts)
     warn, warn_error = measured(warned)
-    # what was asked for, and twice as much of warnings and alerts together
+    # the target, and twice the target for warnings and alerts together
     holds = share <= TARGET + 2 * error + 1e-9 and warn <= 2 * TARGET + 2 * warn_error + 1e-9
     print(
         f"| {line.named()} | {promised['alert']:.1%} | {share:.2%} ± {2 * error:.2%} | "
@@ -401,9 +401,7 @@ def main() -> int:
     core = Core(arguments.core)
     references, windows = (6, 50) if arguments.quick else (20, 200)
     part, parts = (int(number) for number in arguments.lines.split("/"))
-    print(
-        "| what | promised | alerts | promised | warnings or alerts | power | s to learn | holds |"
-    )
+    print("| what | bound | alerts | bound | warnings or alerts | power | s to learn | holds |")
     print("|---|---|---|---|---|---|---|---|")
     start = time.perf_counter()
     chosen = [line for line in lines() if arguments.only in line.named()][part::parts]

@@ -1,4 +1,4 @@
-"""Guesses about a million rows x 30 columns, beside a bare pyarrow read of the same file.
+"""Guesses about a million rows x 30 columns, compared with a bare pyarrow read of the file.
 
 Measures processor time and wall time of `read_some` and `guess` for parquet and CSV; takes about a
 minute and 300 MB in a temporary folder. With `--tables FOLDER` it prints the guesses about each

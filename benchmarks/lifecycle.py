@@ -3,7 +3,7 @@
     python benchmarks/lifecycle.py
 
 Works in a temporary home, on the real files when COURTSIDE_RAW_DIR names them, on the built-in
-sample otherwise. Each figure is printed beside a bare baseline from the same run.
+sample otherwise. Each figure is printed with a bare baseline from the same run.
 """
 
 from __future__ import annotations

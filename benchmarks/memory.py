@@ -157,7 +157,7 @@ def read(path: Path, way: str) -> str:
 
 
 def step(path: Path, name: str) -> str:
-    """Guess what a file is about, or run a step on it, in a home beside it."""
+    """Guess a file's schema, or run a step on it, in a home next to it."""
     outer = Settings(home=path.parent / f"{path.name}-home", upload_limit_mb=400)
     if name == "new":
         guesses = guess(read_some(path), target="converted").with_(rows=RANDOM)

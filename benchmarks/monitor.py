@@ -1,4 +1,4 @@
-"""How long a monitoring report takes beside its bare figures, on the real production rows.
+"""The time of a monitoring report, compared with its bare metrics, on the real production rows.
 
     python benchmarks/monitor.py
 

@@ -1,4 +1,4 @@
-"""How long a page's script takes beside an empty page, with few rows and with a million.
+"""The time of a page's script, compared with an empty page, with few rows and with a million.
 
     python benchmarks/page_times.py [rows ...]
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.predictions_log [--rows 1000000] [--url postgresql+psycopg://...]
 
-Rates are given beside that of a bare `executemany` of the same rows into one SQLite table.
+Rates are given with that of a bare `executemany` of the same rows into one SQLite table.
 """
 
 from __future__ import annotations

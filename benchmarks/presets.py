@@ -1,4 +1,4 @@
-"""What every preset of the project reaches on the real rows, beside the limits that were set.
+"""The results of every preset on the real rows, and the limits that were set.
 
     COURTSIDE_RAW_DIR=/folder/of/the/real/files python benchmarks/presets.py
 

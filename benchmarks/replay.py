@@ -1,10 +1,10 @@
-"""The time of a replay, beside a bare loop that only trains, predicts and computes log loss.
+"""The time of a replay, and of a bare loop that only trains, predicts and computes log loss.
 
     COURTSIDE_RAW_DIR=/folder/of/the/real/files python -m benchmarks.replay
 
 Works in a temporary home. Ends with 1 when logistic regression takes a minute or more, and with 0
 and a note when the real files are not there. Times are best on a machine that does nothing else:
-processor time is printed beside them.
+processor time is printed with them.
 """
 
 from __future__ import annotations

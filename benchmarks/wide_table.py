@@ -1,4 +1,4 @@
-"""Acquire and Prepare of 500 columns x 5,000 rows, beside pandas reading and checking the file.
+"""Acquire and Prepare of 500 columns x 5,000 rows, against pandas reading and checking the file.
 
     python -m benchmarks.wide_table [--columns 500] [--rows 5000] [--pandera PYTHON] [--profile]
 

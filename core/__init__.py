@@ -1,6 +1,6 @@
 """Courtside without its pages: the life cycle of a classifier as a library.
 
-What stands here is imported when it is first used, so that `import core` itself takes no time.
+These names are imported on first use, so that `import core` itself takes no time.
 Errors are `CourtsideError`, with a sentence for a person as their `message`; the names of runs,
 tags and figures are in docs/reference.md.
 
@@ -50,7 +50,7 @@ def load_project(settings: Settings) -> ProjectSpec:
 def run(
     settings: Settings, step: str, /, *, progress: Progress | None = None, **options: Any
 ) -> Any:
-    """Run a step of the life cycle here and now, and return its `Result`.
+    """Run a step of the life cycle in this process, and return its `Result`.
 
     It is one named MLflow run in the store of these settings, as by a page or a command.
 

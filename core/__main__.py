@@ -6,7 +6,7 @@ from core.runtime.commands import main
 
 
 def run() -> int:
-    """Do what the command line asks for, and return the exit code."""
+    """Run the command, and return the exit code."""
     return main(sys.argv[1:])
 
 

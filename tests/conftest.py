@@ -27,7 +27,7 @@ from core.training import automl, train
 from tests.postgresql import Server, programs
 
 _modules = itertools.count()
-# of the processes that run tests beside each other: each has ports of its own
+# of the processes that run tests in parallel: each has its own ports
 PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 # where the store names files by their full path
 _PATHS = {

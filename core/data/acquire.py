@@ -407,7 +407,7 @@ def _digests(files: Sequence[_File]) -> dict[Path, str]:
         if digest in seen:
             raise InputError(
                 Message(
-                    "'{name}' is the same file as '{other}'. Bring it once.",
+                    "'{name}' is the same file as '{other}'. Provide it only once.",
                     name=file.name,
                     other=seen[digest].name,
                 )

@@ -56,7 +56,7 @@ def unpack(path: Path, name: str, folder: Path, *, limit: int) -> list[tuple[str
     """
     tables = list(_members(path, name, folder, _Room(limit, limit), deep=True))
     if not tables:
-        raise InputError(Message("'{name}' holds no CSV or parquet file.", name=name))
+        raise InputError(Message("'{name}' contains no CSV or parquet file.", name=name))
     return tables
 
 
@@ -82,7 +82,7 @@ def _members(
             label = PurePosixPath(info.filename).name
             suffix = Path(label).suffix.lower()
             wanted = suffix in SUFFIXES or (deep and suffix == ".zip")
-            # macOS adds these beside each file
+            # macOS adds these for each file
             if info.is_dir() or not wanted or "__MACOSX" in info.filename or label[0] == ".":
                 continue
             target = folder / f"member-{len(list(folder.iterdir()))}{suffix}"

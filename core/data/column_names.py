@@ -9,7 +9,7 @@ from core.platform.project import Column
 
 
 def guessed(wanted: Mapping[str, Column], headings: Sequence[str]) -> dict[str, str | None]:
-    """Return the file's column for each wanted column, None where no name is similar.
+    """Return the file's column for each expected column, None if no name is similar.
 
     An exact match of the name comes first, then an alias, then a name that differs only in case,
     spaces and punctuation. No column of the file is used twice.

@@ -197,7 +197,7 @@ def class_density(
     axis_title : str
         Meaning of the column, with its unit.
     is_small : bool
-        One of several side by side: lower, and without a legend of its own.
+        One of several side by side: lower, and without its own legend.
 
     Examples
     --------

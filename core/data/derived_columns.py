@@ -133,7 +133,7 @@ def _current(
     if rows.by == "labels":
         return _unlabelled(frame, spec)
     if rows.by == "random" and spec.id in frame:
-        # a reference has labels: rows that differ from it by their label alone would look drifted
+        # a reference has labels: rows that differ from it only by their label would appear drifted
         return _random(frame[spec.id], spec) & ~_unlabelled(frame, spec)
     if rows.by == "date" and rows.of in frame:
         return _from_start(frame[rows.of], spec)

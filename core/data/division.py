@@ -1,4 +1,4 @@
-"""What a preparation does with the raw rows: which it keeps, and in which set each falls."""
+"""The division of the raw rows: which are kept, and the set of each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Plan:
 
     @property
     def needed(self) -> list[str] | None:
-        """The columns without which a row is dropped; None for all that hold anything."""
+        """The columns without which a row is dropped; None for all that have values."""
         if self.missing == "drop":
             return None
         return self._used_with(() if self.missing == "impute" else self.inputs)
@@ -55,7 +55,7 @@ class Plan:
         return self._used_with(self.inputs)
 
     def _used_with(self, inputs: tuple[str, ...]) -> list[str]:
-        # whoever has no day is neither earlier nor later
+        # a row without a date is neither earlier nor later
         by = {"time": self.spec.time, "group": self.spec.group}.get(self.split)
         by_weight = (self.spec.weights,) if self.spec.weights else ()
         return sorted({self.spec.target, *inputs, *by_weight, *([by] if by else [])})
@@ -63,7 +63,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Division:
-    """The rows to divide, and what became of them; all have all of the project's columns."""
+    """The rows to divide, and the resulting sets; all have all of the project's columns."""
 
     kept: split.Filtered
     train: pd.DataFrame
@@ -111,9 +111,9 @@ def first_moment(plan: Plan) -> Any:
 
 
 def divide(inputs: Inputs, plan: Plan, test_from: Any) -> Division:
-    """Keep the wanted rows, and divide them into train and test.
+    """Apply the row filter, and divide the rows into train and test.
 
-    Where a training is continued, its rows stay in the sets in which they were.
+    If a training is continued, its rows stay in their sets.
 
     Parameters
     ----------
@@ -154,21 +154,21 @@ def divide(inputs: Inputs, plan: Plan, test_from: Any) -> Division:
     else:
         train, test = split.at_random(kept.frame, spec.target, test_share=share, seed=seed)
         return Division(kept, train, test)
-    # the folds of a cross-validation are cut from the rows as they stand: no fold is one season
+    # cross-validation cuts folds in row order: no fold must be one season
     return Division(
         kept, train.sample(frac=1, random_state=seed), test.sample(frac=1, random_state=seed)
     )
 
 
 def prepared_sets(divided: Division, plan: Plan) -> list[pd.DataFrame]:
-    """Return the filtered, train and test set, once they are what a training will take them for.
+    """Return the filtered, train and test set after validation.
 
     Raises
     ------
     InputError
         When a value breaks the rules of its column, or is missing where none may be.
     """
-    # as the files hold them: without the place that a row had before; the values are shared
+    # as the files store them: without the previous row positions; the values are shared
     sets = [
         pd.DataFrame({name: frame[name].to_numpy() for name in plan.columns}, copy=False)
         for frame in (divided.kept.frame, divided.train, divided.test)
@@ -181,7 +181,7 @@ def prepared_sets(divided: Division, plan: Plan) -> list[pd.DataFrame]:
 
 
 def _rows_to_continue(raw: pd.DataFrame, earlier: Earlier, plan: Plan) -> pd.DataFrame:
-    """Return the wanted rows with the labels that are known by now, and those of the training."""
+    """Return the filtered rows with the labels known so far, and those of the training."""
     wanted = pd.Series(True, index=raw.index)
     for column, values in plan.rows.items():
         wanted &= split.as_text(raw[column]).isin(list(values))

@@ -1,4 +1,4 @@
-"""What a table of somebody else's is about: guesses with reasons, and a project file of them.
+"""The schema of a user's table: guesses with reasons, and a project file from them.
 
 Computes only. A person changes a guess with `Guesses.with_`; the rest follows from it.
 """
@@ -40,7 +40,7 @@ class Choices:
     types : mapping of str to str
         Column and its type in the project file.
     left_out, allowed : collection of str
-        Columns that are no features, and those that are in spite of a finding.
+        Columns that are not features, and those that are despite a finding.
     threshold_by : {"fixed", "f1", "cost"} or None
     place : tuple of str or None
         The columns of its coordinates, x and y; empty for none.
@@ -68,7 +68,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Guesses:
-    """What a table is about, as far as it is known.
+    """The schema of a table, as far as it is known.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Guesses:
     left_out : dict of str to LeftOut
         Columns that are no features.
     allowed : tuple of str
-        Features in spite of a finding.
+        Features despite a finding.
     features : tuple of str
     labelled, positives : int
         Rows with a label among those read, and those of the positive class.
@@ -125,7 +125,7 @@ class Guesses:
     def with_(self, **choices: Any) -> Guesses:
         """Return the guesses after a person's choices; fields of `Choices`.
 
-        Another target makes the earlier positive class void.
+        Another target discards the earlier positive class.
 
         Raises
         ------
@@ -221,12 +221,12 @@ class _Table:
 
 
 NO_TARGET = Message(
-    "A target needs two or a few values. Choose another column, or add one of 1 and 0."
+    "A target needs two or a few distinct values. Choose another column, or add one with 1 and 0."
 )
 
 
 def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
-    """Guess what a table is about.
+    """Guess the schema of a table.
 
     Parameters
     ----------

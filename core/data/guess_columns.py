@@ -38,7 +38,7 @@ IDENTIFIES = 0.95
 FREE = 0.5
 FREE_WORDS = 4.0
 FREE_LENGTH = 80
-# values that are kept of a column
+# most frequent values that are stored for a column
 SHOWN = MOST_CATEGORIES
 
 _MOMENT = re.compile(
@@ -72,7 +72,7 @@ class Profile:
     is_whole : bool
         Whether its numbers have no fractions.
     is_sorted : bool
-        Whether its values never fall from row to row.
+        Whether its values never decrease from row to row.
     codes : array
         The number of each row's value, 0 for a missing one.
     numbers : array or None

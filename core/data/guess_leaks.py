@@ -1,7 +1,7 @@
-"""Columns that give the target away: suspected from labels and values. Computes only.
+"""Columns that leak the target: suspected from labels and values. Computes only.
 
 A strong feature is not a leak: one is suspected if it alone nearly decides the label and no other
-column comes near, or if its holes or some of its values occur in a single class.
+column comes near, or if its missing values or some of its values occur in a single class.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ CERTAIN = 0.995
 # ... and from this one on it is suspected, if the rest of the columns err this much more often.
 SUSPECT = 0.95
 FAR_BELOW = 3.0
-# With a name of something known afterwards, so much separation suffices.
+# With a name of something known afterwards, this separation suffices.
 NAMED = 0.7
-# The difference of two columns must gain so much on either.
+# The difference of two columns must separate this much better than either.
 GAIN = 0.1
 # A chance this small that values of one class are that by accident, and the smallest share of the
 # class that they cover: of the negative one more, as some rows can never be positive.
@@ -165,7 +165,7 @@ def _only_with(
     name: str, values: Sequence[Words], is_positive: bool, rows: int, covered: float
 ) -> Message:
     return Message(
-        "'{column}' is {values} only with label {label} ({rows:,} rows, {covered:.0%} of the "
+        "'{column}' is {values} only for label {label} ({rows:,} rows, {covered:.0%} of the "
         "class).",
         column=name,
         values=list(values),
@@ -282,7 +282,7 @@ def _places(values: Floats) -> Ints:
 
 
 def _later(first: Profile, second: Profile) -> tuple[Profile, Profile]:
-    """Return a pair with the column first that is known later: the actual one, or with holes."""
+    """Return a pair, first the column that is known later: the actual one, or with gaps."""
     if has(first.name, PLANNED) != has(second.name, PLANNED):
         return (second, first) if has(first.name, PLANNED) else (first, second)
     return (first, second) if first.missing > second.missing else (second, first)

@@ -1,4 +1,4 @@
-"""Which columns of a table are left out as features, and why. Computes only."""
+"""Which columns of a table are excluded as features, and why. Computes only."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LeftOut:
 
     @property
     def is_leak(self) -> bool:
-        """Whether it may give the target away."""
+        """Whether it may leak the target."""
         return self.code in LEAKS
 
 
@@ -53,7 +53,7 @@ def left_out(
     chosen: Collection[str],
     later: Bools | None = None,
 ) -> dict[str, LeftOut]:
-    """Return the columns that are left out, in their order.
+    """Return the excluded columns, in their order.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def left_out(
     group : str
         The column of groups, or an empty text.
     chosen : collection of str
-        Columns that a person leaves out.
+        Columns that a person excludes.
     later : array of bool, optional
         The current rows, where they are those from a day on.
     """
@@ -95,8 +95,8 @@ def _clock(column: Profile, later: Bools | None) -> tuple[str, Message] | None:
     return (
         "identifier",
         Message(
-            "'{column}' has other values in the current rows than in the reference: it only says "
-            "when a row is.",
+            "'{column}' has other values in the current rows than in the reference: it only "
+            "reflects when a row was recorded.",
             column=column.name,
         ),
     )
@@ -115,7 +115,7 @@ def _fault(column: Profile, group: str) -> tuple[str, Message] | None:
         return (
             "free_text",
             Message(
-                "It is unclear what is the day in the dates of '{column}', as in '{value}'.",
+                "It is unclear which part of the dates in '{column}' is the day, as in '{value}'.",
                 column=name,
                 value=column.values[0][0],
             ),

@@ -1,4 +1,4 @@
-"""Lines of the guesses that follow from others: types, and what a rare class asks for.
+"""Lines of the guesses that follow from others: types, and options for a rare class.
 
 Computes only.
 """
@@ -24,7 +24,7 @@ DATE_FORMS: dict[str, Message] = {
 
 
 def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
-    """Return by what the threshold is chosen, the metric shown first, and equal class weights."""
+    """Return how the threshold is chosen, the metric shown first, and equal class weights."""
     share = positives / labelled if labelled else 0.5
     common = Message("{share:.1%} of the labels are positive.", share=share)
     if share >= RARE:
@@ -41,7 +41,9 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
         Guess("f1", common, ("cost", "fixed")),
         Guess(
             "average_precision",
-            Message("Positives are rare: it measures how well they are ranked at the top."),
+            Message(
+                "Positives are rare: average precision measures how well they rank at the top."
+            ),
             ("log_loss", "roc_auc"),
         ),
         Guess(

@@ -67,7 +67,7 @@ def text(
     head |= {"threshold": 0.5, "threshold_by": guesses.threshold_by.value}
     if guesses.threshold_by.value == "cost" and costs is not None:
         head |= zip(("cost_false_positive", "cost_false_negative"), costs, strict=True)
-    # what is not said is the default
+    # what is omitted is the default
     if guesses.metric.value != "log_loss":
         head["metric"] = guesses.metric.value
     if guesses.balanced.value:

@@ -1,4 +1,4 @@
-"""What columns are beside features: the id, the time, groups, weights, and the current rows.
+"""Roles of columns besides features: the id, the time, groups, weights, and the current rows.
 
 Computes only.
 """
@@ -37,7 +37,7 @@ SEED = 24
 IDENTICAL = 0.9
 # coordinates of fewer different values are rather categories
 FEWEST_PLACES = 8
-# with a smaller share of rows without a label, these are holes rather than rows to predict
+# with a smaller share of rows without a label, these are missing values rather than rows to predict
 LEAST_UNLABELLED = 0.05
 MOST_UNLABELLED = 0.6
 # fewer labelled rows than this before or after a date cut are too few to compare
@@ -64,7 +64,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True)
 class Guess:
-    """One guess: a value, why, and what else it may be. An empty value is none."""
+    """One guess: a value, its reason, and alternatives. An empty value is none."""
 
     value: Any
     reason: Message
@@ -108,8 +108,8 @@ RANDOM = Cut("random", share=SHARE, seed=SEED)
 NO_ROWS = Cut("none")
 
 
-NONE_LIKE_IT = Message("No column looks like it.")
-BY_NAME = Message("By its name.")
+NONE_LIKE_IT = Message("No column qualifies.")
+BY_NAME = Message("Guessed from its name.")
 
 
 def id_of(columns: Sequence[Profile], unique: Collection[str]) -> Guess:
@@ -138,7 +138,7 @@ def id_of(columns: Sequence[Profile], unique: Collection[str]) -> Guess:
 
 
 def time_of(columns: Sequence[Profile]) -> Guess:
-    """Guess the time of a row: a date without holes, by its name if there are several."""
+    """Guess the time of a row: a date without missing values, by name if there are several."""
     dates = [column for column in columns if column.kind in ("date", "timestamp")]
     able = [column for column in dates if not column.missing and column.distinct > 1]
     if not able:
@@ -243,7 +243,7 @@ def place_of(columns: Sequence[Profile]) -> Guess:
 
 
 def _paired(name: str, word: str, other: str) -> str:
-    """Return a name with one word in place of another; empty if it does not have it.
+    """Return a name with one word replaced by another; empty if it does not have it.
 
     Examples
     --------
@@ -255,7 +255,7 @@ def _paired(name: str, word: str, other: str) -> str:
 
 
 def rows_of(columns: Sequence[Profile], label: Floats, time: str) -> Guess:
-    """Guess which rows are current: by a column that says so, a day, or missing labels.
+    """Guess which rows are current: by a column that marks them, a date, or missing labels.
 
     Otherwise a random share of them, for a model's self-check.
 

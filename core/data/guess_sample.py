@@ -1,4 +1,4 @@
-"""Rows of a table of somebody else's, spread over its file: reads CSV, parquet or a zip of one.
+"""Rows of a user's table, spread over its file: reads CSV, parquet or a zip of one.
 
 CSV cells are read as a project's steps read them later: what is a number throughout becomes
 numbers, everything else stays text, and `007` stays `007`.
@@ -75,8 +75,8 @@ def read_some(
         if len(members) > 1:
             raise InputError(
                 Message(
-                    "'{name}' holds {files:,} tables: {members}. Choose the one that the "
-                    "project is about, as a file of its own.",
+                    "'{name}' contains {files:,} tables: {members}. Provide the project's "
+                    "table as a separate file.",
                     name=name,
                     files=len(members),
                     members=[f"'{member}'" for member, _ in members[:5]],
@@ -181,7 +181,7 @@ def _texts(text: bytes, name: str, head: tables.Head, dialect: Dialect) -> Any:
     if dialect.codec != csv_dialect.CODECS["utf-8"]:
         text = text.decode(dialect.codec).encode()
     text = text.replace(b"\r", b"\n") if dialect.old_mac else text
-    # the text is UTF-8 by now
+    # the text has been converted to UTF-8
     columns = csv_dialect.header(text[: csv_dialect.SAMPLE_BYTES], Dialect(dialect.delimiter))
     places = [place for place, column in enumerate(columns) if column.strip()]
     try:

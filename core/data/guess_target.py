@@ -30,7 +30,7 @@ from core.platform.rows import MISSING_MARKS, label_word
 # why a column is likely the target, and a value the positive class
 OF_AN_OUTCOME = Message("its name or its values are of an outcome")
 AT_THE_END = Message("it is the first or the last column")
-RARER = Message("It is the rarer class.")
+RARER = Message("It is the rarest class.")
 EVENT = Message("It means that the event happened.")
 
 # up to this many values, each can be a class against the rest

@@ -22,9 +22,9 @@ ROWS = 100_000
 BINS = 20
 _SHARES = np.linspace(0, 1, BINS + 1)
 FOLDS = 5
-# so many rows of the mean are added to those of each bin
+# number of rows with the mean that are added to those of each bin
 SHRINK = 10
-# columns with at most so many bins are compared all at once
+# columns with at most this many bins are compared together
 _FEW = 32
 
 Floats = npt.NDArray[np.float64]
@@ -217,7 +217,7 @@ def _counts_of_numbers(numbers: Floats, ends: Ints) -> Ints:
 
 
 def new_values(name: str, values: int, rows: int) -> Message:
-    """Return why a column with a value of its own for nearly each row or group misleads."""
+    """Return why a column with a distinct value for nearly each row or group misleads."""
     return Message(
         "'{column}' has {values:,} values in {rows:,} rows. A model can memorize them, and new "
         "rows have new ones.",

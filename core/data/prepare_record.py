@@ -23,7 +23,7 @@ from core.stats import checks, drift
 
 
 def of_division(plan: Plan, divided: Division, rows_raw: int) -> Record:
-    """Return what is to be said of the two sets.
+    """Return the record of the two sets.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def _refuse_empty(
 
 
 def _new_rows(spec: ProjectSpec, continues: str, divided: Division) -> Record:
-    """Return what is to be said of the rows that are new, by set and kind of row."""
+    """Return the record of the new rows, by set and kind of row."""
     both = {"train": divided.train, "test": divided.test}
     rows = pd.concat(
         [

@@ -28,9 +28,9 @@ class Filtered:
     rows_other : int
         Raw rows that the filter excludes.
     rows_unlabelled : int
-        Wanted rows without a label.
+        Filtered rows without a label.
     rows_missing : int
-        Wanted rows with a label that lack another required value, or whose weight is 0.
+        Filtered rows with a label that lack another required value, or whose weight is 0.
     """
 
     frame: pd.DataFrame
@@ -90,7 +90,7 @@ def filter_rows(
     needed: Sequence[str] | None = None,
     used: Sequence[str] = (),
 ) -> Filtered:
-    """Keep the wanted rows that have a label and all required values.
+    """Keep the rows of the filter that have a label and all required values.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def filter_rows(
         When no row is left, or all remaining rows have the same label.
     """
     missing = raw.isna().sum().rename_axis("column").reset_index(name="missing")
-    # masks, as each frame of the kept rows would be another copy
+    # masks, because each frame of kept rows would be another copy
     chosen = np.ones(len(raw), dtype=bool)
     for column, values in (default_rows(spec) if only is None else only).items():
         texts = as_text(raw[column][chosen])
@@ -158,7 +158,7 @@ def filter_rows(
                     rows=int((of_complete <= 0).sum()),
                 )
             )
-        # a row of weight 0 stands for no other
+        # a row of weight 0 represents none
         complete &= (weights > 0).to_numpy()
     frame = raw.take(np.flatnonzero(complete))  # type: ignore[arg-type]  # the stubs want a list
     frame.index = pd.RangeIndex(len(frame))
@@ -341,8 +341,8 @@ def continued(
     if not fresh.any():
         raise InputError(
             Message(
-                "No row got a label since the champion was trained. Bring labels, or acquire newer "
-                "data."
+                "No rows have been labelled since the champion was trained. Add labels, or "
+                "acquire newer data."
             )
         )
     if split == "group":

@@ -1,6 +1,6 @@
 """Documents filled from the runs: reports, cards, dossier.
 
-`gather` collects the facts, `texts` writes the documents, `export` bundles them.
+`gather` reads the facts, `texts` writes the documents, `export` bundles them.
 """
 
 __all__ = ["dossier", "export", "gather", "texts"]

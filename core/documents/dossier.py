@@ -52,7 +52,7 @@ class Facts:
     cards : mapping of str to mapping
         Facts about each version, for `core.registry.model_card.card`.
     shipped : frozenset of str
-        Paths below the code's own folder: files beside README.md, and below docs and pages.
+        Paths below the code folder: files next to README.md, and below docs and pages.
     """
 
     spec: ProjectSpec

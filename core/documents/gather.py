@@ -80,7 +80,7 @@ def of(facts: Facts, language: str | None = None) -> tuple[Document, ...]:
 
 
 def stamp(settings: Settings) -> tuple[str, ...]:
-    """Return a key of what `gather` reads, in a fraction of its time: other facts, another key."""
+    """Return a key of what `gather` reads, much faster: other facts give another key."""
     spec = project.of(settings)
     runs = tracking.runs(settings, limit=NEWEST_RUNS)
     versions = model_store.versions(settings, spec.model)

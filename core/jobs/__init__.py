@@ -1,4 +1,4 @@
-"""Background work: the job table, its supervisor kept alive, chains, schedules, a Dask cluster.
+"""Background work: the job table, its supervisor, chains, schedules, a Dask cluster.
 
 A job runs a step in its own process (`core.runtime`); this package stores what is queued, running
 and finished.

@@ -43,7 +43,7 @@ class Chain:
     Parameters
     ----------
     title : Words
-        Its purpose, in the words of whoever started it.
+        Its purpose, in the words of the person who started it.
     state : {"running", "done", "failed", "cancelled"}
         Running while jobs of it are left.
     began : float

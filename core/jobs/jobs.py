@@ -206,7 +206,7 @@ def active(settings: Settings) -> list[Job]:
 
 
 def cancel(settings: Settings, job_id: str) -> None:
-    """Cancel a job: a queued one at once, a running one once its process has ended.
+    """Cancel a job: a queued one immediately, a running one once its process has ended.
 
     A job that has already ended is not changed.
 

@@ -40,7 +40,7 @@ def sweep(settings: Settings) -> None:
 
 
 def _remove_older(settings: Settings, path: Path, moment: float) -> None:
-    # other processes sweep too, and writers finish: the file may be gone
+    # other processes clean up too, and writers finish: the file may not exist any more
     with (
         set_aside.guarded(settings, "sweep", path.name, code="undeletable"),
         suppress(FileNotFoundError),

@@ -333,7 +333,7 @@ def _queue(settings: Settings, due: Scheduled, now: float) -> None:
 
 def _next_of(cron: str, now: float) -> float:
     minutes, hours, days, months, weekdays = _fields(cron)
-    # the current minute has begun, so it no longer counts
+    # the current minute has started, so it no longer counts
     start = datetime.fromtimestamp(now, UTC).replace(second=0, microsecond=0)
     start += timedelta(minutes=1)
     for ahead in range(DAYS_AHEAD):

@@ -1,7 +1,7 @@
-"""The supervisor, seen from outside: it is started, kept alive and stopped from here.
+"""The supervisor, from outside: it is started, kept running and stopped here.
 
 Its process, `core.runtime.supervisor`, writes its state for pages and takes requests to exit. Both
-sides record heartbeats, so that each notices when the other is gone or hangs.
+sides record heartbeats, so that each notices when the other has ended or hangs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class WorkerState:
     alive : bool
         Whether its process exists.
     ready : bool
-        Whether the slow imports are done, so that jobs start at once.
+        Whether the slow imports are done, so that jobs start immediately.
     since : float or None
         Its start time, seconds since 1970.
     problem : Words or None
@@ -147,7 +147,7 @@ def keep_supervisor(settings: Settings, arguments: Sequence[str] = (), every: fl
 
 
 def stop_supervisor(settings: Settings, timeout: float = 40.0) -> None:
-    """Stop the keeper thread and the supervisor of this home; returns when both are gone.
+    """Stop the keeper thread and the supervisor of this home; returns when both have ended.
 
     Running jobs fail, waiting ones stay queued.
 
@@ -226,7 +226,7 @@ def process_alive(pid: int | None, created: float | None) -> bool:
 
 
 def process_created(pid: int) -> float | None:
-    """Return the start time of a process; None if it is gone."""
+    """Return the start time of a process; None if it has ended."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""Rules of alerts, kept by a person: which checks raise an alert, and after how many reports."""
+"""Alert rules, set by a person: which checks raise an alert, and after how many reports."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from core.platform.messages import Message, Words
 
 Level = Literal["warning", "alert"]
 Kind = Literal["raised", "reminded", "cleared"]
-# the code that stands for the report as a whole
+# the code of the report as a whole
 VERDICT = "verdict"
 BAD: Mapping[Level, tuple[str, ...]] = {"warning": ("warning", "alert"), "alert": ("alert",)}
 ORDER = ("not_applicable", "ok", "warning", "alert")
@@ -130,7 +130,7 @@ class State:
     told_at : float or None
         When the open alert was last notified, seconds since 1970.
     is_told : bool
-        Whether anybody was notified of the open alert.
+        Whether the open alert was sent.
     is_acknowledged : bool
         Whether a person has acknowledged it: it stays quiet until it clears.
     """
@@ -153,7 +153,7 @@ class Change:
         An alert opens; it is still open, and a reminder is due; it is over.
     is_told : bool
         Whether it is delivered. An alert raised again within its quiet time is not, and neither is
-        the end of one that nobody was notified of.
+        the end of one that was not sent.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""Alerts: raised by reports, answered by people.
+"""Alerts: raised by reports, acknowledged by people.
 
 One transaction processes a report: states of checks, alerts, their history and the messages to send
 are stored together or not at all. A message whose sender is killed is sent again, so a receiver may
@@ -253,7 +253,7 @@ def acknowledge_all(settings: Settings, subject: str, person: str, note: str) ->
 
 
 def close(settings: Settings, alert_id: str, person: str, note: str) -> None:
-    """Close an alert that no report will clear, for example because its check is gone.
+    """Close an alert that no report will clear, for example because its check no longer exists.
 
     It is raised again once its rule is met by new reports.
 

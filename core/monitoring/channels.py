@@ -24,7 +24,7 @@ Language = Literal["en", "pt"]
 T = TypeVar("T", bound=Options)
 
 
-_ADDRESS = Message("write it like {examples}", examples="https://example.org/alerts")
+_ADDRESS = Message("use a form like {examples}", examples="https://example.org/alerts")
 
 
 def _checked_url(url: str) -> str:
@@ -106,7 +106,7 @@ class Mail(Options):
         # a line break in an address would allow header injection
         for address in (value,) if isinstance(value, str) else value:
             if not ADDRESS.fullmatch(address):
-                raise ValueError(Message("write it like {examples}", examples="ana@example.org"))
+                raise ValueError(Message("use a form like {examples}", examples="ana@example.org"))
         return value
 
 

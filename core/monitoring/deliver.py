@@ -225,7 +225,7 @@ def drain_within(settings: Settings, seconds: float) -> None:
 
 
 def drain_here(environ: Mapping[str, str]) -> None:
-    """Send due messages; the supervisor runs this in a process of its own."""
+    """Send due messages; the supervisor runs this in a separate process."""
     _drain_quietly(Settings.load(environ), 30.0)
 
 
@@ -237,7 +237,7 @@ def _drain_quietly(settings: Settings, seconds: float) -> None:
 
 
 def _claimed(settings: Settings) -> sql.Row[Any] | None:
-    """Claim the message that has been due longest, so that nobody else sends it meanwhile."""
+    """Claim the message that has been due longest, so that no other sender takes it."""
     with state.transaction(settings) as connection:
         now = time.time()
         first = (
@@ -262,7 +262,7 @@ def _try(settings: Settings, row: sql.Row[Any]) -> bool:
         _send(settings, channels.load(settings), row.channel, row.delivery_id, row.body)
         values: dict[str, Any] = {"state": SENT, "ended": time.time()}
     except CourtsideError as error:
-        problem = error.message  # damaged channels: somebody will repair them
+        problem = error.message  # damaged channels: a person has to repair them
         values = {"next_try": time.time() + _wait(row.tries)}
     except _FaultError as fault:
         problem = fault.reason
@@ -340,7 +340,7 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
     try:
         with (
             requests.Session() as session,
-            # the response is not read: it could be long, or slow, or hold anything
+            # the response is not read: it could be long or slow, or contain anything
             session.post(
                 to.url,
                 data=body,

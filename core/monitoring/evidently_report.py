@@ -1,6 +1,6 @@
-"""Optional: Evidently's drift report beside ours, if that extra is installed.
+"""Optional: Evidently's drift report in addition to ours, if that extra is installed.
 
-Evidently (Apache-2.0) is no dependency of the app: it brings 28 packages that nothing else here
+Evidently (Apache-2.0) is not a dependency of the app: it adds 28 packages that nothing else here
 needs. Its verdict is per column, by its own tests and limits; ours is in the report.
 """
 

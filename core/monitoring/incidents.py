@@ -18,7 +18,7 @@ from core.platform.messages import Words
 
 @dataclass(frozen=True)
 class Incident:
-    """What stands about a version on the rows of one source.
+    """The open alerts about a version on the rows of one source.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Incident:
 
     @property
     def unanswered(self) -> tuple[Alert, ...]:
-        """The alerts that nobody acknowledged; that of the report as a whole only if alone."""
+        """The unacknowledged alerts; that of the report as a whole only if alone."""
         own = tuple(alert for alert in self.alerts if alert.state == OPEN)
         return tuple(alert for alert in own if alert.code != alerting.VERDICT) or own
 

@@ -81,7 +81,7 @@ class Options(config.Options):
     last : int, optional
         Number of newest rows of the log.
     where : dict of str to tuple of str
-        Wanted values per column, e.g. {"season": ("2004-05",)}.
+        Selected values per column, e.g. {"season": ("2004-05",)}.
     source : str, optional
         Caller, as recorded in the log.
     version : str, optional
@@ -154,7 +154,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     Raises
     ------
     NotReadyError
-        When nothing (or too little) was scored yet, or data for a report is gone.
+        When nothing (or too little) was scored yet, or data for a report no longer exists.
     InputError
         For unknown columns or invalid moments.
     """
@@ -218,7 +218,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         run.log(_record(context, sides, options, document))
         run.log(Record(files=(outlets.save_report(run.run_id, document),)))
         _evidently(outlets, run, sides, progress)
-    # reports of the past (by a value of the rows) and of the test set alert nobody
+    # reports of the past (by a value of the rows) and of the test set raise no alerts
     if options.window != "test" and not options.where:
         progress.update(0.95, Message("Writing the results"))
         outlets.pass_on(
@@ -456,7 +456,7 @@ def _figures(compared: Report, sides: Sides) -> dict[str, dict[str, Any]]:
 
 
 def _evidently(outlets: Outlets, run: OpenRun, sides: Sides, progress: Progress) -> None:
-    """Store evidently's report of the same rows beside ours, if that extra is installed."""
+    """Store evidently's report of the same rows with ours, if that extra is installed."""
     if not evidently_report.available():
         return
     progress.update(0.9, Message("Writing the results"))

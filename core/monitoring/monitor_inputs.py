@@ -136,7 +136,7 @@ class Sources:
         return rows
 
     def forecast_in_folds(self, version: ModelVersion) -> pd.DataFrame:
-        """Return the training set, with the forecasts of folds that had not seen the rows."""
+        """Return the training set with its out-of-fold predictions."""
         rows = self.training_rows(version)
         forecasts = self.run.table(version.run_id, "validation")
         if len(forecasts) != len(rows):
@@ -188,7 +188,7 @@ class Sources:
         from core.platform import served_model
 
         kinds: dict[str, str | Rule] = {
-            # words that are read as numbers have a rule of their own
+            # words that are parsed as numbers have their own rule
             name: column.rule if (column := self.spec.columns[name]).type == "boolean" else kind
             for name, kind in self.spec.kinds_of(version.inputs).items()
         }

@@ -20,7 +20,7 @@ from core.stats.check import Check, Conclusion
 
 @dataclass(frozen=True)
 class Outlets:
-    """Where the reports of a home go, beside their runs."""
+    """Where the reports of a home are stored, in addition to their runs."""
 
     settings: Settings
 
@@ -29,7 +29,7 @@ class Outlets:
         return storage.save_report(self.settings, _name(run_id), document)
 
     def save_page(self, run_id: str, name: str, text: str) -> Path:
-        """Write an HTML page of a report beside it."""
+        """Write an HTML page of a report next to it."""
         return storage.save_page(self.settings, _name(run_id), name, text)
 
     def pass_on(
@@ -41,9 +41,9 @@ class Outlets:
         *,
         is_sample: bool,
     ) -> None:
-        """Raise alerts, and ask for the decision about retraining; the report is kept in any case.
+        """Raise alerts, and request the decision about retraining; the report is always stored.
 
-        Reports of a version that is not in operation alert nobody.
+        Reports of a version that is not in operation raise no alerts.
         """
         settings = self.settings
         # a locked database shows where alerts are read

@@ -50,7 +50,7 @@ def check_over_time(table: pd.DataFrame, *, by: Words = "") -> alt.LayerChart:
     import altair as alt
 
     drawn = table[table["value"].notna()].sort_values("at", kind="stable")
-    axis_title = str(by or _("When the report was made"))
+    axis_title = str(by or _("Time of the report"))
     name = str(drawn["title"].iloc[-1]) if len(drawn) else _("Value")
     drawn = drawn[["at", "report", "verdict", *_ENDS]].assign(
         time=pd.to_datetime(drawn["at"], unit="s"),

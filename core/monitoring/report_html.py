@@ -66,7 +66,8 @@ TEXTS = {
     "checks": Message("All checks"),
     "made": Message("About this report"),
     "judged": Message(
-        "A check with an interval is judged by its better end: few rows alone raise no alarm."
+        "A check with an interval is judged by its more favorable end: a small sample alone "
+        "raises no alarm."
     ),
 }
 HEADS = (
@@ -166,7 +167,7 @@ def drawing(svg: str, prefix: str) -> str | None:
         return None
     width, height = root.get("width"), root.get("height")
     for child in list(root):
-        # the page has a background of its own
+        # the page has its own background
         if child.tag.endswith("}rect") and (child.get("width"), child.get("height")) == (
             width,
             height,

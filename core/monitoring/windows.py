@@ -111,7 +111,7 @@ def of_log(
     last : int, optional
         Most rows, the newest.
     where : mapping of str to sequence of str, optional
-        Wanted values per column, as text. Columns that the log does not have are looked up in the
+        Selected values per column, as text. Columns that the log does not have are looked up in the
         current raw data by the natural key; rows that are not there are left out.
     by_row : bool
         Whether `since` and `until` are of the rows' own time, not of when they were scored.
@@ -304,7 +304,7 @@ def _text(
 
 
 def listed(values: Sequence[str]) -> list[Words]:
-    """Return wanted values as a parameter of a message, shortened if there are many.
+    """Return selected values as a parameter of a message, shortened if there are many.
 
     Examples
     --------

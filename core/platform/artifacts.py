@@ -179,7 +179,7 @@ PREPARE = (
     Artifact("run: files/<set>.parquet", _copy(FILTERED, "data/05_model_input/<set>.parquet")),
     Artifact(
         "run: tables/missing.parquet",
-        Message("Missing values per column, to see how many rows they cost."),
+        Message("Missing values per column, to see how many rows are lost."),
     ),
     Artifact("run: tables/class_balance.parquet", Message("The number of rows by set and label.")),
     Artifact("run: figures/class_balance.svg", _chart("class_balance")),

@@ -21,11 +21,11 @@ from core.platform.messages import Message
 # line of a CSV.
 MAX_BYTES = 1_000_000_000
 MAX_CELLS = 32_000_000
-# of a CSV that pandas reads at once: 0.12 KB each, where every text is different
+# of a CSV that pandas reads whole: 0.12 KB each if every text is different
 MAX_AT_ONCE = 6_500_000
 # Its numbers and texts together, of which equal ones are stored once.
 MAX_HELD = 700_000_000
-# of a text beside its characters
+# of a text besides its characters
 _OBJECT = 50
 MAX_COLUMNS = 2_000
 MAX_LINE = 1_000_000

@@ -173,7 +173,7 @@ class Settings(Options):
         if value is not None and not re.match(known, value):
             raise ValueError(
                 Message(
-                    "write it like {examples}",
+                    "use a form like {examples}",
                     examples=listed(
                         [
                             "postgresql+psycopg://name:password@host/database",
@@ -192,7 +192,7 @@ class Settings(Options):
         if value is not None and not (address and 1 <= int(address[1]) <= 65535):
             raise ValueError(
                 Message(
-                    "write it like {examples}",
+                    "use a form like {examples}",
                     examples=listed(["tcp://host:port", "tls://host:port"], "or"),
                 )
             )
@@ -208,7 +208,7 @@ class Settings(Options):
         if not hosts or any(not re.fullmatch(name, host) for host in hosts):
             raise ValueError(
                 Message(
-                    "write it like {examples}", examples="courtside.example.org,192.168.1.5:8501"
+                    "use a form like {examples}", examples="courtside.example.org,192.168.1.5:8501"
                 )
             )
         return ",".join(hosts)
@@ -222,14 +222,14 @@ class Settings(Options):
         odd = [address for address in addresses if not re.fullmatch(r"[^@\s]*@[^@\s]+", address)]
         if odd or not addresses:
             raise ValueError(
-                Message("write it like {examples}", examples="ana@example.org,@example.com")
+                Message("use a form like {examples}", examples="ana@example.org,@example.com")
             )
         return ",".join(addresses)
 
     @model_validator(mode="after")
     def _allowed_emails_need_login(self) -> Settings:
         if self.allowed_emails and not self.login:
-            # a list without a login would look like protection
+            # a list without a log-in would only look like protection
             raise needs("COURTSIDE_ALLOWED_EMAILS", "COURTSIDE_LOGIN=true")
         return self
 

@@ -26,7 +26,7 @@ from core.platform.rows.values import BOOLEANS
 _BLOCK = 16 << 20
 # a column with so large a share of different texts is not searched for equal ones
 _DIFFERENT = 0.5
-# so many rows show which columns are floats
+# number of rows that show which columns are floats
 _FIRST_ROWS = 100
 _FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
@@ -220,7 +220,7 @@ class _Texts(NamedTuple):
     cells: list[str]
 
     def of(self, cells: Sequence[str]) -> npt.NDArray[Any]:
-        """Return the rows with these texts in place of its own."""
+        """Return the rows with these texts instead of their own."""
         objects: npt.NDArray[Any] = np.array([*cells, np.nan], dtype="object")[self.codes]
         return objects
 
@@ -272,7 +272,7 @@ def _of_floats(floats: Any) -> npt.NDArray[np.float64] | None:
     """Return numbers; None if pandas may read their texts otherwise."""
     numbers: npt.NDArray[np.float64] = floats.to_numpy(zero_copy_only=False)
     present = numbers if not floats.null_count else numbers[~np.isnan(numbers)]
-    # pandas has ways of its own with infinity, other spellings of missing, and very long integers
+    # pandas handles infinity, other spellings of missing, and very long integers in its own way
     is_certain = len(present) == len(numbers) - floats.null_count and (
         not len(present) or (present.min() > -EXACT_LIMIT and present.max() < EXACT_LIMIT)
     )
@@ -401,7 +401,7 @@ class _Growing:
         return None
 
     def _shared(self, part: _Texts) -> npt.NDArray[Any]:
-        """Return the part with the texts of earlier parts in place of equal ones."""
+        """Return the part with equal texts replaced by those of earlier parts."""
         if self._known is None:
             texts = part.of(part.cells)
             self.held += sum(map(sys.getsizeof, texts))

@@ -115,7 +115,7 @@ def rows_finding(
     tell: Callable[[int, str], Message],
     severity: Literal["error", "warning"] = "warning",
 ) -> list[Finding]:
-    """Return the finding about these rows, if any; `tell` words it from number and examples."""
+    """Return the finding about these rows, if any; `tell` makes its sentence."""
     places = np.flatnonzero(wrong)
     if not len(places):
         return []

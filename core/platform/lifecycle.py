@@ -64,7 +64,8 @@ class Stage:
     todo: Words
 
 
-_STALE = Message("What this step reads has changed. Run it again.")
+def _stale(step: str) -> Message:
+    return Message("The input of {step} has changed. Run it again.", step=named(step).title)
 
 
 def stages(facts: Facts) -> list[Stage]:
@@ -81,8 +82,18 @@ def stages(facts: Facts) -> list[Stage]:
     rows: list[tuple[str, bool, bool, Words]] = [
         # step, done, stale, what to do when stale
         ("acquire", facts.snapshot is not None, False, ""),
-        ("prepare", facts.prepared_run is not None, facts.prepared_from != facts.snapshot, _STALE),
-        ("train", facts.champion is not None, facts.trained_on != facts.prepared_run, _STALE),
+        (
+            "prepare",
+            facts.prepared_run is not None,
+            facts.prepared_from != facts.snapshot,
+            _stale("prepare"),
+        ),
+        (
+            "train",
+            facts.champion is not None,
+            facts.trained_on != facts.prepared_run,
+            _stale("train"),
+        ),
         (
             "serve",
             bool(facts.served),
@@ -96,13 +107,13 @@ def stages(facts: Facts) -> list[Stage]:
             "score",
             facts.scored_run is not None,
             bool(facts.served) and facts.scored_version not in facts.served,
-            _STALE,
+            _stale("score"),
         ),
         (
             "monitor",
             facts.monitored_run is not None,
             facts.monitored_run != facts.scored_run,
-            _STALE,
+            _stale("monitor"),
         ),
     ]
     listed: list[Stage] = []

@@ -2,7 +2,7 @@
 
 A process without a sign of life is busy or hung. A busy one uses the CPU, and is given ten times as
 long. Time counts only while the watcher runs, so neither a suspended nor an overloaded machine
-makes a healthy process look hung.
+makes a healthy process appear hung.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def _rotate(path: Path, most_bytes: int) -> None:
         with path.open("rb") as log, temporary.open("wb") as copy:
             # only the newest lines, if much was printed since the last rotation
             log.seek(max(0, _size(path) - most_bytes))
-            # no more than that: the program goes on writing
+            # no more than that: the program continues writing
             copy.write(log.read(most_bytes))
         os.replace(temporary, _older(path, 1))
     except OSError:

@@ -1,7 +1,7 @@
 """Rendering of Markdown from Jinja2 templates: messages of the catalogue, and escaped values.
 
 A template says its texts by `{{ _("{rows:,} rows", rows=n) }}`, or as a paragraph, list item or
-heading of its own, whose line break comes along:
+separate heading, including its line break:
 
     {% trans rows=n, run=link(run) %}
     {rows:,} rows, from {run}.

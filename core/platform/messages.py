@@ -1,6 +1,6 @@
 """What people read: a message of the catalogue with parameters, put into words when it is shown.
 
-Facts that are kept (errors, checks, events, progress) are a `Message`; what is made to be shown
+Facts that are stored (errors, checks, events, progress) are a `Message`; text that is shown
 (a page, a chart, a document) is put into words at once by `_`. Both read the catalogues of
 `core/locale`, which Babel extracts from these calls: the message is English and stands in the call
 as a literal, with its places in braces.
@@ -85,7 +85,7 @@ class Message:
     plural : str
         The words for other counts than 1, chosen by the parameter `count`; see `plural`.
     context : str
-        Tells two meanings of the same words apart, for translators.
+        Distinguishes two meanings of the same words, for translators.
     params : mapping
         Values for the places: data, or messages. A sequence is listed.
 

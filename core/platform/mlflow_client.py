@@ -165,7 +165,7 @@ def _experiment_id(uri: str, project: str, home: Path, outer: Path) -> str:
 
 @contextmanager
 def _one_maker(home: Path, uri: str) -> Iterator[None]:
-    """Let one process at a time create the tables: two at once break each other."""
+    """Let one process at a time create the tables: two in parallel break each other."""
     lock = FileLock(home / "state" / "store.lock", timeout=120)
     try:
         (home / "state").mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ POSITION: Final = "courtside_position"
 # of a project whose file names no id, and of one that does not choose its rows by a text column
 ID: Final = "courtside_id"
 PART: Final = "courtside_part"
-# fields of a label in a file or a request, beside the id of a project: it has another name
+# fields of a label in a file or a request, besides the project's id, which has another name
 LABEL_FIELDS: Final = ("prediction_id", "label", "labelled_at")
 
 

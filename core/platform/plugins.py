@@ -1,7 +1,7 @@
 """Optional code of a project, in addition to its TOML file.
 
 A project that needs more than its file, such as a generator of sample rows or a court to draw on,
-has a package of the same name in `core.projects`, which nobody imports by name.
+has a package of the same name in `core.projects`, which nothing imports by name.
 
 A part is a module of that package:
 

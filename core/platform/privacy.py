@@ -59,7 +59,7 @@ def umask(mask: int) -> Iterator[int]:
 def tighten(settings: Settings) -> None:
     """Remove other users' permissions from the app's files; skips files it may not change.
 
-    A folder that is already private is not walked, as nobody else can reach its contents.
+    A folder that is already private is not walked, because no other user can reach its contents.
     """
     home = settings.home
     if _is_the_apps_own(home):

@@ -123,7 +123,7 @@ def is_stopped(process: Process) -> bool:
 
 
 def cpu_seconds(process: Process) -> float:
-    """Return the CPU seconds of the program without its children; 0 if it is gone."""
+    """Return the CPU seconds of the program without its children; 0 if it has ended."""
     program = _at(process.pid)
     with suppress(psutil.Error):
         if program is not None and _same(program, process):
@@ -304,7 +304,7 @@ def _listening() -> set[tuple[int, int | None]]:
     try:
         every = [(connection.pid, connection) for connection in psutil.net_connections(kind="tcp")]
     except psutil.AccessDenied:
-        # not every system lists those of all programs at once
+        # not every system lists those of all programs together
         every = []
         for program in psutil.process_iter():
             with suppress(psutil.Error):

@@ -1,6 +1,6 @@
 """Reads project files: what is predicted, from which columns, on which rows.
 
-That of a project of one's own is `<home>/projects/<name>/project.toml`; a built-in one's is in
+The file of a user's project is `<home>/projects/<name>/project.toml`; a built-in one's is in
 core/projects, `<name>.toml`, or `<name>/project.toml` next to the project's own code.
 """
 
@@ -127,7 +127,7 @@ def _kept(path: Path, project: str, changed: int, size: int) -> ProjectSpec:
     name = f"{PROJECTS}/{project}/{PROJECT_FILE}"
     spec = parse(path.read_bytes(), name)
     if spec.name != project:
-        fault = Message("the name must stay {name}; a new name is a new project", name=project)
+        fault = Message("the name must remain {name}; a new name is a new project", name=project)
         raise InputError(unusable(name, Message("{where}: {reason}.", where="name", reason=fault)))
     return spec
 

@@ -71,7 +71,7 @@ def roles(spec: ProjectSpec) -> None:
                 Message("{column} must be of type {type}", column=spec.rows.of, type="date"), *start
             )
         if not clean_cells([spec.rows.start], rule):
-            raise FaultError(Message("write it like {examples}", examples="2025-06-01"), *start)
+            raise FaultError(Message("use a form like {examples}", examples="2025-06-01"), *start)
     if spec.weights and spec.columns[spec.weights].type not in ("integer", "number"):
         raise FaultError(
             Message("{column} must be of type {type}", column=spec.weights, type="number"),
@@ -86,10 +86,10 @@ def roles(spec: ProjectSpec) -> None:
         if part and part.x == part.y:
             raise FaultError(Message("used more than once: {names}", names=[part.x]), key)
     if spec.icon and not _is_icon(spec.icon):
-        raise FaultError(Message("write it like {examples}", examples="🏀"), "icon")
+        raise FaultError(Message("use a form like {examples}", examples="🏀"), "icon")
     if spec.threshold_by == "cost" and not spec.cost_false_positive + spec.cost_false_negative:
         raise FaultError(
-            Message("neither kind of error costs anything: give one of them a cost"), "threshold_by"
+            Message("both error costs are 0: set at least one of them"), "threshold_by"
         )
 
 

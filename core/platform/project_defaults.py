@@ -142,7 +142,7 @@ def _aliased(name: str, column: Any) -> Any:
 
 
 def _derived(rows: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `[rows]`, with the derived column in place of the file's own where there is one."""
+    """Return `[rows]`, with the derived column replacing the file's own if there is one."""
     by = rows.get("by", "value")
     if by not in _NEEDED or rows.get("column") == own_columns.PART:
         return dict(rows)

@@ -246,7 +246,7 @@ class Rows(Options):
     ----------
     by : {"value", "date", "labels", "random", "file", "none"}
         How the rows of operation are chosen: by a column's value; from a moment on; those without
-        a label; a share at random; those of one file; none, as the endpoint alone brings them.
+        a label; a share at random; those of one file; none, if only the endpoint gets them.
     column, development, production : str
         The column and its values. In all but the first way, and where `development` is not given,
         Courtside derives the column (`core.data.derived_columns`), and `of` is the file's own.
@@ -346,7 +346,7 @@ class Court(Options):
 
 
 class Place(Options):
-    """Columns of a place, such as a longitude and a latitude; `title` stands above their map."""
+    """Columns of a place, such as a longitude and a latitude; `title` is shown above their map."""
 
     x: str
     y: str

@@ -89,7 +89,7 @@ class ProjectSpec(Options):
         Columns of the source that are no features, and the code of the reason. Those that are not
         in `columns` are not read.
     allowed : tuple of str
-        Features that are used in spite of a finding that they may reveal the label.
+        Features that are used despite a finding that they may reveal the label.
     features : tuple of str
         The default features, columns or engineered; `features_title` is their title, and
         `former_features_title` what it was when sets were prepared whose digest has it.
@@ -104,7 +104,7 @@ class ProjectSpec(Options):
     place : Place or None
         Two columns with the place of a row, for a map or any plane.
     court : Court or None
-        Only for a project whose rows lie on a basketball court.
+        Only for a project whose rows are places on a basketball court.
     sample : Sample or None
         Only for a project with a built-in sample.
 

@@ -1,6 +1,6 @@
 """The projects of a home: listed, created from a file, edited, exported.
 
-The built-in project lives in the home itself, every other one in a home of its own,
+The built-in project is in the home itself, every other one in its own home,
 `<home>/projects/<name>/`, with its project file. Only the MLflow store is shared.
 """
 
@@ -167,7 +167,7 @@ def edit(settings: Settings, text: str) -> tuple[str, ...]:
             text,
             ("name",),
             Message(
-                "the name must stay {name}; a new name is a new project", name=settings.project
+                "the name must remain {name}; a new name is a new project", name=settings.project
             ),
         )
     _check(settings, text, spec)
@@ -181,7 +181,7 @@ def edit(settings: Settings, text: str) -> tuple[str, ...]:
 
 
 def outdated(before: ProjectSpec, after: ProjectSpec) -> tuple[str, ...]:
-    """Return the steps whose results do not hold for the changed file.
+    """Return the steps whose results are not valid for the changed file.
 
     Examples
     --------

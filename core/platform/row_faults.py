@@ -16,7 +16,7 @@ def message(fault: Fault) -> Message:
     Examples
     --------
     >>> str(message(Fault("absent_columns", params={"absent": ["lat"], "wanted": ["lat", "lon"]})))
-    'Missing columns: lat. The model takes lat, lon.'
+    'Missing columns: lat. The model expects lat, lon.'
     """
     return _message(faults.words(fault))
 

@@ -1,4 +1,4 @@
-"""Validation of frames against the project file; all faults are reported at once."""
+"""Validation of frames against the project file; all faults are reported together."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def _by_their_names(
             frame_finding(
                 "repeated_column",
                 name,
-                Message("Repeated columns: {columns}. Name each once.", columns=name),
+                Message("Repeated columns: {columns}. Column names must be unique.", columns=name),
             )
             for name in repeated
         ]

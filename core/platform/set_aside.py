@@ -200,7 +200,7 @@ def sift(
     work: Callable[[Sequence[T]], object],
     is_of_the_item: Callable[[Exception], bool],
 ) -> list[tuple[T, Exception]]:
-    """Process all items at once; on failure, bisect them to isolate the bad ones.
+    """Process all items together; on failure, bisect them to isolate the bad ones.
 
     Parameters
     ----------

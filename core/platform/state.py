@@ -224,7 +224,8 @@ def _begin(connection: sql.Connection) -> None:
 
 @cache
 def _nothing() -> sql.Engine:
-    return sql.create_engine("sqlite://")
+    # a connection may be closed by another thread
+    return sql.create_engine("sqlite://", poolclass=sql.NullPool)
 
 
 def _inode(place: Path) -> int:

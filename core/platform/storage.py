@@ -211,12 +211,14 @@ def uploaded(settings: Settings, upload: Upload) -> Path:
     Raises
     ------
     InputError
-        If it is gone, or its name does not come from `stage_upload`.
+        If it no longer exists, or its name does not come from `stage_upload`.
     """
     path = settings.state_dir / "uploads" / upload.stored
     if Path(upload.stored).name != upload.stored or not path.is_file():
         raise InputError(
-            Message("The uploaded file '{name}' is gone. Upload it again.", name=upload.name)
+            Message(
+                "The uploaded file '{name}' no longer exists. Upload it again.", name=upload.name
+            )
         )
     return path
 

@@ -37,8 +37,8 @@ FORBIDDEN_SENTENCE = Message(
 # kind of fault -> what happened to a file or a database, and what to do
 SENTENCES: dict[Kind, Message] = {
     "full": Message(
-        "The disk is full: {name} cannot be written. Make room, then try again. What is finished "
-        "is kept."
+        "The disk is full: {name} cannot be written. Free some space, then try again. Finished "
+        "work is kept."
     ),
     "read_only": FORBIDDEN_SENTENCE,
     "forbidden": FORBIDDEN_SENTENCE,
@@ -46,7 +46,7 @@ SENTENCES: dict[Kind, Message] = {
 }
 
 
-# database of the home -> what it holds
+# database of the home -> its contents
 CONTENTS = {
     "state.db": Message("jobs, schedules, alerts, API keys and endpoints"),
     "mlflow.db": Message("runs and models"),

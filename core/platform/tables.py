@@ -64,7 +64,7 @@ def list_sources(path: Path) -> list[Path]:
     wanted = (*SUFFIXES, ".zip")
     sources = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in wanted)
     if not sources:
-        raise InputError(Message("'{name}' holds no CSV or parquet file.", name=path))
+        raise InputError(Message("'{name}' contains no CSV or parquet file.", name=path))
     return sources
 
 
@@ -110,7 +110,8 @@ def read_head(
         if is_parquet != (suffix == ".parquet"):
             raise InputError(
                 Message(
-                    "'{name}' does not hold what its ending says. Rename or replace it.", name=name
+                    "The contents of '{name}' do not match its extension. Rename or replace it.",
+                    name=name,
                 )
             )
         head = _parquet_head(file, name) if is_parquet else _csv_head(file, name, given)
@@ -417,7 +418,7 @@ def _refuse_repeated(columns: Sequence[str], name: str) -> None:
     if repeated:
         raise InputError(
             Message(
-                "'{name}' has repeated columns: {columns}. Name each once.",
+                "'{name}' has repeated columns: {columns}. Column names must be unique.",
                 name=name,
                 columns=[f"'{column}'" for column in repeated[:5]],
             )

@@ -431,7 +431,7 @@ def _sample(series: pd.Series[Any]) -> tuple[Hashable, Any]:
 
 
 def _metric_name(name: str) -> str:
-    """Return a name of a metric that MLflow takes; names of columns may hold any character.
+    """Return a metric name that MLflow accepts; names of columns may contain any character.
 
     Examples
     --------

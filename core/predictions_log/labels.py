@@ -215,7 +215,7 @@ def report(
     bad = set_aside.sift(usable, take, is_of_the_label) if usable else []
     for (index, claim), error in bad:
         set_aside.put(settings, "labels", claim.name, "unwritable", rows=1, error=error)
-        refusals.append(Refusal(index, Message("the predictions log refuses this label")))
+        refusals.append(Refusal(index, Message("the predictions log rejects this label")))
     return Counts(
         new=outcomes["new"],
         repeated=outcomes["repeated"],

@@ -315,7 +315,7 @@ def _engine(settings: Settings) -> sql.Engine:
     address, path = url(settings), _file(settings)
     with _making:
         opened = _kept.get(address)
-        # never reuse connections of a parent process, or to a file that is gone
+        # never reuse connections of a parent process, or to a deleted file
         if opened is None or opened.made_for != (os.getpid(), _inode(path)):
             if opened is not None:
                 opened.engine.dispose(close=opened.made_for[0] == os.getpid())

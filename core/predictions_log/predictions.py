@@ -156,7 +156,7 @@ def read(settings: Settings, run_id: str) -> pd.DataFrame:
 
 
 def read_file(settings: Settings, path: str, *, is_sample: bool) -> pd.DataFrame:
-    """Return the predictions of a scoring that is kept as a file, as `read` does."""
+    """Return the predictions of a scoring that is stored as a file, as `read` does."""
     frame = _file(path).rename_axis(index=None)
     own = frame[LABEL] if LABEL in frame else pd.Series(np.nan, index=frame.index)
     for name, missing in ((own_columns.ROW_KEY, None), (own_columns.LATENCY, np.nan)):

@@ -182,7 +182,7 @@ def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> R
         verdict = "refuse"
         means = Message("The challenger is worse.")
     elif strictly:
-        means = Message("The challenger is not shown to be better: the interval contains zero.")
+        means = Message("The challenger is not significantly better: the interval contains zero.")
     else:
         means = Message("The challenger may be worse by more than {margin:g}.", margin=margin)
     return _rule("better", verdict, high, margin, sentences(means, figures), END)
@@ -225,7 +225,7 @@ def slices(harm: pd.DataFrame) -> Rule:
     count = len(harmed)
     if not count:
         text = Message(
-            "The challenger is shown to be worse on none of {count:,} slices.", count=judged
+            "The challenger is not significantly worse on any of {count:,} slices.", count=judged
         )
         return _rule("slices", "pass", 0, 0, text)
     worst = [
@@ -369,7 +369,7 @@ def schema(
             )
             for name in other
         ]
-        text = Message("The challenger takes columns as another type: {types}.", types=types)
+        text = Message("The challenger expects columns of another type: {types}.", types=types)
         return _rule("schema", "refuse", len(other), 0, text)
     new = [name for name in challenger if name not in champion]
     if new:
@@ -385,7 +385,7 @@ def schema(
             "with imputation and train again."
         )
         return _rule("schema", "hold", None, None, text)
-    text = Message("Callers of the champion send every column that the challenger takes.")
+    text = Message("Callers of the champion send every column that the challenger requires.")
     return _rule("schema", "pass", 0, 0, text)
 
 
@@ -415,7 +415,7 @@ def decide(rules: Sequence[Rule]) -> Decision:
         reasons = dict.fromkeys(rule.text for rule in rules)
         return Decision("promote", sentences(*reasons))
     better_rule = [rule.text for rule in passed if rule.code == "better"]
-    return Decision("promote", sentences(Message("No rule objects."), *better_rule))
+    return Decision("promote", sentences(Message("No rule blocks the promotion."), *better_rule))
 
 
 def as_table(rules: Sequence[Rule]) -> pd.DataFrame:

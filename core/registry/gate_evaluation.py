@@ -149,7 +149,7 @@ def _frozen(
     empty = pd.DataFrame(columns=list(spec.columns))
     if version.is_sample != champion.is_sample:
         problem = Message(
-            "Only one side was trained on the built-in sample: no test rows are common."
+            "Only one side was trained on the built-in sample: they share no test rows."
         )
         return _Rows(empty, problem=problem)
     try:

@@ -50,7 +50,7 @@ class Facts:
     question, positive, negative : str or Message
         What is predicted, and the names of classes 1 and 0.
     run_id, train_run, prepare_run : str
-        The runs that hold the metrics, trained it and prepared its data.
+        The runs with its metrics, its training and its prepared data.
     commit : str
         Of the training code.
     is_sample : bool
@@ -86,7 +86,7 @@ class Facts:
     copied_from : str
         The version that it copies with another threshold.
     allowed : sequence of str
-        Features that are used in spite of a finding that they may reveal the label.
+        Features that are used despite a finding that they may reveal the label.
     weights : str
         Column of sampling weights.
     decisions : sequence of Message
@@ -294,7 +294,7 @@ def _threshold(known: Facts) -> str:
     else:
         aim = _plain(known.aim) or str(ABSENT)
     labelled = _(
-        "From a probability of {threshold} on, a row is labelled {positive}.",
+        "A row with a probability of at least {threshold} is labelled {positive}.",
         threshold=_number(known.threshold),
         positive=_plain(known.positive),
     )
@@ -335,7 +335,7 @@ def _limits(known: Facts) -> str:
                 late=list(known.late),
             )
         )
-    limits.append(_("It does not know what changed after its training: monitor it."))
+    limits.append(_("It knows nothing that changed after its training: monitor it."))
     return _list(limits)
 
 

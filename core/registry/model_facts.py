@@ -47,7 +47,7 @@ def decisions(
 def figures_of(settings: Settings, versions: Sequence[ModelVersion]) -> dict[str, dict[str, float]]:
     """Return the metrics of the runs that evaluated these versions, by version, in one query.
 
-    A version whose run is gone is left out.
+    A version whose run no longer exists is omitted.
     """
     ids = sorted({version.run_id for version in versions if version.run_id})
     if not ids:
@@ -66,7 +66,7 @@ def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
     """Return the facts about a version, as `core.registry.model_card.card` expects them.
 
     Collected from the runs that trained it, prepared its data and decided about it; runs that
-    are gone are skipped.
+    no longer exist are skipped.
     """
     spec = project.of(settings)
     about = version.about
@@ -127,7 +127,7 @@ def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
 
 
 def _lineage(settings: Settings, run_id: str) -> dict[str, Any]:
-    """Return the record of a preparation run about its sets; empty if it is gone."""
+    """Return the record of a preparation run about its sets; empty if there is none any more."""
     if not run_id:
         return {}
     try:

@@ -117,7 +117,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _Author:
-    """Who decides, and the reason in words of their own, empty for none."""
+    """Who decides, and their written reason, empty for none."""
 
     name: Words
     reason: Words
@@ -139,7 +139,7 @@ def run(
 
     Challenger and champion are compared on the test rows of the challenger's training, without
     rows that either was trained on. If the served classifier was refitted on all labelled rows,
-    the one fitted on the training rows is compared in its place.
+    the one fitted on the training rows is compared instead.
 
     Parameters
     ----------

@@ -29,14 +29,14 @@ UNKNOWN = "unknown"
 DECISIONS = {
     "first": Message("first"),
     "promote": Message("promoted"),
-    "hold": Message("held back"),
+    "hold": Message("on hold"),
     "refuse": in_context("gate", "refused"),
     "unchanged": Message("unchanged"),
     "override": Message("promoted anyway"),
     "rollback": Message("rollback"),
     UNKNOWN: Message("unknown"),
 }
-# who decided, where nobody is recorded
+# who decided, if no person is recorded
 NOBODY = DECISIONS[UNKNOWN]
 NO_PREVIOUS = Message("There is nothing to roll back to: no other version was the champion.")
 TURN_SECONDS = 300.0
@@ -57,7 +57,7 @@ def register(
     """Register a logged model as a new version with the alias `challenger`.
 
     It also becomes `champion` if there is none yet, or if the champion was trained on the built-in
-    sample and this version was not: nobody would operate on synthetic rows by choice. The run of
+    sample and this version was not: no one would operate on synthetic rows by choice. The run of
     its training, if the tags name it, else `run_id`, is tagged with that `ChampionMove`.
 
     Parameters
@@ -193,7 +193,7 @@ def check_champion(
     old = aliases.get(CHAMPION)
     if old != instead_of:
         raise InputError(
-            Message("The champion has changed meanwhile. Nothing was moved: decide again.")
+            Message("The champion has changed in the meantime. Nothing was changed: decide again.")
         )
     if old == version.version:
         raise InputError(already_champion(version))
@@ -328,7 +328,7 @@ def _follow(rows: list[dict[str, Any]], version: str, when: float | None) -> Non
                 "to": None,
                 "decided_by": NOBODY,
                 "decision": UNKNOWN,
-                "reason": Message("Moved outside of this app, or by an older version of it."),
+                "reason": Message("Changed outside this app, or by an older version of it."),
                 "run_id": "",
             }
         )

@@ -3,11 +3,11 @@
 A version has three files: the classifier, in the format of skops; the code that serves it, a copy
 of `core.platform.served_model`; and MLflow's description, which names that code, the inputs, the
 features and the threshold. Pickle, and so cloudpickle and joblib, runs any code in a file as soon
-as it is read. A skops file names its types and holds their data; a type that is not on the closed
+as it is read. A skops file lists its types and their data; a type that is not on the closed
 list `served_model.TRUSTED_TYPES` is refused before anything is built. The SHA-256 of all three
 files are recorded at creation, as tags of the version. A version whose files differ from them, or
 that was registered without them, is neither loaded nor served. This detects changed or replaced
-files; it is no defence against somebody with write access to the MLflow store itself.
+files; it does not protect against someone with write access to the MLflow store itself.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def servable(settings: Settings, version: ModelVersion) -> Servable:
 
 
 def example(settings: Settings, version: ModelVersion) -> dict[str, Any]:
-    """Return the inputs of one example row as a request has them; empty if they are gone."""
+    """Return the inputs of one example row as in a request; empty if they no longer exist."""
     try:
         with _folder(settings, version, evaluated=False) as folder:
             stored = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))

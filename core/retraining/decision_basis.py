@@ -17,7 +17,7 @@ from core.retraining import policy_evidence
 from core.retraining.policy_evidence import Window
 from core.retraining.records import DecisionRun
 
-# no policy looks further back
+# no policy uses older reports
 MOST_REPORTS = 200
 
 

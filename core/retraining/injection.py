@@ -76,7 +76,7 @@ class Injection(config.Options):
         """
         given: dict[str, Any] = {"column": self.column, "size": self.size}
         change = {
-            "shift": Message("{column} moved by {size:+g} standard deviations", **given),
+            "shift": Message("{column} shifted by {size:+g} standard deviations", **given),
             "scale": Message("{column} multiplied by {size:g}", **given),
             "label_flip": Message("{size:.0%} of the labels flipped", size=self.size),
             "missing_feature": Message("{size:.0%} of {column} missing", **given),
@@ -114,7 +114,7 @@ def seconds(moment: str) -> float:
         stamp = pd.Timestamp(moment)
         return float((stamp if stamp.tzinfo else stamp.tz_localize("UTC")).timestamp())
     except (ValueError, AttributeError) as error:
-        raise ValueError(Message("write it like {examples}", examples="2004-11-02")) from error
+        raise ValueError(Message("use a form like {examples}", examples="2004-11-02")) from error
 
 
 def strength(moments: Floats, injection: Injection) -> Floats:

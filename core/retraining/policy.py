@@ -18,7 +18,7 @@ from core.stats.check import ADD_LABELS, FIND_OUT, FIND_OUT_ONLY, TRAIN_OTHERS
 from core.stats.forecast import DAY
 
 Code = Literal["retrain", "wait", "investigate", "person", "none"]
-# Evidence that supports a forecast, and is never a reason alone.
+# Evidence that supports a trend, and is never a reason alone.
 SUPPORTING = ("psi." + PROBABILITY, "ks." + PROBABILITY)
 NOTHING = Message("Nothing to do.")
 BY_HAND = Message("Choose a policy, or retrain by hand with a reason.")
@@ -26,7 +26,7 @@ NOT_PROMOTED = Message(
     "The challenger trained on this report was not promoted: decide on Registry, or train on other "
     "features or rows."
 )
-MONITOR = Message("Score rows, bring their labels, and monitor.")
+MONITOR = Message("Score rows, add their labels, and monitor.")
 MORE_WINDOWS = Message("Wait for more windows")
 USED = Message(
     "An earlier retraining was based on these windows: the same evidence does not count twice."

@@ -39,9 +39,13 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> Message:
     retrained = others[others["retrainings"] > 0]
     if len(better):
         first = better.iloc[0]
-        answers = [Message("{policy} beats no retraining.", policy=titled(str(first["policy"])))]
+        answers = [
+            Message(
+                "{policy} is better than never retraining.", policy=titled(str(first["policy"]))
+            )
+        ]
     else:
-        answers = [Message("No policy beats no retraining.")]
+        answers = [Message("No policy is better than never retraining.")]
     shown = better if len(better) else retrained
     if len(shown):
         answers.append(_figures(shown.iloc[0], without))
@@ -49,7 +53,7 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> Message:
         answers += [alone, Message("None of them retrained.")]
     if len(worse):
         named = [titled(code) for code in worse["policy"]]
-        answers.append(Message("Worse than no retraining: {policies}.", policies=named))
+        answers.append(Message("Worse than never retraining: {policies}.", policies=named))
     return sentences(*answers, _detected(summary))
 
 

@@ -177,7 +177,7 @@ def tell(settings: Settings, run_id: str, windows: Sequence[dict[str, Any]]) -> 
 
 
 def progress_of(settings: Settings, run_id: str) -> pd.DataFrame:
-    """Return the progress of a running replay; empty before any, or once it is gone."""
+    """Return the progress of a running replay; empty before the first, or once it is deleted."""
     try:
         return pd.DataFrame(storage.read_json(_folder(settings, run_id) / _LIVE, list) or [])
     except (StoreError, InputError):

@@ -198,7 +198,7 @@ def _retrain(
         reason=Message(
             "Retrained from version {version}: {title}.",
             version=champion.version,
-            # why a person asked for it, in their words
+            # a person's reason for requesting it, in their words
             title=options.reason.rstrip(".") if options.reason else decision.title,
         ),
         decided_by=None

@@ -73,7 +73,7 @@ def ask(settings: Settings, restore: str | None = None) -> str:
     Parameters
     ----------
     restore : str, optional
-        The backup to restore in place of the current files.
+        The backup that replaces the current files.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def finish(settings: Settings) -> str | None:
 
 
 def now(settings: Settings, restore: str | None = None) -> str:
-    """Reset or restore a backup at once, while no app is open.
+    """Reset or restore a backup immediately, while no app is open.
 
     Raises
     ------

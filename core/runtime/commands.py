@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _command_first(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with those options behind the command that may stand before it.
+    """Return the arguments with options that may precede the command moved behind it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The command `new`: a project from somebody's table, its columns guessed."""
+"""The command `new`: a project from a user's table, with a guessed schema."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
-    """Do what the options ask for, and return the projects of the home.
+    """Apply the options, and return the projects of the home.
 
     Raises
     ------

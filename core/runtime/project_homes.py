@@ -84,7 +84,7 @@ def leave(settings: Settings) -> None:
         _log.warning(
             "%s",
             Message(
-                "Still served without the app: {servers}. Its page Serve stops them.",
+                "Still running without the app: {servers}. Stop them on its Serve page.",
                 servers=[
                     Message("{name}, port {port}", name=known.name, port=known.port)
                     for known in served
@@ -183,7 +183,7 @@ def deleted(settings: Settings) -> tuple[Deleted, ...]:
 
 
 def restore(settings: Settings, backup: str) -> Settings:
-    """Bring a deleted project back, and return its settings; its backup is used up.
+    """Restore a deleted project, and return its settings; its backup is removed.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def _aside(name: str, about: dict[str, Any]) -> str:
 def _set_aside(settings: Settings, about: dict[str, Any]) -> None:
     """Free the names of experiment and registered model in the MLflow store.
 
-    The nested home is moved by now: nothing here may look for it, or it would be made again.
+    The nested home has been moved: nothing here may access it, or it would be created again.
     """
     if about["model"]:
         model_store.rename_model(settings, about["model"], _aside(about["model"], about))

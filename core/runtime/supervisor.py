@@ -46,7 +46,7 @@ CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0
 # after the app has ended: another app of this home would have beaten by then
 FAREWELL = 3 * supervision.BEAT
-LOST = Message("The app or the machine was stopped before the job was done. Start it again.")
+LOST = Message("The worker, the app or the machine stopped before it was done. Start it again.")
 # Exits after this long without a readable state and without jobs.
 BROKEN_SECONDS = 60.0
 ROTATE_SECONDS, TIDY_SECONDS = 30.0, 3600.0
@@ -223,7 +223,7 @@ class Supervisor:
         return not jobs.active(self.settings) and not schedules.schedules(self.settings)
 
     def _has_app_ended(self) -> bool:
-        """Return whether an app said that it ends, and no other one of this home has beaten."""
+        """Return whether an app announced its end, and no other app of this home is running."""
         now = time.time()
         if supervision.last_beat(self.settings):
             self.beat_seen = now
@@ -426,7 +426,7 @@ class Supervisor:
         return True
 
     def _await_gone(self, pid: int | None, created: float | None) -> None:
-        """Wait until this process is gone; kill it if it stays."""
+        """Wait until this process has ended; kill it if it does not."""
         deadline = time.monotonic() + self.grace
         while supervision.process_alive(pid, created):
             if time.monotonic() > deadline + CLEAN_UP_LIMIT:

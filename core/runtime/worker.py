@@ -112,7 +112,7 @@ def run_job(environ: Mapping[str, str], job_id: str, target: str) -> None:
         jobs.finish(settings, job_id, jobs.FAILED, error=reason)
     sys.stdout.flush()
     sys.stderr.flush()
-    # at once: leftover library threads must not occupy the slot of a finished job
+    # immediately: leftover library threads must not occupy the slot of a finished job
     os._exit(0)
 
 

@@ -134,11 +134,11 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
             and not any(name.startswith((".", "_")) for name in names)
         ]
         if not files:
-            raise InputError(Message("'{name}' holds no CSV or parquet file.", name=shown))
+            raise InputError(Message("'{name}' contains no CSV or parquet file.", name=shown))
     else:
         files = [path]
         if not path.lower().endswith((".parquet", ".csv")):
-            raise InputError(Message("'{name}' holds no CSV or parquet file.", name=shown))
+            raise InputError(Message("'{name}' contains no CSV or parquet file.", name=shown))
     for file in files if is_local(fs) else ():
         bounds.size_of(file)
     return files

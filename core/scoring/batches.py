@@ -24,7 +24,7 @@ from core.platform.rows import Fault, Rule, arrow
 from core.scoring import addresses
 
 PART_ROWS = 500_000
-# of CSV: held in memory at once
+# of CSV: rows in memory at a time
 PART_BYTES = 32_000_000
 _BLOCK = 1 << 22
 _BOM = b"\xef\xbb\xbf"
@@ -406,7 +406,7 @@ def _cut_csv(
 
 def _repeated(names: Sequence[str], file: str) -> Message:
     return Message(
-        "'{name}' has repeated columns: {columns}. Name each once.",
+        "'{name}' has repeated columns: {columns}. Column names must be unique.",
         name=file,
         columns=[f"'{name}'" for name in sorted({n for n in names if names.count(n) > 1})[:5]],
     )

@@ -1,6 +1,6 @@
 """Results in parts: each is written atomically, and all are moved to their final name at the end.
 
-An unfinished result is a folder beside its final place, with a note per finished part. An
+An unfinished result is a folder next to its final place, with a note per finished part. An
 interrupted scoring resumes from such a folder.
 """
 
@@ -187,7 +187,7 @@ class Place:
             if self.is_local:
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
                 if Path(target).is_dir():
-                    Path(target).rmdir()  # fails if somebody has put something there meanwhile
+                    Path(target).rmdir()  # fails if something else is there by then
                 os.rename(folder, target)
             else:
                 fs.mv(folder, target, recursive=True)
@@ -253,7 +253,7 @@ def beside(address: str, scoring: str) -> str:
 
 
 def stopped(reason: str) -> Message:
-    """Return why a scoring of a path stopped, and how it goes on."""
+    """Return why a scoring of a path stopped, and how to continue it."""
     return Message(
         "This scoring stopped: {reason}. Finished parts are kept. Correct that, then continue it.",
         reason=reason,

@@ -320,7 +320,7 @@ class _Scoring:
             return {}
         try:
             kept = tracking.table(self.settings, self.version.trained_by, "levels")
-        except NotReadyError:  # trained before levels were kept
+        except NotReadyError:  # trained before levels were stored
             return {}
         return new_levels.known(kept)
 
@@ -443,7 +443,7 @@ class _Scoring:
         )
 
     def _report_wait(self) -> None:
-        self.progress.update(0.1, Message("The model's server has ended."))
+        self.progress.update(0.1, Message("The model's server has stopped."))
 
     def _log(self, place: Place, total: Done, path: str | None) -> None:
         """Add the scoring to the log, with the labels of its rows."""

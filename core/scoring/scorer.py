@@ -243,7 +243,7 @@ class Work:
 
 @dataclass
 class Done:
-    """The result of a part; stored as JSON beside it.
+    """The result of a part; stored as JSON next to it.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
             progress.update(
                 0.92,
                 Message(
-                    "Waiting for {name} to answer ({seconds:.0f} s)",
+                    "Waiting for {name} to respond ({seconds:.0f} s)",
                     name=Message("version {version}", version=version.version),
                     seconds=seconds,
                 ),

@@ -42,9 +42,7 @@ KINDS = {
 }
 
 
-BROKEN = Message(
-    "The model broke off the connection. Send the request again, or start the model again."
-)
+BROKEN = Message("The model closed the connection. Send the request again, or restart the model.")
 NO_MODEL = Message("No model answers now. Try again in a minute, or start the model again.")
 
 

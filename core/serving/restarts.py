@@ -333,7 +333,7 @@ class _Keeper:
                     failures=self.failures,
                     tries=TRIES,
                 )
-                reason = self.reason or Message("The model's server has ended.")
+                reason = self.reason or Message("The model's server has stopped.")
                 self.reason, self.announced = reason, sentences(reason, retry)
                 server.change(self.settings, front, problem=self.announced)
         if now >= self.next_try:
@@ -350,7 +350,7 @@ class _Keeper:
             self.watched = Watched(self.settings, behind, "/ping")
         if self.watched.is_gone(behind):
             self.watched = None
-            server.change(self.settings, front, problem=Message("The model's server has ended."))
+            server.change(self.settings, front, problem=Message("The model's server has stopped."))
 
 
 def _give_up(settings: Settings, front: Server, reason: Words) -> None:

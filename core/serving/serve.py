@@ -165,7 +165,7 @@ def _reporter(progress: Progress, name: Message) -> Callable[[float], None]:
         fraction = min(0.95, 0.05 + 0.9 * seconds / USUAL_SECONDS)
         progress.update(
             fraction,
-            Message("Waiting for {name} to answer ({seconds:.0f} s)", name=name, seconds=seconds),
+            Message("Waiting for {name} to respond ({seconds:.0f} s)", name=name, seconds=seconds),
         )
 
     return on_wait

@@ -1,6 +1,6 @@
 """Statistics on arrays and tables: metrics, intervals, drift, support, limits and checks.
 
-Nothing here knows a project, a store or a page. `charts` holds the charts that several subjects
+Nothing here depends on a project, a store or a page. `charts` has the charts that several subjects
 share.
 """
 

@@ -15,7 +15,7 @@ _AT_ONCE = 500_000
 def equal_count_bins(values: Floats, bins: int) -> Labels:
     """Return the bin of each value: at most `bins`, 0 the lowest, with counts as equal as possible.
 
-    Equal values share the bin of their middle rank. So a frequent value gets a bin of its own,
+    Equal values share the bin of their middle rank. So a frequent value gets its own bin,
     which quantile edges do not guarantee: they would put 0 and 1 into one bin.
 
     Examples

@@ -174,7 +174,7 @@ def missing(rows_missing: int, reference: int, rows: int) -> Counted:
     """Return the null distribution of the share of missing values.
 
     The probability that k or more of the window's rows are missing is that of a one-sided Fisher's
-    exact test: with g missing rows in the reference, k or more of g + k fall into the window. The
+    exact test: with g missing rows in the reference, k or more of g + k are in the window. The
     test keeps its level for any true share.
 
     Examples

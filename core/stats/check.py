@@ -39,7 +39,7 @@ GROUP_LABELS: dict[str, Message] = {
     "split": Message("Split quality"),
 }
 THRESHOLD_TODO = Message("Choose another threshold, by F1 or by cost.")
-# What several checks say and ask for.
+# Texts and actions that several checks share.
 ONE_CLASS = Message("All labels are the same: both classes are needed.")
 ADD_LABELS = Message("Add labels for these rows, then monitor again.")
 FIND_OUT = Message(
@@ -156,7 +156,7 @@ def threshold_fact(state: str, positive: Words = "1") -> Message:
         "none_positive": Message("no row is predicted {positive}", positive=positive),
         "all_positive": Message("every row is predicted {positive}", positive=positive),
         "no_true_positive": Message(
-            "no row that is predicted {positive} is {positive}", positive=positive
+            "no row predicted {positive} is actually {positive}", positive=positive
         ),
     }[state]
 
@@ -202,8 +202,8 @@ class Check:
     code : str
         Stable name, e.g. `skill`, `psi.lat`.
     group : {"performance", "input", "output", "support", "split"}
-        Only performance checks need labels. Input checks look at the columns, output checks at the
-        predictions, support checks at whether the rows lie within the training data; split checks
+        Only performance checks need labels. Input checks compare the columns, output checks the
+        predictions, support checks whether the rows are within the training data; split checks
         compare train and test.
     value, reference : float or None
         On the current and on the reference rows.

@@ -191,7 +191,7 @@ def _better(low: float, high: float, *, lower_is_better: bool) -> str:
 def _sentence(better: str, gap: float, low: float, high: float) -> Message:
     if better == "alike":
         return Message(
-            "Alike: {gap:+.4f} (95%: {low:+.4f} to {high:+.4f}) may be chance.",
+            "No clear difference: {gap:+.4f} (95%: {low:+.4f} to {high:+.4f}) may be chance.",
             gap=gap,
             low=low,
             high=high,

@@ -109,7 +109,7 @@ class Column:
     other numbers have quantile bins of the reference. Of single values, the most frequent in both
     sets together have a bin each; the rest share one, which also takes new values. A bin with an
     expected count below 5 in the smaller set is merged (Cochran, Some methods for strengthening the
-    common chi-square tests, 1954) unless it holds 20 rows, so a rare value that one set happens to
+    common chi-square tests, 1954) unless it has 20 rows, so a rare value that one set happens to
     lack makes no difference. Missing values have a bin from 5 such rows on, and are dropped below
     that.
 
@@ -161,7 +161,7 @@ class Column:
         """Return the reference's counts per bin, and pseudo-counts, for windows of this many rows.
 
         The pseudo-counts (`limits`) equal the counts, with one more for the rest bin, since rows
-        with a new value will fall into it.
+        with a new value will be in it.
         """
         share = min(rows, self.rows) / max(self.rows, 1)
         if self.is_binned:

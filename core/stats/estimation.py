@@ -94,7 +94,7 @@ def checks(
 
     Each is judged by the better end of its interval, like a performance check. The limit of log
     loss follows the base rate implied by the probabilities, so that a lower base rate alone does
-    not look like an improvement: half of the reference's skill left is a warning, a quarter an
+    not appear as an improvement: half of the reference's skill left is a warning, a quarter an
     alert. For the ROC AUC's lead over 0.5 the limits are 80% and 50% of the reference's; for F1,
     90% and 50%.
 
@@ -301,7 +301,7 @@ def _roc_auc(
         )
     lead = old["roc_auc"] - 0.5
     text = Message(
-        "{share:.0%} of its lead over chance (0.5) is left.",
+        "{share:.0%} of its lead over chance (0.5) remains.",
         share=max(new["roc_auc"] - 0.5, 0.0) / lead if lead > 0 else 0.0,
     )
     return _check(

@@ -24,14 +24,14 @@ def of(
     benchmarks/coverage.py.
 
     A calibration error is never negative, so chance only adds to it and its bootstrap quantiles
-    would lie above the truth. Its interval is that of an inverted test: all errors, with gaps of
+    would be above the truth. Its interval is that of an inverted test: all errors, with gaps of
     the observed shape, under which the observed error is not among the 2.5% smallest or largest. It
     starts at 0 if chance alone explains the error, and contains the observed error.
 
     Returns
     -------
     dict of str to (low, high)
-        The names in TITLES, calibration (mean forecast minus observed share) and calibration_error.
+        The names in TITLES, calibration (mean prediction minus observed) and calibration_error.
         Empty without rows of both classes.
 
     Examples
@@ -90,7 +90,7 @@ def _skill_interval(labels: Labels, losses: Floats) -> tuple[float, float]:
 
 
 def _gap_interval(labels: Labels, probabilities: Floats) -> tuple[float, float]:
-    """Return the interval of mean forecast minus observed share.
+    """Return the interval of mean prediction minus observed share.
 
     It is the interval of a share with as many rows as give it the standard error of the gap.
     """
@@ -174,7 +174,7 @@ def _error_interval(
     # a bin's gap times its share of rows; the absolute values add up to the error
     members = np.eye(int(place.max()) + 1)[place] / rows
     gaps = (probabilities - labels) @ members
-    # a small bin may hold no 1: its variance is at least what the forecasts imply
+    # a small bin may contain no 1: its variance is at least what the predictions imply
     observed = (labels @ members / members.sum(axis=0))[place]
     implied = probabilities * (1 - probabilities) > observed * (1 - observed)
     rate = np.where(implied, probabilities, observed)

@@ -32,7 +32,7 @@ class Trend:
         Slope with its interval.
     crossing, crossing_low, crossing_high : float or None
         When the line crosses the limit, with its range, in seconds since 1970; None if the slope
-        may be chance, or no limit lies ahead. In the past if the line is already beyond its limit.
+        may be chance, or no limit is ahead. In the past if the line is already beyond its limit.
     text : Message
         The result in a sentence or two.
     limit : float or None
@@ -218,7 +218,7 @@ def _when(at: float, first: float, last: float, now: float, limit: float) -> Mes
     """Return when a limit is crossed, relative to now."""
     days, earliest, latest = ((moment - now) / DAY for moment in (at, first, last))
     if days <= 0:
-        return Message("The line is beyond the limit {limit:.4g} already.", limit=limit)
+        return Message("The trend is already beyond the limit {limit:.4g}.", limit=limit)
     if latest >= FAR_DAYS:
         return Message(
             "It reaches the limit {limit:.4g} in {low:,.0f} days at the earliest, perhaps in more "

@@ -49,7 +49,7 @@ class Learned:
     Parameters
     ----------
     limits : dict of str to Limit
-        By check code. An alert limit lies at or beyond the warning limit.
+        By check code. An alert limit is at or beyond the warning limit.
     target : float
         Requested share of windows without drift that may raise an alert.
     false_alarms : float
@@ -112,11 +112,11 @@ def learn(
     the reference's shares for binned distances, is known for KS and for the shares of missing, new
     and out-of-range values (`core.stats.chance`), and comes from bootstrap pairs of a reference and
     a window for performance metrics. All limits of a group are exceeded by chance with the same
-    probability, unless the difference that matters lies further out. That probability is the
+    probability, unless the difference that matters is larger. That probability is the
     largest for which the sum over the checks stays below the target (Bonferroni; a check that
     chance never takes as far as it matters uses no budget). Performance checks get half of the
     target, column checks the rest; warnings twice as much. An alert is never more probable than a
-    warning of its group, so its limit never lies before that of the warning.
+    warning of its group, so its limit is never below that of the warning.
 
     Parameters
     ----------

@@ -367,7 +367,7 @@ def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, f
         )
     if code == "roc_auc":
         left = (value - 0.5) / (before - 0.5) if before > 0.5 else 0.0
-        return Message("{share:.0%} of its lead over chance (0.5) is left.", share=max(left, 0.0))
+        return Message("{share:.0%} of its lead over chance (0.5) remains.", share=max(left, 0.0))
     if code == "calibration":
         return Message(
             "Mean predicted {predicted:.1%}, observed {observed:.1%}.",

@@ -18,7 +18,7 @@ OF_CALIBRATION = ("calibration", "calibration_error", "brier_score", "log_loss")
 
 
 def facts(checks: Sequence[Check], positive: Words = "1") -> list[Words]:
-    """Return why a model does not fit: where the rows lie, then what the checks in alert say.
+    """Return why a model does not fit: the support of the rows, then the checks in alert.
 
     Parameters
     ----------
@@ -72,7 +72,9 @@ def _where(checks: Sequence[Check], alarmed: Mapping[str, Check]) -> Words:
     """Return how many rows are unlike the known ones, else which columns moved."""
     outside = alarmed.get("outside_support")
     if outside is not None and outside.value is not None:
-        return Message("{share:.1%} of the rows lie where it was never tested", share=outside.value)
+        return Message(
+            "{share:.1%} of the rows are outside the data it was tested on", share=outside.value
+        )
     columns = moved_columns(checks, "alert")[:MOST_COLUMNS]
     return Message("the distribution of {columns} changed", columns=columns) if columns else ""
 

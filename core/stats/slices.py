@@ -53,7 +53,7 @@ def by_slice(
 ) -> pd.DataFrame:
     """Return the metrics of each slice of the rows, and which slices the model serves badly.
 
-    The worst of many slices looks bad by chance. So the intervals cover their true values in 95% of
+    The worst of many slices is bad by chance. So the intervals cover their true values in 95% of
     cases for all judged slices together: each of S has an error rate of 0.05 / S (Bonferroni), with
     standard errors by the delta method and Student's t. The standard error of a gap is at least
     what the predictions imply, as rare labels would make it seem smaller.

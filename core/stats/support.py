@@ -1,7 +1,7 @@
-"""Whether current rows lie where the reference lies.
+"""Whether current rows are inside the support of the reference.
 
 Only there can a model be trusted without labels. Two measures that need no labels: how well a
-classifier separates the two sets (domain classifier), and how many rows lie further from known rows
+classifier separates the two sets (domain classifier), and how many rows are further from known rows
 than those from each other (support).
 """
 
@@ -18,7 +18,7 @@ import pandas as pd
 from core.stats import intervals
 from core.stats.alignment import aligned_frame
 
-# With fewer rows on a side, five folds would hold a handful each.
+# With fewer rows on a side, five folds would have a handful each.
 MIN_ROWS = 50
 NEIGHBOURS, QUANTILE = 5, 0.99
 FOLDS = 5
@@ -26,7 +26,7 @@ FOLDS = 5
 # not 1/k of one fold's but 1/k + 1/(k - 1) (Nadeau and Bengio, Inference for the generalization
 # error, 2003).
 REUSE = (1 + FOLDS / (FOLDS - 1)) ** 0.5
-# Most frequent text values that are kept separate; the rest count as one.
+# Most frequent text values with their own code; the rest count as one.
 NAMES = 30
 # With more columns a k-d tree saves nothing, so distances are computed by brute force.
 _TREE_COLUMNS = 15
@@ -40,7 +40,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Support:
-    """How current rows lie relative to known rows.
+    """Current rows relative to known rows.
 
     Values are NaN if there are too few rows (`MIN_ROWS`).
 
@@ -84,7 +84,7 @@ def measure(
     seed: int = 0,
     rows: int = 5000,
 ) -> Support:
-    """Measure how far current rows lie from the reference, and which features show it.
+    """Measure the distance of current rows from the reference, and which features show it.
 
     *Domain classifier*: boosted trees with 8 leaves, which detect shifts of single columns and of
     combinations. The AUC is that of out-of-fold scores (5 stratified folds); its interval is by
@@ -94,7 +94,7 @@ def measure(
     *Support*: a row's distance to its 5th nearest known row. Numbers are scaled by the known rows'
     standard deviations; a different text value, or missing against present, counts as far as in
     one-hot encoding (square root of 2). A row is outside if its distance exceeds the 99th
-    percentile of the known rows' distances to each other. More known rows lie closer together, so
+    percentile of the known rows' distances to each other. More known rows are closer together, so
     the share depends on their number: pass `trained_on`, the training rows, if available. The
     reference, which the model was not trained on, then shows the level under chance.
 
@@ -239,7 +239,7 @@ def _alone(old: pd.Series[Any], new: pd.Series[Any], seed: int) -> float:
     if not len(known):
         return 0.5
     edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)))
-    # a frequent value has a bin of its own
+    # a frequent value has its own bin
     edges = np.unique(np.concatenate([edges, np.nextafter(edges, np.inf)]))
     place = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, "right"))
     half = np.random.default_rng(seed).permutation(len(side)) % 2
@@ -272,7 +272,7 @@ def _coded(old: pd.Series[Any], new: pd.Series[Any]) -> Floats:
 
 
 class _Places:
-    """Where known rows lie, and how close to each other."""
+    """The positions of known rows, and their distances to each other."""
 
     def __init__(
         self, known: pd.DataFrame, current: pd.DataFrame, rows: int, rng: np.random.Generator
@@ -338,7 +338,7 @@ class _Column:
             return
         names = known.dropna()
         counts = names.value_counts().rename_axis("name").reset_index(name="rows")
-        # a name with one row would be unknown without that row: it stands for unseen names
+        # a name with one row would be unknown without that row: it represents unseen names
         counts = counts[counts["rows"] > 1]
         counts["text"] = counts["name"].astype(str)
         counts = counts.sort_values(["rows", "text"], ascending=[False, True])

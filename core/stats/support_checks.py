@@ -1,4 +1,4 @@
-"""The checks of support: whether a model can be trusted where the current rows lie."""
+"""The checks of support: whether a model can be trusted on the current rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHARE_WARNING, SHARE_ALERT = 0.05, 0.20
 def checks(support: Support, limits: Mapping[str, Limit] | None = None) -> list[Check]:
     """Judge both measures by the better end of their interval: `domain_auc`, `outside_support`.
 
-    The limits lie so far from chance that false alarms are negligible. For 100 current rows like a
+    The limits are so far from chance that false alarms are negligible. For 100 current rows like a
     reference of 4,057, the AUC was 0.50 with a standard deviation of 0.037 (0.020 for 400 rows,
     0.012 for 1,500): an alert needs 0.80 or more, 8 standard deviations away, a warning 0.65 or
     more, 4 away. The share outside is 1% by chance, with a standard error of 1% for 100 rows: an
@@ -51,7 +51,7 @@ def checks(support: Support, limits: Mapping[str, Limit] | None = None) -> list[
 def is_outside(support: Support) -> Message | None:
     """Return why performance cannot be estimated without labels on these rows; None if it can.
 
-    It cannot if significantly more than 5% of the rows lie outside the support: predictions there
+    It cannot if significantly more than 5% of the rows are outside the support: predictions there
     were never compared with an outcome, however well calibrated the model is elsewhere.
 
     Examples
@@ -76,8 +76,8 @@ def _few_rows() -> Message:
 
 def _outside(support: Support) -> Message:
     return Message(
-        "{share:.1%} of the rows lie where the model was never tested ({usual:.1%} of the "
-        "reference).",
+        "{share:.1%} of the rows are outside the data the model was tested on ({usual:.1%} of "
+        "the reference).",
         share=support.outside_share,
         usual=support.outside_reference,
     )

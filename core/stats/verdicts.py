@@ -125,7 +125,7 @@ def _outputs(checks: Iterable[Check]) -> list[Words]:
 def labels_needed(half_width: float, labels: int, skill: float) -> int:
     """Return how many labels show a skill with 80% power, rounded up to two digits.
 
-    A skill is shown if its 95% interval lies above 0; the half-width shrinks with the square root
+    A skill is shown if its 95% interval is above 0; the half-width shrinks with the square root
     of the labels: n = labels * ((1.96 + 0.84) * standard error / skill)^2.
 
     Parameters
@@ -189,7 +189,7 @@ def _action(code: str, params: Params) -> Action:
     waits: Action = "label" if params["unlabelled"] != 0 else "wait"
     if code == "does_not_fit":
         alerts = set(params["alerts"])
-        # no threshold helps against both at once
+        # no threshold helps against both
         is_both = not params["threshold"] and {"precision", "recall"} <= alerts
         if alerts <= set(reasons.AT_THRESHOLD) and not is_both:
             return "threshold"
@@ -318,7 +318,7 @@ def _unknown(params: Params) -> Reason:
 def _investigate(params: Params) -> Reason:
     if "is_skill_shown" not in params:
         return (
-            Message("The input changed, and there are no labels to judge by"),
+            Message("The input changed, and there are no labels to evaluate the model"),
             *_first_of([*_moved(params), _reason(params)]),
         )
     has_interval = not params["is_skill_shown"] and "skill" in params
@@ -377,8 +377,8 @@ def _weaker(params: Params) -> Words:
 
 def _interval(params: Params) -> Message:
     return Message(
-        "It is not shown to beat always predicting the base rate: its skill is {skill:.4f} (95% "
-        "interval {low:.4f} to {high:.4f}), {known:.4f} on the {reference}.",
+        "It is not significantly better than always predicting the base rate: its skill is "
+        "{skill:.4f} (95% interval {low:.4f} to {high:.4f}), {known:.4f} on the {reference}.",
         skill=params["skill"],
         low=params["skill_low"],
         high=params["skill_high"],

@@ -1,7 +1,7 @@
 """The steps train and explain: candidates, their comparison and their explanation.
 
 PyCaret is imported in `automl` only. Each computation (`evaluation`, `explanation`) has a module of
-charts beside it.
+charts in separate modules.
 """
 
 __all__ = [

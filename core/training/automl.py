@@ -375,7 +375,7 @@ def _experiment(
 
     logging.getLogger("pycaret").setLevel(logging.ERROR)
     _remember_lists()
-    # Even when fitting on all rows, PyCaret wants a hold-out: it gets rows that it never uses.
+    # Even when fitting on all rows, PyCaret requires a hold-out: it gets rows that it never uses.
     share = (
         {"train_size": fit_share}
         if fit_share < 1
@@ -412,7 +412,7 @@ def _remember_lists() -> None:
 
     # 1 and 1.0 are not the same here
     ranges = functools.lru_cache(maxsize=None, typed=True)(classification.np_list_arange)
-    # a list of its own for each: a search may change it
+    # a separate list for each: a search may change it
     classification.np_list_arange = lambda *of, **how: [*ranges(*of, **how)]
 
 

@@ -33,7 +33,7 @@ class Kind:
     approach: Literal["regression", "classification"] = "classification"
 
 
-# approaches to the question, each a way to look at the same probability
+# approaches to the question, each another view of the same probability
 APPROACH_LABELS = {
     "regression": Message("regression"),
     "classification": Message("classification"),
@@ -52,7 +52,7 @@ KINDS: dict[str, Kind] = {
     ),
     "dt": Kind(
         Message("Decision tree"),
-        Message("A single tree of questions, grown to the end; it overfits the training rows."),
+        Message("A single unpruned decision tree; it overfits the training rows."),
         weighs=True,
     ),
     "knn": Kind(
@@ -64,7 +64,10 @@ KINDS: dict[str, Kind] = {
     ),
     "lightgbm": Kind(
         "LightGBM",
-        Message("Many small trees, each correcting the errors of those before; fast on tables."),
+        Message(
+            "Many small trees, each correcting the errors of the previous ones; fast on "
+            "tabular data."
+        ),
         weighs=True,
     ),
     "gbc": Kind(
@@ -81,23 +84,29 @@ KINDS: dict[str, Kind] = {
     ),
     "et": Kind(
         Message("Extra trees"),
-        Message("Like a random forest, with random questions; smoother, and even larger."),
+        Message("Like a random forest, with random splits; smoother, and even larger."),
         weighs=True,
     ),
     "ada": Kind(
         "AdaBoost",
         Message(
-            "Stumps that focus on the errors of those before; its probabilities are close to 0.5."
+            "Decision stumps that focus on the errors of the previous ones; its probabilities "
+            "are close to 0.5."
         ),
     ),
     "lda": Kind(
         Message("Linear discriminant analysis"),
-        Message("A line between two clouds of the same shape; close to logistic regression."),
+        Message(
+            "A linear boundary between two classes of the same shape; close to logistic regression."
+        ),
         takes_weights=False,
     ),
     "qda": Kind(
         Message("Quadratic discriminant analysis"),
-        Message("A curve between two clouds of different shapes; sensitive to redundant columns."),
+        Message(
+            "A curved boundary between two classes of different shapes; sensitive to "
+            "redundant columns."
+        ),
         takes_weights=False,
     ),
     "nb": Kind(
@@ -131,7 +140,7 @@ MEMBERS = 3
 
 
 def wanted(candidates: Sequence[str], rows: int) -> tuple[str, ...]:
-    """Return the candidates to fit on so many rows; those that a person chose stay.
+    """Return the candidates to fit on this many rows; an explicit choice is unchanged.
 
     Examples
     --------

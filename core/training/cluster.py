@@ -118,7 +118,7 @@ class _Tasks:
         self._todo = [(name, dict(params)) for name, params in candidates.items()]
         self._running: dict[Any, str] = {}
         self._most = 0
-        # Dask runs callbacks in a thread of its own
+        # Dask runs callbacks in a separate thread
         self._lock = threading.Lock()
 
     def fill(self, workers: int) -> None:
@@ -131,7 +131,7 @@ class _Tasks:
         """Start nothing more, and cancel unfinished tasks."""
         with self._lock:
             self._todo.clear()
-            # the cluster may be gone
+            # the cluster may be lost
             with suppress(Exception):
                 self._client.cancel(list(self._running))
 
@@ -173,8 +173,8 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
         if isinstance(error, distributed.KilledWorker):
             error = InputError(
                 Message(
-                    "'{name}' ended {workers} Dask workers, perhaps out of memory. Give them "
-                    "more, or leave it out.",
+                    "'{name}' crashed {workers} Dask workers, probably by running out of "
+                    "memory. Give them more memory, or exclude it.",
                     name=name,
                     workers=error.allowed_failures + 1,
                 )
@@ -205,7 +205,7 @@ def _fit(
             _end_if_unwanted()
             trainer = _TRAINERS.get(new_trainer)
             if trainer is None:
-                # cached while the worker holds the rows: PyCaret's set-up is slow
+                # cached while the worker has the rows: PyCaret's set-up is slow
                 trainer = _TRAINERS[new_trainer] = new_trainer(on_fold=_end_if_unwanted)
             return trainer.fit(name, params)
         except InputError as error:
@@ -215,7 +215,7 @@ def _fit(
 
 
 def _end_if_unwanted() -> None:
-    """Raise OutOfTime when the task was cancelled or nobody waits for it: Dask stops no thread."""
+    """Raise OutOfTime if the task was cancelled or is not awaited: Dask stops no thread."""
     from distributed import get_worker
 
     worker = get_worker()

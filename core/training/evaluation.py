@@ -23,7 +23,7 @@ from core.training import candidates as kinds
 from core.training import evaluation_charts
 
 AimName = Literal["project", "f1", "balanced", "cost"]
-# tables of all candidates that the training's own run holds combined
+# tables of all candidates that the training's own run combines
 TOGETHER = ("folds", "roc", "pr", "gain", "calibration", "confusion")
 VALIDATION, TEST = "validation", "test"
 
@@ -74,7 +74,7 @@ class Evaluated:
     summary : mapping of str to value
         Its row of the comparison.
     tables : mapping of str to DataFrame
-        Curves, validation forecasts, thresholds, slices, court.
+        Curves, validation predictions, thresholds, slices, court.
     figures : mapping of str to dict
         Vega-Lite specifications.
     """

@@ -53,7 +53,7 @@ def pr_curve(points: pd.DataFrame, *, base_rate: float | None = None) -> alt.Lay
             x=style.share_x("recall:Q", _("Recall"), domain=[0, 1]),
             y=style.share_y("precision:Q", _("Precision"), domain=[0, 1]),
             **kinds,
-            # from low recall to high: the threshold falls along the curve
+            # from low recall to high: the threshold decreases along the curve
             order=alt.Order("recall:Q"),
             tooltip=[
                 alt.Tooltip("model:N", title=_("Model")),
@@ -290,7 +290,7 @@ def paired_differences(
     by : {"metric", "model"}
         What a line of the chart is.
     first, second : str
-        Names of the compared: the differences are first minus second. By model, `first` stands for
+        Names of the compared: the differences are first minus second. By model, `first` is
         all of them ("model") and `second` is the best.
 
     Examples

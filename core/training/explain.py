@@ -174,7 +174,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.97, Message("Writing the results"))
         tracking.log(settings, run_id, record)
         strongest = str(shap_values.global_contributions(contributions.values)["feature"].iloc[0])
-        progress.update(1.0, Message("{feature} moves the probability most", feature=strongest))
+        progress.update(1.0, Message("{feature} affects the probability most", feature=strongest))
     probability = None if single is None else float(contributions.probabilities[0])
     return Result(
         run_id,
@@ -229,7 +229,7 @@ def _place(settings: Settings, spec: ProjectSpec, version: ModelVersion, test_ro
     if not len(places):
         raise InputError(
             Message(
-                "No row of the test set has the {column} {id}. Choose another, or fill in its "
+                "No row of the test set has the {column} {id}. Choose another, or enter the "
                 "values.",
                 column=spec.id,
                 id=test_row,

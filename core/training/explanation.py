@@ -22,7 +22,7 @@ GRID_POINTS = 20
 STRONG_CORRELATION = 0.5
 # label of a missing value
 MISSING = "missing"
-# Numbers are varied between these quantiles: few rows lie beyond.
+# Numbers are varied between these quantiles: few rows are beyond.
 GRID_REACH = (0.025, 0.975)
 
 
@@ -40,7 +40,7 @@ def importance(
     Permutation importance (Breiman, Random forests, 2001; Fisher, Rudin and Dominici, All models
     are wrong, 2019). scikit-learn's reports only the spread over shuffles; this interval also
     covers the sampling of rows, from the spread of each row's own increase. Of two redundant
-    features, either may look unimportant.
+    features, either may appear unimportant.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fit the candidates, one after the other or on a Dask cluster, each with a run of its own."""
+"""Fit the candidates, one after the other or on a Dask cluster, each in its own run."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def fit_all(
     }
     done: list[Candidate] = []
     too_many = Message(
-        "By default it is left out above {rows:,} rows: it compares each row with all others.",
+        "By default it is excluded above {rows:,} rows: it compares each row with all others.",
         rows=kinds.QUADRATIC_ROWS,
     )
     left_out: dict[str, Words] = {
@@ -124,7 +124,8 @@ def fit_all(
     def in_parallel(address: str) -> bool:
         in_time = True
         progress.update(
-            0.05, Message("Waiting for {name} to answer ({seconds:.0f} s)", name=address, seconds=0)
+            0.05,
+            Message("Waiting for {name} to respond ({seconds:.0f} s)", name=address, seconds=0),
         )
         arriving = cluster.fit_all(address, new_trainer, wanted, deadline=end, on_wait=clock.waited)
         with closing(arriving):

@@ -17,7 +17,7 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 3
 # codes of the column `set`
 TRAINED, HELD_OUT = "trained on", "held out"
-SETS = {TRAINED: Message("trained on"), HELD_OUT: Message("held out")}
+SETS = {TRAINED: Message("training"), HELD_OUT: Message("validation")}
 
 
 def learning_curve(
@@ -114,7 +114,7 @@ def sentence(curve: pd.DataFrame) -> Message:
     """
     held_out = curve[curve["set"] == HELD_OUT]
     if len(held_out) < 2:
-        return Message("There are too few points to judge the effect of more rows.")
+        return Message("There are too few points to estimate the effect of more rows.")
     before, last = held_out.iloc[-2], held_out.iloc[-1]
     fell, spread = float(before["mean"] - last["mean"]), float(last["high"] - last["low"])
     step: dict[str, Any] = {

@@ -13,13 +13,13 @@ from core.platform.classifier import Transformer
 RARE = 20
 # A text of more names becomes one number, the share of label 1 among the rows of each name.
 MOST_NAMES = 60
-# So many rows of the base rate are added to those of each name: a share from few rows is mostly
+# Rows with the base rate that are added to those of each name: a share from few rows is mostly
 # chance, and each of them is among the rows that the classifier is fitted on.
 SMOOTHING = 100
 
 
 def with_many_names(rows: pd.DataFrame, texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the texts with so many names that each would need too many columns.
+    """Return the text columns with too many names for one column each.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def preprocessor(
 
     Complete numbers go to the classifier unchanged. With texts among the features, or missing
     values to impute, numbers are scaled. A missing number is imputed by the median and marked in a
-    column of its own; a missing text is a name of its own. Texts are one-hot encoded. A name that
+    separate column; a missing text is a separate name. Texts are one-hot encoded. A name that
     is not in the training set is 0 in all columns.
 
     Parameters
@@ -65,7 +65,7 @@ def preprocessor(
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
     def ordinal(most: int | None) -> list[tuple[str, Any]]:
-        # a name of its own, or 0 among codes; the encoders fail on rows that are all missing
+        # a separate name, or 0 among codes; the encoders fail on rows that are all missing
         name = SimpleImputer(strategy="constant")
         # ordinal, so that columns are called t_0, t_1: LightGBM refuses a name with a comma
         encoder = OrdinalEncoder(

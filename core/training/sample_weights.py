@@ -108,7 +108,7 @@ class ByIndex:
         if not takes:
             weight = Parameter(WEIGHT, Parameter.POSITIONAL_OR_KEYWORD, default=None)
             own = own.replace(parameters=[*own.parameters.values(), weight])
-        # PyCaret and scikit-learn look at the names of parameters
+        # PyCaret and scikit-learn inspect the names of parameters
         fit.__signature__ = own  # type: ignore[attr-defined]
         return type(
             plain.__name__, (plain,), {"fit": fit, "__module__": plain.__module__, _PLAIN: plain}

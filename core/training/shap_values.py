@@ -103,7 +103,7 @@ def contributions(
         for place, row in enumerate(coded.rows):
             # a row equal to all of the background has nothing to explain, and shap fails on it
             if (coded.background != row).any():
-                # one at a time: from a call's second row on, shap 0.49.1 asks for main effects too
+                # one at a time: from a call's second row on, shap 0.49.1 needs main effects too
                 of_row = explained(row[np.newaxis], max_evals=most, silent=True)
                 values[place] = of_row.values[0]
             if on_row:
@@ -182,7 +182,7 @@ class _Coded:
     """Rows with each feature's values encoded as integers, and the decoding.
 
     shap's masker takes numbers only. It also treats numbers that are nearly equal (within 0.001%)
-    as the same and skips the model: two coordinates can be that close and lie in different leaves
+    as the same and skips the model: two coordinates can be that close and be in different leaves
     of a tree.
     """
 

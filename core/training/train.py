@@ -110,9 +110,7 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _mistakes_cost_something(self) -> Options:
         if self.aim == "cost" and self.cost_false_positive + self.cost_false_negative == 0:
-            raise ValueError(
-                Message("neither kind of error costs anything: give one of them a cost")
-            )
+            raise ValueError(Message("both error costs are 0: set at least one of them"))
         return self
 
     @model_validator(mode="after")

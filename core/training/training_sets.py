@@ -58,7 +58,7 @@ class TrainingSets:
 def levels(sets: TrainingSets, spec: ProjectSpec) -> pd.DataFrame:
     """Return the values of the text columns in the training set: `column`, `level`.
 
-    Columns of more than MOST_LEVELS values are left out: new rows always bring new ones.
+    Columns of more than MOST_LEVELS values are omitted: new rows always have new ones.
     """
     parts = [pd.DataFrame({"column": [], "level": []}, dtype="object")]
     for name in sets.prepared.inputs:

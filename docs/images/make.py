@@ -1,9 +1,9 @@
-"""Make the pictures of README and guide: an app of their own, the built-in sample, Chromium.
+"""Take the screenshots of README and guide: a separate app, the built-in sample, Chromium.
 
     python docs/images/make.py                 all of them (some minutes)
     python docs/images/make.py monitor train   those
 
-The home is a folder that is thrown away afterwards. Needs Debian's `chromium`, or the one that
+The home is a temporary folder. Needs Debian's `chromium`, or the one that
 `playwright install chromium` puts there.
 """
 
@@ -39,13 +39,13 @@ from core.retraining import replay, retrain
 from core.training import explain
 
 PATIENCE = 900
-# a page of few colours looks the same with so many
+# enough colours for the pages
 COLOURS = 96
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture: of which page, at which place of it, and when in the life cycle.
+    """A screenshot: its page, its place on the page, and its time in the life cycle.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Shot:
     height: int = 900
 
 
-# what a newcomer presses
+# the button that a new user clicks
 WHOLE = "whole"
 SHOTS = (
     Shot("welcome", "", after=""),
@@ -92,7 +92,7 @@ MORE: tuple[tuple[str, Any], ...] = (
 
 
 def main() -> int:
-    """Take the pictures that are asked for."""
+    """Take the requested screenshots."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(s.name for s in SHOTS))
     names = parser.parse_args().names
@@ -104,7 +104,7 @@ def main() -> int:
         settings = Settings(home=Path(folder) / "home", serve_port=free_port(5001))
         settings.home.mkdir()
         with app(settings) as base:
-            # the worker comes up with the first visit, so there is one whatever is wanted
+            # the worker starts with the first visit, so there is one in any case
             take(base, at(wanted, "") or [replace(SHOTS[0], name="")])
             steps = lifecycle.whole("sample")
             chains.start(settings, steps, "Run the whole life cycle on sample data")
@@ -129,12 +129,12 @@ def main() -> int:
 
 
 def at(shots: list[Shot], after: str) -> list[Shot]:
-    """Return the pictures that are taken then."""
+    """Return the screenshots that are taken at that time."""
     return [shot for shot in shots if shot.after == after]
 
 
 def done(settings: Settings, step: str) -> bool:
-    """Tell whether a step's newest job is done; one that ended otherwise is told."""
+    """Return whether a step's newest job is done; raise if it failed."""
     found = jobs.latest(settings, step, limit=1)
     if found and found[0].status in ("failed", "cancelled"):
         raise RuntimeError(f"{step} did not end well: {found[0].error}")
@@ -145,13 +145,13 @@ def done(settings: Settings, step: str) -> bool:
 
 
 def is_running(settings: Settings) -> bool:
-    """Tell whether the chain of all steps still goes on."""
+    """Return whether the chain of all steps is still running."""
     found = chains.current(settings)
     return found is not None and found.state == "running"
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return a port that nobody listens on, the wanted one if it can be had."""
+    """Return a free port, the preferred one if it is free."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", wanted))
@@ -190,7 +190,7 @@ def app(settings: Settings) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
-        # what the app leaves running on purpose: its worker and its servers, all of this home
+        # the app leaves these running on purpose: its worker and its servers, all of this home
         for one in psutil.process_iter():
             try:
                 mine = one.environ().get("COURTSIDE_HOME") == str(settings.home)
@@ -201,7 +201,7 @@ def app(settings: Settings) -> Iterator[str]:
 
 
 def answers(url: str) -> bool:
-    """Tell whether something answers there."""
+    """Return whether a server responds there."""
     try:
         urllib.request.urlopen(url, timeout=2).close()
     except OSError:
@@ -210,7 +210,7 @@ def answers(url: str) -> bool:
 
 
 def until(done: Any, what: str) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     end = time.monotonic() + PATIENCE
     while not done():
         if time.monotonic() > end:
@@ -219,7 +219,7 @@ def until(done: Any, what: str) -> None:
 
 
 def take(base: str, shots: list[Shot]) -> None:
-    """Take pictures of pages as they stand now."""
+    """Take screenshots of the current pages."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
@@ -248,7 +248,7 @@ def take(base: str, shots: list[Shot]) -> None:
                 place.evaluate("found => found.scrollIntoView({block: 'start'})")
                 page.wait_for_timeout(1500)
             page.get_by_test_id("stStatusWidget").wait_for(state="detached")
-            # a look at the worker's state may just begin
+            # a check of the worker's state may just start
             page.add_style_tag(content="[data-testid=stStatusWidget] { visibility: hidden }")
             if shot.name:
                 keep(page.screenshot(), FOLDER / f"{shot.name}.png")
@@ -257,7 +257,7 @@ def take(base: str, shots: list[Shot]) -> None:
 
 
 def keep(shown: bytes, path: Path) -> None:
-    """Write a picture with few colours, which is a third of its size."""
+    """Write a picture with few colours, at a third of its size."""
     picture = Image.open(io.BytesIO(shown)).convert("RGB")
     small = picture.quantize(COLOURS, dither=Image.Dither.NONE)
     small.save(path, optimize=True)

@@ -27,7 +27,7 @@ VIEWS = {
 }
 DRAWN = ("hexagons", "points")
 
-# the choice of a project's time among its slices
+# the option for a project's time among its slices
 TIME = "courtside_time"
 SHOWN_POINTS = 1500
 # histograms at a glance; the others are under Columns
@@ -38,7 +38,7 @@ TABLE_HEIGHT = 460
 
 
 def draw(settings: Settings, spec: ProjectSpec) -> None:
-    """Draw one picture of the raw data in use, as selected."""
+    """Draw the selected view of the current raw data."""
     snapshot = snapshots.current(settings)
     running = step_jobs.job_panel(settings, "acquire")
     if snapshot is None and running:
@@ -274,7 +274,7 @@ def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
 
 
 def _by(spec: ProjectSpec) -> str:
-    """Ask by what rows are compared: a slice, or the time where current rows come later."""
+    """Ask how rows are compared: by a slice, or by time if current rows are later."""
     timed = [TIME] if spec.time else []
     offered = [*timed, *spec.slices] if spec.rows.by == "date" else [*spec.slices, *timed]
     return st.segmented_control(
@@ -303,7 +303,7 @@ def _over_time(spec: ProjectSpec, counts: pd.DataFrame) -> None:
 
 
 def _places(spec: ProjectSpec, cells: pd.DataFrame) -> None:
-    """Draw the share of the positive class by place: the reference beside the current rows."""
+    """Draw the share of the positive class by place, reference and current side by side."""
     assert spec.place is not None
     positive = project.words(spec.positive)
     drawn = places.with_rates(cells)
@@ -375,7 +375,7 @@ def _correlation(table: pd.DataFrame) -> None:
 
 def _leakage(suspects: pd.DataFrame) -> None:
     st.markdown(
-        _("**Which columns give the answer away, or only identify rows?**"),
+        _("**Which columns leak the target, or only identify rows?**"),
         help=_(
             "How well the column alone separates the classes: 0.5 is not at all, 1 is "
             "perfectly. Empty with fewer than 100 labelled rows."

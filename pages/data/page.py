@@ -17,7 +17,7 @@ drafts.hold("data", *prepare_view.KEYS)
 VIEWS = {"source": Message("Source"), "explore": Message("Explore"), "prepare": Message("Prepare")}
 DRAWN = {"source": source_view.draw, "explore": explore_view.draw, "prepare": prepare_view.draw}
 snapshot, prepared = None, None
-# the view that needs them reports what is wrong with them
+# the view that needs them reports their errors
 with suppress(CourtsideError):
     snapshot = snapshots.current(settings)
 with suppress(CourtsideError):
@@ -25,7 +25,7 @@ with suppress(CourtsideError):
 
 
 def view_of_now() -> str:
-    """Return the view that matters now: what runs, or else the first that is not done."""
+    """Return the view to open: that of a running step, otherwise the first that is not done."""
     running = set()
     with suppress(CourtsideError):
         running = {job.step for job in jobs.active(settings)}

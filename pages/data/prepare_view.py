@@ -1,4 +1,4 @@
-"""The view Prepare: choose features, rows and split; what came of them beside it."""
+"""The view Prepare: choose features, rows and split; the resulting sets at the right."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYS = (
     "split-seed",
 )
 OWN = "own"
-# values of the row filter that a link asked for, and whether the filter is open
+# values of the row filter from a link, and whether the filter is open
 ASKED, OPEN = "asked-rows", "filter-open"
 
 MISSING = {
@@ -43,7 +43,7 @@ MISSING = {
 
 
 def draw(settings: Settings, spec: ProjectSpec) -> None:
-    """Draw the form, and the current training and test set beside it."""
+    """Draw the form, and the current training and test set at its right."""
     snapshot = snapshots.current(settings)
     if snapshot is None and step_jobs.job_panel(settings, "acquire"):
         return
@@ -66,7 +66,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     with left:
         st.subheader(_("Prepare"), anchor=False)
         before = last_choices(settings, prepared)
-        form(settings, spec, snapshot, before, disabled=running)
+        is_linked = form(settings, spec, snapshot, before, disabled=running)
     run = None
     with right:
         st.subheader(_("Training and test set"), anchor=False)
@@ -77,6 +77,8 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         if run is None:
             st.info(navigation.run_again("prepare"))
             return
+        if is_linked:
+            st.warning(_("Prepared before this selection."))
         sizes(spec, prepared, run)
         st.subheader(_("Split quality"), anchor=False)
         checks = elements.table(settings, run.run_id, "split_checks")
@@ -98,9 +100,12 @@ def form(
     before: prepare.Options,
     *,
     disabled: bool,
-) -> None:
-    """Draw the options, as last used, and the button that prepares."""
-    # rows that a link selected are ready to be prepared: the button stands above the form
+) -> bool:
+    """Draw the options, as last used, and the button that prepares.
+
+    Returns whether a link has selected the rows.
+    """
+    # rows selected by a link are ready to be prepared: the button is above the form
     top = st.container()
     features = choose_features(spec, before, disabled=disabled)
     rows, linked = choose_rows(settings, spec, snapshot, before, disabled=disabled)
@@ -161,7 +166,7 @@ def form(
     place = top if linked else st.container()
     if linked:
         top.info(
-            _("Selected from the report: {rows}. Prepare these rows, then train.", rows=linked),
+            _("Rows from the report: {rows}. Prepare these rows, then train.", rows=linked),
             icon=":material/filter_alt:",
         )
     if place.button(
@@ -169,7 +174,7 @@ def form(
     ):
         if features is not None and not features:
             st.error(_("Required: {field}.", field=_("Features")))
-            return
+            return bool(linked)
         step_jobs.submit(
             settings,
             "prepare",
@@ -184,6 +189,7 @@ def form(
         )
         if step_jobs.is_going(settings, "prepare"):
             st.rerun()
+    return bool(linked)
 
 
 def last_choices(settings: Settings, prepared: storage.Prepared | None) -> prepare.Options:
@@ -205,7 +211,7 @@ def choose_features(
     named = {name: project.words(name) for name in (spec.features_title, *sets)}
     title = elements.choose(
         _("Features"),
-        {**named, OWN: _("My own")},
+        {**named, OWN: _("Custom selection")},
         "feature-set",
         default=titles.get(last, OWN),
         disabled=disabled,
@@ -258,7 +264,7 @@ def choose_rows(
     counts[column].setdefault(spec.rows.development, 0)
     if not counts[column][spec.rows.development]:
         st.warning(
-            _("The raw data holds no {rows}. Acquire some, or choose others.", rows=name_of_rows)
+            _("The raw data contains no {rows}. Acquire some, or choose others.", rows=name_of_rows)
         )
     names = [name for name in dict.fromkeys((column, *spec.slices)) if name in counts]
     remaining = {
@@ -274,7 +280,7 @@ def choose_rows(
     text = elements.plain(str(split.rows_name(spec, wanted) or split.filter_text(wanted)))
     asked = st.session_state.get(ASKED)
     is_linked = asked == wanted.get(column) and asked != tuple(last.get(column, ()))
-    # a column that Courtside derives is no name of the table's
+    # a column that Courtside derives is not a column of the table
     called = {value: str(split.rows_name(spec, {column: [value]})) for value in counts[column]}
     is_own = spec.rows.is_derived
 
@@ -324,7 +330,7 @@ def values_of(settings: Settings, snapshot: snapshots.Snapshot) -> dict[str, dic
 
 
 def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) -> None:
-    """Draw how many rows are in each set, and why others were left out."""
+    """Draw the number of rows in each set, and the reasons for excluded rows."""
     of, positive = run.metrics, project.words(spec.positive)
 
     def rows(count: float) -> str:
@@ -343,7 +349,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
                 n_("{count:,} column", "{count:,} columns", int(of["columns_filtered"])),
             ),
             (
-                _("Left out"),
+                _("Excluded"),
                 rows(of["rows_raw"] - of["rows_filtered"]),
                 _("of {count:,} rows", count=int(of["rows_raw"])),
             ),
@@ -373,7 +379,7 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
 
 
 def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
-    """Draw a chip for each check of the split, and what those say that are not ok."""
+    """Draw a chip for each check of the split, and the texts of those that are not ok."""
     judged = [
         (elements.words(title), str(verdict), elements.words(text))
         for title, verdict, text in zip(
@@ -401,7 +407,7 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
         return elements.table(settings, run.run_id, name)
 
     with left:
-        elements.question(_("Are both sets alike?"))
+        elements.question(_("Are the classes alike in both sets?"))
         balance = table("class_balance")
         balance = balance.assign(label=balance["label"].replace(words))
         elements.chart(data_charts.class_balance(balance, positive=positive, negative=negative))
@@ -416,12 +422,12 @@ def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None
         else:
             st.caption("–")
     with right:
-        elements.question(_("Are both sets alike?"))
+        elements.question(_("Are the columns alike in both sets?"))
         elements.chart(drift_charts.psi_bars(table("split_drift"), sets=("train", "test")))
 
 
 def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
-    """Draw what the sets were made of."""
+    """Draw the origin of the sets."""
     options = prepared.options
     cut = (
         f"≥ {options['test_from']}"
@@ -446,7 +452,7 @@ def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
 
 
 def lineage_file(prepared: storage.Prepared) -> None:
-    """Draw the download of what the sets were made of."""
+    """Draw the download of the sets' origin."""
     elements.download(
         f"{_('Lineage')} (JSON)",
         json.dumps(asdict(prepared), indent=2),

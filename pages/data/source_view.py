@@ -1,4 +1,4 @@
-"""The view Source: choose a source of raw data, and what is in use."""
+"""The view Source: choose a source of raw data, and the current raw data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FEW_COLUMNS = ("current", "id", "source", "rows", "acquired", "run")
 
 
 def draw(settings: Settings, spec: ProjectSpec) -> None:
-    """Draw the choice of a source, and the raw data in use beside it."""
+    """Draw the choice of a source, and the current raw data at its right."""
     snapshot = snapshots.current(settings)
     running = step_jobs.chain_panel(settings, "acquire")
     running = step_jobs.job_panel(settings, "acquire") or running
@@ -177,7 +177,7 @@ def megabytes(size: float) -> str:
 def in_use(
     settings: Settings, spec: ProjectSpec, snapshot: snapshots.Snapshot
 ) -> tracking.RunInfo | None:
-    """Draw what is in use: its size, its checks, its details; return its run."""
+    """Draw the current raw data: size, checks, details; return its run."""
     run = tracking.finished_run(settings, snapshot.run_id)
     labels = (
         elements.named(_("Without label"), number(run.metrics["labels_missing"], ",.0f"))
@@ -219,7 +219,7 @@ def draw_checks(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
 
 
 def details(snapshot: snapshots.Snapshot) -> None:
-    """Draw the source, the files and the digest of the raw data in use."""
+    """Draw the source, the files and the digest of the current raw data."""
     facts = [
         (_("Source"), str(snapshots.SOURCE_LABELS[snapshot.source])),
         (_("Files"), ", ".join(f"{file.name} ({megabytes(file.size)})" for file in snapshot.files)),

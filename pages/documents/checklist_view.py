@@ -38,7 +38,7 @@ def draw(spec: ProjectSpec, facts: Facts) -> None:
     st.progress(met / len(requirements), text=text)
     chosen, graded = _filtered(requirements, first="open" if partly + still else "all")
     if not chosen:
-        st.success(_("Every line is met."), icon=":material/check_circle:")
+        st.success(_("All requirements are met."), icon=":material/check_circle:")
         return
     _details(_selected(chosen, graded=graded))
 
@@ -90,7 +90,7 @@ def _selected(chosen: list[Requirement], *, graded: bool) -> Requirement:
         on_select="rerun",
         selection_mode="single-row-required",
         selection_default={"selection": {"rows": [first], "columns": [], "cells": []}},
-        # other lines need a selection of their own
+        # filtered lines need their own selection
         key=f"requirements-{numbers[0]}-{len(numbers)}-{graded}",
         column_config=columns,
     )

@@ -75,7 +75,7 @@ def _offer(
     ):
         # at once: a spinner waits for half a second
         st.caption(f":material/hourglass_top: {called}")
-        # pictures hold the interpreter for seconds: the words are sent before
+        # figures block the interpreter for seconds: the message is sent first
         time.sleep(SEND_SECONDS)
         _file(*wanted, facts, built)
         ready.add(wanted)

@@ -1,4 +1,4 @@
-"""The contents at the left, and what was chosen of them at the right."""
+"""The contents at the left, and the selected document at the right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pages.documents import checklist_view, diagram_view, download, preview
 
 CONTENTS_WIDTH = 220
 HEIGHT = 800
-# in the contents beside the documents
+# in the contents, after the documents
 LIFE_CYCLE, CHECKLIST = "life_cycle", "checklist"
 
 
@@ -29,7 +29,7 @@ def state(settings: Settings) -> tuple[tuple[str, ...], str]:
 def make(
     settings: Settings, stamp: tuple[str, ...], language: str
 ) -> tuple[Facts, tuple[Document, ...]]:
-    """Return the facts and the documents of a state, from a cache where it is known."""
+    """Return the facts and the documents of a state, from a cache if it is known."""
     facts = _facts(str(settings.home), stamp, settings)
     return facts, _documents(export.key(facts), language, stamp, facts)
 
@@ -74,7 +74,7 @@ def _contents(titles: Mapping[str, str]) -> str:
     """Draw the contents, whose choice the address keeps, and return the chosen name."""
     key, kept = "document", "document-address"
     asked = st.query_params.get("document", "")
-    # a link counts more than what was chosen before; a visit elsewhere drops the choice
+    # a link overrides an earlier choice; a visit to another page drops the choice
     is_new = key not in st.session_state or asked != st.session_state.get(kept)
     if asked in titles and is_new:
         st.session_state[key] = asked

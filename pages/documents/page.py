@@ -16,7 +16,7 @@ snippets = ("documents", "checklist") if has_checklist else ("documents",)
 
 
 def sign() -> None:
-    """Show at once that the documents are being made; a spinner waits for half a second."""
+    """Show immediately that the documents are being made; a spinner waits half a second."""
     with place.container():
         st.caption(":material/hourglass_top: " + _("Creating the documents from the runs"))
         st.skeleton(height=400)

@@ -1,4 +1,4 @@
-"""Open alerts as incidents, one per version and source, with the answer to each, and history."""
+"""Open alerts as incidents, one per version and source, with their forms and history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, day
 from pages.shared import elements, login
 
-# colour of what happened to an alert
+# colour of an alert's event
 COLOURS = {
     "raised": "red",
     "reminded": "orange",
@@ -107,7 +107,7 @@ def _about(settings: Settings, incident: Incident) -> str:
 
 
 def _checks(settings: Settings, incident: Incident) -> None:
-    """Draw a row per check: its newest value, its limits and who answered."""
+    """Draw a row per check: its newest value, its limits and who acknowledged it."""
     checks = incident.checks or incident.alerts
     elements.fixed_table(
         {
@@ -164,7 +164,10 @@ def _answer(settings: Settings, incident: Incident) -> None:
             list(titles),
             format_func=titles.__getitem__,
             key=f"which-{incident.subject}",
-            help=_("For an alert that no report will clear, as when its check is gone."),
+            help=_(
+                "For an alert that no report will clear, for example because its check no "
+                "longer exists."
+            ),
         )
         is_dismissed = st.form_submit_button(_("Dismiss"), icon=":material/close:")
     if not (is_acknowledged or is_dismissed):

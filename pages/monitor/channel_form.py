@@ -244,5 +244,5 @@ def _came(delivery: deliver.Delivery) -> str:
         return text or "–"
     if not delivery.tries:
         return "–"
-    again = _("Tried again in {wait}.", wait=elements.length(delivery.next_try - time.time()))
+    again = _("Next attempt in {wait}.", wait=elements.length(delivery.next_try - time.time()))
     return f"{text} {again}"

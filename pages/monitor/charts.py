@@ -1,4 +1,4 @@
-"""The two charts of a report: calibration, and how the worst column moved."""
+"""The two charts of a report: calibration, and the drift of the worst column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pages.shared import elements, report_view
 
 
 def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Draw calibration, or the predictions where there are no labels, and a column beside it."""
+    """Draw calibration, or without labels the predictions, and a column at its right."""
     store = settings.mlflow_uri
     reliability = report_view.stored_table(settings, store, run.run_id, "reliability")
     densities = report_view.stored_table(settings, store, run.run_id, "densities")

@@ -87,12 +87,12 @@ def failed(checks: pd.DataFrame) -> None:
 
 
 def _current() -> str:
-    """Return the title of the current values, which have their interval beside them."""
+    """Return the title of the current values, which are shown with their interval."""
     return f"{_('Current')} ({_('95% interval')})"
 
 
 def _name(row: dict[str, Any]) -> str:
-    """Return the name of a check, and what else of its column failed, or its own sentence."""
+    """Return the name of a check, and its column's other failed checks, or its own text."""
     name = f"**{elements.fact(row['title'])}**"
     if row["others"]:
         note = "+ " + listed(row["others"], "unit")
@@ -107,7 +107,7 @@ def _between(low: float, high: float) -> str:
 
 
 def _limit(row: dict[str, object]) -> str:
-    """Return the limit that was passed; of an older report, all of its limits."""
+    """Return the exceeded limit; for an older report, all of its limits."""
 
     def end(name: str) -> float | None:
         value = row[f"{row['verdict']}_{name}"]
@@ -162,7 +162,7 @@ def performance(
 
 
 def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
-    """Show one line per input column, and how far each one moved."""
+    """Show one line per input column, with its drift."""
     by_column = report_tables.by_column(checks)
     kinds = [kind for kind in report_tables.KINDS if by_column[kind].notna().any()]
     every = st.toggle(_("All columns"), key="all-kinds")
@@ -234,7 +234,7 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 
 
 def probabilities(run: tracking.RunInfo, densities: pd.DataFrame) -> None:
-    """Draw the predicted probability, reference beside current."""
+    """Draw the predicted probability of reference and current rows, side by side."""
     report_view.draw(
         lambda: drift_charts.feature_density(
             densities, PROBABILITY, axis_title=_("Predicted probability")

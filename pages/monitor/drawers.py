@@ -1,4 +1,4 @@
-"""What is set beside a report: a new one, schedules, rules and channels, each in a drawer."""
+"""The drawers of the page: a new report, schedules, rules and channels."""
 
 from __future__ import annotations
 

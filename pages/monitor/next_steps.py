@@ -55,7 +55,7 @@ BY_VERDICT = {
 
 
 def show(spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Draw the action as the page's button, and links to what it goes with."""
+    """Draw the action as the page's button, and related links."""
     first, *others = actions(spec, run)
     if _button(first, is_first=True) and first.step != "monitor":
         of = steps.named(first.step)

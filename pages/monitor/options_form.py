@@ -234,7 +234,7 @@ def _limits(
             key="false-alarms",
             width=360,
             help=_(
-                "While nothing changes, at most this share of windows raises an alert; a lower "
+                "Without any change, at most this share of windows raises an alert; a lower "
                 "share detects changes later."
             ),
         )

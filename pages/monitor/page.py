@@ -56,7 +56,7 @@ def requested(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, s
 
 
 def menu(shown: tracking.RunInfo | None) -> None:
-    """Draw what is set, taken away, and shown as code."""
+    """Draw the page's menu: settings, downloads and code."""
     for name in drawers.DRAWERS:
         drawers.button(name)
     if shown is not None:
@@ -65,7 +65,7 @@ def menu(shown: tracking.RunInfo | None) -> None:
 
 
 def choice() -> str:
-    """Draw the choice of the view, and beside it what starts a new report."""
+    """Draw the choice of the view, and at its right the button for a new report."""
     unanswered = sum(len(found.unanswered) for found in incidents.standing(settings))
     labels = {
         "report": Message("Report"),
@@ -82,7 +82,7 @@ def choice() -> str:
 
 
 def report(shown: tracking.RunInfo | None, note: str) -> None:
-    """Draw a report, or what is missing for the first one."""
+    """Draw a report, or what the first one still needs."""
     step_jobs.job_panel(settings, "monitor")
     if shown is None:
         first()
@@ -106,7 +106,7 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
 
 
 def first() -> None:
-    """State what a report will show, and lead to the one step before it."""
+    """State what a report will show, and link to the step before it."""
     if predictions.scorings(settings, min_rows=monitor.MIN_ROWS) or predictions.tallies(settings):
         st.info(_("Nothing here yet."))
         drawers.button("new", kind="primary", place="page")

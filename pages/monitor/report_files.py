@@ -1,4 +1,4 @@
-"""A report as files: a self-contained page, JSON, and evidently's report beside it."""
+"""A report as files: a self-contained page, JSON, and evidently's report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORST_SLICES = 12
 
 
 def draw(settings: Settings, run: tracking.RunInfo) -> None:
-    """Offer the report as a self-contained page, as JSON, and evidently's beside it."""
+    """Offer the report as a self-contained page and as JSON, and evidently's report."""
     name = f"monitoring_{run.run_id[:12]}"
     # a file is built after this visit's script has ended
     language = messages.current()
@@ -55,14 +55,14 @@ def draw(settings: Settings, run: tracking.RunInfo) -> None:
     elif not evidently_report.available():
         st.caption(
             _(
-                "For evidently's report beside ours, run `{command}` and restart the app.",
+                "To add Evidently's report, run `{command}` and restart the app.",
                 command=evidently_report.INSTALL,
             )
         )
 
 
 def as_json(settings: Settings, run: tracking.RunInfo) -> bytes:
-    """Return the report as the step wrote it, or what the run's tags and metrics have of it."""
+    """Return the report as the step wrote it, or what the run's tags and metrics contain."""
     report = report_view.document(settings, settings.mlflow_uri, run.run_id) or _report_of(
         settings, run
     )

@@ -18,7 +18,7 @@ from pages.shared import elements, navigation, report_view, table_texts
 
 MOST = 60
 VIEWS = {"list": Message("All"), "two": Message("Compare"), "time": Message("Time")}
-TIMES = {"made": Message("When the report was made"), "rows": Message("When the rows came")}
+TIMES = {"made": Message("Time of the report"), "rows": Message("Time of the rows")}
 SHOWN = ("made", "verdict", "rows", "labels", "alerts", "report")
 COUNTS = dict.fromkeys(("rows", "labels", "alerts", "warnings"), ",.0f")
 FIRST_CHECKS = ("skill", "log_loss", "roc_auc", "calibration", "psi." + PROBABILITY)

@@ -23,7 +23,7 @@ COLUMNS = ("is_on", "name", "pattern", "level", "raise_after", "clear_after", "q
 def section(settings: Settings) -> None:
     """Draw the rules and save changes."""
     st.caption(
-        _("The first rule that matches a check decides."),
+        _("The first rule that matches a check applies."),
         help=_("With level *alert*, a *warning* neither opens nor clears an alert."),
     )
     kept = alert_rules.load(settings)
@@ -84,13 +84,13 @@ def _columns() -> dict[str, Any]:
             help=_("Reports in a row"),
         ),
         "quiet_hours": config.NumberColumn(
-            _("Quiet hours"),
+            _("Hours between repeats"),
             min_value=0.0,
             max_value=8760.0,
             default=24.0,
             format="localized",
             required=True,
-            help=_("No further message about the same check meanwhile"),
+            help=_("No further message about the same check during this time"),
         ),
     }
 

@@ -177,8 +177,8 @@ def _form(settings: Settings) -> None:
             elements.capital(_("also without the app")),
             key="schedule-stays",
             help=_(
-                "The worker goes on while the app is closed. After a restart of the machine, "
-                "open the app once."
+                "The worker keeps running while the app is closed. After a restart of the "
+                "machine, open the app once."
             ),
         )
         sent = st.button(_("Save"), icon=":material/save:", key="save-schedule")

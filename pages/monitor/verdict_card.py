@@ -26,7 +26,7 @@ MEANINGS = {
     "performance": Message("Are the predictions as good as on the test set? Needs labels."),
     "input": Message("Do the columns have the distributions that the model was tested on?"),
     "output": Message("Did the predicted probabilities change?"),
-    "support": Message("Do the rows lie where the model was trained and tested?"),
+    "support": Message("Are the rows within the data the model was trained and tested on?"),
 }
 MARKS = {
     "alert": ":red[:material/error:]",
@@ -119,14 +119,14 @@ def _labels(run: tracking.RunInfo, needed: float | None) -> tuple[str, str, str]
     rows, known = run.metrics.get("rows_current", 0), run.metrics.get("rows_labelled", 0)
     note = _("{shown:,} of {rows:,} rows", shown=int(known), rows=int(rows))
     if known and needed is not None and known < needed:
-        # what is judged, beside its limit
+        # the compared value, next to its limit
         note = _("{known:,} of about {needed:,} needed", known=int(known), needed=round(needed))
     state = "ok" if known and (needed is None or known >= needed) else "warning"
     return state, number(known / rows if rows else 0.0, ".0%"), note
 
 
 def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
-    """Return a group's worst verdict, how much of it is at that verdict, and of how many."""
+    """Return a group's worst verdict, how many of its checks have it, and their total."""
     verdicts = checks["verdict"]
     if group in ("input", "output"):  # a column, or the probability, counts once
         parts = checks["code"].str.partition(".")
@@ -145,7 +145,7 @@ def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
         return "warning", _counted("warning", doubtful), note
     if judged:
         return "ok", _counted("ok", judged), note
-    return "not_applicable", _("not judged"), ""
+    return "not_applicable", _("not evaluated"), ""
 
 
 def _counted(verdict: str, count: int) -> str:

@@ -10,7 +10,7 @@ settings, spec = visit.open_app()
 
 
 def menu() -> None:
-    """Draw what is seldom needed."""
+    """Draw the page's menu."""
     code_snippets.button(settings, "lifecycle")
     if not settings.is_nested:
         reset_form.button()
@@ -33,7 +33,7 @@ def life_cycle() -> None:
 elements.header(
     Message("Overview"),
     Message(
-        "Learns from the {development}, predicts the {production}.",
+        "Trains on {development}, operates on {production}.",
         development=spec.rows.reference_rows,
         production=spec.rows.current_rows,
     ),

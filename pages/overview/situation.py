@@ -45,7 +45,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Situation:
-    """The life cycle as it is now.
+    """The current state of the life cycle.
 
     Parameters
     ----------
@@ -55,12 +55,15 @@ class Situation:
         Whether there is no raw data, and none is being acquired.
     report : RunInfo or None
         The newest report on current data.
+    champion : str or None
+        Its version.
     """
 
     tiles: tuple[Tile, ...]
     chain: Chain | None
     is_empty: bool
     report: RunInfo | None
+    champion: str | None
 
     @property
     def active(self) -> Tile | None:
@@ -80,7 +83,7 @@ class Situation:
 
 
 def gather(settings: Settings, spec: ProjectSpec) -> Situation:
-    """Return what the stores hold now."""
+    """Return the current state of the stores."""
     facts, runs = _facts(settings, spec)
     chain = None
     with elements.show_errors():
@@ -97,6 +100,7 @@ def gather(settings: Settings, spec: ProjectSpec) -> Situation:
         None if chain is None or _is_past(chain, runs) else chain,
         facts.snapshot is None and not is_acquiring,
         runs["monitor"],
+        facts.champion,
     )
 
 
@@ -147,7 +151,7 @@ def _tile(
     if is_running and job is not None and job.status == jobs.DONE:
         return Tile(stage, "done", run, job=job)
     if is_running and link is not None and job is None:
-        # an older result beside "waiting" would contradict it
+        # an older result next to "waiting" would contradict it
         return Tile(stage, "awaited", None)
     if newest and newest[0].status == "failed" and not (run and run.started > newest[0].created):
         if stage.state == "done":

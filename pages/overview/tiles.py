@@ -27,7 +27,7 @@ BADGES = {
     "queued": (Message("queued"), "blue", ":material/hourglass_top:"),
     "running": (Message("running"), "blue", ":material/progress_activity:"),
     "failed": (Message("failed"), "red", ":material/error:"),
-    # done, with a result that is not as it should be
+    # done, with a result that needs attention
     "warning": (VERDICT_LABELS["warning"], "orange", ":material/warning:"),
     "alert": (VERDICT_LABELS["alert"], "red", ":material/error:"),
 }

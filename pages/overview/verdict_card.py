@@ -24,7 +24,7 @@ LIGHTS = {"fits": "green", "does_not_fit": "red", "no_skill": "red"}
 
 
 def draw(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
-    """Draw the card for what is the case now."""
+    """Draw the card for the current situation."""
     with st.container(border=True, key="verdict-card"):
         if seen.chain is not None and seen.chain.state == "running":
             _running(settings, seen.chain, seen)
@@ -114,7 +114,11 @@ def _now(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
         todo: Words = Message("{step} is running.", step=name)
     else:
         todo = following.todo if following else report_view.lead(report.verdict_todo)
-    if seen.report is not None and report.verdict_title:
+    if seen.report is not None and seen.champion not in (None, report.version):
+        st.subheader(elements.fact(todo) + _mark(seen.is_sample), anchor=False)
+        about = _("version {version}", version=report.version)
+        st.caption(elements.named(about, elements.words(report.verdict_title)))
+    elif seen.report is not None and report.verdict_title:
         colour = LIGHTS.get(report.verdict, "orange")
         st.subheader(
             f":{colour}[:material/monitor_heart:] {elements.words(report.verdict_title)}"
@@ -166,8 +170,8 @@ def _alerts(settings: Settings) -> None:
     if not fresh:
         return
     label = n_(
-        "{count} open alert, oldest {age}",
-        "{count} open alerts, oldest {age}",
+        "{count} open alert, oldest {age} old",
+        "{count} open alerts, oldest {age} old",
         len(fresh),
         age=elements.length(clock.now(settings) - min(alert.at for alert in fresh)),
     )

@@ -1,4 +1,4 @@
-"""The columns of a new project's table: what gives the target away, and which are features."""
+"""The columns of a new project's table: suspected leaks, and which are features."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ROW_HEIGHT, MOST_ROWS = 35, 14
 
 
 def leaks(guesses: Guesses, draft: Draft) -> None:
-    """Draw the columns that may give the target away, each with a button that allows it."""
+    """Draw the columns that may leak the target, each with a button that allows it."""
     suspected = [out for out in guesses.left_out.values() if out.is_leak]
     if suspected:
-        elements.question(_("Left out: probably known only after the outcome"))
+        elements.question(_("Excluded: probably known only after the outcome"))
     for out in suspected:
         _leak(out.column, elements.plain(str(out.reason)), _("Use"), draft, is_used=True)
     for column in guesses.allowed:
@@ -32,7 +32,7 @@ def leaks(guesses: Guesses, draft: Draft) -> None:
 
 
 def allowed(column: str) -> Message:
-    """Return that a column is used although it may give the target away."""
+    """Return that a column is used although it may leak the target."""
     return Message("'{column}' is used as a feature despite a warning.", column=column)
 
 
@@ -83,13 +83,13 @@ def draw(guesses: Guesses, draft: Draft) -> None:
 
 
 def rows(guesses: Guesses) -> pd.DataFrame:
-    """Return the table of columns: first those that are left out, without the suspected leaks."""
+    """Return the table of columns, excluded ones first, without the suspected leaks."""
     taken = {guesses.target.value, guesses.id.value, guesses.time.value, guesses.weights.value}
     taken |= {guesses.current.value.column} if guesses.current.value.by == "value" else set()
     listed = []
     for column in guesses.columns:
         out = guesses.left_out.get(column.name)
-        # those that may give the target away have lines of their own
+        # columns that may leak the target are listed separately
         if column.name in taken or (out is not None and out.is_leak):
             continue
         line = guesses.types[column.name]
@@ -107,7 +107,7 @@ def rows(guesses: Guesses) -> pd.DataFrame:
 
 
 def apply(draft: Draft, guesses: Guesses, edits: Mapping[str, Mapping[str, Any]]) -> None:
-    """Keep what was changed in the table of columns."""
+    """Store the changes in the table of columns."""
     types = dict(draft.choices.get("types", {}))
     for column, row in edits.items():
         if "use" in row:

@@ -1,4 +1,4 @@
-"""The confirmation of a table: each line a guess with its reason, and what else it may be."""
+"""The confirmation of a table: each line a guess with its reason and alternatives."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from pages.projects.table_source import Table
 from pages.shared import elements, language
 
 VALUE, FILE = "value", "file"
-# values of a column by which rows can be told apart
+# number of values of a column that can select rows
 MOST_VALUES = 50
-# role -> its label, and the kinds of column that it may be beside those proposed
+# role -> its label, and the kinds of column allowed besides the proposed ones
 ROLES: dict[str, tuple[Message, tuple[str, ...]]] = {
     "id": (Message("Id"), ("identifier",)),
     "time": (Message("Time"), ("date", "timestamp", "integer")),
@@ -46,7 +46,7 @@ def draw(base: Guesses, draft: Draft) -> Guesses:
 
 
 def roles(guesses: Guesses, draft: Draft) -> None:
-    """Draw the lines of id, time, group, weights, and of a place where names suggest one."""
+    """Draw the lines of id, time, group, weights, and of a place if names suggest one."""
     with st.container(horizontal=True):
         for role, (label, kinds) in ROLES.items():
             more = [
@@ -67,7 +67,7 @@ def roles(guesses: Guesses, draft: Draft) -> None:
 
 
 def threshold(guesses: Guesses, draft: Draft) -> None:
-    """Draw by what the threshold is chosen, and what to read first."""
+    """Draw how the threshold is chosen, and which metric comes first."""
     _line(
         _("Threshold"),
         "threshold_by",
@@ -89,7 +89,7 @@ def threshold(guesses: Guesses, draft: Draft) -> None:
 
 
 def rare_class(guesses: Guesses, draft: Draft) -> None:
-    """Draw what a rare class asks for: the metric shown first, and class weights."""
+    """Draw the options for a rare class: the metric shown first, and class weights."""
     with st.container(horizontal=True):
         _line(
             _("Metric"),
@@ -179,7 +179,7 @@ def _line(
     named: Callable[[Any], str] = str,
     nothing: str = "",
 ) -> None:
-    """Draw a guess: what it is, what else it may be, and why, short."""
+    """Draw a guess: its value, the alternatives, and a short reason."""
     options = list(dict.fromkeys([line.value, *line.alternatives, *more]))
     key = f"new-{name}"
     # the choices are the truth: a guess that follows from another choice changes the widget

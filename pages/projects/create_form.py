@@ -1,4 +1,4 @@
-"""The last part of a new project: its words, and the buttons that create it."""
+"""The last part of a new project: its texts, and the buttons that create it."""
 
 from __future__ import annotations
 

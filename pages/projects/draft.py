@@ -12,7 +12,7 @@ from core.platform.errors import InputError
 from pages.shared import elements
 
 KEY = "new-draft"
-# of a target, and void with another one
+# discarded when the target changes
 _OF_TARGET = ("positive", "rows", "left_out", "allowed", "types", "metric", "balanced")
 _ONE_ROLE = ("target", "id", "time", "group", "weights")
 
@@ -32,7 +32,7 @@ class Draft:
     texts : dict
         What was typed, by field.
     edits : int
-        Counts the changes of the table of columns, which is drawn anew after each.
+        Counts the changes of the table of columns, which is redrawn after each.
     """
 
     table: str
@@ -42,7 +42,7 @@ class Draft:
     edits: int = 0
 
     def choose(self, name: str, value: Any) -> None:
-        """Keep a choice; another target makes void what depended on it."""
+        """Store a choice; another target discards the choices that depend on it."""
         if name == "target":
             for other in _OF_TARGET:
                 self.choices.pop(other, None)
@@ -63,7 +63,7 @@ class Draft:
         self.edits += 1
 
     def set_use(self, column: str, *, is_used: bool) -> None:
-        """Make a column a feature, or leave it out."""
+        """Make a column a feature, or exclude it."""
         left_out = dict.fromkeys(self.choices.get("left_out", ()))
         allowed = dict.fromkeys(self.choices.get("allowed", ()))
         (left_out if is_used else allowed).pop(column, None)
@@ -72,7 +72,7 @@ class Draft:
         self.edits += 1
 
     def withdraw(self, column: str) -> None:
-        """Take back that a column was allowed."""
+        """Exclude a column again that was allowed."""
         self.choices["allowed"] = tuple(
             name for name in self.choices.get("allowed", ()) if name != column
         )

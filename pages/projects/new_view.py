@@ -16,7 +16,7 @@ LARGEST_MB = 1
 
 
 def draw(settings: Settings) -> None:
-    """Draw the ways to a new project; a table that is chosen has the page for itself."""
+    """Draw the ways to create a project; a selected table fills the page."""
     drafts.hold(
         create_form.PAGE,
         draft.KEY,
@@ -46,7 +46,7 @@ def from_table(settings: Settings, table: Table) -> None:
     summary = st.container()
     guesses = confirmation.draw(base, chosen)
     second = None
-    # what a person presses comes before what is seldom changed, and follows from it
+    # the buttons come before settings that are seldom changed
     creation = st.container()
     if guesses.target.value:
         with creation, st.container(horizontal=True):
@@ -61,7 +61,7 @@ def from_table(settings: Settings, table: Table) -> None:
         left_out = sum(not out.is_leak for out in guesses.left_out.values())
         st.subheader(
             f"{elements.named(_('Features'), number(len(guesses.features)))} · "
-            + elements.named(_("Left out"), number(left_out)),
+            + elements.named(_("Excluded"), number(left_out)),
             anchor=False,
         )
         columns_table.draw(guesses, chosen)

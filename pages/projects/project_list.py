@@ -35,7 +35,7 @@ def _card(settings: Settings, listed: Listed) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{elements.plain(str(listed.title))}**", width="content")
         if name == settings.project:
-            st.badge(_("open"), color="green")
+            st.badge(_("in use"), color="green")
         if not own.is_nested:
             st.badge(_("built in"), color="gray")
     if listed.spec is None:

@@ -1,4 +1,4 @@
-"""The table of a new project: uploaded or from the allowed folder, and what is guessed about it."""
+"""The table of a new project: uploaded or from the allowed folder, with the guesses."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def ask_second(settings: Settings, first: Table) -> Table | None:
 
 
 def _uploaded(settings: Settings, key: str, label: str) -> Table | None:
-    # in the home itself: the project that will read it is not there yet
+    # in the home itself: the project that will read it does not exist yet
     outer = settings.outer
     files = uploads.ask(outer, label, key, types=TYPES)
     if not files:
@@ -179,7 +179,7 @@ def describe(guesses: Guesses) -> None:
         parts.append(elements.named(_("Without label"), share))
     st.markdown(" · ".join(parts))
     if guesses.sampled < guesses.rows:
-        st.caption(_("The guesses rest on {rows:,} rows of it.", rows=guesses.sampled))
+        st.caption(_("The guesses are based on {rows:,} of its rows.", rows=guesses.sampled))
 
 
 def first_rows(first: pd.DataFrame) -> None:

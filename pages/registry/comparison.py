@@ -51,12 +51,13 @@ def draw(now: Standing) -> None:
             disabled=now.going,
             type="primary",
             help=_(
-                "On the test rows of the first version that neither was trained on. No alias moves."
+                "On the test rows of the first version that neither was trained on. No alias "
+                "changes."
             ),
         )
     kinds = {version.is_sample for version in listed if version.version in (first, other)}
     if len(kinds) > 1:
-        st.warning(_("Only one side was trained on the built-in sample: no test rows are common."))
+        st.warning(_("Only one side was trained on the built-in sample: they share no test rows."))
     if pressed:
         step_jobs.submit(
             now.settings, "promote", promote.Options, challenger=first, against=other, dry_run=True

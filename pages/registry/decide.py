@@ -1,4 +1,4 @@
-"""The decision that is due: champion beside challenger, and the gate's form."""
+"""The pending decision: champion and challenger side by side, and the gate's form."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pages.registry import decisions, gate_form, ledger, threshold_form, version
 from pages.registry.standing import Standing
 from pages.shared import aliases, elements, endpoint_warning, navigation, step_jobs
 
-# two beside each other at 1440 px and at 800
+# two side by side at 1440 px and at 800
 CARD_WIDTH = 360
 BETTER_CHALLENGER = Message(
     "Train on other features or rows; or, under More, ask only that it is not worse."
 )
 MEANINGS = {
-    model_store.CHAMPION: Message("The version that serves."),
+    model_store.CHAMPION: Message("The served version."),
     model_store.CHALLENGER: Message(
         "A version that may replace the champion, if it passes the rules of the gate."
     ),
@@ -32,7 +32,7 @@ MEANINGS = {
 
 
 def draw(now: Standing) -> None:
-    """Draw the two versions, what is due now, and what is seldom done."""
+    """Draw the two versions, the pending decision, and the rarer actions."""
     moves = registry.ledger(now.settings, now.spec.model)
     is_behind = endpoint_warning.behind(now.settings, now.champion, now.live)
     if is_behind:
@@ -66,7 +66,7 @@ def draw(now: Standing) -> None:
                 if last is not None and is_about_due:
                     decisions.badge(last)
                 else:
-                    st.badge(_("not judged"), color="gray")
+                    st.badge(_("not evaluated"), color="gray")
             if is_about_due:
                 decisions.detail(now.settings, runs[0])
             objected = is_about_due and last is not None and last.decision in ("hold", "refuse")
@@ -92,7 +92,7 @@ def _decision(version: str) -> str:
 
 
 def _due(now: Standing) -> ModelVersion | None:
-    """Return the version to decide about: the challenger, or the one chosen in its place."""
+    """Return the version to decide about: the challenger, or another selected one."""
     if now.challenger is None:
         return None
     chosen = st.session_state.get("challenger")
@@ -132,12 +132,12 @@ def _version(
     *,
     live: Server | None = None,
 ) -> None:
-    """Draw a version: its candidate, its metrics, and the way to its card.
+    """Draw a version: its candidate, its metrics, and a link to its card.
 
     Parameters
     ----------
     alias : {"champion", "challenger"}
-        What it is.
+        The role of the version.
     compared : RunInfo, optional
         The run of the gate that measured both versions on the same rows.
     live : Server, optional
@@ -232,6 +232,6 @@ def _nothing_due(now: Standing) -> None:
     left_out = [version for version in now.beside if version not in now.offered]
     if champion is not None and left_out and named != champion:
         names = [_("version {version}", version=each.version) for each in left_out]
-        st.markdown(elements.named(_("Left out"), listed(names)))
-        st.caption(_("Only one side was trained on the built-in sample: no test rows are common."))
+        st.markdown(elements.named(_("Excluded"), listed(names)))
+        st.caption(_("Only one side was trained on the built-in sample: they share no test rows."))
     navigation.go_to("train")

@@ -27,13 +27,13 @@ UNKNOWN = (registry.DECISIONS[registry.UNKNOWN], "gray")
 def badge(decided: PromotionRun) -> None:
     """Show a decision as a word in its colour."""
     word, colour = DECISIONS.get(decided.decision, UNKNOWN)
-    # what changes nothing anyway needs no such mark
+    # results that change nothing need no such mark
     is_tried = decided.dry_run and decided.decision in promote.MOVING
     st.badge(f"{_('Dry run')}: {word}" if is_tried else str(word), color=colour)
 
 
 def detail(settings: Settings, run: tracking.RunInfo) -> None:
-    """Show the reason for a decision, what and who it was about, and its rules on request."""
+    """Show a decision's reason, version and person, and its rules on request."""
     decided = PromotionRun.of(run)
     st.markdown(elements.fact(decided.reason))
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -62,7 +62,7 @@ def _about(decided: PromotionRun, threshold: str) -> str:
 
 
 def rule_table(rules: pd.DataFrame) -> None:
-    """Show the results of the gate's rules, each with the value that is judged and its limit."""
+    """Show the results of the gate's rules, each with its compared value and limit."""
     judged = rules.get("judged", pd.Series("", index=rules.index))
     elements.fixed_table(
         {

@@ -1,4 +1,4 @@
-"""What a person decides on Registry: the gate's form, a promotion against it, and the way back."""
+"""Decisions on Registry: the gate's form, a promotion against it, and a rollback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pages.registry.standing import Standing
 from pages.shared import elements, login, step_jobs
 
 AIMS = {
-    "better": Message("shown to be better"),
+    "better": Message("significantly better"),
     "not_worse": Message("not worse by more than a margin"),
 }
 
@@ -25,9 +25,9 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
     Parameters
     ----------
     usual : ModelVersion
-        The challenger where none was chosen.
+        The version to use if none was selected.
     is_next : bool
-        Whether promoting is what the page asks for.
+        Whether promoting is the page's primary action.
     """
     numbers = [version.version for version in now.offered]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -64,13 +64,13 @@ def follows(now: Standing) -> Message:
     if now.live is None:
         return NOTHING
     return Message(
-        "The live endpoint changes to it without a failed request; if it does not start, "
-        "nothing is moved."
+        "The live endpoint switches to it without a failed request; if it does not start, "
+        "nothing changes."
     )
 
 
 def _options(now: Standing, chosen: str) -> dict[str, object]:
-    """Draw what is seldom changed, and return it."""
+    """Draw the options that are seldom changed, and return them."""
     aim = elements.choose(_("It must be"), AIMS, "gate-aim")
     margin = 0.0
     if aim == "not_worse":
@@ -120,7 +120,7 @@ def _override(now: Standing, options: dict[str, object]) -> None:
 
 
 def rollback(now: Standing, moves: pd.DataFrame) -> None:
-    """Draw the way back to the previous champion, or why there is none."""
+    """Draw the rollback to the previous champion, or why there is none."""
     champion, live = now.champion, now.live
     previous = now.by_alias.get(model_store.PREVIOUS)
     if previous is None or previous == champion:

@@ -64,7 +64,7 @@ def draw(settings: Settings, model: str) -> None:
             "to": _("To"),
             "hours": _("Hours"),
             "decision": st.column_config.TextColumn(
-                _("Decision"), help=_("Unknown: moved in MLflow itself.")
+                _("Decision"), help=_("Unknown: changed in MLflow itself.")
             ),
             "decided_by": _("Decided by"),
             "reason": st.column_config.TextColumn(_("Why"), width="large"),
@@ -72,7 +72,9 @@ def draw(settings: Settings, model: str) -> None:
         },
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        elements.download(f"{_('Ledger')} (CSV)", lambda: export.csv(moves), f"ledger_{model}.csv")
+        elements.download(
+            f"{_('Champion history')} (CSV)", lambda: export.csv(moves), f"ledger_{model}.csv"
+        )
         st.toggle(_("All columns"), key="ledger-all-columns")
 
 

@@ -1,4 +1,4 @@
-"""Registry: champion beside challenger and the decision that is due; all versions; the ledger."""
+"""Registry: champion, challenger and the pending decision; all versions; the ledger."""
 
 import streamlit as st
 
@@ -15,7 +15,7 @@ VIEWS = {
     "decide": Message("Decide"),
     "versions": Message("Versions"),
     "compare": Message("Compare"),
-    "ledger": Message("Ledger"),
+    "ledger": Message("Champion history"),
 }
 
 # session keys whose selection survives a change of view

@@ -1,4 +1,4 @@
-"""What the Registry page knows of the versions: each alias, the endpoint, and what is offered."""
+"""The versions as the Registry page shows them: aliases, endpoint, and actions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pages.shared import step_jobs
 
 @dataclass(frozen=True)
 class Standing:
-    """The versions, newest first, and who stands where.
+    """The versions, newest first, with their roles.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Standing:
 
 
 def read(settings: Settings, spec: ProjectSpec, listed: list[ModelVersion]) -> Standing:
-    """Return where these versions stand."""
+    """Return the roles of these versions."""
     live = endpoint.live(settings)
     return Standing(
         settings,

@@ -27,12 +27,12 @@ from pages.shared import elements, login, step_jobs
 OPEN, LINKED = "champion-threshold", "champion-threshold-linked"
 # on which rows the consequences are shown
 ROWS = {"report": Message("Report"), "folds": Message("Validation folds")}
-# fewest labelled rows of a report that are worth it, and how far back one is looked for
+# fewest labelled rows of a useful report, and how many reports are searched
 FEWEST, REPORTS = 100, 10
 
 
 def asked() -> bool:
-    """Open the form of the champion's threshold if the address asks so; return whether it did."""
+    """Open the form of the champion's threshold if the address says so; return whether."""
     if st.query_params.get("open") == "threshold":
         del st.query_params["open"]
         st.session_state[OPEN] = st.session_state[LINKED] = True
@@ -40,14 +40,14 @@ def asked() -> bool:
 
 
 def draw(now: Standing, follows: Message, *, is_linked: bool) -> None:
-    """Draw another threshold for the champion, which becomes the champion again with it.
+    """Draw another threshold for the champion; a copy with it becomes the champion.
 
     Parameters
     ----------
     follows : Message
         What happens to the live endpoint.
     is_linked : bool
-        Whether a link led here, so that this is what the page asks for.
+        Whether a link led here, which makes this the page's primary action.
     """
     champion = now.champion
     if champion is None or champion.about.threshold is None:
@@ -137,9 +137,7 @@ def _consequences(
     press: Callable[[float], None] | None,
     report: RunInfo | None,
 ) -> None:
-    value = st.slider(_("Threshold"), 0.0, 1.0, step=0.01, key=key)
-    if press is not None:
-        press(value)
+    top = st.container()
     chosen = "folds"
     if report is not None:
         chosen = elements.choose(_("Rows"), ROWS, "threshold-rows", default="report", is_bare=True)
@@ -150,6 +148,11 @@ def _consequences(
         table, is_of_folds = _trade_off(
             settings, settings.mlflow_uri, version.run_id, by_weight=spec.weights is not None
         )
+    with top:
+        _best(table, key)
+        value = st.slider(_("Threshold"), 0.0, 1.0, step=0.01, key=key)
+        if press is not None:
+            press(value)
     at = table.iloc[(table["threshold"] - value).abs().argmin()]
     own = version.about.threshold
     positive, negative = elements.classes(spec)
@@ -195,6 +198,31 @@ def _consequences(
     )
 
 
+def _best(table: pd.DataFrame, key: str) -> None:
+    """Draw the buttons that set the threshold to the best one on these rows."""
+
+    def take(place: int) -> None:
+        st.session_state[key] = round(float(table["threshold"].iloc[place]), 2)
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.button(
+            str(thresholds.AIM_LABELS["f1"]),
+            key=f"{key}-f1",
+            on_click=take,
+            args=(int(table["f1"].argmax()),),
+        )
+        with st.popover(str(thresholds.AIM_LABELS["cost"])):
+            each = [
+                st.number_input(title, min_value=0.0, value=1.0, key=f"{key}-{name}")
+                for name, title in (
+                    ("fp", _("Cost of a false positive")),
+                    ("fn", _("Cost of a false negative")),
+                )
+            ]
+            costs = each[0] * table["fp"] + each[1] * table["fn"]
+            st.button(_("Choose"), key=f"{key}-cost", on_click=take, args=(int(costs.argmin()),))
+
+
 def _share(value: float) -> str:
     return "–" if pd.isna(value) else number(value, ".1%")
 
@@ -208,7 +236,7 @@ def _trade_off(
     Without rows of those they are on the test set.
     """
     if by_weight:
-        # the weights are not beside the forecasts
+        # the weights are not stored with the predictions
         table = tracking.table(_settings, run_id, "thresholds")
         of_folds = table["set"] == evaluation.VALIDATION
         return table[of_folds].drop(columns="set").reset_index(drop=True), True

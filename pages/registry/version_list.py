@@ -1,4 +1,4 @@
-"""Registered versions: their words, their table, and the card of one in a drawer."""
+"""Registered versions: their labels, their table, and the card of one in a drawer."""
 
 from __future__ import annotations
 
@@ -210,12 +210,12 @@ def interval(measured: Mapping[str, float], metric: str = "log_loss_test") -> st
 
 
 def open_card(number: str) -> None:
-    """Ask for a version's card; `cards` opens it at the end of the page."""
+    """Request a version's card; `cards` opens it at the end of the page."""
     st.session_state[CARD] = number
 
 
 def cards(settings: Settings, listed: Sequence[ModelVersion]) -> None:
-    """Open the card that was asked for in a drawer."""
+    """Open the requested card in a drawer."""
     number = st.session_state.pop(CARD, None)
     version = next((version for version in listed if version.version == number), None)
     if version is not None:

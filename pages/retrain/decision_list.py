@@ -156,7 +156,7 @@ def _asked(run: tracking.RunInfo, decision: DecisionRun) -> str:
 
 
 def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun) -> None:
-    """Draw what the gate said of the retrained version, and where it differs from the old one."""
+    """Draw the gate's result for the retrained version, and its differences from the old one."""
     version, old = decision.challenger, decision.retrained_version
     titles = [elements.capital(_("version {version}", version=each)) for each in (old, version)]
     st.markdown(f"**{titles[1]}** · {_('Compared with')} {old} {gate_badge(decision.gate)}")

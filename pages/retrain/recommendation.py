@@ -26,7 +26,7 @@ MARKS = {
     "none": ("gray", "info"),
 }
 FINE = ("green", "check_circle")
-# verdicts of a report after which nothing to do is good news
+# verdicts of a report after which "nothing to do" is good news
 WELL = ("fits", "watch")
 # results of the gate after which a challenger is not promoted
 HELD = ("hold", "refuse")
@@ -95,7 +95,7 @@ def _retrained(
 
 
 def _outcome(state: decision_basis.State, decided: Sequence[tracking.RunInfo]) -> None:
-    """Say what came of the newest retraining: a challenger that waits, or why it does not."""
+    """Show the result of the newest retraining: a waiting challenger, or why there is none."""
     retrained = _retrained(state, decided)
     if retrained is None:
         return
@@ -126,7 +126,7 @@ def _actions(
     is_held = retrained is not None and retrained[1].gate in HELD
     main = "promote" if challenger else _main(code, by)
     if main == "retrain" and is_held:
-        # the same training once more would end alike
+        # repeating the same training would give the same result
         main = "registry"
     with st.container(horizontal=True, vertical_alignment="center"):
         if challenger:
@@ -232,7 +232,7 @@ def _by_hand(settings: Settings, *, is_main: bool, going: bool) -> None:
 
 
 def _evidence(decision: Decision) -> None:
-    """Offer what else speaks for the decision: further reasons, and the reports."""
+    """Offer more evidence for the decision: further reasons, and the reports."""
     more = decision.reasons[1:]
     if not more and not decision.evidence:
         return

@@ -21,7 +21,7 @@ SPEEDS = {
     5.0: plural("{count} window a second", "{count} windows a second", 5),
     1.0: plural("{count} window a second", "{count} windows a second", 1),
 }
-# choices beside the titles of the project
+# options besides the titles of the project
 CHAMPIONS, DEFAULTS = "champion", "defaults"
 
 
@@ -220,6 +220,12 @@ def _injection(
         )
         options["begin"] = begin.isoformat()
         options["ramp_days"] = st.number_input(
-            _("Days to full size; 0 is sudden"), 0, 3650, 0, step=30, key="drift_ramp", width=220
+            _("Days until the full effect; 0 is sudden"),
+            0,
+            3650,
+            0,
+            step=30,
+            key="drift_ramp",
+            width=220,
         )
     return options

@@ -13,7 +13,7 @@ VIEWS = {"runs": Message("Runs"), "jobs": Message("Background jobs")}
 
 
 def menu() -> None:
-    """Draw what is seldom needed."""
+    """Draw the page's menu."""
     code_snippets.button(settings, "runs")
     mlflow_buttons.draw(settings)
 

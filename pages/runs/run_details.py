@@ -1,4 +1,4 @@
-"""All that one run recorded."""
+"""Everything that one run recorded."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pages.shared import elements, navigation, statuses, table_texts
 LIMIT = 200
 HEIGHT = 360
 TITLES = {step.name: step.title for step in steps.STEPS}
-# names of runs are fixed, and in Portuguese: beside each is its step in words
+# names of runs are fixed, and in Portuguese: each is shown with its step in words
 COLUMNS = ("status", "name", "step", "started", "seconds", "data")
 MORE = ("error", "commit", "parent", "run_id")
 

@@ -1,4 +1,4 @@
-"""Scoring a file: its first rows, column mapping, rows left out, and the way to score."""
+"""Scoring a file: its first rows, column mapping, excluded rows, and the mode."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def columns(
 def checked(
     spec: ProjectSpec, first: pd.DataFrame, taken: dict[str, str], required: tuple[str, ...]
 ) -> None:
-    """State which of the first rows would be left out, and why.
+    """State which of the first rows would be excluded, and why.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ def checked(
 
 
 def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
-    """Draw the choice of the way, with a sentence for the selected one."""
+    """Draw the choice of the mode, with a sentence for the selected one."""
     usual = "endpoint" if rows <= MANY_ROWS else "in_process"
     ways = {way: WAYS[way] for way in offered}
     key = f"way-{len(offered)}-{usual}"
@@ -280,7 +280,7 @@ def choose_keep(source: str) -> str | None:
         f"keep-{source}",
         default="auto",
         help=_(
-            "Row by row, each row has an id and can get its label later; above {rows:,} rows, as a "
+            "Row by row, each row has an id and can be labelled later; above {rows:,} rows, a "
             "file is faster.",
             rows=MANY_ROWS,
         ),

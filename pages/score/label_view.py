@@ -1,4 +1,4 @@
-"""Labels: a file with the outcomes of predictions, and what became of the last one."""
+"""Labels: a file with the outcomes of predictions, and the result of the last one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OUTCOMES = {
     "repeated": (Message("Repeated"), NOTHING),
     "changed": (Message("Changed"), NOTHING),
     "outdated": (Message("Outdated"), Message("a newer label is kept")),
-    "unmatched": (Message("Unmatched"), Message("of predictions not in the log yet; kept")),
+    "unmatched": (Message("Unmatched"), Message("for predictions not in the log yet; stored")),
     "rejected": (Message("Rejected"), NOTHING),
 }
 
@@ -116,7 +116,7 @@ def preview(settings: Settings, staged: storage.Upload) -> dict[str, Any] | None
 
 
 def outcome(settings: Settings, run: tracking.RunInfo) -> None:
-    """Show what became of the labels of a file."""
+    """Show the result of importing a file of labels."""
     st.markdown(
         " · ".join(
             (

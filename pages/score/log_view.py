@@ -20,13 +20,13 @@ DAY = 86_400
 # texts for coded reasons of a gap
 GAPS = {
     gap_journal.ENDED: Message(
-        "The endpoint ended before writing; at least this many rows are missing."
+        "The endpoint stopped before writing; at least this many rows are missing."
     )
 }
 
 
 def draw(settings: Settings, spec: ProjectSpec) -> None:
-    """Draw the state of the log, its newest predictions, and the shadow's beside the champion's."""
+    """Draw the state of the log, its newest predictions, and shadow against champion."""
     tallies = predictions.tallies(settings)
     log_state(settings)
     set_aside_list.draw(settings, "predictions", "labels")
@@ -105,7 +105,7 @@ def log_state(settings: Settings) -> None:
 
 
 def gaps(settings: Settings) -> None:
-    """Warn of answers that are missing in the log."""
+    """Warn about predictions that are missing in the log."""
     log_gaps = predictions.gaps(settings)
     if not log_gaps:
         return
@@ -129,7 +129,7 @@ def gaps(settings: Settings) -> None:
 
 
 def side_by_side(settings: Settings) -> None:
-    """Compare champion and challenger on the requests that both answered."""
+    """Compare champion and challenger on the requests that both scored."""
     pairs = predictions.pairs(settings)
     if pairs.empty:
         return

@@ -36,11 +36,15 @@ TABLE_HEIGHT = 285
 LISTED = 1000
 # most columns with new values to name
 MOST_NAMED = 3
-ORDERS = {"sent": Message("As sent"), "highest": Message("Highest"), "lowest": Message("Lowest")}
+ORDERS = {
+    "sent": Message("Original order"),
+    "highest": Message("Highest"),
+    "lowest": Message("Lowest"),
+}
 KNOWN = {
     "known": Message("With label"),
     "unknown": Message("Without label"),
-    "wrong": Message("Predicted wrong"),
+    "wrong": Message("Wrong predictions"),
 }
 
 
@@ -96,7 +100,7 @@ def density(path: str, threshold: float, base_rate: float | None, language: str)
 
 
 def verdict(settings: Settings, run: tracking.RunInfo) -> None:
-    """Link to Monitor's verdict on these rows, or to where one is made."""
+    """Link to Monitor's verdict on these rows, or to the page that makes one."""
     scoring = ScoringRun.of(run).scoring or run.run_id
     reports = tracking.runs(
         settings,
@@ -123,7 +127,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
 
 
 def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Show the metrics of a scoring beside those of the test set."""
+    """Show the metrics of a scoring next to those of the test set."""
     of, source = run.metrics, run.params["source"]
     version = model_store.require_version(settings, run.params["model"], run.params["version"])
     trained = tracking.run(settings, ScoringRun.of(run).model_run)
@@ -140,7 +144,7 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
             _("Rows scored"),
             number(rows, ",.0f"),
             f"{elements.named(_('With label'), number(of['rows_labelled'], ',.0f'))} · "
-            + elements.named(_("Left out"), number(out, ",.0f")),
+            + elements.named(_("Excluded"), number(out, ",.0f")),
         ),
         (
             _("Mean predicted probability"),
@@ -267,7 +271,7 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
     count = int(run.metrics.get("rows_rejected", 0))
     if not count:
         return
-    st.warning(elements.named(_("Left out"), n_("{count:,} row", "{count:,} rows", count)))
+    st.warning(elements.named(_("Excluded"), n_("{count:,} row", "{count:,} rows", count)))
     with st.expander(_("Details")):
         with suppress(NotReadyError):
             stored = elements.table(settings, run.run_id, "rejected")
@@ -289,7 +293,7 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
                 text = _("{shown:,} of {rows:,} rows", shown=LISTED, rows=len(rejected))
                 st.caption(text)
             elements.download(
-                f"{_('Left out')} (CSV)",
+                f"{_('Excluded')} (CSV)",
                 lambda: export.csv(rejected),
                 f"left_out_{run.run_id[:12]}.csv",
             )

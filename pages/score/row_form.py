@@ -1,4 +1,4 @@
-"""The form of one row: the court first, with the live probability, and the fields beside it."""
+"""The form of one row: the court with the live probability, and the fields at its right."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ def court(
     keys: dict[str, str],
     followers: tuple[str, ...],
 ) -> bool:
-    """Draw the clickable court, coloured by probability; return whether it is."""
+    """Draw the clickable court; return whether it is coloured by probability."""
     court_map = part(spec.name, "court_map")
     place = place_of(spec, now) or st.session_state.get(f"place-{version.run_id}")
     cells = None
     others = {name: value for name, value in now.items() if name not in followers}
-    # what keeps the model from an answer is shown above the fields
+    # the reason for a missing prediction is shown above the fields
     try:
         cells = live_model.court_cells(settings, served, others)
     except CourtsideError:
@@ -120,7 +120,7 @@ def court(
         for name, value in values_at(spec, (x, y), followers).items():
             st.session_state[keys[name]] = value
 
-    st.markdown(_("**Click the place on the court**"))
+    st.markdown(_("**Click a position on the court**"))
     st.altair_chart(
         elements.localized(
             court_map.court_chart(
@@ -146,7 +146,7 @@ def facts(
     now: Row,
     followers: tuple[str, ...],
 ) -> list[Words]:
-    """Return what there is to know of a place, in sentences."""
+    """Return the description of a place, in sentences."""
     said: list[Words] = [part(spec.name, "court_map").distance_sentence(place)]
     fitting = values_at(spec, place, followers)
     off = [name for name in followers if differs(now[name], fitting[name])]

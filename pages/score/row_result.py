@@ -162,7 +162,7 @@ def what_moves_it(
     with right:
         reaches = explanation.reaches(along)
         st.markdown(
-            _("**How far could each input alone move it?**"),
+            _("**How much could each input alone change it?**"),
             help=_("Bars: the values of the test rows; mark: this row."),
         )
         elements.chart(explanation_charts.reach_bars(reaches, probability, threshold=threshold))
@@ -185,7 +185,10 @@ def one_input(spec: ProjectSpec, along: pd.DataFrame, names: list[str]) -> None:
     court_map = part(spec.name, "court_map")
     if court_map and name in court_map.place_columns(spec, names):
         st.caption(
-            _("This input follows from the place: changed alone, it gives rows that do not exist.")
+            _(
+                "This input depends on the position: changing it alone describes rows that "
+                "cannot exist."
+            )
         )
 
 
@@ -205,7 +208,7 @@ def the_map(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, thresh
         return
     court_map = part(spec.name, "court_map")
     place = row_form.place_of(spec, row_of(run))
-    st.markdown(_("**Every place on the court, other inputs as in this row**"))
+    st.markdown(_("**Every position on the court, with this row's other inputs**"))
     st.altair_chart(
         elements.localized(
             court_map.court_chart(

@@ -48,7 +48,7 @@ def _result(
         return
     rows = result_view.read(str(path))
     if st.session_state.get(SEEN, last.run_id) != last.run_id and run.run_id == last.run_id:
-        # the result may lie below the fold
+        # the result may be below the fold
         st.toast(row_result.words(spec, rows.iloc[0]), icon=":material/target:")
     st.session_state[SEEN] = last.run_id
     row_result.show(settings, spec, run, rows, mapped)

@@ -30,7 +30,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     last = scorings.newest(settings, one_row=False)
     if last is not None:
         if ready and last.started < chosen_at():
-            # what is to be scored comes first
+            # the choice of rows comes first
             with st.expander(_("Result")):
                 result_view.show(settings, spec, last)
         else:
@@ -40,7 +40,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
 
 
 def form(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
-    """Draw the choice of the rows, and what is needed to score them."""
+    """Draw the choice of the rows, and the form to score them."""
     line = st.container(horizontal=True, vertical_alignment="center")
     source = line.segmented_control(
         _("Rows"),

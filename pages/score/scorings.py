@@ -69,7 +69,7 @@ def chosen(
         list(titles),
         index=list(titles).index(last.run_id),
         format_func=titles.__getitem__,
-        # a new scoring is shown at once, whatever was selected before
+        # a new scoring is shown immediately, whatever was selected before
         key=f"scoring-{last.run_id}",
         label_visibility="collapsed",
         width=380,
@@ -98,5 +98,5 @@ def classes(spec: ProjectSpec) -> dict[int, str]:
 
 
 def moment(at: float) -> str:
-    """Return a moment in words."""
+    """Return a time in words."""
     return day(datetime.fromtimestamp(at))

@@ -28,8 +28,8 @@ def _keys(settings: Settings, keys: list[api_keys.ApiKey], made: tuple[str, str]
         _("A call needs a key in the header `X-Api-Key`, except `/ping`, `/health` and `/version`.")
         if keys
         else _(
-            "Any program on this machine may call. Once there is a key, calls without one "
-            "are refused (401)."
+            "Any program on this machine can call the endpoint. Once a key exists, calls "
+            "without one are refused (401)."
         )
     )
     form = st.form("api-key", border=False, clear_on_submit=True)
@@ -54,7 +54,7 @@ def _keys(settings: Settings, keys: list[api_keys.ApiKey], made: tuple[str, str]
                 f"**{elements.plain(key.name)}** · {elements.ago(key.created)}", width="content"
             )
             with st.popover(_("Revoke"), icon=":material/key_off:"):
-                st.markdown(_("Programs that use it are refused from now on."))
+                st.markdown(_("Programs that use it lose access immediately."))
                 st.button(
                     _("Revoke"),
                     key=f"revoke-{key.key_id}",

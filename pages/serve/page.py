@@ -108,7 +108,7 @@ def watch() -> None:
 @st.fragment(run_every=15)
 @elements.show_errors()
 def others() -> None:
-    """Show servers on our ports, or of models, that were not started here."""
+    """Show servers on our ports, or of models, that this app did not start."""
     programs = external_servers.listed(settings)
     if not programs:
         return

@@ -202,8 +202,8 @@ def _figures(status: gateway.Status) -> None:
                 if counts.p95 is None or counts.requests < PERCENTILE_REQUESTS
                 else f"95%: {number(counts.p95, ',.0f')} ms · 99%: {number(counts.p99, ',.0f')} ms",
             ),
-            (_("Refused (4xx)"), number(counts.refused), refused or _("none")),
-            (_("Server errors (5xx)"), share, faults or _("none")),
+            (_("Refused (4xx)"), number(counts.refused), refused or "–"),
+            (_("Server errors (5xx)"), share, faults or "–"),
         ],
         width=elements.INNER_FIGURE_WIDTH,
     )
@@ -233,7 +233,7 @@ def _log_state(status: gateway.Status) -> None:
     if log.ok and not log.lost:
         return  # said with the load and the log
     if log.ok:
-        st.warning(str(sentences(Message("The predictions log is written again."), lost)))
+        st.warning(str(sentences(Message("The predictions log is working again."), lost)))
     else:
         waiting = plural(
             "Requests are still answered; {count:,} row waits to be written.",
@@ -317,7 +317,7 @@ def _answer(served: server.Server) -> None:
     if served.key:
         st.caption(
             _(
-                "A request may have the extra column `{key}`, by which a label can identify "
+                "A request may include the extra column `{key}`, so that a label can identify "
                 "the row: `{label}`.",
                 key=served.key,
                 label=f'{{"{served.key}": …, "label": 1}}',

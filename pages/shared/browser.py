@@ -17,9 +17,9 @@ SCRIPT = Path(__file__).with_name("browser.js")
 # language -> Streamlit's own words, whole and as parts of a text
 WORDS = Path(__file__).with_name("streamlit_words.json")
 NONE: dict[str, object] = {"words": {}, "parts": {}}
-# width up to which the sidebar folds
+# width up to which the sidebar is collapsed
 NARROW = 900
-# parts of Streamlit with words of its own, and none of a page
+# components with Streamlit's own words only
 WITHIN = (
     '[data-testid="stSkipToContent"]',
     '[data-testid="stFileUploaderDropzone"]',
@@ -38,7 +38,7 @@ WITHIN = (
     ".gdg-search-bar",
     '[role="listbox"] [data-key^="__select"]',
 )
-# parts that hold a page's texts too: their own names alone are Streamlit's
+# components with texts of a page too: only their names are Streamlit's
 NAMED = (
     '[data-testid="stSidebar"]',
     '[data-testid="stSidebarNav"]',

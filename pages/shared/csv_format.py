@@ -28,7 +28,7 @@ CHOICES: dict[str, tuple[Message, dict[str, Words]]] = {
         Message("Delimiter"),
         {name: csv_dialect.SHOWN[name].strip("`") for name in csv_dialect.SIGNS},
     ),
-    "decimal": (Message("Decimal sign"), dict(csv_dialect.POINTS)),
+    "decimal": (Message("Decimal separator"), dict(csv_dialect.POINTS)),
     "encoding": (Message("Encoding"), {"utf-8": "UTF-8", "windows-1252": "Windows-1252"}),
 }
 

@@ -27,7 +27,7 @@ from core.stats.check import VERDICT_LABELS
 # the tests validate each chart; a page does not, neither its parts nor the whole
 schemapi.disable_debug_mode()
 HALF_WIDTH = 470
-# four beside each other at 1440 px, two at 800
+# four side by side at 1440 px, two at 800
 FIGURE_WIDTH = 222
 INNER_FIGURE_WIDTH = 208
 # key of a page's menu
@@ -56,7 +56,7 @@ def verdict_badge(code: str) -> str:
 
 
 def capital(label: Words) -> str:
-    """Return a label with a capital, for the beginning of a line."""
+    """Return a label with a capital letter, for the start of a line."""
     text = str(label)
     return text[:1].upper() + text[1:]
 
@@ -168,7 +168,7 @@ def _nothing() -> None:
 
 
 def sample_badge() -> None:
-    """Mark the element beside it as sample data."""
+    """Mark the element at its left as sample data."""
     st.badge(str(SAMPLE), icon=":material/science:", color="orange")
 
 
@@ -178,7 +178,7 @@ def sample_mark(is_sample: bool) -> str:
 
 
 def mark_sample(settings: Settings, run: tracking.RunInfo) -> None:
-    """Mark the element beside it if its run is of the sample, and the page's title is not."""
+    """Mark the element at its left if only its run, and not the page, is of the sample."""
     if run.is_sample and not current_is_sample(settings):
         sample_badge()
 
@@ -338,7 +338,7 @@ def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
 
 
 def without_weights(spec: ProjectSpec) -> None:
-    """State that what is below counts each row once, where the project has sampling weights."""
+    """State that what follows counts each row once, if the project has sampling weights."""
     if spec.weights is not None:
         text = _(
             "Counts each row once, without the sampling weight '{column}'.", column=spec.weights

@@ -20,13 +20,19 @@ _DAY_FORMATS: dict[str, Literal["YYYY-MM-DD", "DD/MM/YYYY"]] = {
 
 
 def chosen() -> str:
-    """Return the language of this session: from its address, or else as selected before."""
+    """Return the language of this session: of its address, as selected, or of the browser."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return "en"
     asked = st.query_params.get(PARAMETER)
     if asked in LANGUAGES and st.session_state.get(_CHOSEN) is None:
         return asked
-    return str(st.session_state.get(_CHOSEN) or "en")
+    return str(st.session_state.get(_CHOSEN) or _of_browser())
+
+
+def _of_browser() -> str:
+    """Return the language of the visitor's browser, or English."""
+    spoken = str(st.context.locale or "").partition("-")[0].lower()
+    return spoken if spoken in LANGUAGES else "en"
 
 
 def day_format() -> Literal["YYYY-MM-DD", "DD/MM/YYYY"]:
@@ -40,7 +46,7 @@ def choose() -> None:
     if _CHOSEN not in st.session_state and asked in LANGUAGES:
         st.session_state[_CHOSEN] = asked
     # a widget that is not drawn for a moment loses its value: a separate key keeps it
-    kept = st.session_state.get(_CHOSEN) or "en"
+    kept = st.session_state.get(_CHOSEN) or _of_browser()
     picked = st.segmented_control(
         _("Language"),
         list(LANGUAGES),
@@ -59,7 +65,7 @@ def choose() -> None:
 
 def _write(picked: str) -> None:
     asked = st.query_params.get(PARAMETER)
-    if picked == "en" and asked is not None:
+    if picked == _of_browser() and asked is not None:
         del st.query_params[PARAMETER]
-    elif picked not in ("en", asked):
+    elif picked not in (_of_browser(), asked):
         st.query_params[PARAMETER] = picked

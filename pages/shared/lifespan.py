@@ -1,4 +1,4 @@
-"""What happens when the app ends: its workers may end too, and what stays is logged."""
+"""The end of the app: its workers may end too, and remaining processes are logged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.platform.config import Settings
 async def around(_app: object) -> AsyncIterator[None]:
     """Surround the time from the start of the app's server to its end."""
     yield
-    # imported here: the server is to answer before it has loaded what pages need
+    # imported here, so that the server responds before it has loaded what pages need
     from core.runtime import project_homes
 
     project_homes.leave(Settings.load())

@@ -18,7 +18,7 @@ from core.registry import promote
 from pages.shared import access, language
 
 CALLBACK = "/oauth2callback"
-# whoever guesses the cookie's secret can impersonate anybody
+# anyone who guesses the cookie's secret can impersonate any user
 SECRET_LENGTH = 32
 SHARED = ("redirect_uri", "cookie_secret")
 OF_A_PROVIDER = ("client_id", "client_secret", "server_metadata_url")
@@ -134,8 +134,8 @@ def _providers() -> tuple[list[str], str]:
     if odd := [key for key in named if "_" in key]:
         return [], (
             _(
-                "Nobody can log in: a provider's name has no `_`. Rename `auth.{provider}` in "
-                "`.streamlit/secrets.toml`.",
+                "Nobody can log in: a provider's name must not contain `_`. Rename "
+                "`auth.{provider}` in `.streamlit/secrets.toml`.",
                 provider=odd[0],
             )
         )

@@ -30,7 +30,7 @@ PAGES: dict[str, tuple[Words, str]] = {
     "documents": (Message("Documents"), "description"),
     "runs": (Message("Runs"), "history"),
 }
-# folder of a page that is linked beside the project, and not in the list of pages
+# folder of a page that is linked next to the project, and not in the list of pages
 LINKED_PAGES: dict[str, tuple[Words, str]] = {"projects": (Message("Projects"), "folder_open")}
 # page that a group of the sidebar begins with -> its name
 GROUPS: dict[str, Words] = {
@@ -69,11 +69,11 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
     labels : mapping
         The name of each view by its code; the first is the default if none is given.
     default : str
-        The view that matters now, where the address names none.
+        The view to open if the address names none.
     """
     key, kept = f"{page}-view", f"{page}-view-address"
     asked = st.query_params.get("view", "")
-    # a link to a view counts more than what was chosen before, also after a visit to another page
+    # a link to a view overrides an earlier choice, also after a visit to another page
     if asked in labels and (key not in st.session_state or asked != st.session_state.get(kept)):
         st.session_state[key] = asked
     if st.session_state.get(key) not in labels:
@@ -86,7 +86,7 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
 
 
 def step_link(step: str, label: Words = NOTHING, *, icon: str = "", **query: str) -> None:
-    """Link to a step's page, at the view that it has to itself."""
+    """Link to a step's page, at the step's own view."""
     of = next(known for known in steps.STEPS if known.name == step)
     view = {"view": of.view} if of.view else {}
     st.page_link(
@@ -103,18 +103,18 @@ def go_to(step: str) -> None:
 
 
 def changed(step: str, *what: Words) -> str:
-    """Return that what a step read has changed since."""
+    """Return that a step's inputs have changed since."""
     return _("{what} changed. Run {step} again.", what=what, step=STEPS[step][1])
 
 
 def not_kept(step: str) -> str:
-    """Return that a run lacks what is asked for, and which step makes it."""
+    """Return that a run lacks the requested output, and which step creates it."""
     return _("Not in this run. Run {step} again.", step=STEPS[step][1])
 
 
 def run_again(step: str) -> str:
     """Return why a run cannot be shown, and what to do."""
-    return _("Its run has not ended or is gone. Run {step} again.", step=STEPS[step][1])
+    return _("Its run has not ended or no longer exists. Run {step} again.", step=STEPS[step][1])
 
 
 def run_link(run_id: str, name: Words = MLFLOW_RUN) -> None:

@@ -19,7 +19,7 @@ from pages.shared import drafts
 PARAMETER = "project"
 PAGE = "pages/projects/page.py"
 HOME_PAGE = "pages/overview/page.py"
-# an emoji is drawn by the browser; an icon of the font would be fetched from its maker
+# the browser draws an emoji; an icon of the font would be loaded from its vendor
 NEUTRAL_ICON = "📈"
 _CHOSEN, _DRAFTS = "project", "drafts-of-projects"
 # what belongs to the person: the language, and the project itself
@@ -93,9 +93,9 @@ def links(settings: Settings) -> None:
 
 
 def switch(settings: Settings, name: str) -> None:
-    """Open another project at its Overview; the page ends here.
+    """Open another project at its Overview; the page's script ends here.
 
-    Another page's widgets are not drawn there, so that none can bring its values along.
+    The previous page's widgets are not drawn there, so their values are lost.
     """
     _leave(settings.project, name)
     st.session_state[_CHOSEN] = name
@@ -103,7 +103,7 @@ def switch(settings: Settings, name: str) -> None:
 
 
 def _leave(before: str, after: str) -> None:
-    """Drop what the session keeps of a project, and bring the drafts of the other one back."""
+    """Drop the session state of a project, and restore the drafts of the other one."""
     state = st.session_state
     kept = {**state.get(_DRAFTS, {}), before: drafts.all_values()}
     for key in list(state):

@@ -1,4 +1,4 @@
-"""What is read of a monitoring report, and how its verdict looks."""
+"""Reading a monitoring report, and the appearance of its verdict."""
 
 from __future__ import annotations
 

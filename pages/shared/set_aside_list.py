@@ -31,7 +31,7 @@ REASONS = {
     "answer_unreadable": _NO_ANSWER,
     "unwritable": _REFUSED,
     "unreadable": Message("It is damaged. Save or send it again."),
-    "gone": Message("Its file is gone. Put it back, or score again."),
+    "gone": Message("Its file no longer exists. Restore it, or score again."),
     "undeletable": Message("It cannot be removed. Check who owns it."),
     "refused": _REFUSED,
     "unexpected": Message("Unexpected error. See the log."),

@@ -1,4 +1,4 @@
-"""How far a run, a job or a version came: the labels and their colours."""
+"""States of runs, jobs and versions: their labels and colours."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLOURS = {
 GATE: dict[str, tuple[Words, str]] = {
     "pass": (Message("passed"), "green"),
     "promote": (Message("passed"), "green"),
-    "hold": (Message("held back"), "orange"),
+    "hold": (Message("on hold"), "orange"),
     "refuse": (in_context("gate", "refused"), "red"),
     "not_applicable": (VERDICT_LABELS["not_applicable"], "gray"),
 }

@@ -21,6 +21,7 @@ from pages.shared.elements import (
     download,
     fact,
     fixed_table,
+    named,
     plain,
     show_errors,
     table,
@@ -97,6 +98,9 @@ def chain_panel(settings: Settings, *own: str) -> bool:
 def _running(settings: Settings, job_id: str) -> None:
     job = jobs.get(settings, job_id)
     if job is None or job.status not in ("queued", "running"):
+        if job is not None and job.status == "done":
+            # stays over the page that is drawn now
+            st.toast(named(STEPS[job.step][1], fact(job.text)), icon=":material/check:")
         st.rerun()
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         if job.status == "queued":
@@ -112,6 +116,9 @@ def _running(settings: Settings, job_id: str) -> None:
             on_click=_cancel,
             args=(settings, job_id),
         )
+    if job.status == "running" and not supervision.worker_state(settings).ready:
+        # it has died: no progress shows until another worker has ended the job
+        st.caption(_("{name} is starting (about {seconds} s)", name=_("Worker"), seconds=15))
 
 
 @show_errors()

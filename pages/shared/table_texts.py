@@ -1,4 +1,4 @@
-"""Tables whose numbers and moments are written as the language does, and sorted as what they are.
+"""Tables with numbers and times in the form of the language, sorted by value.
 
 Streamlit's own formats follow the browser, or English: a table of this module shows the texts of
 `core.platform.messages` instead, while its cells keep their values for sorting and downloads.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Writer = Callable[[Any], str]
 MISSING = "–"
-# digits after the decimal sign of a number without a format, less the zeros at the end
+# decimal places of a number without a format, without trailing zeros
 DIGITS = 4
 
 
@@ -29,8 +29,7 @@ def localized(
 ) -> Styler:
     """Return rows for `st.dataframe`, with their numbers and moments in the form of the language.
 
-    A format in `column_config` counts more. Cells that the reader can change, and bars, are
-    Streamlit's own to write.
+    A format in `column_config` takes precedence. Streamlit itself formats editable cells and bars.
 
     Parameters
     ----------

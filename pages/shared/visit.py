@@ -1,4 +1,4 @@
-"""What each visit of a page begins with: settings, log-in, project, worker and store."""
+"""The start of each page visit: settings, log-in, project, worker and store."""
 
 from __future__ import annotations
 
@@ -127,7 +127,9 @@ def _worker(settings: Settings) -> None:
     elif state.ready:
         st.caption(":green[:material/check_circle:] " + _("Worker ready"))
     elif not state.alive and settings != _start()[0] and not project_homes.needs_worker(settings):
-        st.caption(f":gray[:material/bedtime:] {_('The worker starts with the first job')}")
+        st.caption(
+            f":gray[:material/bedtime:] {_('The worker starts when the first job is submitted')}"
+        )
     else:
         if not state.alive:
             supervision.keep_supervisor(settings)

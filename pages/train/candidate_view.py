@@ -93,7 +93,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
 
 def _about_metrics(candidate: tracking.RunInfo) -> str:
     return _(
-        "{rows:,.0f} test rows that no choice was based on; intervals of 200 bootstrap draws. Log "
+        "{rows:,.0f} test rows not used for any choice; intervals of 200 bootstrap draws. Log "
         "loss in nats. Brier score = reliability - resolution + uncertainty.",
         rows=candidate.metrics["rows_test"],
     )
@@ -188,7 +188,10 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         key=f"threshold-{candidate.run_id}",
         help=elements.words(CandidateRun.of(candidate).threshold_choice)
         + " "
-        + _("The slider saves nothing: choose a threshold before training, or when you promote."),
+        + _(
+            "The slider does not save anything: choose a threshold before training, or when "
+            "you promote."
+        ),
     )
     of_set = table[table["set"] == rows].reset_index(drop=True)
     at = of_set.iloc[(of_set["threshold"] - value).abs().argmin()]
@@ -319,8 +322,8 @@ def _places(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) 
 
 def _chance(differences: pd.Series) -> str:
     return _(
-        "{coloured} of {places} places have enough labelled rows to be coloured; among "
-        "so many, one large difference is chance.",
+        "{coloured} of {places} places have enough labelled rows to be coloured; with so many, "
+        "one large difference may be chance.",
         coloured=differences.notna().sum(),
         places=len(differences),
     )

@@ -1,4 +1,4 @@
-"""The results of a training: the best candidate, all side by side, and what tells them apart."""
+"""The results of a training: the best candidate, all side by side, and their differences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CURVES = {
     "ranking": Message("Ranking"),
     "training": Message("Folds"),
 }
-# what of the results is shown
+# the part of the results that is shown
 SIDE = "train-results"
 SIDES = {"all": Message("Compare"), "one": Message("Details")}
 # columns of the leaderboard that fit the page
@@ -105,7 +105,7 @@ def _best_candidate(
         "f1": elements.named(_("Threshold"), number(threshold, ".3g")),
     }
     usual = ("log_loss", "roc_auc", "f1")
-    # as many figures as fit one line
+    # as many metrics as fit in one line
     shown = usual if spec.metric == "log_loss" else (spec.metric, "log_loss", "f1")
     elements.figures(
         [
@@ -139,7 +139,7 @@ def _best_candidate(
     for model, reason in _left_out(settings, run):
         st.warning(
             _(
-                "{model} was left out: {reason}",
+                "{model} was excluded: {reason}",
                 model=kinds.title(model),
                 reason=elements.fact(reason),
             )
@@ -164,7 +164,7 @@ def _registered(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) ->
         return ""
     version = versions[-1]
     served = version.about.rows_served
-    # the first version is both: what it is to callers counts
+    # the first version is both: its role for callers counts
     held = [alias for alias in version.aliases if alias == model_store.CHAMPION]
     aliases = f" ({alias_words.listed(held or version.aliases)})" if version.aliases else ""
     text = _(
@@ -346,7 +346,7 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
 
 
 def _learning(settings: Settings, run: tracking.RunInfo) -> None:
-    title = _("**Would more rows help the best?**")
+    title = _("**Would more training rows help the best candidate?**")
     try:
         curve = elements.table(settings, run.run_id, "learning")
     except NotReadyError:

@@ -70,7 +70,9 @@ def _choices(settings: Settings, spec: ProjectSpec) -> dict[str, Choice]:
 
 def _of_version(version: model_store.ModelVersion) -> Choice:
     kind = version.about.candidate
-    called = elements.capital(aliases.listed(sorted(version.aliases)))
+    # a champion that is still the challenger too is the champion, as Registry has it
+    champion = [alias for alias in version.aliases if alias == model_store.CHAMPION]
+    called = elements.capital(aliases.listed(champion or sorted(version.aliases)))
     title = f"{version.version}, {kinds.title(kind)}" if kind else version.version
     return Choice(
         version.version,
@@ -167,7 +169,7 @@ def _in_general(
     )
     elements.chart(explanation_charts.importance_bars(important))
     st.markdown(
-        f"**{_('How does each feature move single predictions?')}**",
+        f"**{_('How does each feature affect individual predictions?')}**",
         help=_(
             "SHAP values: a point is a row; to the right, its value raises the probability of "
             "{positive}. At the side, the mean absolute contribution. This is association, not "
@@ -339,12 +341,12 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
 
 
 def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGenerator) -> None:
-    """Draw the choice of a model, what can be asked of it, and its newest explanation.
+    """Draw the choice of a model, its form, and its newest explanation.
 
     Parameters
     ----------
     coming : bool
-        Whether a training is on its way.
+        Whether a training waits or runs.
     menu : DeltaGenerator
         The place of links to runs.
     """

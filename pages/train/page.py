@@ -1,4 +1,4 @@
-"""Train: choose candidates, compare what they reached, and explain what they depend on."""
+"""Train: choose candidates, compare their metrics, and explain what they depend on."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -22,20 +22,20 @@ ABOUT = Message("Train candidates; the best is registered.")
 
 
 def menu() -> None:
-    """Draw what is seldom needed: the runs behind the page, and the code."""
+    """Draw the page's menu: the runs behind the page, and the code."""
     places["runs"] = st.container()
     code_snippets.button(settings, "train", "explain")
 
 
 def progress() -> None:
-    """Show the training that runs or is to come."""
+    """Show the training that runs or waits."""
     step_jobs.chain_panel(settings, "prepare", "train")
     step_jobs.job_panel(settings, "prepare")
     step_jobs.job_panel(settings, "train")
 
 
 def after_training(is_training: bool) -> None:
-    """Open the results once the training that was begun on this page is done."""
+    """Open the results once the training started on this page is done."""
     newest = jobs.latest(settings, "train", limit=1)
     if is_training:
         st.session_state["train-awaited"] = newest[0].job_id if newest else None

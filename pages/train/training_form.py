@@ -57,7 +57,7 @@ def draw(
     prepared : Prepared, optional
         The current sets; without them only a preset can be trained, as it prepares its own.
     locked : bool
-        Whether a training is on its way, so that nothing can be changed.
+        Whether a training waits or runs, so that nothing can be changed.
     """
     preset = chosen(spec)
     if spec.presets:
@@ -143,7 +143,7 @@ def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
 
 
 def _preset(spec: ProjectSpec, preset: Preset, *, is_ready: bool, locked: bool) -> None:
-    """Show what the form holds now: the preset, its data, and its fixed parameters."""
+    """Show the current form: the preset, its data, and its fixed parameters."""
     lines = [f"**{project.words(preset.title)}.** {project.words(preset.about)}"]
 
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -210,7 +210,7 @@ def _form(spec: ProjectSpec, *, locked: bool) -> dict[str, Any] | None:
         everything = st.checkbox(
             elements.counted(_("All"), len(kinds.KINDS)),
             key="everything",
-            help=_("On many rows some take minutes: set a time limit."),
+            help=_("With many rows, some take minutes: set a time limit."),
             disabled=locked,
         )
         with st.popover(_("Details"), type="tertiary", width="content"):
@@ -347,7 +347,7 @@ def _threshold(spec: ProjectSpec, *, locked: bool) -> dict[str, Any]:
             disabled=locked,
         )
         refit = st.checkbox(
-            _("Refit the best on all labelled rows for serving"),
+            _("Refit the best candidate on all labelled rows for serving"),
             key="refit",
             help=_(
                 "Including the test rows; the metrics remain those of the fit on the training rows."

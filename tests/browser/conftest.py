@@ -81,7 +81,7 @@ def chromium() -> Iterator[object]:
     if CHROMIUM is None:
         pytest.skip("Debian's chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
-    # its own 5 s are too few beside other tests on a small machine
+    # its own 5 s are too few while other tests run on a small machine
     playwright.expect.set_options(timeout=PATIENCE_MS)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(

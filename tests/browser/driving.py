@@ -54,7 +54,7 @@ def go(page, name: str) -> None:
 
 def visit(page, name: str) -> None:
     go(page, name)
-    # placeholders are gone once the page's script has ended
+    # placeholders disappear once the page's script has ended
     settle(page)
     page.wait_for_timeout(300)
     settle(page)
@@ -94,7 +94,7 @@ def grave(page, *rules: str) -> list[str]:
 
 def _grave(page, *rules: str) -> list[str]:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    # a part of the page that is drawn again while axe looks is pale for a moment
+    # a part of the page that is redrawn while axe runs is pale for a moment
     page.add_style_tag(content='[data-stale="true"] { opacity: 1 !important; transition: none; }')
     # behind a dialog the page cannot be scrolled, for which axe takes all of the dialog as cut off
     page.add_style_tag(content="html { overflow: visible !important; }")

@@ -163,7 +163,7 @@ def shift_while(page, looks: int) -> list[object]:
 
 
 def test_nothing_moves_while_a_page_follows_a_job(full, full_home: Settings) -> None:
-    # it runs for longer than this test looks at it
+    # it runs for longer than this test observes it
     options = train.Options(candidates=tuple(candidates.KINDS), folds=20)
     job = jobs.submit(full_home, "train", options.model_dump(mode="json"))
     visit(full, "Train")

@@ -80,7 +80,7 @@ def test_a_link_to_a_page_shows_no_names_of_files_before_the_app_has_run(
     page.goto(f"{app}/score?view=log")
     heading = page.get_by_role("heading", name="Score", exact=True, level=1)
     heading.wait_for(timeout=PATIENCE_MS)
-    # the name of an icon stands before that of its page
+    # the name of an icon precedes that of its page
     titles = {link.split("\n")[-1] for link in page.evaluate("() => [...window.linked]")}
     assert titles == set(PAGES)
     # nor that the page does not exist
@@ -98,7 +98,7 @@ def test_one_button_leads_to_the_verdict(page) -> None:
     expect(page.get_by_text(re.compile("^[3-6] / 6 ·"))).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "first-2-running")
     report = page.get_by_role("button", name="Go to Monitor")
-    # the rest of the life cycle: beside other tests it takes several times as long as alone
+    # the rest of the life cycle: with other tests it takes several times as long as alone
     report.wait_for(timeout=3 * PATIENCE_MS)
     verdict = page.get_by_role("heading", name=re.compile("does not fit the 3-point shots"))
     expect(verdict).to_be_visible()
@@ -229,7 +229,7 @@ def test_the_main_button_is_reached_and_pressed_by_keys_alone(page, app: str) ->
         held.evaluate("one => one.blur()")
         if with_focus == page.screenshot(clip=place, caret="initial"):
             unseen.append(text)
-        # as the key did it, so that the ring is there again and Tab goes on from here
+        # as the key did it, so that the focus ring is there again and Tab continues from here
         held.evaluate("one => one.focus({focusVisible: true})")
         if tag == "BUTTON" and text.endswith("Acquire"):
             break

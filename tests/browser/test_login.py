@@ -58,7 +58,8 @@ def test_only_allowed_people_see_the_app(app: str, page, provider: Provider) -> 
     content = b"shot_id;lat\n1;33,97\n2;34,1\n"
     files = {"name": "shots.csv", "mimeType": "text/csv", "buffer": content}
     page.locator("input[type=file]").set_input_files(files)
-    expect(page.get_by_text("separator ;, decimal ,, UTF-8")).to_be_visible()
+    dialect = "shots.csv: separator ;, numbers like 1234,5, UTF-8"
+    expect(page.get_by_role("paragraph").filter(has_text=dialect)).to_be_visible()
     # a page that is opened later knows the person, also as the one who decides
     page.goto(f"{app}/registry")
     expect(side.get_by_text("ana@example.org")).to_be_visible()

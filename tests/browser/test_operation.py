@@ -169,11 +169,11 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     decided = [item.tags[DECISION] for item in tracking.runs(scored, step="retrain")]
     assert decided.count("retrain") == 1
     go(page, "Retrain")
-    expect(page.get_by_text(re.compile("^Champion: version 1"))).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text(re.compile("^Champion: 1 "))).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("Gate: passed", exact=True)).to_be_visible()
     keep(page, "operation-retrain")
     press(page, "Promote")
-    champion = page.get_by_text(re.compile("^Champion: version 2"))
+    champion = page.get_by_text(re.compile("^Champion: 2 "))
     expect(champion).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "operation-promoted")
     go(page, "Registry")

@@ -118,7 +118,7 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     promote = page.get_by_test_id("stMain").get_by_role("button", name=re.compile("Promote$"))
     promote.click()
     expect(page.get_by_text("Train it with calibration.").first).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_text("held back", exact=True).first).to_be_visible()
+    expect(page.get_by_text("on hold", exact=True).first).to_be_visible()
     keep(page, "registry-held")
     section(page, "Promote anyway")
     buttons = page.get_by_test_id("stMain").get_by_role(
@@ -156,10 +156,10 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     # one change to the other version, and one back
     assert sum(value != other for value, other in itertools.pairwise(probabilities)) == 2
 
-    open_view(page, "Ledger")
-    expect(page.get_by_role("button", name="Ledger (CSV)")).to_be_visible()
+    open_view(page, "Champion history")
+    expect(page.get_by_role("button", name="Champion history (CSV)")).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Ledger (CSV)").click()
+        page.get_by_role("button", name="Champion history (CSV)").click()
     ledger = pd.read_csv(download.value.path())
     assert ledger["version"].tolist() == [1, 2, 1]
     assert ledger["decision"].tolist() == ["rollback", "override", "first"]

@@ -41,7 +41,7 @@ def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -
     # a chart that is redrawn meanwhile takes the click elsewhere
     settle(page)
     before = distance.input_value()
-    # the centre circle, where no row of a development set lies
+    # the centre circle, where no row of a development set is
     court.click(position={"x": 220, "y": 40})
     expect(distance).not_to_have_value(before)
     # before anything is sent

@@ -159,7 +159,7 @@ HOSTILE = {
     "latin.csv": ("nome,\xe9\n".encode("latin-1"), "25 of 25 columns are missing.*Found: nome, é"),
     "brazil.csv": (b"lat;lon\n34,0;-118,2\n", "of 25 columns are missing.*Found: lat, lon"),
     "twice.csv": (b"lat,lat\n1,2\n", "has repeated columns"),
-    "text.parquet": (b"lat,lon\n1,2\n", "does not hold what its ending says"),
+    "text.parquet": (b"lat,lon\n1,2\n", "do not match its extension"),
 }
 
 

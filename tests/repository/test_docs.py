@@ -455,7 +455,7 @@ def test_the_portuguese_readme_names_the_pages_as_the_app_does() -> None:
 # what a record says of the past, and what a reader of the guide writes
 GONE = {
     "docs/decisions/0044-packages-by-subject.md": {"tests/test_layers.py"},
-    "docs/decisions/0029-told-at-the-last-moment.md": {
+    "docs/decisions/0029-translation-at-display-time.md": {
         "core/platform/language.py",
         "pages/shared/bilingual.py",
         ".ci/messages.py",
@@ -485,7 +485,7 @@ def defined(path: Path) -> set[str]:
 
 
 def exists(name: str) -> bool:
-    """Tell whether a file, a folder, a module, or what a module defines is called so."""
+    """Return whether a file, a folder, a module or a name in a module has this name."""
     if (CODE_ROOT / name).exists():
         return True
     parts = re.split(r"[./]", name.removesuffix(".py"))

@@ -38,7 +38,7 @@ def test_only_its_own_package_knows_the_project() -> None:
             and id(node) not in docs
         ]
         naming = [text for text in texts if words.search(text)]
-        # the default project is a setting, and settings stand in config
+        # the default project is a setting, and settings are in config
         assert naming == (["kobe"] if name == "core.platform.config" else []), name
 
 

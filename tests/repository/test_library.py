@@ -49,7 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(CODE_ROOT / "core", source / "core", ignore=cached)
     for name in ("pyproject.toml", "setup.py", "requirements.in", "README.md"):
         shutil.copyfile(CODE_ROOT / name, source / name)
-    # of what lies beside core nothing may slip in
+    # nothing next to core may be included
     for name in ("pages", "tests"):
         (source / name).mkdir()
         (source / name / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""The recipes of docs/commands.md run as they stand on the page."""
+"""The recipes of docs/commands.md run as they are on the page."""
 
 from __future__ import annotations
 

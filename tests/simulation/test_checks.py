@@ -37,5 +37,5 @@ def test_rows_like_the_reference_seldom_raise_an_alarm_however_few_they_are(
         # so weak a skill takes some 1,500 labels to show
         assert code != "cannot_tell" or rows < 2400
         alarms += code not in ("fits", "cannot_tell")
-    # each of five checks errs at most in 2.5% of sets where it stands at its limit
+    # each of five checks errs at most in 2.5% of sets where it is at its limit
     assert alarms <= samples.most(4, 60, 0.025)

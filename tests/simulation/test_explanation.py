@@ -1,4 +1,4 @@
-"""Intervals of importance cover the truth, and a background stands for all rows."""
+"""Intervals of importance cover the truth, and a background represents all rows."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_the_labels_that_an_alarm_needs_do_not_depend_on_those_received() -> Non
     reference = population(2000, 7)
     few, many = (learned(reference, rows, windows=200).labels_needed for rows in (500, 5000))
     assert few == many
-    # and there is an alarm from about so many on, for a skill that is gone
+    # and there is an alarm from about that many on, for a lost skill
     wanted = few["skill"]
     learned_limits = learned(reference, wanted, windows=400).limits
     alarms = 0

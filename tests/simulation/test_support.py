@@ -1,4 +1,4 @@
-"""Small windows of the reference lie where the model was tested."""
+"""Small windows of the reference are inside its support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Skill is shown by as many labels as are asked for, and never where there is none."""
+"""Skill is shown by the requested number of labels, and never where there is none."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def _colours() -> dict[str, str]:
 
 
 def chart() -> dict[str, Any]:
-    """Return the diagram as a Vega-Lite chart: a box per stage, with its outputs beside it.
+    """Return the diagram as a Vega-Lite chart: a box per stage, with its outputs at its right.
 
     Arrows between neighbours point down; all others run left of the boxes, dashed where they point
     back.
@@ -252,7 +252,7 @@ def _drawing() -> dict[str, Any]:
 
 
 def _laid_out() -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Return the boxes, the lines of text beside them, and the total height, in pixels."""
+    """Return the boxes, the lines of text next to them, and the total height, in pixels."""
     boxes, texts, y = [], [], 2.0
     for stage in STEPS:
         lines = _lines(stage)

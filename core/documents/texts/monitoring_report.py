@@ -56,7 +56,7 @@ def _compared(facts: Facts, run: RunFacts) -> dict[str, Any]:
         unlabelled["code"].str.startswith("estimated_")
         & (unlabelled["verdict"] == "not_applicable")
     ]
-    # which columns changed is said once, of all of them
+    # the changed columns are listed once, together
     moved = report_tables.by_column(alerts)["column"].tolist()
     follows = (alerts["code"] == "domain_auc") | alerts["code"].str.endswith(f".{PROBABILITY}")
     is_said = (alerts["group"] == "input") | (bool(moved) & follows)

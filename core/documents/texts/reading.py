@@ -103,7 +103,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def bound(value: float) -> str:
-    """Return a limit or a threshold as it was chosen, without digits of its own.
+    """Return a limit or a threshold as it was chosen, without extra digits.
 
     Examples
     --------

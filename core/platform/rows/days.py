@@ -25,7 +25,7 @@ _SETTLED = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}Z|T(?!00:00:00)[0-9]{2}:[0-9]{2}:[0-9]{2})?"
 )
-# values of a column that are worth a look at all of them, and that are converted at a time
+# values of a column from which on all are checked, and that are converted at a time
 _MANY, _AT_ONCE = 100, 100_000
 # 31/12/2024, 31.12.2024 and 31-12-2024, with a time of day or without
 _OTHER_DAY = re.compile(

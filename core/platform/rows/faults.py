@@ -175,7 +175,7 @@ def _range(low: float | None, high: float | None) -> Phrase:
 
 def _absent(fault: Fault, about: dict[str, Any]) -> Phrase:
     names = {name: ", ".join(fault.params[name]) for name in ("absent", "wanted")}
-    return Phrase(N_("Missing columns: {absent}. The model takes {wanted}."), "", names)
+    return Phrase(N_("Missing columns: {absent}. The model expects {wanted}."), "", names)
 
 
 def _ragged(fault: Fault, about: dict[str, Any]) -> Phrase:
@@ -196,7 +196,7 @@ def _unequal(fault: Fault, about: dict[str, Any]) -> Phrase:
 
 def _repeated(fault: Fault, about: dict[str, Any]) -> Phrase:
     names = {"columns": ", ".join(fault.params["columns"])}
-    return Phrase(N_("Repeated columns: {columns}. Name each once."), "", names)
+    return Phrase(N_("Repeated columns: {columns}. Column names must be unique."), "", names)
 
 
 def _shape(fault: Fault, about: dict[str, Any]) -> Phrase:

@@ -1,4 +1,4 @@
-"""Natural keys of many rows at once."""
+"""Natural keys of many rows together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.platform.rows.values import key_text
 
 
 def key_texts(values: pd.Series[Any], type_: str = "text") -> list[str | None]:
-    """Normalize natural keys as `key_text` does each; whole numbers all at once.
+    """Normalize natural keys as `key_text` does each; whole numbers all together.
 
     Examples
     --------

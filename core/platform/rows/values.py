@@ -228,7 +228,7 @@ def _numbers(values: pd.Series[Any], rule: Rule) -> Read:
 
 
 def _words(values: pd.Series[Any], rule: Rule) -> Read:
-    """Convert a label with words of its own, or a boolean, to 1 and 0."""
+    """Convert a label with its own words, or a boolean, to 1 and 0."""
     known = _BOOLEAN if rule.type == "boolean" else rule.labels
     others = 0.0 if rule.positive and not rule.negative else math.nan
     codes, cells = pd.factorize(_hashable(values.astype("object"), _NO_TEXT))
@@ -406,7 +406,7 @@ def _dates(values: pd.Series[Any], rule: Rule) -> Read:
 
 
 def _hashable(values: pd.Series[Any], other: Any) -> pd.Series[Any]:
-    """Return values with another one in place of those that are not hashable.
+    """Return values with those that are not hashable replaced by another one.
 
     A parquet file can contain lists.
     """

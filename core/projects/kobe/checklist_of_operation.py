@@ -84,7 +84,13 @@ def lines(facts: Facts, answers: Answers) -> list[Line]:
             "score",
             run_steps("label"),
         ),
-        Line("10.3", _("Monitoring of operation, and of novelty."), _novelty, "monitor", monitor),
+        Line(
+            "10.3",
+            _("Monitoring of operation, and novelty detection."),
+            _novelty,
+            "monitor",
+            monitor,
+        ),
         Line(
             "10.4",
             _("An alarm when sensitivity (recall), specificity or precision deviate."),

@@ -384,7 +384,7 @@ def _bin_layers(
 def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
     import altair as alt
 
-    # area is proportional to the count up to a cap: at the hoop a bin holds a hundred times more
+    # area is proportional to the count up to a cap: at the hoop a bin has a hundred times more
     cap = max(float(bins["shots"].quantile(0.95)) if len(bins) else 1.0, 2.0)
     largest = 4 / 3 * (0.94 * spacing) ** 2
     steps = sorted({1, max(1, round(cap / 4)), max(1, round(cap))})
@@ -421,7 +421,7 @@ def _coloured(
     rated = alt.Chart(known).mark_point(aria=named, **_MARK)
     layers = [rated.encode(**place, size=sizes, color=colour, tooltip=tooltip)]
     if len(few):
-        # hollow, so that they do not look like average bins
+        # hollow, so that they do not appear as average bins
         hollow = alt.Chart(few.assign(note=_("few labels"))).mark_point(
             shape=_HEXAGON, filled=False, opacity=1, strokeWidth=1
         )

@@ -15,7 +15,7 @@ def documents(facts: Facts) -> list[Document]:
 
 
 def learnings(facts: Facts) -> list[str]:
-    """Return what became of the first version's verdict."""
+    """Return how the first version's verdict has held up."""
     return [
         _(
             "The first version of this work, with {candidate}, reached the same verdict; the "

@@ -71,7 +71,7 @@ def differs(run: RunFacts, name: str, actual: object, expected: object, *, path:
         actual=code(_shown(actual)),
         expected=code(_shown(expected)),
     )
-    return Found("partly", words, run, path)
+    return Found("partly", words, run, path, _("Run on the real data"))
 
 
 def of_sample(run: RunFacts, values: Mapping[str, object], *, path: str) -> Found:
@@ -79,7 +79,7 @@ def of_sample(run: RunFacts, values: Mapping[str, object], *, path: str) -> Foun
     words = _(
         "**From the built-in sample, not from real data:** {figures}", figures=recorded(values)
     )
-    return Found("partly", words, run, path)
+    return Found("partly", words, run, path, _("Run on the real data"))
 
 
 def _shown(value: object) -> str:

@@ -22,7 +22,7 @@ SIDE = 250.0
 BASELINE, HALF = -47.5, 422.5
 THREE_RADIUS, THREE_CORNER = 237.5, 220.0
 FREE_THROW = 142.5
-# Pixels per tenth of a foot in both directions: 440 fit beside an open sidebar at 800.
+# Pixels per tenth of a foot in both directions: 440 fit next to an open sidebar at 800.
 SCALE = 0.88
 
 

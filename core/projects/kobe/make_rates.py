@@ -34,7 +34,7 @@ def factors(tables: Mapping[str, Any], shot: Mapping[str, Ints]) -> list[tuple[I
         [second([row[kind] for row in tables["seasons"].values()]) for kind in KINDS],
     )
     factors.append((shot["zone"], [row[4] for row in tables["zones"]]))
-    # A rare action has no rate of its own: use that of its group.
+    # A rare action uses the rate of its group.
     rows = tables["actions"]
     rates = [tables["combined"][row[1]] if row[4] is None else row[4] for row in rows]
     by_kind(shot["action"], [rates, [row[6] for row in rows]])

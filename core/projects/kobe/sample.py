@@ -297,7 +297,7 @@ def _slots(
         extra = period[start : start + shots] > 4
         mixed, few = rng.permutation(np.unique(free)), -(-extra.sum() // 4)
         while np.isin(free, mixed[:few]).sum() < extra.sum():
-            few += 1  # games with few shots hold fewer than four
+            few += 1  # games with few shots have fewer than four
         chosen = np.flatnonzero(np.isin(free, mixed[:few]))[: extra.sum()]
         game_of[start : start + shots][extra] = free[chosen]
         game_of[start : start + shots][~extra] = np.delete(free, chosen)

@@ -307,7 +307,7 @@ def _diagonal(start: float, end: float) -> alt.Chart:
 
     ends = pd.DataFrame({"along": [start, end]})
     line = alt.Chart(ends).mark_line(color=style.PALETTE["line"], strokeDash=[5, 4], tooltip=None)
-    # a scale of its own: the inferred one starts at zero and would widen the chart's
+    # its own scale: the inferred one starts at zero and would widen the chart's
     scale = alt.Scale(domain=[start, end], nice=False)
     drawn: alt.Chart = line.encode(x=alt.X("along:Q", scale=scale), y=alt.Y("along:Q", scale=scale))
     return drawn

@@ -154,7 +154,7 @@ def cut_title(axis: str, *ends: float) -> str:
     >>> cut_title("Log loss", 0.9)
     'Log loss (cut at 0.9)'
     """
-    return _("{axis} (cut at {ends})", axis=axis, ends=[number(end, ".3g") for end in ends])
+    return _("{axis} (truncated at {ends})", axis=axis, ends=[number(end, ".3g") for end in ends])
 
 
 def height_of(rows: int, *, band: int = 34, legend: bool = False) -> int:
@@ -209,7 +209,7 @@ def cut(values: pd.Series[float], groups: pd.Series[str]) -> tuple[float, float]
     highest = values.groupby(groups).max().sort_values(kind="stable")
     low = float(values.min())
     usual = highest.iloc[: max((len(highest) + 1) // 2, 2)]
-    # the largest group that lies near those below it
+    # the largest group that is close to those below it
     last = float(usual.iloc[-1]) if len(usual) else low
     for high in highest.iloc[len(usual) :]:
         if high - low > _FAR * (last - low):

@@ -66,10 +66,10 @@ def write_faulty_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path,
     return {
         "file type": (folder / "shots.xlsx", "is not a CSV or parquet file"),
         "empty file": (folder / "empty.csv", "has no rows"),
-        "not parquet": (folder / "text.parquet", "does not hold what its ending says"),
+        "not parquet": (folder / "text.parquet", "do not match its extension"),
         "broken parquet": (folder / "broken.parquet", "cannot be read: "),
         "not UTF-8": (folder / "latin.csv", "is not UTF-8"),
-        "parquet named csv": (folder / "renamed.csv", "does not hold what its ending says"),
+        "parquet named csv": (folder / "renamed.csv", "do not match its extension"),
         "no rows": (as_csv(few.head(0), folder / "head.csv"), "no rows"),
         "missing column": (
             as_csv(renamed, folder / "long.csv"),
@@ -544,5 +544,5 @@ def test_an_uploads_name_never_becomes_a_path(settings: Settings) -> None:
     stored = storage.uploaded(settings, upload)
     assert stored.parent == settings.state_dir / "uploads"
     assert (upload.name, ".." in upload.stored) == ("evil.csv", False)
-    with pytest.raises(InputError, match="is gone"):
+    with pytest.raises(InputError, match="no longer exists"):
         storage.uploaded(settings, upload.model_copy(update={"stored": "../../../etc/passwd"}))

@@ -147,8 +147,8 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
         ),
         "repeated columns: 'lng'",
     ),
-    "text named parquet": ("text.parquet", csv, "does not hold what its ending says"),
-    "parquet named CSV": ("renamed.csv", parquet, "does not hold what its ending says"),
+    "text named parquet": ("text.parquet", csv, "do not match its extension"),
+    "parquet named CSV": ("renamed.csv", parquet, "do not match its extension"),
     "text named zip": ("text.zip", csv, "is not a CSV or parquet file"),
     "binary named CSV": (
         "image.csv",

@@ -78,7 +78,7 @@ def home(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def assert_unchanged(rows: pd.DataFrame, sent: pd.DataFrame) -> None:
-    """Check that a result holds each sent column unchanged, and Courtside's columns beside it."""
+    """Check that a result has each sent column unchanged, and Courtside's own columns."""
     returned = rows[list(FEATURES)].reset_index(drop=True)
     pd.testing.assert_frame_equal(
         returned, sent[list(FEATURES)].reset_index(drop=True), check_dtype=False

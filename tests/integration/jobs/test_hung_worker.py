@@ -59,7 +59,7 @@ def test_a_hung_worker_is_replaced_and_its_job_is_not_stuck(home: Settings) -> N
     failed = until(lambda: (j := jobs.get(home, under_way.job_id)) and j.ended and j, SLOWLY)
     assert failed.status == "failed"
     assert str(failed.error).startswith(
-        "The app or the machine was stopped before the job was done"
+        "The worker, the app or the machine stopped before it was done"
     )
     done = until(lambda: (j := jobs.get(home, waiting.job_id)) and j.ended and j, SLOWLY)
     assert done.status == "done"
@@ -76,7 +76,7 @@ def test_a_hung_job_fails_with_a_message_and_a_long_one_goes_on(home: Settings) 
     assert failed.status == "failed"
     assert "did not answer for" in str(failed.error)
     assert "Start it again." in str(failed.error)
-    # a job that works for longer than the patience goes on
+    # a job that takes longer than the patience continues
     long = running(home, jobs.submit(home, "train", {"do": "wait", "until": "go"}))
     began = heartbeat.last(supervision.heart(home, long.job_id)) or time.time()
     until(

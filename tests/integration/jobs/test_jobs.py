@@ -446,7 +446,7 @@ def test_killed_supervisor_leaves_no_orphans_and_loses_nothing(settings):
     failed = ended(settings, lost)
     assert failed.status == "failed"
     assert str(failed.error) == (
-        "The app or the machine was stopped before the job was done. Start it again."
+        "The worker, the app or the machine stopped before it was done. Start it again."
     )
     assert cleaned(settings, lost) == f"failed: {failed.error}"
     assert ended(settings, waiting).status == "done"
@@ -476,7 +476,7 @@ def test_stopped_supervisor_fails_what_runs_and_keeps_what_waits_or_serves(setti
     assert stopped.status == "failed"
     assert (
         str(stopped.error)
-        == "The app or the machine was stopped before the job was done. Start it again."
+        == "The worker, the app or the machine stopped before it was done. Start it again."
     )
     assert jobs.get(settings, waiting.job_id).status == "queued"
     supervision.ensure_supervisor(settings, PLAIN)

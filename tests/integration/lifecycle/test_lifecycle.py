@@ -343,7 +343,7 @@ def test_real_life_cycle_meets_every_line_of_the_brief_that_its_steps_can(real: 
     # it had no gate, no labels by file, no decision, no replay, no report of the test set; a
     # report has no limit for specificity
     others = {"8.9", "8.10", "10.1", "10.2", "10.4", "10.5"}
-    # 1.1 looks at the folder of the code, not at this home
+    # 1.1 checks the code folder, not this home
     others.add("1.1")
     assert {line.number for line in lines if line.state != "met"} | {"1.1"} == others
     by_number = {line.number: line for line in lines}

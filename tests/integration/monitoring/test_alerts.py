@@ -32,7 +32,7 @@ def settings(tmp_path: Path) -> Settings:
 def report(
     settings: Settings, run: str, at: float = 0.0, subject: Subject = REAL, **verdicts: str
 ) -> list[Event]:
-    """Submit a report of these checks (`psi_lat` stands for `psi.lat`)."""
+    """Submit a report of these checks (`psi_lat` means `psi.lat`)."""
     codes = {name.replace("psi_", "psi."): verdict for name, verdict in verdicts.items()}
     return alerts.report(
         settings,
@@ -329,7 +329,7 @@ def test_one_acknowledgement_answers_every_open_alert_of_an_incident(settings: S
     last, other = incidents.standing(settings)[::-1]
     assert (last.subject, last.unanswered) == (REAL.key, ())
     assert {(alert.person, alert.note) for alert in last.alerts} == {("Ann", "We know.")}
-    # the alert of the report as a whole is not counted beside that of its check
+    # the alert of the report as a whole is not counted in addition to that of its check
     assert [alert.code for alert in other.unanswered] == ["f1"]
     with pytest.raises(InputError, match="in the meantime"):
         alerts.acknowledge_all(settings, REAL.key, "Bob", "")

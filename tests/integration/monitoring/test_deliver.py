@@ -452,7 +452,7 @@ def test_a_refusal_of_a_mail_server_is_reported(
 
 
 def logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accept STARTTLS without a certificate: the tests look at what follows."""
+    """Accept STARTTLS without a certificate: the tests check what follows."""
 
     def agree(self: deliver.smtplib.SMTP, context: object = None) -> None:
         self.docmd("STARTTLS")

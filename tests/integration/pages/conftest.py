@@ -58,7 +58,7 @@ def said(run: tracking.RunInfo, name: str) -> str:
 def _as_after_a_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget what Streamlit cached for other tests, and start no worker."""
     monkeypatch.setattr(supervision, "keep_supervisor", lambda settings: None)
-    # at each visit Streamlit's test would read the metadata of all packages, to look for components
+    # at each visit Streamlit's test would read the metadata of all packages, to list components
     monkeypatch.setattr(manifest_scanner, "scan_component_manifests", lambda *_, **__: [])
     st.cache_resource.clear()
     st.cache_data.clear()

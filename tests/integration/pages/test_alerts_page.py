@@ -44,7 +44,7 @@ def raised(
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> float:
-    """The clock of alerts, which stands still: noon of a day in 2026."""
+    """The clock of alerts, which is stopped: noon of a day in 2026."""
     moment = pd.Timestamp("2026-03-01 12:00", tz="UTC").timestamp()
     monkeypatch.setattr(alerts.clock, "now", lambda settings: moment)
     return moment
@@ -89,7 +89,7 @@ def test_an_incident_shows_its_checks_their_age_and_their_limits(
     assert app.table[1].value["What"].tolist() == [":red-badge[raised]"] * 2
     # and the overview shows it too
     overview = open_page(settings, "overview")
-    label = ":red[1 open alert, oldest 3 days]"
+    label = ":red[1 open alert, oldest 3 days old]"
     (link,) = [link for link in overview.get("page_link") if link.label == label]
     assert link.proto.query_string == "view=alerts"
 
@@ -257,7 +257,7 @@ def test_mail_is_set(settings: Settings, open_page: OpenPage, text_of, press) ->
         return app.button(key="save-mail").click().run()
 
     app = fill("nobody")
-    assert "sender: write it like ana\\@example.org" in text_of(app)
+    assert "sender: use a form like ana\\@example.org" in text_of(app)
     fill("courtside@club.example")
     mail = channels.load(settings).mail
     assert mail is not None

@@ -77,7 +77,7 @@ def charts(app: AppTest) -> list[dict]:
 
 
 def helps_of(app: AppTest) -> str:
-    """Return what the page explains beside its headings."""
+    """Return the explanations next to the page's headings."""
     return "\n".join(element.proto.help for element in app.markdown)
 
 

@@ -50,7 +50,7 @@ def checks_of(verdict: str, *, labelled: bool = True) -> list[Check]:
     no_labels: dict[str, Any] = {"value": None, "verdict": "not_applicable", "text": "No labels."}
 
     def performance(code: str, title: str, **values: Any) -> Check:
-        defaults = {"reference": 0.5, "threshold": "alert below 0.25", "todo": "Bring labels."}
+        defaults = {"reference": 0.5, "threshold": "alert below 0.25", "todo": "Add labels."}
         return Check(code, title, "performance", **defaults | (values if labelled else no_labels))
 
     return [
@@ -220,7 +220,7 @@ def test_the_newest_report_has_its_verdict_one_next_action_and_what_failed(page,
     assert "red-badge" in row["Verdict"]
     text = text_of(app)
     for tile in (
-        ":gray[:material/do_not_disturb_on:] **not judged**",
+        ":gray[:material/do_not_disturb_on:] **not evaluated**",
         "**Alert: 1**  \n:small[:gray[Columns: 1]]",
         "**Ok: 1**  \n:small[:gray[Checks: 1]]",
         ":orange[:material/warning:] **0%**  \n:small[:gray[0 of 400 rows]]",
@@ -250,7 +250,7 @@ def test_without_labels_performance_says_why_not(page, text_of) -> None:
     app = page()
     assert len(app.get("vega_lite_chart")) == 2  # probability, column
     app = app.segmented_control(key="evidence").set_value("performance").run()
-    assert "No labels. Bring labels." in text_of(app)
+    assert "No labels. Add labels." in text_of(app)
 
 
 def test_the_columns_are_listed_on_request(page) -> None:
@@ -274,7 +274,7 @@ def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of
     assert rows_of(app)["**F1 at the threshold**"]["Limits"] == "alert below 0.25"
     app = app.segmented_control(key="evidence").set_value("performance").run()
     skill, f1 = app.table[0].value.to_dict("records")
-    assert f1["Check"].startswith("**F1 at the threshold**  \nNo row is right. Bring labels.")
+    assert f1["Check"].startswith("**F1 at the threshold**  \nNo row is right. Add labels.")
     assert "red-badge" in f1["Verdict"]
     assert "0.0100 to 0.0300" in skill["Current (95% interval)"]
     assert len(app.get("vega_lite_chart")) == 3  # confusion; probability, column

@@ -154,7 +154,7 @@ def test_create_and_run_writes_the_file_keeps_the_table_and_starts_the_life_cycl
     (upload,) = options.uploads
     assert storage.uploaded(own, upload).read_bytes() == content(customers())
     assert acquire.run(own, options).rows == len(customers())
-    # the draft is gone with its project
+    # the draft is deleted with its project
     app.switch_page("pages/projects/page.py")
     app.query_params["view"] = "new"
     app = app.run()
@@ -214,7 +214,7 @@ def test_a_choice_that_cannot_be_is_reported_and_dropped(opened: AppTest) -> Non
     app = choose(opened, "time", "age")
     assert not app.error
     app = choose(app, "target", "age")
-    assert "A target needs two or a few values" in app.error[0].value
+    assert "A target needs two or a few distinct values" in app.error[0].value
     assert chosen(app, "target") == ["churn"]
 
 
@@ -260,7 +260,7 @@ def test_a_zip_of_several_tables_is_refused_and_one_of_one_is_read(
 
     app = open_page(home, "projects", view="new")
     app = drop(app, "two.zip", packed("a.csv", "b.csv"))
-    assert "holds 2 tables" in app.error[0].value
+    assert "contains 2 tables" in app.error[0].value
     app = drop(app, "one.zip", packed("a.csv"))
     assert chosen(app, "target") == ["churn"]
     press(app, "create-and-run")

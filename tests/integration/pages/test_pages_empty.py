@@ -87,7 +87,7 @@ def test_the_folder_of_the_operator_is_offered_first_where_there_is_one(
     chosen = settings.model_copy(update={"raw_dir": tmp_path / "raw"})
     app = open_page(chosen, "data", view="source")
     assert app.segmented_control(key="source").value == "folder"
-    assert "holds no CSV or parquet file" in app.error[0].value
+    assert "contains no CSV or parquet file" in app.error[0].value
     for name in ("b.csv", "a.parquet"):
         (tmp_path / "raw" / name).touch()
     files = open_page(chosen, "data", view="source").multiselect(key="folder-files")

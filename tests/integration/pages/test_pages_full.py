@@ -85,10 +85,10 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     for label, name in (("Training set", "train"), ("Test set", "test")):
         assert shown[label][0].startswith(f"{prepared[f'rows_{name}']:,.0f} ")
         assert shown[label][1].startswith(f"{prepared[f'base_rate_{name}']:.1%} ")
-    assert shown["Left out"][0].startswith(
+    assert shown["Excluded"][0].startswith(
         f"{prepared['rows_raw'] - prepared['rows_filtered']:,.0f} "
     )
-    assert shown["Left out"][1] == f"of {prepared['rows_raw']:,.0f} rows"
+    assert shown["Excluded"][1] == f"of {prepared['rows_raw']:,.0f} rows"
     # only the reasons that there are
     assert prepared["rows_missing"] == 0
     assert (
@@ -248,7 +248,7 @@ def test_the_overview_shows_each_stage_done_and_the_verdict(
     text = text_of(app)
     states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert len(states) == 6
-    # no green mark beside a result that is not as it should be
+    # no green mark next to a result that needs attention
     marks = ["done", "done", "done", "done", "warning", "alert"]
     assert all(mark in state for mark, state in zip(marks, states, strict=True))
     runs = {step: lived.run(step) for step in STEP_OF.values()}
@@ -286,7 +286,7 @@ def test_runs_lists_every_step_and_filters_by_one(lived, open_page: Callable[...
     candidates = {"Logistic regression", "Naive Bayes"}
     assert names == {steps.RUN_NAMES[step] for step in STEP_OF.values()} | candidates
     assert set(app.dataframe[0].value["data"]) == {"sample"}
-    # a fixed name says little: its step stands beside it
+    # a fixed name says little: its step is shown next to it
     order = list(app.dataframe[0].proto.column_order)
     assert order[order.index("name") + 1] == "step"
     app = app.pills(key="step").set_value("score").run()
@@ -344,7 +344,7 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
     # the sets below are still those of the sample
     assert SAMPLE in text_of(app)
     app = open_page(copied.settings, "overview")
-    assert "**What this step reads has changed. Run it again.**" in text_of(app)
+    assert "**The input of Prepare has changed. Run it again.**" in text_of(app)
     assert next_step(app) == "Next: Prepare"
     # the verdict and the five steps after the new data
     assert text_of(app).count(":material/science: sample") == 6

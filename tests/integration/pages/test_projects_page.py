@@ -125,7 +125,7 @@ def test_a_job_of_one_project_is_not_shown_in_the_other(
     app = open_page(home, "data?view=source", project="rain")
     assert not app.exception
     assert not app.progress
-    assert "The worker starts with the first job" in sidebar(app)
+    assert "The worker starts when the first job is submitted" in sidebar(app)
     jobs.submit(rain, "acquire", {"source": "sample"})
     assert "Worker is starting" in sidebar(open_page(home, "overview", project="rain"))
 

@@ -242,7 +242,7 @@ def test_champion_and_challenger_stand_beside_each_other(
     # the card follows the choice in the form
     app = app.selectbox(key="challenger").select("3").run()
     assert "Challenger: version 3" in [heading.value for heading in app.subheader]
-    assert "not judged" in text_of(app)
+    assert "not evaluated" in text_of(app)
     # without a decision about it, each has the metrics of its own test set
     versions = [
         model_store.require_version(judged_shared.settings, SPEC.model, name)
@@ -272,7 +272,7 @@ def test_a_version_on_real_rows_names_the_sample_that_it_replaced(
     register(settings, LogisticRegression(), rows, "lr", is_sample=True)
     app = open_page(settings, "registry")
     assert "Challenger: none" in [heading.value for heading in app.subheader]
-    assert "Left out: version 3 and version 1" in text_of(app)
+    assert "Excluded: version 3 and version 1" in text_of(app)
     assert not {"Promote", "Dry run"} & {button.label for button in app.button}
 
 
@@ -372,7 +372,7 @@ def test_the_last_answer_is_shown_rule_by_rule(
     # what the gate refuses is not moved, dry run or not
     assert "Dry run:" not in text
     assert "refused" in text
-    # the gate objects: promoting is not what the page asks for
+    # the gate objects: promoting is not the primary action
     assert not [button for button in app.button if button.proto.type == "primary"]
     assert "Decided by: bob" in text
     rules = tracking.table(judged_shared.settings, judged_shared.tried.run_id, "rules")
@@ -389,7 +389,7 @@ def test_the_last_answer_is_shown_rule_by_rule(
         "3,000 rows",
         "≥ 200 rows",
     ]
-    # the end of the interval is judged, and stands beside the limit
+    # the end of the interval is judged, and shown next to the limit
     high = rules.set_index("code").loc["better", "value"]
     assert high > 0
     assert rules_shown.loc["Log loss", "Limits"] == "< 0"
@@ -536,7 +536,7 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "2"))
     text = text_of(app.run())
     assert "changes to it without a failed request" in text
-    assert "if it does not start, nothing is moved." in text
+    assert "if it does not start, nothing changes." in text
     app.text_input(key="rollback-note").set_value("It was slow.")
     press(app, "Roll back")
     options = submitted(judged.settings)

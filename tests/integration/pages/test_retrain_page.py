@@ -208,14 +208,14 @@ def test_a_retraining_that_was_held_back_says_why_and_leads_to_the_decision(
             windows_until=2e9,
             challenger="2",
             gate="hold",
-            gate_text="Not shown to be better.",
+            gate_text="Not significantly better.",
         )
         tracking.log(home, run_id, Record(params={"model": spec.model}, tags=done.write()))
     app = open_page(home, "retrain")
     assert not app.exception
     text = text_of(app)
     assert "Version **2**, retrained from version 1" in text
-    assert "Not shown to be better." in text
+    assert "Not significantly better." in text
     assert str(policy.NOT_PROMOTED) in text
     assert primary(app) == ["Go to Registry"]
 

@@ -70,7 +70,7 @@ def days() -> pd.DataFrame:
 
 @pytest.fixture(scope="module", autouse=True)
 def _added(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Put the second file beside the shipped ones, in the test's own folder."""
+    """Put the second file next to the shipped ones, in the test's own folder."""
     folder = tmp_path_factory.mktemp("projects")
     shutil.copytree(project.FOLDER, folder, dirs_exist_ok=True)
     shutil.copy(RAIN, folder)

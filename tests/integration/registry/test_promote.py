@@ -253,7 +253,7 @@ def test_an_equal_challenger_is_neither_better_nor_worse(world: World) -> None:
     world.register(informed())
     result = world.gate()
     assert result.decision == "hold"
-    assert "not shown to be better: the interval contains zero" in str(result.text)
+    assert "not significantly better: the interval contains zero" in str(result.text)
     assert world.gate(aim="not_worse", margin=0.005).decision == "promote"
 
 

@@ -56,7 +56,7 @@ DIGESTS = {
     "served_model.py": "courtside.code_sha256",
     "MLmodel": "courtside.description_sha256",
 }
-# every classifier that PyCaret's ids stand for, also tuned, and ensembles built from them
+# every classifier that has a PyCaret id, also tuned, and ensembles built from them
 CLASSIFIERS: dict[str, Any] = {
     "lr": lambda: linear_model.LogisticRegression(max_iter=1000),
     "knn": lambda: neighbors.KNeighborsClassifier(),

@@ -68,7 +68,7 @@ def test_flipped_labels_are_detected_and_the_reactive_policy_gains(
     assert 20 <= reactive["detection_days"] < 400
     assert reactive["false_alarms"] == never["false_alarms"] == 0
     assert reactive["gain_low"] > 0
-    assert str(flipped.answer).startswith("Reactive (2 of 3) beats no retraining")
+    assert str(flipped.answer).startswith("Reactive (2 of 3) is better than never retraining")
 
 
 def test_a_run_leaves_windows_decisions_figures_and_metrics(
@@ -188,7 +188,7 @@ def test_an_impossible_replay_fails_with_a_message_and_leaves_no_store(
     [
         ({"candidate": "gone"}, "not in candidates: gone"),
         ({"train_share": 0.5, "train_until": "2001-01-01"}, "give one of `train_share`"),
-        ({"train_until": "soon"}, "write it like 2004-11-02"),
+        ({"train_until": "soon"}, "use a form like 2004-11-02"),
         ({"policies": (REACTIVE, REACTIVE)}, "used more than once"),
         ({"label_share": 0}, "greater than or equal to 0.01"),
     ],

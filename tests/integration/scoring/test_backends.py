@@ -1,4 +1,4 @@
-"""A served model that is asked for the rows of a scoring: when an answer counts as logged."""
+"""A served model that scores the rows of a scoring: when a response counts as logged."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_rows_are_answered_once_the_log_has_them(tmp_path: Path, gateway: type[G
     answered = endpoint(tmp_path, gateway.port)(ROWS, None, "a-1")
     assert answered.is_logged
     assert answered.probabilities.tolist() == [0.5, 0.5]
-    # the model was not asked for them again
+    # the model did not score them again
     assert gateway.request_ids == ["a-1"]
     assert gateway.waiting == [0]
 

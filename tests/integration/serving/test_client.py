@@ -167,7 +167,7 @@ def test_a_lost_connection_is_tried_again(stub):
 
 def test_a_connection_that_is_always_lost_is_reported(stub):
     stub.plan = ["drop"]
-    with pytest.raises(ServerError, match="broke off the connection"):
+    with pytest.raises(ServerError, match="closed the connection"):
         client.score(stub.url, FRAME, INPUTS)
     assert len(stub.received) == 3
 

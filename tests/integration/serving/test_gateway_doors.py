@@ -118,7 +118,7 @@ def test_which_requests_are_same_site(host, origin, code):
 
 @pytest.mark.parametrize("value", ["https://a.example", "a.example/x", "a b", ","])
 def test_a_list_of_names_holds_names(value):
-    with pytest.raises(InputError, match=r"write it like courtside\.example\.org,"):
+    with pytest.raises(InputError, match=r"use a form like courtside\.example\.org,"):
         Settings.load({"COURTSIDE_ALLOWED_HOSTS": value})
 
 

@@ -213,7 +213,7 @@ def test_a_version_that_does_not_start_moves_nothing_and_the_run_says_so(
     monkeypatch.setattr(server_process, "_command", lambda *_: broken)
     with live.under_load(), pytest.raises(ServerError) as caught:
         live.gate(action="rollback")
-    assert str(caught.value).startswith("Nothing was moved. ")
+    assert str(caught.value).startswith("Nothing was changed. ")
     assert "OSError: no such model" in str(caught.value)
     port = live.settings.serve_port
     assert str(caught.value).endswith(f"Version 1 goes on answering on port {port}.")

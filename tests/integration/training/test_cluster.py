@@ -256,7 +256,7 @@ def test_the_deadline_cancels_unfinished_candidates_and_frees_the_workers(addres
     with pytest.raises(automl.OutOfTime):
         outcomes["gbc"]()
     until(lambda: not tasks(address), 60)
-    # a worker that gave up a candidate goes on with the next one
+    # a worker that gave up a candidate continues with the next one
     assert dict(cluster.fit_all(address, trainer_factory(), {"lr": {}}))["lr"]().id == "lr"
 
 

@@ -72,7 +72,7 @@ def test_kaggles_zip_of_zips_is_unpacked(unpack) -> None:
 
 def test_a_zip_within_a_zip_within_a_zip_is_not_opened(unpack) -> None:
     deep = zipped({"2.zip": zipped({"1.zip": zipped({"a.csv": TABLE})})})
-    assert "holds no CSV or parquet file" in refused(unpack, deep)
+    assert "contains no CSV or parquet file" in refused(unpack, deep)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_bombs_within_are_counted_together(unpack) -> None:
     [
         (b"no zip at all", "is not a CSV or parquet file"),
         (zipped({"data.csv": TABLE})[:-10], "is not a CSV or parquet file"),
-        (zipped({"a.txt": b"x"}), "holds no CSV or parquet file"),
+        (zipped({"a.txt": b"x"}), "contains no CSV or parquet file"),
         (zipped({f"{i}.csv": TABLE for i in range(300)}), "300 files; the limit is 200"),
     ],
     ids=["text", "cut short", "no table", "many files"],

@@ -247,7 +247,7 @@ def test_missing_labels_are_counted_and_may_be_the_current_rows(table: pd.DataFr
 
 
 def test_a_target_that_cannot_be_one_is_refused(table: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match="A target needs two or a few values"):
+    with pytest.raises(InputError, match="A target needs two or a few distinct values"):
         guess(table, target="age")
     with pytest.raises(InputError, match=r"'chrun' does not exist\. Choose from: churn"):
         guess(table, target="chrun")
@@ -255,7 +255,7 @@ def test_a_target_that_cannot_be_one_is_refused(table: pd.DataFrame) -> None:
         guess(table, target="churn", positive="maybe")
     nothing = guess(table[["age"]].assign(twice=2 * table["age"]))
     assert nothing.target.value == ""
-    with pytest.raises(InputError, match="A target needs two or a few values"):
+    with pytest.raises(InputError, match="A target needs two or a few distinct values"):
         nothing.project_file("x", "X")
     with pytest.raises(InputError, match="has no rows"):
         guess(table.head(0))
@@ -361,7 +361,7 @@ def test_leaks_are_left_out_and_one_choice_allows_them(
     assert guesses.left_out["done"].numbers["other"] == "due"
     assert guesses.left_out["state"].numbers["values"] == ["closed"]
     # a class is called as the table calls it
-    assert "only with label 'yes'" in str(guesses.left_out["last_call"].reason)
+    assert "only for label 'yes'" in str(guesses.left_out["last_call"].reason)
     allowed = guesses.with_(allowed=["state"])
     assert allowed.allowed == ("state",)
     assert "state" in allowed.features
@@ -543,7 +543,7 @@ def test_a_zip_holds_a_single_table(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.csv", "a\n1\n")
         archive.writestr("b.csv", "a\n1\n")
-    with pytest.raises(InputError, match=r"holds 2 tables: 'a.csv' and 'b.csv'"):
+    with pytest.raises(InputError, match=r"contains 2 tables: 'a.csv' and 'b.csv'"):
         guess_sample.read_some(tmp_path / "two.zip")
     with pytest.raises(InputError, match="not a CSV or parquet file"):
         guess_sample.read_some(tmp_path / "table.xlsx")

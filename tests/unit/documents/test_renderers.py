@@ -202,7 +202,7 @@ def test_pdf_has_text_links_outline_pages_and_pictures() -> None:
     assert parsed.links == (link(RUN), link(RUN))
     # the figure is drawn, not a picture
     assert parsed.pictures == 0
-    # the contents stand before the first section
+    # the contents precede the first section
     assert [parsed.pages[0].count(title) for title in ("Tabela", "Figura", "Falta")] == [1, 1, 1]
 
 

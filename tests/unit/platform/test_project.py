@@ -39,7 +39,7 @@ FEATURES = 'features = ["pressure", "humidity"]'
             '[place]\nx = "pressure"\ny = "pressure"\n\n[rows]',
             "used more than once: pressure",
         ),
-        (FEATURES, FEATURES + '\nicon = "rain"', "icon: write it like"),
+        (FEATURES, FEATURES + '\nicon = "rain"', "icon: use a form like"),
         (FEATURES, FEATURES + '\nseason = "date"', "season"),
         ("[rows]", '[sample]\ntables = "rain.json"\n\n[rows]', "sample.about"),
     ],
@@ -88,7 +88,7 @@ def test_a_project_with_code_of_its_own_has_its_file_in_a_folder(tmp_path: Path)
     (tmp_path / "rain" / "project.toml").write_text(text, encoding="utf-8")
     (tmp_path / "rain" / "days.json").write_text('{"days": 3}', encoding="utf-8")
     assert project.load("rain", tmp_path).target == "rained"
-    # its tables are beside it
+    # its tables are in the same folder
     assert project.sample_tables("rain", tmp_path) == {"days": 3}
     (tmp_path / "snow.toml").write_text("name =", encoding="utf-8")
     with pytest.raises(InputError, match=r"'hail' does not exist\. Choose from: rain and snow\."):

@@ -274,7 +274,7 @@ def test_a_rule_about_several_choices_is_reported_in_a_sentence() -> None:
     with pytest.raises(ValidationError) as caught:
         train.Options(aim="cost", cost_false_positive=0.0, cost_false_negative=0.0)
     assert str(config.sentence(caught.value)) == (
-        "Neither kind of error costs anything: give one of them a cost."
+        "Both error costs are 0: set at least one of them."
     )
     with pytest.raises(ValidationError) as caught:
         train.Options(candidates=("lr", "lr"))

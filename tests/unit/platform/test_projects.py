@@ -133,7 +133,7 @@ def test_a_broken_file_hides_no_other_project(home: Settings, rain: Settings) ->
     # it can be corrected
     assert projects.edit(rain, RAIN) == projects.CHAIN
     (rain.home / "project.toml").write_text(RAIN.replace('"rain"', '"hail"'), encoding="utf-8")
-    with pytest.raises(InputError, match="the name must stay rain"):
+    with pytest.raises(InputError, match="the name must remain rain"):
         project.of(rain)
 
 

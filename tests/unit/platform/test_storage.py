@@ -225,7 +225,7 @@ def test_sweeping_takes_only_what_is_stale(home: Settings) -> None:
     past = time.time() - 2 * leftovers.UPLOAD_SECONDS
     os.utime(storage.uploaded(home, upload), (past, past))
     leftovers.sweep(home)
-    with pytest.raises(InputError, match="is gone"):
+    with pytest.raises(InputError, match="no longer exists"):
         storage.uploaded(home, upload)
 
 

@@ -37,7 +37,7 @@ def refused(path: Path) -> str:
 
 
 def test_a_folder_lists_the_files_that_can_be_acquired(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no CSV or parquet file"):
+    with pytest.raises(InputError, match=r"contains no CSV or parquet file"):
         tables.list_sources(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         tables.list_sources(tmp_path / "nowhere")
@@ -223,7 +223,7 @@ def test_previewing_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"", "has no rows"),
-        (b"x,y\n1,2\n", "does not hold what its ending says"),
+        (b"x,y\n1,2\n", "do not match its extension"),
         (b"PAR1" + b"\0" * 40, "cannot be read: "),
         (b"PAR1" + b"\xff" * 4000 + b"PAR1", "cannot be read: "),
     ],
@@ -324,7 +324,7 @@ def test_other_kinds_of_files_are_refused(tmp_path: Path, name: str) -> None:
 def test_a_parquet_file_named_csv_is_recognised(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     pd.DataFrame({"x": [1]}).to_parquet(path)
-    assert "does not hold what its ending says" in refused(path)
+    assert "do not match its extension" in refused(path)
 
 
 @pytest.mark.real

@@ -213,4 +213,4 @@ def test_rows_of_the_sample_do_not_meet_the_requirements_for_real_rows() -> None
     by_number = {line.number: line for line in checklist.inspect(facts) if line.state != "met"}
     assert by_number.keys() == {"6.1", "6.8"}
     assert all("built-in sample" in str(line.evidence) for line in by_number.values())
-    assert all("Acquire" in str(line.todo) for line in by_number.values())
+    assert all("real data" in str(line.todo) for line in by_number.values())

@@ -84,7 +84,7 @@ def test_one_row_and_one_class_have_a_change() -> None:
 )
 def test_better_means_that_the_whole_interval_is(low: float, high: float, verdict: str) -> None:
     result = gate.better((low + high) / 2, (low, high))
-    # what is judged stands beside its limit
+    # the compared value is shown next to its limit
     assert (result.verdict, result.value, result.limit) == (verdict, high, 0.0)
     assert (result.verdict == "pass") == (high < 0)
     assert f"{low:+.4f} to {high:+.4f}" in str(result.text)

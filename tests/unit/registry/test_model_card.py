@@ -59,7 +59,7 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
         "| Log loss | 0.6123 | 0.6000 to 0.6200 |",
         "| F1 | 0.5000 | – |",
         "- place = north|west: log loss 0.7 on 90 rows",
-        "From a probability of 0.3 on, a row is labelled wet.",
+        "A row with a probability of at least 0.3 is labelled wet.",
         "The highest F1 is 0.612",
         "split at random: the test metrics say nothing about later rows",
         "- promote, by ann: Better.",

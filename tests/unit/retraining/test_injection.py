@@ -101,7 +101,7 @@ def test_a_gradual_drift_grows_evenly_and_then_stays(moments: np.ndarray) -> Non
         ({"kind": "missing_feature", "size": 0}, "a shift is -20 to 20"),
         ({"kind": "missing_feature", "size": 1, "column": None}, "needs `column`"),
         ({"kind": "shift", "size": float("nan")}, "finite number"),
-        ({"kind": "shift", "size": 1, "begin": "soon"}, "write it like 2004-11-02"),
+        ({"kind": "shift", "size": 1, "begin": "soon"}, "use a form like 2004-11-02"),
     ],
 )
 def test_what_is_no_drift_is_refused(fields: dict, message: str) -> None:

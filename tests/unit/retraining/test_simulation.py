@@ -301,16 +301,16 @@ def answer(table: pd.DataFrame) -> str:
 
 def test_the_answer_says_what_was_worth_it_and_what_was_not() -> None:
     said = answer(summary(Reactive=(0.0, 0.0, 0.0, 0), Calendar=(0.001, -0.001, 0.003, 4)))
-    assert said.startswith("No policy beats no retraining. Calendar: log loss 0.6490")
+    assert said.startswith("No policy is better than never retraining. Calendar: log loss 0.6490")
     assert "without retraining 0.6500, difference -0.0010 (95% interval -0.0030 to +0.0010)" in said
     said = answer(summary(Calendar=(-0.001, -0.003, 0.001, 4)))
     assert "log loss 0.6510" in said
     assert "difference +0.0010 (95% interval -0.0010 to +0.0030); retrainings: 4." in said
     assert answer(summary(Reactive=(0.0, 0.0, 0.0, 0))).endswith("None of them retrained.")
     said = answer(summary(Good=(0.02, 0.01, 0.03, 1), Bad=(-0.02, -0.03, -0.01, 9)))
-    assert said.startswith("Good beats no retraining")
+    assert said.startswith("Good is better than never retraining")
     assert "retrainings: 1." in said
-    assert said.endswith("Worse than no retraining: Bad.")
+    assert said.endswith("Worse than never retraining: Bad.")
     assert answer(summary()).startswith("Without retraining")
     drifted = summary(Good=(0.02, 0.01, 0.03, 1)).assign(false_alarms=0)
     assert answer(drifted).endswith("raised no alarm.")

@@ -160,7 +160,7 @@ def test_a_value_that_is_no_number_is_left_to_the_caller(tmp_path: Path) -> None
     [
         ("rows.parquet", "is neither an absolute path"),
         ("/nowhere/rows.parquet", "does not exist"),
-        ("/dev/null", "holds no CSV or parquet file"),
+        ("/dev/null", "contains no CSV or parquet file"),
         ("s3://ann:pw@bucket/x", "must not hold a password or key"),
         ("s3://bucket/x?X-Amz-Signature=1", "must not hold a password or key"),
         ("gopher://x/y", "'gopher://' is neither an absolute path"),

@@ -56,7 +56,7 @@ def test_candidates_are_compared_by_weight() -> None:
     ).iloc[0]
     assert by_weight["difference"] == pytest.approx(repeated["difference"])
     assert by_weight["log_loss"] == pytest.approx(repeated["log_loss"])
-    # 300 rows know less than the 600 that they stand for
+    # 300 rows carry less information than the 600 that they represent
     spans = [side["high"] - side["low"] for side in (by_weight, repeated)]
     assert spans[0] > 1.2 * spans[1]
 

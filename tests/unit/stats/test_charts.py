@@ -105,7 +105,7 @@ def walk(node):
 def data_of(chart, layer):
     """Return the table that one layer of a chart draws."""
     spec = chart.to_dict()
-    # what all layers share stands at the top
+    # what all layers share is at the top
     data = spec["layer"][layer].get("data") or spec["data"]
     return pd.DataFrame(spec["datasets"][data["name"]])
 
@@ -318,7 +318,7 @@ def test_models_far_worse_than_the_others_do_not_squash_the_folds():
     spread, points, mean = model_charts.cv_spread(folds, "Log loss").to_dict()["layer"]
     low, high = points["encoding"]["x"]["scale"]["domain"]
     assert (0.6 < low < 0.67, 0.7 < high < 0.75) == (True, True)
-    assert "cut at" in points["encoding"]["x"]["title"]
+    assert "truncated at" in points["encoding"]["x"]["title"]
     # a layer without it would widen the axis
     for layer in (spread, mean):
         assert layer["encoding"]["x"]["scale"]["domain"] == [low, high]

@@ -77,7 +77,7 @@ def test_every_other_model_is_compared_with_the_best() -> None:
     assert table.index.tolist() == ["oracle", "twin", "dummy"]
     assert table["better"].to_dict() == {"oracle": "model", "twin": "alike", "dummy": "best"}
     texts = table["text"].map(str)
-    assert texts["twin"].startswith("Alike: ")
+    assert texts["twin"].startswith("No clear difference: ")
     assert "may be chance" in texts["twin"]
     assert texts["dummy"].startswith("Worse by ")
     assert "the choice did not use these rows" in texts["oracle"]

@@ -99,7 +99,7 @@ def test_rows_like_the_reference_are_ok_and_a_lower_base_rate_alone_is_no_good_n
     labels, p = reference()
     same = reference(800, 3)[1]
     assert {check.verdict for check in estimation.checks(labels, p, same, 0.5)} == {"ok"}
-    # rarer and hardly separated: log loss falls, and yet the skill is gone
+    # rarer and hardly separated: log loss decreases, and yet the skill is lost
     weak = 0.2 + 0.1 * np.random.default_rng(4).uniform(-1, 1, 3000)
     loss = estimation.checks(labels, p, weak, 0.5)[0]
     assert loss.value is not None

@@ -117,7 +117,7 @@ def test_models_stand_out_on_both_backgrounds(colour: str, mode: str) -> None:
 
 
 CHARTS = {**test_charts.CHARTS, **test_evaluation_charts.CHARTS}
-# chart -> what carries the meaning beside the colour, where it is not a channel of the same field
+# chart -> what carries the meaning besides the colour, where it is not a channel of the same field
 OTHERWISE = {
     "class_balance": "the parts of a bar stand in the order of the legend, with their shares",
     "slice_bars": "the parts of a bar stand in the order of the legend",

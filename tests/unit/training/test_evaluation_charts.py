@@ -249,7 +249,7 @@ def test_a_model_that_is_far_worse_does_not_squeeze_the_others():
     assert x["scale"]["clamp"]
     assert x["scale"]["domain"][0] < -0.001
     assert x["scale"]["domain"][1] == pytest.approx(0.06)
-    assert "cut at 0.06" in x["title"]
+    assert "truncated at 0.06" in x["title"]
     assert "scale" not in near["layer"][2]["encoding"]["x"]
 
 

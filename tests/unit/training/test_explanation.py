@@ -216,7 +216,7 @@ def test_rows_keep_their_index_and_progress_is_reported():
 
 
 def test_every_row_asks_the_model_equally_often():
-    # from the second row of a call on, shap 0.49.1 asks for main effects too
+    # from the second row of a call on, shap 0.49.1 needs main effects too
     rows, background = rows_of(MANY, 4), rows_of(MANY, 10, seed=2)
     sizes = []
 

@@ -301,7 +301,7 @@ def test_two_outliers_do_not_squash_a_strip_and_the_axis_says_so():
     low, high = cut["scale"]["domain"]
     assert cut["scale"]["clamp"]
     assert high < 100
-    assert f"(cut at {low:.3g} and {high:.3g})" in cut["title"]
+    assert f"(truncated at {low:.3g} and {high:.3g})" in cut["title"]
 
 
 def test_partial_dependence_is_cut_where_two_values_are_far_from_all_others():
@@ -310,5 +310,5 @@ def test_partial_dependence_is_cut_where_two_values_are_far_from_all_others():
     chart = charts.partial_dependence(table.assign(mean=0.5, low=0.4, high=0.6))
     x = chart.to_dict()["layer"][0]["encoding"]["x"]
     assert x["scale"]["domain"][1] < 30
-    assert "cut at" in x["title"]
+    assert "truncated at" in x["title"]
     assert len(table_with(chart, "mean")) == 18
