@@ -68,7 +68,7 @@ refresh *options:
 audit:
     {{run}} python .ci/refresh.py --audit
 
-# measure: lifecycle, page_times, presets, side_by_side, scoring, gateway, predictions_log, monitor, replay
+# measure: lifecycle, page_times, presets, side_by_side, scoring, endpoint, predictions_log, monitor, replay
 bench name="lifecycle" *options:
     {{run}} python -m benchmarks.{{name}} {{options}}
 

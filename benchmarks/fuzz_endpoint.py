@@ -28,7 +28,7 @@ from core.projects.kobe import sample
 from core.serving import api_keys, serve, server, server_process
 from core.training import train
 from tests.integration.serving import fuzzing
-from tests.integration.serving.gateways import free_port
+from tests.integration.serving.endpoints import free_port
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,7 @@ from core.scoring import cluster, output_parts, score, scorer
 from core.scoring.batches import inspect
 from core.serving import client, serve, server, server_process
 from core.training import train
+from tests.integration.serving.endpoints import serving
 
 SIZES = (2_000, 10_000, 20_000, 50_000)
 SPEC = project.load("kobe")
@@ -196,9 +198,11 @@ def rest(settings: Settings, file: Path, repeats: int) -> None:
     import requests
 
     served = serve.run(settings, serve.Options())
-    try:
-        front = server.find(settings, served.port)
-        bare = f"http://127.0.0.1:{front.backend or served.port}"
+    with ExitStack() as stack:
+        stack.callback(server_process.stop, settings, served.port)
+        folder = server.find(settings, served.port).folder
+        port, _ = stack.enter_context(serving(folder))
+        bare = f"http://127.0.0.1:{port}"
         version = model_store.require_version(settings, SPEC.model, "champion")
         frame = pd.read_parquet(file)[list(version.inputs)].astype("float64")
 
@@ -244,12 +248,10 @@ def rest(settings: Settings, file: Path, repeats: int) -> None:
             for size in SIZES[1:]
         }
         ours["client as it is"] = lambda: client.score(bare, frame, kinds)
-        ours["client through the gateway"] = lambda: client.score(served.url, frame, kinds)
+        ours["client on the endpoint"] = lambda: client.score(served.url, frame, kinds)
         seconds = in_turn({**ways, **ours}, repeats)
         best = min(ways, key=lambda name: statistics.median(seconds[name]))
         print_rates(f"REST, {len(frame):,} rows, best by hand: {best}", len(frame), seconds, best)
-    finally:
-        server_process.stop(settings, served.port)
 
 
 def side_by_side(settings: Settings, file: Path, repeats: int) -> None:

@@ -31,7 +31,7 @@ MAX_COLUMNS = 2_000
 MAX_LINE = 1_000_000
 # Decompressed size of a parquet file; and of its texts, without sharing of equal ones.
 MAX_DECODED = 400_000_000
-# A request to a gateway. A JSON value takes up to 24 times its size in Python's memory.
+# A request to an endpoint. A JSON value takes up to 24 times its size in Python's memory.
 MAX_REQUEST_BYTES = 32_000_000
 MAX_REQUEST_CELLS = 1_000_000
 MAX_REQUEST_DECODED = 100_000_000

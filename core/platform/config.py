@@ -105,7 +105,7 @@ class Settings(Options):
         Speed of the clock of schedules, alerts and retraining relative to real time, 1 to
         1,000,000: shows weeks in minutes. Everything else keeps real time.
     hang_seconds : float
-        Seconds without an answer, 2 to 3,600, after which a served model, its gateway, the
+        Seconds without an answer, 2 to 3,600, after which a served model, the
         background worker or a job's process is killed and replaced; ten times as long while it uses
         the CPU.
     webhook_secret, smtp_password : str or None

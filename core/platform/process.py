@@ -107,6 +107,17 @@ def start(
         return Process(child.pid, time.time(), boot_id())
 
 
+def known(pid: int) -> Process:
+    """Return the program that has this pid now.
+
+    Raises
+    ------
+    NoSuchProcess
+        If there is none.
+    """
+    return Process(pid, psutil.Process(pid).create_time(), boot_id())
+
+
 def is_alive(process: Process) -> bool:
     """Return whether this program itself runs, not only its children."""
     _reap(process.pid)

@@ -164,7 +164,7 @@ STEPS: tuple[Step, ...] = (
         Message("Serve"),
         "dns",
         "start an endpoint, or change the version that it serves",
-        Message("Serve the champion with MLflow, behind a gateway that checks and logs requests."),
+        Message("Serve the champion with MLflow, and check and log every request."),
         (CHAMPION,),
         artifacts.SERVE,
         ("score",),

@@ -1,7 +1,7 @@
 """Journal of predictions that are missing from the log, kept next to it.
 
-While the log is down, a gateway keeps a small file here, `state/gaps/<pid>-<hex>.json`, readable by
-its owner only. A killed gateway leaves its file; the next one records it in the log as a gap.
+While the log is down, an endpoint keeps a small file here, `state/gaps/<pid>-<hex>.json`, readable
+by its owner only. A killed endpoint leaves its file; the next one records it in the log as a gap.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from core.platform import privacy, set_aside
 from core.platform.config import Settings
 from core.platform.process import Process, is_alive
 
-# reason of a gap left by a gateway
+# reason of a gap left by an endpoint
 ENDED = "gateway_ended"
 
 
 @dataclass(frozen=True)
 class Left:
-    """Rows that a gateway had not written when it ended.
+    """Rows that an endpoint had not written when it ended.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Left:
 
 
 class Journal:
-    """The journal file of one gateway; exists while rows are missing."""
+    """The journal file of one endpoint; exists while rows are missing."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.state_dir / "gaps" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
@@ -73,11 +73,11 @@ class Journal:
 
 
 def left(settings: Settings) -> list[Left]:
-    """Return what gateways had not written when they ended, oldest first."""
+    """Return what endpoints had not written when they ended, oldest first."""
     gaps = []
     for path in (settings.state_dir / "gaps").glob("*.json"):
         try:
-            # gone if its gateway has written the rows since
+            # gone if its endpoint has written the rows since
             with suppress(FileNotFoundError):
                 noted = json.loads(path.read_text(encoding="utf-8"))
                 owner = Process(int(noted["pid"]), float(noted["created"]))

@@ -253,8 +253,12 @@ def is_down(error: StoreError) -> bool:
 
 def insert(connection: sql.Connection, table: sql.Table) -> Any:
     """Return the database's own INSERT, which supports ON CONFLICT."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    return insert_of(connection.dialect.name, table)
+
+
+def insert_of(dialect: str, table: sql.Table) -> Any:
+    """Return the INSERT of a database, `postgresql` or `sqlite`."""
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
 
 
 def fill(connection: sql.Connection, table: str, columns: tuple[str, ...], rows: Any) -> None:

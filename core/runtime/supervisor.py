@@ -41,6 +41,7 @@ from core.serving import restarts
 
 POLL = 0.02  # seconds between polls of the state: measured as 1% of a core while idle
 SWEEP = 2.0
+TEND = 0.25  # seconds between looks at what is served
 GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0
@@ -100,7 +101,7 @@ class Supervisor:
         self.server = ForkServer(preload)
         self.running: list[_Running] = []
         self.cleaning: list[_Cleaning] = []
-        self.gateways = restarts.Gateways()
+        self.endpoints = restarts.Endpoints()
         self.heart = heartbeat.Heart(supervision.heart(settings))
         self.lock = settings.state_dir / "supervisor.lock"
         self.lock_number = _number(self.lock)
@@ -137,7 +138,7 @@ class Supervisor:
         self._write_state()
         # the imports may take longer than the idle timeout
         self.idle_from = time.time()
-        swept = ticked = 0.0
+        swept = ticked = tended = 0.0
         while True:
             if not self._has_its_home():
                 _log.error("the home was moved, or put in another's place: leaving it alone")
@@ -150,6 +151,9 @@ class Supervisor:
                 if time.monotonic() - swept > SWEEP:
                     swept = time.monotonic()
                     self._do(self._sweep)
+                if time.monotonic() - tended > TEND:
+                    tended = time.monotonic()
+                    self._do(self._tend)
                 if time.monotonic() - ticked > self.tick_seconds:
                     ticked = time.monotonic()
                     self._do(self._tick)
@@ -283,14 +287,14 @@ class Supervisor:
                 self._begin_clean_up(job_id, outcome, LOST)
         self._advance_chain()
         self._tidy()
-        try:
-            self.gateways.tend(self.settings)
-        except OSError as error:
-            _log.error("what is served cannot be looked after: %s", error)
         recorded = supervision.read_state(self.settings)
         # the starter of a supervisor writes the state too, possibly later
         if recorded is None or recorded["pid"] != os.getpid() or not recorded["ready"]:
             self._write_state()
+
+    def _tend(self) -> None:
+        """Restart the endpoints that have ended or hang."""
+        self.endpoints.tend(self.settings)
 
     def _tidy(self) -> None:
         """Rotate the logs every half minute, and remove old temporary files every hour."""

@@ -15,13 +15,13 @@ from core.platform.errors import NotReadyError
 from core.platform.messages import Message
 from core.predictions_log import predictions
 from core.scoring.scorer import Answered, Answerer
-from core.serving import api_keys, client, endpoint, gateway, server
+from core.serving import api_keys, client, endpoint, endpoint_status, protocol, server
 from core.serving.server import Server
 
 # how long to wait for a server that is down
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.2
-# how long to wait for a lagging log, before rows are left to the gateway's memory
+# how long to wait for a lagging log, before rows are left to the endpoint's memory
 LOG_SECONDS = 10.0
 
 
@@ -86,10 +86,10 @@ class Endpoint:
             When it refuses the rows, or nothing answers and none of our servers is there.
         """
         headers = {
-            "X-Courtside-Token": api_keys.internal_token(self.settings),
-            "X-Courtside-Source": self.source,
-            "X-Courtside-Run": self.run_id,
-            "X-Courtside-Sample": "1" if self.is_sample else "0",
+            protocol.TOKEN: api_keys.internal_token(self.settings),
+            protocol.SOURCE: self.source,
+            protocol.RUN: self.run_id,
+            protocol.SAMPLE: "1" if self.is_sample else "0",
         }
         column = None
         if keys is not None and self.key is not None:
@@ -128,12 +128,12 @@ class Endpoint:
     def _are_written(self, sent_at: float) -> bool:
         """Wait until the log has the rows sent at this moment of the monotonic clock.
 
-        False when the gateway has ended or restarted since: its memory, with the rows, is gone. If
+        False when the endpoint has ended or restarted since: its memory, with the rows, is gone. If
         the log stays down, they are left in that memory.
         """
         until = time.monotonic() + (0.0 if self._log_is_down.is_set() else LOG_SECONDS)
         while True:
-            now = gateway.status(self.serving.port)
+            now = endpoint_status.status(self.serving.port)
             if now is None or now.uptime < time.monotonic() - sent_at:
                 return False
             if not now.log.waiting:
@@ -147,7 +147,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Logged:
-    """Writes to the predictions log what no gateway has logged.
+    """Writes to the predictions log what no endpoint has logged.
 
     Parameters
     ----------

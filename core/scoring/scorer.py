@@ -61,7 +61,7 @@ class Answered:
     latency_ms : float
         From the request to the complete response.
     is_logged : bool
-        Whether a gateway has already written them to the predictions log.
+        Whether an endpoint has already written them to the predictions log.
     """
 
     probabilities: Floats

@@ -1,17 +1,19 @@
 """The endpoint: the step serve.
 
-The scoring server and the gateway in front of it (keys, row contract, log, shadow, labels), their
-automatic restart (`restarts`), and the client.
+Its application around MLflow's scoring application (keys, row contract, log, shadow, labels), the
+process that runs it, its automatic restart (`restarts`), and the client.
 """
 
 __all__ = [
     "api_keys",
     "client",
     "endpoint",
+    "endpoint_status",
     "external_servers",
-    "gateway",
-    "gateway_stats",
+    "metrics",
     "mlflow_ui",
+    "prediction_log",
+    "protocol",
     "records",
     "restarts",
     "serve",

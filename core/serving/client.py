@@ -21,7 +21,7 @@ from core.platform import row_faults, rows
 from core.platform.errors import InputError, ServerError
 from core.platform.messages import Message, Words
 from core.platform.rows import Fault, Rule, rule_of
-from core.serving.gateway_answers import BROKEN, NO_MODEL
+from core.serving.protocol import BROKEN, NO_MODEL
 
 CONNECT_SECONDS = 3.0
 TRIES = 3
@@ -29,7 +29,7 @@ FIRST_WAIT_SECONDS = 0.2
 REASON_LENGTH = 300
 # the fastest, see docs/decisions/0021
 BATCH_ROWS, IN_FLIGHT = 20_000, 2
-# status codes of a gateway whose server is away
+# status codes of an endpoint without a model
 AWAY = (502, 503)
 
 Form = Literal["json", "csv", "parquet"]
@@ -56,9 +56,9 @@ class Scored:
     sizes : ndarray of int64
         Rows of each batch.
     is_logged : bool
-        Whether a gateway answered, which logs its predictions.
+        Whether an endpoint answered, which logs its predictions.
     is_delayed : bool
-        Whether rows of a batch are still in the gateway's memory, and would be lost if it ended.
+        Whether rows of a batch are still in the endpoint's memory, and would be lost if it ended.
     """
 
     probabilities: np.ndarray[Any, np.dtype[np.float64]]

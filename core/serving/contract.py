@@ -19,12 +19,11 @@ import pandas as pd
 
 from core.platform import rows
 from core.platform.rows import Fault, Rule, arrow
+from core.predictions_log.log_writer import Columns as LoggedRows
 
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 # magic bytes at the start of a parquet file
 PARQUET_MARK = b"PAR1"
-# From this many rows on, a rewritten request is parquet, which MLflow reads faster.
-MANY_ROWS = 500
 Value = float | str | None
 
 
@@ -46,18 +45,42 @@ class Rows:
 
     Parameters
     ----------
-    features : list of dict
+    features : sequence of dict
         The model's inputs of each row, in its order: numbers, texts or None.
     keys : list of str or None
         The natural key of each row; None when the request has none.
-    asked : tuple of (bytes, str) or None
-        A rewritten body for the model, with its content type; None if the original can be passed
-        on, since MLflow parses it to the same rows.
+    rules : mapping of str to Rule
+        For each input.
+    is_plain : bool
+        Whether MLflow parses the request to the same rows.
     """
 
-    features: list[dict[str, Value]]
+    features: LoggedRows
     keys: list[str | None] | None
-    asked: tuple[bytes, str] | None = None
+    rules: Mapping[str, Rule]
+    is_plain: bool = False
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows as the model takes them."""
+        columns = zip(self.features.names, self.features.values, strict=True)
+        return pd.DataFrame(
+            {
+                name: np.array(values, dtype="object" if self.rules[name].is_text else "float64")
+                for name, values in columns
+            },
+            copy=False,
+        )
+
+    def rewritten(self) -> tuple[bytes, str] | None:
+        """Return the rows as a body that MLflow cannot misread, with its content type.
+
+        None if the original can be passed on.
+        """
+        if self.is_plain:
+            return None
+        data = list(zip(*self.features.values, strict=True))
+        split = {"columns": list(self.features.names), "data": data}
+        return json.dumps({"dataframe_split": split}).encode(), JSON
 
 
 def read(
@@ -92,7 +115,7 @@ def read(
     --------
     >>> body = b'{"dataframe_split": {"columns": ["a", "id"], "data": [[1, 7], [2.5, 8]]}}'
     >>> rows = read(body, "application/json", ["a"], {"a": Rule()}, is_complete=True, key="id")
-    >>> rows.features, rows.keys
+    >>> list(rows.features), rows.keys
     ([{'a': 1.0}, {'a': 2.5}], ['7', '8'])
     >>> read(b"a\n1\nx", "text/csv", ["a"], {"a": Rule()}, is_complete=True)
     Traceback (most recent call last):
@@ -269,9 +292,7 @@ def _settle(
         keys = [rows.key_text(value, rule.type) for value in key_values]
     if faults:
         raise RefusedError(*faults)
-    features = [dict(zip(inputs, row, strict=True)) for row in zip(*settled, strict=True)]
-    rewritten = None if is_plain else _rewritten(inputs, settled, rules)
-    return Rows(features, keys, rewritten)
+    return Rows(LoggedRows(tuple(inputs), tuple(settled)), keys, rules, is_plain)
 
 
 def _column(
@@ -310,27 +331,3 @@ def _as_series(values: Any, name: str) -> pd.Series[Any]:
         return pd.Series(cells, name=name)
     except OverflowError:  # pandas tries to convert integers of any size to floats
         return pd.Series(cells, name=name, dtype="object")
-
-
-def _rewritten(
-    inputs: list[str], settled: list[Sequence[Value]], rules: Mapping[str, Rule]
-) -> tuple[bytes, str]:
-    """Return the parsed rows as a request that MLflow cannot misread."""
-    if len(settled[0]) <= MANY_ROWS:
-        split = {"columns": inputs, "data": list(zip(*settled, strict=True))}
-        return json.dumps({"dataframe_split": split}).encode(), JSON
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = [pa.string() if rules[name].is_text else pa.float64() for name in inputs]
-    arrays = [pa.array(values, kind) for values, kind in zip(settled, kinds, strict=True)]
-    sink = pa.BufferOutputStream()
-    # it never leaves this machine
-    pq.write_table(
-        pa.Table.from_arrays(arrays, names=inputs),
-        sink,
-        compression="none",
-        use_dictionary=False,
-        write_statistics=False,
-    )
-    return sink.getvalue().to_pybytes(), PARQUET

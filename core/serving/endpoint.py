@@ -1,26 +1,32 @@
 """Endpoints: ports whose model can change, or restart, without a failed request.
 
-A gateway (`core.serving.gateway`) listens on the port, with a server of one version behind it on a
-port of its own. Both keep running when the app stops. One endpoint, the live one, follows the
-champion; others serve the challenger, or any version, beside it. `core.serving.server` describes
-an endpoint as a single server.
+An endpoint is a process (`core.serving.worker`) that serves the version that its record describes.
+For a change it loads the next version beside the live one; then the record changes, and every
+request from then on is answered by the next one. It keeps running when the app stops. One endpoint,
+the live one, follows the champion; others serve the challenger, or any version, beside it.
 """
 
 from __future__ import annotations
 
+import http.client
+import json
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from core.platform import process, project
+from core.platform import messages, process, project
 from core.platform.config import Settings
-from core.platform.errors import CourtsideError, InputError, NotReadyError
+from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
 from core.platform.messages import Message, sentences
 from core.platform.model_store import CHAMPION
 from core.platform.runs import ModelVersion
 from core.registry import version_files
-from core.serving import gateway, restarts, server, server_process
+from core.serving import api_keys, restarts, server, server_process
+from core.serving.endpoint_status import status
+from core.serving.protocol import LOAD_PATH, TOKEN
 from core.serving.restarts import revive
 from core.serving.server import Server
 
@@ -37,21 +43,19 @@ __all__ = [
 ]
 
 POLL_SECONDS = 0.05
-# Longer than MLflow's own limit per request, 60 s.
-DRAIN_SECONDS = 120.0
 
 
 def endpoints(settings: Settings) -> list[Server]:
     """Return the endpoints that were started and not stopped: the live one, then by port."""
-    started = [endpoint for endpoint in server.servers(settings) if endpoint.backend is not None]
-    return sorted(started, key=lambda endpoint: (not endpoint.is_live, endpoint.port))
+    return sorted(
+        server.servers(settings), key=lambda endpoint: (not endpoint.is_live, endpoint.port)
+    )
 
 
 def live(settings: Settings) -> Server | None:
     """Return the live endpoint, None when it was not started or was stopped.
 
-    `port` and `url` are those for callers, `version` is the one that answers, since `started`. It
-    is `restarting` when the server behind it has ended, `died` when its gateway has.
+    `version` is the one that answers, since `started`.
     """
     return next((endpoint for endpoint in endpoints(settings) if endpoint.is_live), None)
 
@@ -63,15 +67,16 @@ def follow(
     *,
     alias: str | None = CHAMPION,
     job_id: str | None = None,
-    timeout: float = restarts.START_SECONDS,
+    timeout: float = server_process.START_SECONDS,
+    workers: int | None = None,
 ) -> Server:
     """Serve this version on the live endpoint, and return when it answers.
 
-    The old version answers until the new one can; then new requests go to the new one, those in
-    flight are awaited, and the old one is stopped. If the new one does not start, the old one
-    stays. A missing live endpoint is started, on `settings.serve_port` if that is free; a dead one
-    is restarted on its port. If this version answers already, nothing happens. A shadow endpoint of
-    the same version no longer gets copies of requests.
+    The old version answers until the new one is loaded; then the new one answers new requests. If
+    the new one does not load, the old one stays. A missing live endpoint is started, on
+    `settings.serve_port` if that is free; a dead one is restarted on its port. If this version
+    answers already, nothing happens. A shadow endpoint of the same version no longer gets copies of
+    requests.
 
     Parameters
     ----------
@@ -82,7 +87,9 @@ def follow(
     job_id : str or None
         The job that waits for it; see `server_process.stop_unfinished`.
     timeout : float
-        Seconds until the new server's first answer.
+        Seconds until the new version's first answer.
+    workers : int, optional
+        Processes that answer; by default as many as before, or one.
 
     Raises
     ------
@@ -93,12 +100,13 @@ def follow(
     StoreError
         When the files of the version are not the registered ones.
     ServerError
-        When the server or the gateway ends, or does not answer in time.
+        When its process ends, or the version is not loaded in time.
     """
-    change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic())
+    change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic(), workers)
     with server.exclusive(settings, "live", change.waited):
         current = live(settings)
-        if current is not None and current.state in ("starting", "stopped"):
+        recorded = None if current is None else server.find(settings, current.port)
+        if current is not None and (recorded is None or recorded.state in ("starting", "stopped")):
             # leftovers of a killed change or stop: nobody else is working on them now
             _stop_quietly(settings, current.port)
             current = None
@@ -116,6 +124,7 @@ def begin(
     *,
     alias: str | None,
     job_id: str | None = None,
+    workers: int | None = None,
 ) -> Server:
     """Serve a version beside the live endpoint, and return when it answers.
 
@@ -125,6 +134,8 @@ def begin(
         None takes the first free one.
     alias : str or None
         The requested alias, None if a version was requested.
+    workers : int, optional
+        Processes that answer, by default one.
 
     Raises
     ------
@@ -134,7 +145,14 @@ def begin(
         As for `follow`; nothing is left running then.
     """
     change = _Change(
-        settings, version, alias, job_id, restarts.START_SECONDS, on_wait, time.monotonic()
+        settings,
+        version,
+        alias,
+        job_id,
+        server_process.START_SECONDS,
+        on_wait,
+        time.monotonic(),
+        workers,
     )
     return _begin(change, port or 0, is_live=False)
 
@@ -148,10 +166,10 @@ def restart(settings: Settings, port: int) -> None:
         When there is none on this port.
     """
     front = server.find(settings, port)
-    if front is None or front.backend is None:
+    if front is None:
         raise NotReadyError(server.not_there(port))
-    # its watch counts restarts from zero again
-    server.change(settings, front, state="ready", problem=None, restarts=0)
+    # the supervisor counts restarts from zero again
+    server.change(settings, front, state="ready", problem=None, restarts=-1)
     restarts.begin(settings, port)
 
 
@@ -170,19 +188,19 @@ def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
     front, other = _shadowed(settings), server.find(settings, port)
     if not on:
         return server.change(settings, front, shadow=None) if front.shadow == port else front
-    if other is None or other.backend is None:
+    if other is None:
         raise NotReadyError(server.not_there(port))
-    _check_shadow(front, _version_of(other))
+    _check_shadow(front, other.identity)
     return server.change(settings, front, shadow=port)
 
 
 def check_shadow(settings: Settings, version: ModelVersion) -> None:
     """Verify that this version may shadow the live endpoint; raises as `set_shadow` does."""
-    _check_shadow(_shadowed(settings), _version_of_registered(version))
+    _check_shadow(_shadowed(settings), _identity(version))
 
 
 def stop(settings: Settings) -> Server:
-    """Stop the live endpoint: the gateway first, then the server behind it.
+    """Stop the live endpoint.
 
     Raises
     ------
@@ -206,6 +224,7 @@ class _Change:
     timeout: float
     on_wait: Callable[[float], None] | None
     begun: float
+    workers: int | None
 
     def waited(self, _: float = 0.0) -> None:
         if self.on_wait is not None:
@@ -236,14 +255,15 @@ class _Change:
             key=spec.id,
             folder=servable.folder,
             digests=servable.digests,
+            workers=self.workers or 1,
         )
 
-    def wait_until_ready(self, new: Server) -> Server:
-        return server_process.wait_until_ready(self.settings, new, self.timeout, self.waited)
+    def wait_until_ready(self, front: Server) -> Server:
+        return server_process.wait_until_ready(self.settings, front, self.timeout, self.waited)
 
 
 def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
-    """Start an endpoint and the server behind it, in parallel."""
+    """Start an endpoint."""
     settings = change.settings
     described = replace(change.described(), is_live=is_live)
     if port:
@@ -253,13 +273,8 @@ def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
     front = server_process.reserve(settings, replace(described, port=port))
     try:
         with server.exclusive(settings, str(front.port), change.waited):
-            new = server_process.start(
-                settings, replace(described, front=front.port, is_live=False)
-            )
-            front = server.change(settings, front, backend=new.port, log_path=new.log_path)
-            front = restarts.start_gateway(settings, front, change.waited)
-            change.wait_until_ready(new)
-            return server.change(settings, front, state="ready", started=time.time())
+            front = change.wait_until_ready(server_process.start(settings, front))
+            return server.change(settings, front, started=time.time())
     except BaseException:
         # an endpoint that never answered is not left behind
         _stop_quietly(settings, front.port)
@@ -267,38 +282,33 @@ def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
 
 
 def _follow(change: _Change, port: int) -> Server:
-    """Change the version of the live endpoint on this port, and restart its dead parts."""
+    """Change the version of the live endpoint on this port, or restart it."""
     settings = change.settings
     front = server.find(settings, port)
     if front is None or front.state == "stopped":
         raise NotReadyError(server.not_there(port))
     if server.is_alive(front) and not _answers(change, front):
         process.kill(front.process)
-    old = server.behind(settings, front)
-    for left in server.behind_all(settings, port):
-        if left != old:
-            _stop_quietly(settings, left.port)
     if not server.is_alive(front):
-        front = restarts.start_gateway(settings, front, change.waited)
-    if old is not None and _version_of(old) == _version_of_registered(change.version):
-        return server.change(settings, front, alias=change.alias, state="ready", problem=None)
+        return _restart(change, front)
+    if front.identity == _identity(change.version):
+        front = change.wait_until_ready(front)
+        return server.change(
+            settings, front, alias=change.alias, workers=change.workers or front.workers
+        )
     try:
-        now = _put_in_place(change, front, old)
+        described = change.described()
+        _load(change, front, described)
+        return _switch(change, front, described)
     except CourtsideError as error:
-        if old is None:
-            raise
-        still = Message("The live endpoint serves version {version}.", version=old.version)
+        still = Message("The live endpoint serves version {version}.", version=front.version)
         raise type(error)(sentences(error.message, still)) from error
-    if old is not None:
-        _drain(change, now, old)
-        _stop_quietly(settings, old.port)
-    return now
 
 
 def _answers(change: _Change, front: Server) -> bool:
-    """Return whether the gateway answers before it counts as hung."""
+    """Return whether the endpoint answers before it counts as hung."""
     end = time.monotonic() + change.settings.hang_seconds
-    while gateway.status(front.port) is None:
+    while status(front.own_port) is None:
         if time.monotonic() > end or not server.is_alive(front):
             return False
         change.waited()
@@ -306,33 +316,76 @@ def _answers(change: _Change, front: Server) -> bool:
     return True
 
 
-def _put_in_place(change: _Change, front: Server, old: Server | None) -> Server:
-    """Start the new server, and switch the gateway to it for new requests."""
+def _restart(change: _Change, front: Server) -> Server:
+    """Start an endpoint that has ended, with the new version; if that fails, the old one stays."""
     settings = change.settings
+    old = {name: getattr(front, name) for name in DESCRIBED}
     described = change.described()
-    new = server_process.start(settings, replace(described, front=front.port))
+    new = server_process.start(
+        settings, front, **_fields(change, front, described), state="restarting"
+    )
     try:
-        new = change.wait_until_ready(new)
-        if old is not None:
-            # if this job is killed from here on, the old one is stopped with the job's servers
-            server.change(settings, old, job_id=change.job_id)
-        shadow = None if front.shadow is None else server.find(settings, front.shadow)
-        is_itself = shadow is not None and _version_of(shadow) == _version_of(new)
-        return server.change(
-            settings,
-            front,
-            backend=new.port,
-            **{name: getattr(described, name) for name in DESCRIBED},
-            log_path=new.log_path,
-            state="ready",
-            started=time.time(),
-            shadow=None if is_itself else front.shadow,
-            restarts=0,
-            problem=None,
-        )
+        return change.wait_until_ready(new)
     except BaseException:
-        _stop_quietly(settings, new.port)
+        with suppress(CourtsideError):
+            process.stop(new.process)
+            server.change(settings, new, **old, state="ready")
         raise
+
+
+def _load(change: _Change, front: Server, described: Server) -> None:
+    """Have the endpoint load a version beside the live one."""
+    settings = change.settings
+    body = server.written(replace(described, port=front.port)).encode()
+    outcome: list[tuple[int, bytes]] = []
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(process.HOST, front.own_port, timeout=None)
+        with suppress(OSError, http.client.HTTPException):
+            headers = {TOKEN: api_keys.internal_token(settings)}
+            connection.request("POST", LOAD_PATH, body, headers)
+            answer = connection.getresponse()
+            outcome.append((answer.status, answer.read()))
+        connection.close()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    begun = time.monotonic()
+    new = replace(described, port=front.port, log_path=front.log_path)
+    while asking.is_alive():
+        asking.join(POLL_SECONDS)
+        if time.monotonic() - begun > change.timeout:
+            raise server_process.not_started(new, server_process.late(change.timeout))
+        change.waited()
+    if not outcome:
+        raise server_process.not_started(new, server_process.reason(settings, front))
+    code, content = outcome[0]
+    if code == 200:
+        return
+    facts = json.loads(content)
+    problem = messages.from_data(facts.get("problem", facts.get("message", "")))
+    if facts.get("is_changed"):
+        raise StoreError(problem)
+    raise server_process.not_started(new, problem)
+
+
+def _switch(change: _Change, front: Server, described: Server) -> Server:
+    """Let the loaded version answer every request from now on."""
+    return server.change(change.settings, front, **_fields(change, front, described), state="ready")
+
+
+def _fields(change: _Change, front: Server, described: Server) -> dict[str, Any]:
+    """Return the changes in the record of an endpoint that serves another version."""
+    shadow = None if front.shadow is None else server.find(change.settings, front.shadow)
+    is_itself = shadow is not None and shadow.identity == described.identity
+    return {
+        **{name: getattr(described, name) for name in DESCRIBED},
+        "started": time.time(),
+        "shadow": None if is_itself else front.shadow,
+        "workers": change.workers or front.workers,
+        "restarts": 0,
+        "problem": None,
+    }
 
 
 # fields of the endpoint that come from the version it changes to
@@ -344,23 +397,13 @@ DESCRIBED = (
     "job_id",
     "sample",
     "inputs",
+    "rules",
     "is_complete",
     "threshold",
     "key",
     "folder",
     "digests",
 )
-
-
-def _drain(change: _Change, front: Server, old: Server) -> None:
-    """Wait until the gateway sends nothing to the old server and has all its responses."""
-    end = time.monotonic() + DRAIN_SECONDS
-    while time.monotonic() < end and server.is_alive(front):
-        status = gateway.status(front.port)
-        if status is not None and status.backend != old.port and not status.in_flight.get(old.port):
-            return
-        change.waited()
-        time.sleep(POLL_SECONDS)
 
 
 def _shadowed(settings: Settings) -> Server:
@@ -370,17 +413,12 @@ def _shadowed(settings: Settings) -> Server:
     return front
 
 
-def _check_shadow(front: Server, version: tuple[str, str, str]) -> None:
-    if _version_of(front) == version:
+def _check_shadow(front: Server, version: server.Identity) -> None:
+    if front.identity == version:
         raise InputError(Message("{reason!c}.", reason=server.NO_OWN_SHADOW))
 
 
-def _version_of(served: Server) -> tuple[str, str, str]:
-    # the same number in another registry is another model
-    return (served.model, served.version, served.run_id)
-
-
-def _version_of_registered(version: ModelVersion) -> tuple[str, str, str]:
+def _identity(version: ModelVersion) -> server.Identity:
     return (version.name, version.version, version.run_id)
 
 

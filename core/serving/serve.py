@@ -1,4 +1,4 @@
-"""serve: serve a registered version with MLflow's scoring server and wait until it answers.
+"""serve: serve a registered version by MLflow's scoring application and wait until it answers.
 
 The live endpoint serves the champion and follows it from version to version; any other version has
 an endpoint of its own beside it.
@@ -41,11 +41,14 @@ class Options(config.Options):
     shadow : bool
         Whether it gets a copy of every request to the live endpoint, for a comparison with the
         champion; its predictions are logged and returned to nobody.
+    workers : int, optional
+        Processes that answer, 1 to 16; by default as many as the endpoint has, or one.
     """
 
     target: str = Field("champion", pattern=r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$")
     port: int | None = Field(None, ge=1024, le=65535)
     shadow: bool = False
+    workers: int | None = Field(None, ge=1, le=16)
 
     @model_validator(mode="after")
     def _is_no_shadow_of_itself(self) -> Options:
@@ -71,7 +74,7 @@ class Result:
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Start a server on 127.0.0.1, as the run `Disponibilizacao`; it keeps running after the run.
+    """Serve on 127.0.0.1, as the run `Disponibilizacao`; the endpoint outlives the run.
 
     If the live endpoint serves another version, it switches to this one without a failed request;
     if it serves this one already, nothing is started.
@@ -125,7 +128,12 @@ def _live(
     before = endpoint.live(settings)
     on_wait = _reporter(progress, Message("version {version}", version=version.version))
     ready = endpoint.follow(
-        settings, version, on_wait, alias=options.target, job_id=progress.job_id
+        settings,
+        version,
+        on_wait,
+        alias=options.target,
+        job_id=progress.job_id,
+        workers=options.workers,
     )
     try:
         yield ready
@@ -147,7 +155,13 @@ def _alone(
         endpoint.check_shadow(settings, version)
     on_wait = _reporter(progress, Message("version {version}", version=version.version))
     ready = endpoint.begin(
-        settings, version, options.port, on_wait, alias=alias, job_id=progress.job_id
+        settings,
+        version,
+        options.port,
+        on_wait,
+        alias=alias,
+        job_id=progress.job_id,
+        workers=options.workers,
     )
     try:
         if options.shadow:

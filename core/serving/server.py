@@ -1,9 +1,9 @@
 """The records of model servers that were started and not stopped, and their current state.
 
-Callers use a gateway (`core.serving.endpoint` starts it), recorded here as a server with the port
-of its backend: MLflow's scoring server of one version, in a process of its own. Both keep running
-when the app stops, and are found again by their records. `core.serving.server_process` starts and
-stops the servers.
+Each is an endpoint: one process (`core.serving.worker`), or several on one socket, that serve one
+version on a port. It keeps running when the app stops, and is found again by its record, which also
+says what it serves: its processes read it at every request. `core.serving.server_process` starts
+and stops them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from core.platform.rows import Rule, rule_of
 State = Literal["starting", "ready", "silent", "restarting", "stopped", "died"]
 TURN_SECONDS = 300.0
 
+# name, number and run: the same number in another registry is another model
+Identity = tuple[str, str, str]
+
 _table = sql.Table(
     "servers",
     state.TABLES,
@@ -49,7 +52,7 @@ class Server:
     port : int
         On 127.0.0.1.
     pid, create_time
-        Together they identify the process; for an endpoint, its gateway's.
+        Together they identify its process, the first one if it has several.
     model, version : str
         The registered model and its version.
     alias : str or None
@@ -57,20 +60,20 @@ class Server:
     run_id : str
         The run that logged the model.
     state : str
-        `starting` until the first answer, then `ready`. `servers` may also report an endpoint as
-        `silent`, while its gateway or the server behind it lives and does not answer;
-        `restarting`, while the server behind it has ended and is being restarted; `died`, when
-        nothing restarts it; and `stopped`, while it is being stopped.
+        `starting` until the first answer, then `ready`; `restarting`, from the end of its process
+        until the next one answers; `stopped`, while it is being stopped; `died`, when it has ended
+        and nothing restarts it. `servers` also reports `silent`, while it lives and does not
+        answer.
     started : float
-        Seconds since 1970; for an endpoint, since when it serves this version.
+        Seconds since 1970; since when it serves this version.
     job_id : str or None
         The background job that started it.
     sample : bool
         Whether the model was trained on the built-in sample.
-    backend : int or None
-        For an endpoint: the port of the server behind it.
-    front : int or None
-        For a server behind an endpoint: the endpoint's port.
+    workers : int
+        Number of its processes.
+    control : int or None
+        The own port of the first process, where there are several.
     is_live : bool
         Whether it is the endpoint that follows the champion.
     inputs : dict of str to {"number", "text"}
@@ -84,7 +87,7 @@ class Server:
     shadow : int or None
         The port of another endpoint that gets a copy of every request.
     restarts : int
-        Automatic restarts of the server behind it since a person started it.
+        Automatic restarts since a person started it.
     problem : Words or None
         Why it is down, or cannot be restarted, as a sentence.
     folder : Path or None
@@ -96,7 +99,7 @@ class Server:
     home : str or None
         The home that it belongs to, see `core.platform.identity`; set by `keep`.
     silent_since : float or None
-        When its own process last stopped answering, in seconds since 1970; None while it answers.
+        When it last stopped answering, in seconds since 1970; None while it answers.
     rules : dict of str to dict
         Permitted values of each input, and of the key, see `core.platform.rows.rule_of`; without a
         rule, any number or text.
@@ -114,8 +117,8 @@ class Server:
     log_path: Path
     job_id: str | None
     sample: bool
-    backend: int | None = None
-    front: int | None = None
+    workers: int = 1
+    control: int | None = None
     is_live: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
     is_complete: bool = True
@@ -135,6 +138,16 @@ class Server:
     def url(self) -> str:
         """Its base address."""
         return f"http://{process.HOST}:{self.port}"
+
+    @property
+    def identity(self) -> Identity:
+        """The version that it serves, among those of all registries."""
+        return (self.model, self.version, self.run_id)
+
+    @property
+    def own_port(self) -> int:
+        """The port on which its first process itself answers."""
+        return self.control or self.port
 
     @cached_property
     def contract(self) -> dict[str, Rule]:
@@ -172,35 +185,25 @@ def servers(settings: Settings) -> list[Server]:
     """Return the servers that were started and not stopped, by port.
 
     Records and processes are read each time, so servers from an earlier session of the app are
-    found, and dead ones are reported. An endpoint is one of them, with its own port and the version
-    that it serves; the servers behind endpoints are not listed separately.
+    found, and dead ones are reported.
     """
-    every = kept(settings)
-    fronts = {server.port for server in every if server.backend is not None}
-    return [
-        replace(server, state=current_state(settings, server))
-        for server in every
-        if server.front not in fronts
-    ]
+    return [replace(server, state=current_state(server)) for server in kept(settings)]
 
 
-def current_state(settings: Settings, server: Server) -> State:
+def current_state(server: Server) -> State:
     """Return the current state, from the record and from the running processes."""
     if server.state in ("stopped", "died"):
         return server.state
     if not is_alive(server):
-        return "died"
-    if server.state == "starting":
+        # one that has never answered is not restarted
+        return "died" if server.state == "starting" else "restarting"
+    if server.state in ("starting", "restarting"):
         return server.state
-    answering = server if server.backend is None else behind(settings, server)
-    if answering is None:
-        # its gateway is restarting it
-        return "restarting"
-    return "silent" if is_silent(server) or is_silent(answering) else server.state
+    return "silent" if is_silent(server) else server.state
 
 
 def find(settings: Settings, port: int) -> Server | None:
-    """Return the record of our server on this port, alive or not, including one behind."""
+    """Return the record of our server on this port, alive or not."""
     server = _all(settings).get(port)
     return server if server is not None and _is_ours(settings, server) else None
 
@@ -209,33 +212,13 @@ def find_within(settings: Settings, connection: sql.Connection, port: int) -> Se
     """Like `find`, within the caller's transaction."""
     mine = sql.select(_table.c.body).where(_table.c.port == port)
     body = connection.execute(mine).scalar_one_or_none()
-    server = None if body is None else _content(body)
+    server = None if body is None else read(body)
     return server if server is not None and _is_ours(settings, server) else None
 
 
 def is_kept(settings: Settings, port: int) -> bool:
     """Return whether this port has a record, of whatever home and readable or not."""
     return port in _all(settings)
-
-
-def behind(settings: Settings, front: Server) -> Server | None:
-    """Return the server behind an endpoint, None when it is gone."""
-    server = None if front.backend is None else find(settings, front.backend)
-    # the port may belong to another server by now
-    if server is None or server.front != front.port or not is_alive(server):
-        return None
-    return server
-
-
-def is_behind(settings: Settings, server: Server) -> bool:
-    """Return whether an endpoint forwards its requests to this server now."""
-    front = None if server.front is None else find(settings, server.front)
-    return front is not None and front.backend == server.port
-
-
-def behind_all(settings: Settings, port: int) -> list[Server]:
-    """Return all servers started for the endpoint on this port, whether or not it uses them."""
-    return [server for server in kept(settings) if server.front == port]
 
 
 def is_alive(server: Server) -> bool:
@@ -248,14 +231,6 @@ def is_silent(server: Server) -> bool:
     return server.silent_since is not None or process.is_stopped(server.process)
 
 
-def silent_since(settings: Settings, server: Server) -> float | None:
-    """Return since when an endpoint has not answered, for whatever reason; None if unknown."""
-    both = [server, behind(settings, server)]
-    return min(
-        (running.silent_since for running in both if running and running.silent_since), default=None
-    )
-
-
 def change(settings: Settings, server: Server, **values: Any) -> Server:
     """Change some values of a server's current record, and return the server.
 
@@ -266,9 +241,7 @@ def change(settings: Settings, server: Server, **values: Any) -> Server:
     """
     with state.transaction(settings) as connection:
         standing = find_within(settings, connection, server.port)
-        # the gateway of an endpoint may be another process by now
-        other = standing is not None and not server.backend and standing.process != server.process
-        if standing is None or standing.state == "stopped" or other:
+        if standing is None or standing.state == "stopped":
             raise NotReadyError(
                 Message(
                     "There is no endpoint on port {port}. It may be stopped already.",
@@ -277,25 +250,24 @@ def change(settings: Settings, server: Server, **values: Any) -> Server:
             )
         changed = replace(standing, **values)
         keep_within(settings, connection, changed)
-    return changed
+    # as it is read again
+    return read(written(changed)) or changed
 
 
 def kept(settings: Settings) -> list[Server]:
-    """Return all records, including servers behind endpoints; `servers` adds their state."""
+    """Return all records; `servers` adds their state."""
     return [server for server in _all(settings).values() if server and _is_ours(settings, server)]
 
 
 def keep(settings: Settings, server: Server) -> None:
-    """Replace the record of a server's port; a gateway rereads its own."""
+    """Replace the record of a server's port; an endpoint rereads its own."""
     with state.transaction(settings) as connection:
         keep_within(settings, connection, server)
 
 
 def keep_within(settings: Settings, connection: sql.Connection, server: Server) -> None:
     """Like `keep`, within the caller's transaction."""
-    home = identity.of_home(settings.state_dir)
-    facts = asdict(server) | {"home": home, "problem": messages.to_data(server.problem)}
-    body = json.dumps(facts, default=str)
+    body = written(replace(server, home=identity.of_home(settings.state_dir)))
     new = insert(_table).values(port=server.port, body=body)
     connection.execute(
         new.on_conflict_do_update(index_elements=["port"], set_={"body": new.excluded.body})
@@ -308,7 +280,11 @@ def remove_within(connection: sql.Connection, port: int) -> None:
 
 
 def exclusive(
-    settings: Settings, name: str, on_wait: Callable[[], None] | None = None
+    settings: Settings,
+    name: str,
+    on_wait: Callable[[], None] | None = None,
+    *,
+    patience: float | None = None,
 ) -> AbstractContextManager[None]:
     """Serialize changes of an endpoint: a start, a switch, a restart.
 
@@ -318,6 +294,8 @@ def exclusive(
         The endpoint's port, or `live` for the one that follows the champion.
     on_wait : callable, optional
         Called several times a second while waiting for another change.
+    patience : float, optional
+        Longest wait in seconds.
 
     Raises
     ------
@@ -325,7 +303,7 @@ def exclusive(
         When the other change does not finish.
     """
     path = settings.state_dir / f"endpoint-{name}.lock"
-    return locks.exclusive(path, on_wait, patience=TURN_SECONDS)
+    return locks.exclusive(path, on_wait, patience=TURN_SECONDS if patience is None else patience)
 
 
 def _all(settings: Settings) -> dict[int, Server | None]:
@@ -337,7 +315,7 @@ def _all(settings: Settings) -> dict[int, Server | None]:
     if place not in _read or _read[place][0] != version:
         with state.reading(settings) as connection:
             rows = connection.execute(sql.select(_table).order_by(_table.c.port)).all()
-        by_port = {port: _content(body) for port, body in rows}
+        by_port = {port: read(body) for port, body in rows}
         for port in (port for port, server in by_port.items() if server is None):
             set_aside.put(settings, "servers", f"port:{port}", "unreadable")
         _read[place] = version, by_port
@@ -349,7 +327,14 @@ def _is_ours(settings: Settings, server: Server) -> bool:
     return identity.is_ours({"home": server.home}, settings.state_dir)
 
 
-def _content(body: str) -> Server | None:
+def written(server: Server) -> str:
+    """Return a server as JSON."""
+    facts = asdict(server) | {"problem": messages.to_data(server.problem)}
+    return json.dumps(facts, default=str)
+
+
+def read(body: str) -> Server | None:
+    """Return a server from JSON; None if it is none."""
     try:
         content = json.loads(body)
         content["log_path"] = Path(content["log_path"])

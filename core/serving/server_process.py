@@ -1,7 +1,7 @@
-"""The processes of model servers: their ports, start, first answer, end and logs.
+"""The processes of endpoints: their ports, start, first answer, end and logs.
 
-Each is MLflow's scoring server of one version. `core.serving.server` describes it and keeps its
-record; `core.serving.restarts` starts the gateways of endpoints.
+`core.serving.server` describes an endpoint and keeps its record; `core.serving.worker` is the
+process.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from core.platform import process, state
-from core.platform.config import Settings
+from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, NotReadyError, ServerError, without_secrets
 from core.platform.messages import Message, Words
 from core.serving import server as servers
 from core.serving.server import Server
 
 POLL_SECONDS = 0.1
-# Servers behind gateways have ports of their own, apart from the public ones.
-BACKEND_OFFSET = 100
+PORT_SECONDS = 1.0
+START_SECONDS = 120.0
 
 
 def answers(server: Server) -> bool:
     """Return whether this very server answers `/ping`."""
-    connection = HTTPConnection(process.HOST, server.port, timeout=1.0)
+    connection = HTTPConnection(process.HOST, server.own_port, timeout=1.0)
     try:
         connection.request("GET", "/ping")
         is_up = connection.getresponse().status == 200
@@ -38,7 +38,7 @@ def answers(server: Server) -> bool:
     finally:
         connection.close()
     # another program may have taken the port meanwhile, and answer /ping too
-    return is_up and process.listens(server.process, server.port)
+    return is_up and process.listens(server.process, server.own_port)
 
 
 def check_port(settings: Settings, port: int) -> None:
@@ -50,16 +50,16 @@ def check_port(settings: Settings, port: int) -> None:
         When the port is in use; the message names our own server there, if any.
     """
     if not 1024 <= port <= 65535:
-        raise InputError(_in_use(port))
+        raise InputError(in_use(port))
     for server in servers.servers(settings):
-        # the gateway of an endpoint outlives the server behind it
-        if server.port == port and (server.state != "died" or servers.is_alive(server)):
-            raise InputError(_in_use(port))
-    if port in _backends(settings) or not process.port_is_free(port):
-        raise InputError(_in_use(port))
+        if server.port == port and servers.is_alive(server):
+            raise InputError(in_use(port))
+    if not process.port_is_free(port):
+        raise InputError(in_use(port))
 
 
-def _in_use(port: int) -> Message:
+def in_use(port: int) -> Message:
+    """Return that a model cannot be served on a port."""
     return Message(
         "Port {port} is in use, or not from 1024 to 65535. Choose another port.", port=port
     )
@@ -80,9 +80,9 @@ def free_port(settings: Settings, offset: int = 1) -> int:
         When a hundred ports are in use.
     """
     # a dead server keeps its port: it may be restarted
-    in_use = {server.port for server in servers.servers(settings)}
+    taken = {server.port for server in servers.kept(settings)}
     first = min(settings.serve_port + offset, 65536 - process.PORTS_TRIED)
-    return process.free_port(first, in_use | _backends(settings))
+    return process.free_port(first, taken)
 
 
 def reserve(settings: Settings, described: Server) -> Server:
@@ -101,69 +101,66 @@ def reserve(settings: Settings, described: Server) -> Server:
     with state.transaction(settings) as connection:
         port = described.port or free_port(settings, 0 if described.is_live else 1)
         check_port(settings, port)
-        front = replace(described, port=port, state="starting", started=time.time(), backend=0)
+        front = replace(
+            described,
+            port=port,
+            state="starting",
+            started=time.time(),
+            log_path=log_path(settings, port),
+        )
         servers.keep_within(settings, connection, front)
     return front
 
 
-def start(settings: Settings, described: Server) -> Server:
-    """Start the scoring server of a version; `wait_until_ready` waits for its first answer.
+def start(settings: Settings, front: Server, **values: object) -> Server:
+    """Start the process of an endpoint; `wait_until_ready` waits for its first answer.
 
     Parameters
     ----------
-    described : Server
-        Version, files and endpoint; port 0 takes the first free one.
+    front : Server
+        The endpoint on record, whose process has ended.
+    **values
+        Changes of its record, of which it is started.
 
     Raises
     ------
     InputError
-        When the port is in use.
+        When another program has the port.
     NotReadyError
-        When its endpoint was stopped meanwhile.
+        When the endpoint was stopped meanwhile.
     """
-    old = servers.find(settings, described.port) if described.port else None
-    if old is not None and not servers.is_alive(old):
-        # its child processes may have outlived it, and hold the port
-        process.stop(old.process)
-    # two jobs must not choose the same free port: it is bound only seconds later
-    with state.transaction(settings) as connection:
-        port, front = described.port, described.front
-        if front is not None and not _is_wanted(settings, front):
-            raise NotReadyError(
-                Message(
-                    "There is no endpoint on port {port}. It may be stopped already.", port=front
-                )
-            )
-        if not port:
-            port = free_port(settings, BACKEND_OFFSET)
-        check_port(settings, port)
-        log_path = settings.logs_dir / f"serve-{port}.log"
-        started = process.start(
-            _command(described, port),
-            log_path,
-            _environment(settings, described),
-            settings.state_dir,
-        )
-        server = replace(
-            described,
-            port=port,
+    # its child processes may have outlived it, and hold the port
+    process.stop(front.process)
+    end = time.monotonic() + PORT_SECONDS
+    # threads of a killed process release its sockets some moments later
+    while not process.port_is_free(front.port):
+        if time.monotonic() > end:
+            raise InputError(in_use(front.port))
+        time.sleep(POLL_SECONDS)
+    # its process will say which own port it has
+    front = servers.change(settings, front, **values, control=None)
+    started = process.start(
+        _command(front), log_path(settings, front.port), _environment(settings), settings.state_dir
+    )
+    try:
+        # at once: a process without a record could not be identified again
+        return servers.change(
+            settings,
+            front,
             pid=started.pid,
             create_time=started.create_time,
             boot=started.boot,
-            state="starting",
-            started=time.time(),
-            log_path=log_path,
-            backend=None,
             silent_since=None,
         )
-        servers.keep_within(settings, connection, server)
-    return server
+    except BaseException:
+        process.stop(started)
+        raise
 
 
 def wait_until_ready(
     settings: Settings,
     server: Server,
-    timeout: float = 120.0,
+    timeout: float = START_SECONDS,
     on_wait: Callable[[float], None] | None = None,
 ) -> Server:
     """Return the server once it has answered, marked `ready` for good.
@@ -171,7 +168,7 @@ def wait_until_ready(
     Parameters
     ----------
     timeout : float
-        Seconds after which it is stopped.
+        Seconds until its first answer.
     on_wait : callable, optional
         Called several times a second with the seconds waited so far.
 
@@ -182,26 +179,27 @@ def wait_until_ready(
     """
     started = time.monotonic()
     while servers.is_alive(server):
+        # with several processes, it answers on a port that it has chosen meanwhile
+        server = servers.find(settings, server.port) or server
         if answers(server):
-            return servers.change(settings, server, state="ready")
+            return servers.change(settings, server, state="ready", problem=None)
         waited = time.monotonic() - started
         if waited > timeout:
-            _end(settings, server)
-            raise ServerError(
-                Message(
-                    "{server} did not start on port {port}: {reason}. Its log is {log}.",
-                    server=server.name,
-                    port=server.port,
-                    reason=Message("no answer within {timeout:g} seconds", timeout=timeout),
-                    log=server.log_path.name,
-                )
-            )
+            raise not_started(server, late(timeout))
         if on_wait is not None:
             on_wait(waited)
         time.sleep(POLL_SECONDS)
-    _end(settings, server)
-    reason = _reason(process.log_tail(server.log_path, 200), server.port)
-    raise ServerError(
+    raise not_started(server, reason(settings, server))
+
+
+def late(timeout: float) -> Message:
+    """Return that nothing answered in time."""
+    return Message("no answer within {timeout:g} seconds", timeout=timeout)
+
+
+def not_started(server: Server, reason: Words) -> ServerError:
+    """Return the error of a version that cannot be served."""
+    return ServerError(
         Message(
             "{server} did not start on port {port}: {reason}. Its log is {log}.",
             server=server.name,
@@ -212,8 +210,13 @@ def wait_until_ready(
     )
 
 
+def reason(settings: Settings, server: Server) -> Words:
+    """Return why a server ended, according to its log."""
+    return _reason(process.log_tail(log_path(settings, server.port), 200))
+
+
 def stop(settings: Settings, port: int) -> Server:
-    """Stop the server on this port and the server behind it, including child processes.
+    """Stop the endpoint on this port, with all its processes.
 
     It cannot be restarted afterwards, and gets no more copies of requests.
 
@@ -240,7 +243,7 @@ def dismiss(settings: Settings, port: int) -> None:
     server = servers.find(settings, port)
     if server is None:
         return
-    if servers.current_state(settings, server) in ("starting", "ready"):
+    if servers.current_state(server) in ("starting", "ready"):
         raise InputError(
             Message("{server} runs on port {port}. Stop it first.", server=server.name, port=port)
         )
@@ -248,45 +251,28 @@ def dismiss(settings: Settings, port: int) -> None:
 
 
 def stop_unfinished(settings: Settings, job_id: str) -> list[Server]:
-    """Stop the servers that this job started and that have never answered.
+    """Stop the endpoints that this job started and that have never answered.
 
-    For a job that was cancelled or killed while it waited, or while an endpoint switched servers:
-    the one of the two that the endpoint does not use is stopped as well.
+    For a job that was cancelled or killed while it waited.
     """
     unfinished = [
         server
         for server in servers.kept(settings)
-        if server.job_id == job_id
-        and (
-            server.state == "starting"
-            or (server.front is not None and not servers.is_behind(settings, server))
-        )
+        if server.job_id == job_id and server.state == "starting"
     ]
     for server in unfinished:
         _end(settings, server)
     return [replace(server, state="stopped") for server in unfinished]
 
 
-def log_tail(settings: Settings, port: int, *, gateway: bool = False) -> str:
-    """Return the last lines that the server of this port printed, empty if there are none.
-
-    Parameters
-    ----------
-    gateway : bool
-        Whether to return the lines of an endpoint's gateway, not of the server behind it.
-    """
-    server = servers.find(settings, port)
-    path = settings.logs_dir / f"serve-{port}.log"
-    if gateway:
-        path = gateway_log(settings, port)
-    elif server is not None and server.backend is not None:
-        path = server.log_path
-    return without_secrets(process.log_tail(path, 40))
+def log_tail(settings: Settings, port: int) -> str:
+    """Return the last lines that the endpoint of this port printed, empty if there are none."""
+    return without_secrets(process.log_tail(log_path(settings, port), 40))
 
 
-def gateway_log(settings: Settings, port: int) -> Path:
-    """Return the log of the gateway of an endpoint."""
-    return settings.logs_dir / f"gateway-{port}.log"
+def log_path(settings: Settings, port: int) -> Path:
+    """Return the log of an endpoint."""
+    return settings.logs_dir / f"serve-{port}.log"
 
 
 def command_line(server: Server) -> str:
@@ -297,69 +283,33 @@ def command_line(server: Server) -> str:
     )
 
 
-def _command(described: Server, port: int) -> list[str]:
-    """Return the command of MLflow's own scoring server.
-
-    `mlflow models serve` starts the same program through a shell, from a process that imports
-    everything once more: two processes, and twice the time to the first answer.
-    """
-    return [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "--host",
-        process.HOST,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-        "mlflow.pyfunc.scoring_server.app:app",
-    ]
+def _command(front: Server) -> list[str]:
+    return [sys.executable, "-m", "core.serving.worker", str(front.port)]
 
 
-def _environment(settings: Settings, described: Server) -> dict[str, str]:
-    place = "" if described.folder is None else described.folder.as_uri()
+def _environment(settings: Settings) -> dict[str, str]:
+    search = [str(CODE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
+        **settings.environment(),
+        "PYTHONPATH": os.pathsep.join(search),
         # as `mlflow models serve` sets it for its scoring server
-        "__pyfunc_model_path__": place,
         "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": os.environ.get(
             "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "60"
         ),
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        # a line per request would fill the log
-        "UVICORN_ACCESS_LOG": "false",
     }
 
 
-def _backends(settings: Settings) -> set[int]:
-    """Return the ports behind endpoints: those in use or dead, and those of servers starting up.
-
-    A starting server is not named by its endpoint yet, and binds its port only seconds later.
-    """
-    every = servers.kept(settings)
-    named = {server.backend for server in every if server.backend is not None}
-    return named | {server.port for server in every if server.front and servers.is_alive(server)}
-
-
-def _is_wanted(settings: Settings, port: int) -> bool:
-    front = servers.find(settings, port)
-    return front is not None and front.state != "stopped"
-
-
 def _end(settings: Settings, server: Server) -> None:
-    if server.backend is not None:
-        with state.transaction(settings) as connection:
-            # its gateway may be another process by now
-            server = servers.find_within(settings, connection, server.port) or server
-            # from here on nobody restarts it or the server behind it
-            server = replace(server, state="stopped")
-            servers.keep_within(settings, connection, server)
+    with state.transaction(settings) as connection:
+        # it may be another process by now
+        server = servers.find_within(settings, connection, server.port) or server
+        # from here on nobody restarts it
+        server = replace(server, state="stopped")
+        servers.keep_within(settings, connection, server)
     process.stop(server.process)
-    if server.backend is not None:
-        for other in servers.behind_all(settings, server.port):
-            _end(settings, other)
     shadowing = [served for served in servers.kept(settings) if served.shadow == server.port]
     with state.transaction(settings) as connection:
         # meanwhile the port may have become another server's
@@ -371,12 +321,12 @@ def _end(settings: Settings, server: Server) -> None:
                     servers.keep_within(settings, connection, replace(now, shadow=None))
 
 
-def _reason(log: str, port: int) -> Words:
+def _reason(log: str) -> Words:
     r"""Return why a server ended, according to its log.
 
     Examples
     --------
-    >>> _reason("Traceback\nValueError: bad file\nException: Command 'x' returned 1", 5001)
+    >>> _reason("Traceback\nValueError: bad file\nException: Command 'x' returned 1")
     'ValueError: bad file'
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]

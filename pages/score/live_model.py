@@ -1,4 +1,4 @@
-"""What the served version would answer: asked of its server, behind what logs and counts.
+"""What the served version would answer, neither logged nor counted.
 
 The app itself loads no model: scikit-learn's import alone takes seconds.
 """
@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.platform import model_store, process, project
+from core.platform import model_store, project
 from core.platform.config import Settings
 from core.platform.plugins import part
 from core.platform.runs import ModelVersion
-from core.serving import client, server
+from core.serving import api_keys, client, protocol, server
 from pages.shared import elements, row_field
 
 Row = Mapping[str, row_field.Value]
@@ -30,7 +30,7 @@ def version_of(settings: Settings, served: server.Server) -> ModelVersion:
     return model_store.require_version(settings, served.model, served.version)
 
 
-def probability(served: server.Server, row: Row) -> float:
+def probability(settings: Settings, served: server.Server, row: Row) -> float:
     """Return the predicted probability of a row.
 
     Raises
@@ -40,7 +40,9 @@ def probability(served: server.Server, row: Row) -> float:
     ServerError
         When its server does not answer.
     """
-    return _probability(served.run_id, served.version, tuple(row.items()), _served=served)
+    return _probability(
+        served.run_id, served.version, tuple(row.items()), _settings=settings, _served=served
+    )
 
 
 def court_cells(settings: Settings, served: server.Server, row: Row) -> pd.DataFrame:
@@ -63,9 +65,10 @@ def _probability(
     version: str,
     row: tuple[tuple[str, row_field.Value], ...],
     *,
+    _settings: Settings,
     _served: server.Server,
 ) -> float:
-    return float(_answers(_served, _frame(_served, dict(row)))[0])
+    return float(_answers(_settings, _served, _frame(_served, dict(row)))[0])
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -79,7 +82,7 @@ def _cells(
     known = elements.table(_settings, key[1], "test_predictions")
     spec = project.of(_settings)
     cells: pd.DataFrame = part(spec.name, "court_map").probability_map(
-        lambda rows: _answers(_served, rows),
+        lambda rows: _answers(_settings, _served, rows),
         spec,
         _frame(_served, dict(row)),
         known[list(_served.inputs)],
@@ -87,16 +90,15 @@ def _cells(
     return cells
 
 
-def _answers(served: server.Server, rows: pd.DataFrame) -> Answers:
-    """Return the answers of the server behind the gateway, whose log they do not reach."""
-    behind = f"http://{process.HOST}:{served.backend or served.port}"
+def _answers(settings: Settings, served: server.Server, rows: pd.DataFrame) -> Answers:
     return client.score(
-        behind,
+        served.url,
         rows,
         served.inputs,
         is_complete=served.is_complete,
         timeout=SECONDS,
         form="json",
+        headers={protocol.TOKEN: api_keys.internal_token(settings), protocol.UNLOGGED: "1"},
         rules=served.contract,
     ).probabilities
 

@@ -11,7 +11,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, _, listed, n_, number, plural, sentences
 from core.platform.project import ProjectSpec
 from core.predictions_log import gap_journal, predictions
-from core.serving import gateway
+from core.serving import endpoint_status
 from core.stats import agreement
 from pages.score import log_table, scorings
 from pages.shared import aliases, elements, navigation, set_aside_list
@@ -82,9 +82,9 @@ def figures(settings: Settings, spec: ProjectSpec, tallies: list[predictions.Tal
 @st.fragment(run_every=10)
 @elements.show_errors()
 def log_state(settings: Settings) -> None:
-    """Warn while the live gateway cannot write the log."""
+    """Warn while the live endpoint cannot write the log."""
     live = next((server for server in elements.ready_servers(settings) if server.is_live), None)
-    status = gateway.status(live.port) if live else None
+    status = endpoint_status.status(live.port) if live else None
     if status is None:
         return
     state = status.log

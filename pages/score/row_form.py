@@ -45,7 +45,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
             for name, value in usual.items()
         }
         with figures:
-            live(spec, served, version, row)
+            live(settings, spec, served, version, row)
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(
                 _("Score"),
@@ -61,12 +61,14 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
     return row if is_mapped else None
 
 
-def live(spec: ProjectSpec, served: server.Server, version: ModelVersion, row: Row) -> None:
+def live(
+    settings: Settings, spec: ProjectSpec, served: server.Server, version: ModelVersion, row: Row
+) -> None:
     """Draw what the served version predicts for the values in the fields."""
     positive, negative = elements.classes(spec)
     predicted, fault = None, ""
     try:
-        predicted = live_model.probability(served, row)
+        predicted = live_model.probability(settings, served, row)
     except CourtsideError as error:
         fault = elements.plain(str(error))
     called = "–"

@@ -15,8 +15,8 @@ from core.platform.messages import Message, _, listed, number, plural, sentences
 from core.serving import (
     api_keys,
     endpoint,
-    gateway,
-    gateway_stats,
+    endpoint_status,
+    metrics,
     server,
     server_process,
     serving_charts,
@@ -25,6 +25,7 @@ from pages.serve import call_examples
 from pages.shared import elements, navigation
 from pages.shared.endpoint_warning import STATES
 
+_ENDED = Message("It ended on its own; the app will restart it in a moment.")
 # of fewer requests, the slowest are no percentiles
 PERCENTILE_REQUESTS = 20
 
@@ -72,25 +73,23 @@ def card(settings: Settings, served: server.Server, name: str, live: server.Serv
 
 def _asked(
     settings: Settings, served: server.Server
-) -> tuple[server.Server, gateway.Status | None]:
-    """Return an endpoint as it is now, and what its gateway says."""
-    status = gateway.status(served.port, timeout=1.0) if served.state != "died" else None
+) -> tuple[server.Server, endpoint_status.Status | None]:
+    """Return an endpoint as it is now, and what it says of itself."""
+    status = endpoint_status.status(served.port, timeout=1.0) if served.state != "died" else None
     if status is None and served.state == "ready":
         # checked just now: no need to wait for its watch
         served = replace(served, state="silent")
     return served, status
 
 
-def _load_and_log(settings: Settings, served: server.Server, status: gateway.Status | None) -> None:
+def _load_and_log(
+    settings: Settings, served: server.Server, status: endpoint_status.Status | None
+) -> None:
     if status is not None:
-        _memory(settings, served)
+        _memory(served)
         if any(status.counts.per_minute):
             elements.chart(serving_charts.per_minute(status.counts.per_minute))
-    model, front = st.tabs(["MLflow", _("Gateway")])
-    for place, is_gateway in ((model, False), (front, True)):
-        place.code(
-            server_process.log_tail(settings, served.port, gateway=is_gateway) or "–", language=None
-        )
+    st.code(server_process.log_tail(settings, served.port) or "–", language=None)
     st.caption(_("Without this app, this command serves the same model:"))
     st.code(server_process.command_line(served), language="bash", wrap_lines=True)
     navigation.run_link(served.run_id)
@@ -155,7 +154,7 @@ def _button(
 
 def _problem(settings: Settings, served: server.Server) -> None:
     if served.state == "silent":
-        since = server.silent_since(settings, served) or time.time()
+        since = served.silent_since or time.time()
         st.error(
             _(
                 "It has not answered for {time}. It is restarted after {seconds:.0f} s, later "
@@ -165,16 +164,14 @@ def _problem(settings: Settings, served: server.Server) -> None:
             )
         )
     elif served.state == "died":
-        usual = Message("It ended on its own; the app will restart it in a moment.")
-        st.error(elements.fact(served.problem or usual))
+        st.error(elements.fact(served.problem or _ENDED))
     elif served.state == "restarting":
-        wait = Message("Requests wait up to 3 s for it, then fail with 503.")
-        st.warning(str(sentences(elements.fact(served.problem or ""), wait)))
+        st.warning(elements.fact(served.problem or _ENDED))
     elif served.problem:
         st.warning(elements.fact(served.problem))
 
 
-def _figures(status: gateway.Status) -> None:
+def _figures(status: endpoint_status.Status) -> None:
     counts = status.counts
     share = number(counts.faults / counts.requests, ".1%") if counts.requests else "–"
     faults, refused = (
@@ -182,7 +179,7 @@ def _figures(status: gateway.Status) -> None:
             [
                 f"{number(count)} × {kind}"
                 for kind, count in counts.errors.items()
-                if count and (int(kind) >= gateway_stats.SERVER_FAULTS) == is_fault
+                if count and (int(kind) >= metrics.SERVER_FAULTS) == is_fault
             ],
             "unit",
         )
@@ -209,9 +206,8 @@ def _figures(status: gateway.Status) -> None:
     )
 
 
-def _memory(settings: Settings, served: server.Server) -> None:
-    behind = server.behind(settings, served)
-    used = process.usage([served.process, *([behind.process] if behind else [])])
+def _memory(served: server.Server) -> None:
+    used = process.usage([served.process])
     load = ""
     # CPU share since this page last measured it
     last = st.session_state.get(f"usage-{served.port}")
@@ -222,7 +218,7 @@ def _memory(settings: Settings, served: server.Server) -> None:
     elements.figures([(_("Memory"), f"{number(used.memory / 1e6, ',.0f')} MB", load)])
 
 
-def _log_state(status: gateway.Status) -> None:
+def _log_state(status: endpoint_status.Status) -> None:
     """Warn if predictions are not being logged, or were not."""
     log = status.log
     lost = plural(
@@ -245,7 +241,7 @@ def _log_state(status: gateway.Status) -> None:
         st.warning(str(sentences(down, reason, waiting, lost if log.lost else "")))
 
 
-def _copies(shadow: gateway.Shadow | None) -> None:
+def _copies(shadow: endpoint_status.Shadow | None) -> None:
     """Show the state of the challenger's copies, and where the two are compared."""
     if shadow is None:
         return

@@ -24,7 +24,7 @@ from core.registry import gate
 from core.retraining import policy
 from core.retraining import policy_settings as retraining
 from core.runtime import commands
-from core.serving import gateway_stats
+from core.serving import metrics
 from core.stats import check, checks, estimation, performance
 from pages.shared import navigation
 from tests import code_trees
@@ -238,10 +238,10 @@ def test_every_verdict_is_documented(heading: str, codes: tuple[Any, ...]) -> No
 
 def test_every_endpoint_and_header_is_documented() -> None:
     documentation = part("The served model") + part("Webhooks")
-    paths = set(gateway_stats.PATHS)
+    paths = set(metrics.PATHS)
     headers = {
         name
-        for path in ("core/serving/gateway.py", "core/monitoring/deliver.py")
+        for path in ("core/serving/protocol.py", "core/monitoring/deliver.py")
         for node in code_trees.nodes(CODE_ROOT / path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         for name in re.findall(r"^X-[A-Za-z-]+$", node.value)
@@ -251,10 +251,10 @@ def test_every_endpoint_and_header_is_documented() -> None:
 
 
 def test_every_figure_for_prometheus_is_documented() -> None:
-    counted = gateway_stats.Statistics()
+    counted = metrics.Statistics()
     families = {family.name: family.type for family in counted.registry.collect()}
     names = {f"{name}_total" if kind == "counter" else name for name, kind in families.items()}
-    gauges = first_texts("add", "core/serving/gateway.py")
+    gauges = first_texts("add", "core/serving/app.py")
     names |= {f"courtside_{name}" for name in gauges if re.fullmatch(r"[a-z_]+", name)}
     assert len(names) >= 8
     assert names - named("The served model") == set()

@@ -17,7 +17,7 @@ from core.platform import identity, process
 from core.platform.config import Settings
 from core.serving import server
 from tests.integration.jobs.test_jobs import PLAIN, ended, running, stop, tree, until
-from tests.integration.serving.gateways import forget
+from tests.integration.serving.endpoints import forget
 
 pytestmark = pytest.mark.long
 
@@ -75,7 +75,7 @@ def test_a_hung_job_fails_with_a_message_and_a_long_one_goes_on(home: Settings) 
     failed = until(lambda: (j := jobs.get(home, hung.job_id)) and j.ended and j, SLOWLY)
     assert failed.status == "failed"
     assert "did not answer for" in str(failed.error)
-    assert "Start it again." in str(failed.error)
+    assert "Start the job again." in str(failed.error)
     # a job that takes longer than the patience continues
     long = running(home, jobs.submit(home, "train", {"do": "wait", "until": "go"}))
     began = heartbeat.last(supervision.heart(home, long.job_id)) or time.time()
@@ -109,7 +109,6 @@ def test_a_copied_home_has_its_own_worker_and_spares_the_others(
             home.logs_dir / "x.log",
             None,
             False,
-            backend=5101,
             is_live=True,
         ),
     )

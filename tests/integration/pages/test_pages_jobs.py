@@ -72,7 +72,7 @@ DEFAULTS = {
         "refit": False,
         "learning_seconds": 20,
     },
-    "serve": {"target": "champion", "port": None, "shadow": False},
+    "serve": {"target": "champion", "port": None, "shadow": False, "workers": None},
     "score": {
         **AS_DETECTED,
         "source": "production",
@@ -343,7 +343,7 @@ def test_serve_submits_the_version_and_the_port_that_were_chosen(
     app.checkbox[0].check()
     press(app, "Start")
     (job,) = jobs.latest(copied.settings)
-    assert job.options == {"target": "1", "port": 5432, "shadow": True}
+    assert job.options == {"target": "1", "port": 5432, "shadow": True, "workers": None}
 
 
 @pytest.mark.parametrize(("page", "control"), [("data?view=source", "source"), ("score", "rows")])

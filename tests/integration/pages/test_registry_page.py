@@ -150,7 +150,6 @@ def live(settings: Settings, version: str, model: str = SPEC.model) -> server.Se
         settings.home,
         None,
         False,
-        backend=5591,
         is_live=True,
     )
 
@@ -593,7 +592,7 @@ def test_an_endpoint_behind_the_champion_is_reported_and_follows_on_request(
     ]
     press(app, "Serve: version 2")
     (job,) = jobs.latest(judged.settings)
-    wanted = {"target": "champion", "port": None, "shadow": False}
+    wanted = {"target": "champion", "port": None, "shadow": False, "workers": None}
     assert (job.step, job.options) == ("serve", wanted)
     # an endpoint of the champion, or of another project, gives no warning
     for other in (live(judged.settings, "2"), live(judged.settings, "1", "titanic")):

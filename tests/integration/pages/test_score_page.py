@@ -74,8 +74,8 @@ def test_filters_leave_the_rows_that_they_name(rows, values, positions) -> None:
     assert filtered(rows, **values) == positions
 
 
-def log_as_its_gateway_would(settings: Settings, run: tracking.RunInfo) -> None:
-    """Log the one answer of a run here; the gateway of the shared server has its own log."""
+def log_as_its_endpoint_would(settings: Settings, run: tracking.RunInfo) -> None:
+    """Log the one answer of a run here; the shared endpoint has its own log."""
     name = score.output_name("row", run.run_id, is_sample=run.is_sample)
     rows = pd.read_parquet(tracking.artifact(settings, run.run_id, f"files/{name}.parquet"))
     answer = predictions.Answer(
@@ -107,7 +107,7 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     run_the_job(copied.settings, "score", score)
     run = tracking.last_run(copied.settings, "score")
     assert run is not None
-    log_as_its_gateway_would(copied.settings, run)
+    log_as_its_endpoint_would(copied.settings, run)
     app.run()
     assert not app.exception
     assert not app.error

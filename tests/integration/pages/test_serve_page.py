@@ -18,9 +18,9 @@ import requests
 from streamlit.testing.v1 import AppTest
 
 from core.platform.config import Settings
-from core.serving import api_keys, endpoint, external_servers, gateway, server
-from core.serving.gateway_log import LogState
-from core.serving.gateway_stats import Recent
+from core.serving import api_keys, endpoint, endpoint_status, external_servers, server
+from core.serving.metrics import Recent
+from core.serving.prediction_log import LogState
 from pages.serve import call_examples
 
 OpenPage = Callable[..., AppTest]
@@ -99,12 +99,13 @@ def test_a_text_with_quotes_stays_one_argument() -> None:
 # --- state of an endpoint ------------------------------------------------------------------------
 
 
-def status(**values: Any) -> gateway.Status:
-    """Return the status of a gateway after 200 requests."""
-    answered = gateway.Status(
-        backend=5101,
+def status(**values: Any) -> endpoint_status.Status:
+    """Return the status of an endpoint after 200 requests."""
+    answered = endpoint_status.Status(
+        version="1",
         in_flight={},
         uptime=900.0,
+        workers=1,
         counts=Recent(
             requests=200,
             errors={"400": 3, "503": 1},
@@ -127,8 +128,8 @@ def status(**values: Any) -> gateway.Status:
 def test_an_endpoint_shows_its_statistics(
     copied, open_page: OpenPage, text_of: Callable[[AppTest], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shadow = gateway.Shadow(5002, sent=1234, failed=1, dropped=2)
-    monkeypatch.setattr(gateway, "status", lambda *_, **__: status(shadow=shadow))
+    shadow = endpoint_status.Shadow(5002, sent=1234, failed=1, dropped=2)
+    monkeypatch.setattr(endpoint_status, "status", lambda *_, **__: status(shadow=shadow))
     app = open_page(copied.settings, "serve")
     assert not app.exception
     text = text_of(app)
@@ -155,12 +156,12 @@ def test_a_server_that_does_not_answer_is_never_called_ready(
     problem: str,
 ) -> None:
     if problem == "noted":
-        # the gateway noted it about its server; the gateway itself still answers the page
-        behind = server.behind(copied.settings, server.find(copied.settings, copied.port))
-        server.keep(copied.settings, replace(behind, silent_since=time.time() - 130))
-        monkeypatch.setattr(gateway, "status", lambda *_, **__: status())
+        # the supervisor noted it; by now it answers the page
+        noted = server.find(copied.settings, copied.port)
+        server.keep(copied.settings, replace(noted, silent_since=time.time() - 130))
+        monkeypatch.setattr(endpoint_status, "status", lambda *_, **__: status())
     else:
-        monkeypatch.setattr(gateway, "status", lambda *_, **__: None)
+        monkeypatch.setattr(endpoint_status, "status", lambda *_, **__: None)
     app = open_page(copied.settings, "serve")
     assert not app.exception
     text = text_of(app)
@@ -177,7 +178,7 @@ def test_a_log_that_is_down_is_reported(
     copied, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = LogState(ok=False, waiting=1200, lost=30, reason="The disk is full.")
-    monkeypatch.setattr(gateway, "status", lambda *_, **__: status(log=log))
+    monkeypatch.setattr(endpoint_status, "status", lambda *_, **__: status(log=log))
     (warning,) = open_page(copied.settings, "serve").warning
     assert "The disk is full." in warning.value
     assert "1,200 rows wait to be written. 30 rows did not fit and are lost." in warning.value
@@ -203,14 +204,10 @@ def test_an_endpoint_that_was_given_up_shows_its_reason_and_can_be_restarted(
 def test_a_challenger_beside_the_champion_can_become_its_shadow(
     copied, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "status", lambda *_, **__: status())
+    monkeypatch.setattr(endpoint_status, "status", lambda *_, **__: status())
     served = server.find(copied.settings, copied.port)
-    backend = server.behind(copied.settings, served)
-    second = replace(
-        served, port=copied.port + 1, version="2", is_live=False, backend=backend.port + 1
-    )
+    second = replace(served, port=copied.port + 1, version="2", is_live=False)
     server.keep(copied.settings, second)
-    server.keep(copied.settings, replace(backend, port=second.backend, front=second.port))
     app = open_page(copied.settings, "serve")
     assert not app.exception
     # the state of the live endpoint comes first; the other is a closed section

@@ -33,7 +33,7 @@ from core.scoring import batches
 from core.serving import client, contract
 from core.training.preprocessing import preprocessor
 from tests.conftest import WITH_LONG
-from tests.integration.serving.gateways import GatewayProcess, free_port, save_model, serving
+from tests.integration.serving.endpoints import EndpointProcess, free_port, save_model
 
 COLUMNS = {
     "x": Column(type="number", about="x", min=-1000.0),
@@ -117,8 +117,8 @@ PLAIN = {"x": 1.5, "n": 3, "flag": 1, "place": "NL", "day": "2000-10-31"}
 
 
 @pytest.fixture(scope="module")
-def running_gateway(tmp_path_factory):
-    """A gateway in front of a model of every type of column, and that model."""
+def running_endpoint(tmp_path_factory):
+    """An endpoint of a model of every type of column, and that model."""
     folder = tmp_path_factory.mktemp("rows")
     rng = np.random.default_rng(7)
     frame = pd.DataFrame(
@@ -135,13 +135,12 @@ def running_gateway(tmp_path_factory):
     estimator = Pipeline([("prepare", prepared), ("fit", LogisticRegression())]).fit(frame, target)
     rules = {name: asdict(rule) for name, rule in RULES.items()}
     model = save_model(folder, estimator, KINDS, is_complete=False, rules=rules)
-    with serving(model) as (backend, _):
-        gateway_process = GatewayProcess(Settings(home=folder / "home"), free_port(), backend)
-        key = asdict(Rule("integer"))
-        gateway_process.keep(inputs=KINDS, is_complete=False, key="id", rules={**rules, "id": key})
-        gateway_process.start()
-        yield gateway_process, estimator, folder
-        gateway_process.end()
+    endpoint = EndpointProcess(Settings(home=folder / "home"), free_port(), model)
+    key = asdict(Rule("integer"))
+    endpoint.keep(inputs=KINDS, is_complete=False, key="id", rules={**rules, "id": key})
+    endpoint.start()
+    yield endpoint, estimator, folder
+    endpoint.end()
 
 
 def as_csv(table):
@@ -249,25 +248,25 @@ def by_client(url, frame):
 @example(table=[{**PLAIN, "x": 1e308}, {**PLAIN, "n": 1e300}])
 @example(table=[{**PLAIN, "flag": True}, {**PLAIN, "flag": None}])
 @example(table=[{**PLAIN, "day": "148000-01-01"}])
-def test_one_row_has_one_answer_or_one_refusal_on_every_path(running_gateway, table):
-    gateway, estimator, folder = running_gateway
+def test_one_row_has_one_answer_or_one_refusal_on_every_path(running_endpoint, table):
+    endpoint, estimator, folder = running_endpoint
     (folder / "rows.csv").write_bytes(as_csv(table))
     (folder / "rows.parquet").write_bytes(as_parquet(table))
     given_frame = pd.DataFrame(
         {name: pd.Series([row[name] for row in table], dtype="object") for name in COLUMNS}
     )
-    answers = {name: answered(gateway.url, body, kind) for name, body, kind in requests_of(table)}
+    answers = {name: answered(endpoint.url, body, kind) for name, body, kind in requests_of(table)}
     answers["acquire csv"] = acquired(estimator, folder / "rows.csv")
     answers["acquire parquet"] = acquired(estimator, folder / "rows.parquet")
     answers["path csv"] = by_path(estimator, folder / "rows.csv")
     answers["path parquet"] = by_path(estimator, folder / "rows.parquet")
-    answers["client"] = by_client(gateway.url, given_frame)
+    answers["client"] = by_client(endpoint.url, given_frame)
     answers["served model"] = scored(estimator, given_frame)
     first = answers["dataframe_split"]
     assert {name: answer for name, answer in answers.items() if answer != first} == {}
 
 
-def test_a_missing_value_gets_one_refusal_where_none_may_be_missing(running_gateway):
+def test_a_missing_value_gets_one_refusal_where_none_may_be_missing(running_endpoint):
     frame = pd.DataFrame([PLAIN, {**PLAIN, "x": "NA", "place": ""}])
     words = (
         "Column 'x' must not be missing: it is empty in 1 row, row 2. "
@@ -282,14 +281,14 @@ def test_a_missing_value_gets_one_refusal_where_none_may_be_missing(running_gate
     with pytest.raises(MlflowException) as refused:
         served_model.checked(frame, RULES)
     assert str(refused.value) == words
-    gateway, _, _ = running_gateway
-    gateway.keep(inputs=KINDS, rules={name: asdict(rule) for name, rule in RULES.items()})
+    endpoint, _, _ = running_endpoint
+    endpoint.keep(inputs=KINDS, rules={name: asdict(rule) for name, rule in RULES.items()})
     try:
         for _, body, kind in requests_of(frame.to_dict("records")):
-            assert answered(gateway.url, body, kind) == words
+            assert answered(endpoint.url, body, kind) == words
     finally:
         rules = {**RULES, "id": Rule("integer")}
-        gateway.keep(
+        endpoint.keep(
             inputs=KINDS,
             is_complete=False,
             key="id",
@@ -314,11 +313,11 @@ def test_an_integer_key_is_one_text_in_every_form(tmp_path, key):
         assert [rows.key_text(cell, "integer") for cell in frame["id"]] == ["12", None]
 
 
-def test_an_invalid_key_is_refused_as_acquire_refuses_it(running_gateway):
-    gateway, _, _ = running_gateway
+def test_an_invalid_key_is_refused_as_acquire_refuses_it(running_endpoint):
+    endpoint, _, _ = running_endpoint
     words = "Column 'id' must be a whole number: violated in 1 row ('x'), row 1."
     for _, body, kind in requests_of([{**PLAIN, "id": "x"}]):
-        assert answered(gateway.url, body, kind) == words
+        assert answered(endpoint.url, body, kind) == words
 
 
 def test_a_model_carries_the_row_contract_of_the_app():

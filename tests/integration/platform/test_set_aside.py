@@ -20,8 +20,8 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import requests
 import sqlalchemy as sql
-from aiohttp.test_utils import TestClient, TestServer
 
 from core.jobs import chains, jobs, leftovers, schedules, supervision
 from core.jobs.schedules import Schedule
@@ -43,9 +43,10 @@ from core.predictions_log.labels import Report
 from core.retraining import decision_basis, replay_store
 from core.runtime.fork_server import ForkServer
 from core.runtime.supervisor import Supervisor
-from core.serving import api_keys, contract, gateway, restarts, server
-from core.serving import gateway_log as recording
-from tests.integration.serving.gateways import damage, until
+from core.serving import api_keys, contract, endpoint_status, restarts, server, versions
+from core.serving import prediction_log as recording
+from core.serving.app import App
+from tests.integration.serving.endpoints import damage, in_process, until
 
 
 @pytest.fixture
@@ -226,7 +227,7 @@ def test_a_log_that_is_down_sets_no_answer_aside(settings: Settings) -> None:
 KILLED = """
 import asyncio, os, signal, sqlite3, sys, time, uuid
 from pathlib import Path
-from core.serving import gateway_log as recording
+from core.serving import prediction_log as recording
 from core.predictions_log import log_writer
 from core.platform.config import Settings
 
@@ -257,7 +258,7 @@ asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("way", ["kill", "end"])
-def test_a_gateway_that_ends_while_the_log_is_down_leaves_a_gap(
+def test_an_endpoint_that_ends_while_the_log_is_down_leaves_a_gap(
     settings: Settings, way: str
 ) -> None:
     begun = time.time()
@@ -270,14 +271,14 @@ def test_a_gateway_that_ends_while_the_log_is_down_leaves_a_gap(
     assert ended.returncode == (-signal.SIGKILL if way == "kill" else 0)
     [path] = (settings.state_dir / "gaps").glob("*.json")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    # reported at once, whether or not a gateway is started again
+    # reported at once, whether or not an endpoint is started again
     [gap] = predictions.gaps(settings)
     assert (gap.rows, gap.reason) == (12, gap_journal.ENDED)
     assert begun <= gap.begun <= gap.ended <= time.time()
     keep(settings, [answer()])
     assert not path.exists()
     assert predictions.gaps(settings) == [gap]
-    # a gateway that died between the two does not record it twice
+    # an endpoint that died between the two does not record it twice
     predictions.note_gap(settings, gap.begun, gap.ended, gap.rows, gap.reason)
     assert predictions.gaps(settings) == [gap]
 
@@ -300,12 +301,7 @@ def test_an_unforeseen_fault_gets_a_message_with_an_id_and_is_noted(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no rule for this")
 
-    async def idle(*_: object) -> None:
-        await asyncio.sleep(60)
-
     monkeypatch.setattr(contract, "read", fail)
-    # nothing answers on that port: the watch would start a process there
-    monkeypatch.setattr(restarts, "watch", idle)
     described = server.Server(
         port=1,
         pid=os.getpid(),
@@ -319,25 +315,22 @@ def test_an_unforeseen_fault_gets_a_message_with_an_id_and_is_noted(
         log_path=settings.logs_dir / "x.log",
         job_id=None,
         sample=False,
-        backend=9,
         inputs={"a": "number"},
     )
     server.keep(settings, described)
-    app = gateway.application(settings, 1)
-
-    async def scenario() -> None:
-        async with TestClient(TestServer(app)) as client:
-            for _ in range(2):
-                refused = await client.post("/invocations", json={})
-                assert refused.status == 500
-                name = refused.headers["X-Request-Id"]
-                assert name in (await refused.json())["message"]
-            status = await (await client.get("/.gateway")).json()
-            assert status["counts"]["errors"] == {"500": 2}
-            assert noted(settings, "endpoint")[-1] == (name, "unexpected")
-            assert name in capsys.readouterr().err
-
-    asyncio.run(scenario())
+    loaded = versions.Versions(lambda _: versions.Version("1", None, None, 60.0))
+    with in_process(App(settings, 1, versions=loaded)) as port:
+        for _ in range(2):
+            url = f"http://127.0.0.1:{port}/invocations"
+            refused = requests.post(url, json={}, timeout=60)
+            assert refused.status_code == 500
+            name = refused.headers["X-Request-Id"]
+            assert name in refused.json()["message"]
+        status = endpoint_status.status(port)
+        assert status is not None
+        assert status.counts.errors == {"500": 2}
+        assert noted(settings, "endpoint")[-1] == (name, "unexpected")
+        assert name in capsys.readouterr().err
 
 
 def test_undecodable_bytes_are_not_a_key(settings: Settings) -> None:
@@ -701,7 +694,6 @@ def test_a_damaged_server_record_does_not_keep_others_down(
                 log_path=settings.logs_dir / "x",
                 job_id=None,
                 sample=False,
-                backend=9,
                 is_live=True,
             ),
         )
@@ -711,37 +703,13 @@ def test_a_damaged_server_record_does_not_keep_others_down(
 
     def begin(_: Settings, port: int) -> None:
         if port == 5001:
-            raise OSError("no process more")
+            raise KeyError("what no rule foresaw")
         begun.append(port)
 
     monkeypatch.setattr(restarts, "begin", begin)
-    restarts.tick(settings, {})
+    restarts.Endpoints().tend(settings)
     assert begun == [5002]
     assert noted(settings, "servers") == [("port:4999", "unreadable"), ("port:5001", "unexpected")]
-
-
-def test_the_watch_of_a_server_outlives_a_fault(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticks: list[int] = []
-
-    def tend(*_: object) -> None:
-        ticks.append(1)
-        if len(ticks) == 1:
-            raise KeyError("what no rule foresaw")
-
-    monkeypatch.setattr(restarts._Keeper, "tend", tend)
-    monkeypatch.setattr(restarts, "WATCH_SECONDS", 0.01)
-
-    async def scenario() -> None:
-        task = asyncio.create_task(restarts.watch(settings, 5001))
-        while len(ticks) < 3:
-            assert not task.done()
-            await asyncio.sleep(0.01)
-        task.cancel()
-
-    asyncio.run(scenario())
-    assert noted(settings, "servers") == [("port:5001", "unexpected")]
 
 
 def test_an_unreadable_report_does_not_hide_others_from_a_policy(

@@ -15,16 +15,16 @@ import pytest
 
 from core.platform.config import Settings
 from core.scoring import backends
-from core.serving.gateway_log import LogState
-from core.serving.gateway_stats import Recent
-from core.serving.gateway_status import Status
+from core.serving.endpoint_status import Status
+from core.serving.metrics import Recent
+from core.serving.prediction_log import LogState
 from core.serving.server import Server
 
 ROWS = pd.DataFrame({"lat": [1.0, 2.0]})
 
 
-class Gateway(BaseHTTPRequestHandler):
-    """Answers as a gateway whose log is behind.
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers as an endpoint whose log is behind.
 
     The first answer that the log has is the one numbered `behind`; `waiting` says how many rows
     each question about its state finds in memory, the last one for all that follow.
@@ -49,7 +49,7 @@ class Gateway(BaseHTTPRequestHandler):
         rows = kind.waiting.pop(0) if len(kind.waiting) > 1 else kind.waiting[0]
         counts = Recent(0, {}, 0, 0, 0, 0, [], None, None, None)
         log = LogState(waiting=rows)
-        self._send(asdict(Status(None, {}, kind.uptime, counts, log, None, False)), {})
+        self._send(asdict(Status("1", {}, kind.uptime, 1, counts, log, None, False)), {})
 
     def _send(self, body: object, headers: dict[str, str]) -> None:
         content = json.dumps(body).encode()
@@ -65,8 +65,8 @@ class Gateway(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def gateway() -> Iterator[type[Gateway]]:
-    kind = type("Behind", (Gateway,), {"request_ids": [], "waiting": [0]})
+def served() -> Iterator[type[Endpoint]]:
+    kind = type("Behind", (Endpoint,), {"request_ids": [], "waiting": [0]})
     with ThreadingHTTPServer(("127.0.0.1", 0), kind) as http_server:
         kind.port = http_server.server_address[1]
         threading.Thread(target=http_server.serve_forever, daemon=True).start()
@@ -95,39 +95,39 @@ def endpoint(home: Path, port: int) -> backends.Endpoint:
     )
 
 
-def test_rows_are_answered_once_the_log_has_them(tmp_path: Path, gateway: type[Gateway]) -> None:
-    gateway.waiting = [2, 2, 0]
-    answered = endpoint(tmp_path, gateway.port)(ROWS, None, "a-1")
+def test_rows_are_answered_once_the_log_has_them(tmp_path: Path, served: type[Endpoint]) -> None:
+    served.waiting = [2, 2, 0]
+    answered = endpoint(tmp_path, served.port)(ROWS, None, "a-1")
     assert answered.is_logged
     assert answered.probabilities.tolist() == [0.5, 0.5]
     # the model did not score them again
-    assert gateway.request_ids == ["a-1"]
-    assert gateway.waiting == [0]
+    assert served.request_ids == ["a-1"]
+    assert served.waiting == [0]
 
 
-def test_a_restarted_gateway_is_asked_again_under_the_same_id(
-    tmp_path: Path, gateway: type[Gateway]
+def test_a_restarted_endpoint_is_asked_again_under_the_same_id(
+    tmp_path: Path, served: type[Endpoint]
 ) -> None:
     """What the previous one had in memory is lost, although nothing waits in this one."""
-    gateway.uptime = 0.0
-    assert endpoint(tmp_path, gateway.port)(ROWS, None, "a-1").is_logged
-    assert gateway.request_ids == ["a-1", "a-1"]
+    served.uptime = 0.0
+    assert endpoint(tmp_path, served.port)(ROWS, None, "a-1").is_logged
+    assert served.request_ids == ["a-1", "a-1"]
 
 
 def test_a_log_that_stays_down_is_waited_for_once(
-    tmp_path: Path, gateway: type[Gateway], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, served: type[Endpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows stay in the gateway's memory then, each of them once."""
+    """Rows stay in the endpoint's memory then, each of them once."""
     monkeypatch.setattr(backends, "LOG_SECONDS", 0.0)
-    gateway.behind, gateway.waiting = 100, [4]
-    ask = endpoint(tmp_path, gateway.port)
+    served.behind, served.waiting = 100, [4]
+    ask = endpoint(tmp_path, served.port)
     ask(ROWS, None, "a-1")
     monkeypatch.setattr(backends, "LOG_SECONDS", 3600.0)
     ask(ROWS, None, "a-2")
-    assert gateway.request_ids == ["a-1", "a-2"]
+    assert served.request_ids == ["a-1", "a-2"]
     # once it has caught up, it is waited for again
-    gateway.waiting = [0, 4, 0]
+    served.waiting = [0, 4, 0]
     ask(ROWS, None, "a-3")
     ask(ROWS, None, "a-4")
-    assert gateway.request_ids == ["a-1", "a-2", "a-3", "a-4"]
-    assert gateway.waiting == [0]
+    assert served.request_ids == ["a-1", "a-2", "a-3", "a-4"]
+    assert served.waiting == [0]

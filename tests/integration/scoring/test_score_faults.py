@@ -87,7 +87,7 @@ def assert_each_row_once(settings: Settings, result: score.Result) -> None:
     assert result.rows == ROWS
     written = pd.read_parquet(result.output)
     assert written["courtside_row"].tolist() == list(range(ROWS))
-    # the gateway may still be writing what it answered while its log was behind
+    # the endpoint may still be writing what it answered while its log was behind
     until = time.monotonic() + 120
     while len(logged := predictions.read(settings, result.scoring)) < ROWS:
         assert time.monotonic() < until, f"{len(logged)} of {ROWS} rows are in the log"
@@ -97,21 +97,16 @@ def assert_each_row_once(settings: Settings, result: score.Result) -> None:
     assert set(logged["courtside_prediction_id"]) == set(written["courtside_prediction_id"])
 
 
-@pytest.mark.parametrize("target", ["server", "gateway"])
 def test_each_row_is_answered_and_logged_once_when_it_is_killed(
-    served: Settings, file: Path, target: str
+    served: Settings, file: Path
 ) -> None:
-    front = server.servers(served)[0]
-    fallen = front if target == "gateway" else server.behind(served, front)
-    assert fallen is not None
+    fallen = server.servers(served)[0]
     hit = At(30_000, lambda: os.kill(fallen.pid, signal.SIGKILL))
     options = score.Options(source="path", path=str(file), batch_rows=BATCH)
     result = score.run(served, options, hit)
     hit.thread.join()
     assert_each_row_once(served, result)
-    again = server.find(served, front.port)
-    assert again is not None
-    now = again if target == "gateway" else server.behind(served, again)
+    now = server.find(served, fallen.port)
     assert now is not None
     assert now.pid != fallen.pid
 

@@ -20,7 +20,7 @@ import sqlalchemy as sql
 from core.platform import set_aside
 from core.platform.config import Settings
 from core.predictions_log import log_store, predictions
-from core.serving import gateway
+from core.serving import endpoint_status
 
 JSON, CSV = "application/json", "text/csv"
 PARQUET = "application/vnd.apache.parquet"
@@ -708,7 +708,7 @@ def run(
     count: int,
     on_answer: Callable[[int], None] = lambda _: None,
 ) -> Account:
-    """Send that many requests to a gateway and return the account."""
+    """Send that many requests to an endpoint and return the account."""
     account = Account()
     for number, request in enumerate(generator.requests(count)):
         answer = send(port, request)
@@ -743,8 +743,8 @@ def _shown(request: Request) -> str:
 def _settle(settings: Settings, port: int, seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while True:
-        state = gateway.status(port)
-        assert state is not None, "the gateway has ended"
+        state = endpoint_status.status(port)
+        assert state is not None, "the endpoint has ended"
         if state.log.ok and not state.log.waiting:
             return
         assert time.monotonic() < end, f"the log does not settle: {state.log}"

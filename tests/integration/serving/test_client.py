@@ -133,7 +133,7 @@ def test_each_form_sends_the_same_rows(stub, form):
     assert not scored.is_logged
 
 
-def test_a_gateway_gets_headers_and_keys_beside_the_rows(stub):
+def test_an_endpoint_gets_headers_and_keys_beside_the_rows(stub):
     stub.extra = {"X-Request-Id": "f" * 32}
     keys = pd.Series(["7", None, "9"], name="id")
     scored = client.score(
@@ -147,7 +147,7 @@ def test_a_gateway_gets_headers_and_keys_beside_the_rows(stub):
 
 
 @pytest.mark.parametrize("status", [502, 503])
-def test_a_missing_server_behind_a_gateway_is_reported(stub, status):
+def test_an_endpoint_without_a_model_is_reported(stub, status):
     stub.plan = [(status, json.dumps({"message": "it is started again"}))]
     with pytest.raises(client.UnreachableError, match="No model answers now"):
         client.score(stub.url, FRAME, INPUTS)

@@ -21,41 +21,42 @@ from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, NotReadyError, ServerError, StoreError
 from core.platform.runs import ModelVersion
 from core.registry import version_files
-from core.serving import endpoint, gateway, restarts, server, server_process
-from tests.integration.serving.gateways import forget
+from core.serving import endpoint, endpoint_status, server, server_process
+from tests.integration.serving.endpoints import forget
 
 pytestmark = pytest.mark.long
 
-# Answers as its version after the seconds in the body, keeps connections alive, and ends at once
-# on a signal. With a file named `broken-<version>` beside it, it does not start.
-STAND_IN = """
-import http.server, os, sys, time
+# The process of an endpoint whose versions answer with their number after the seconds in the body.
+# With a file named `broken-<version>` beside it, a version does not load; with `deaf-`, not yet.
+STAND_IN = f"""
+import os, sys, time
+sys.path.insert(0, {str(CODE_ROOT)!r})
+import asyncio
+from starlette.requests import Request
+from starlette.responses import Response
+from core.serving import versions, worker
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = 5
-    def log_message(self, *args):
-        pass
-    def answer(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        time.sleep(float(body.split()[0] if body else 0))
-        self.send_response(200)
-        self.send_header("X-Version", version)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    do_GET = do_POST = answer
+class Model:
+    def __init__(self, name):
+        self.name = name
+    async def __call__(self, scope, receive, send):
+        body = await Request(scope, receive).body()
+        await asyncio.sleep(float(body.split()[0] if body else 0))
+        await Response(body, headers={{"X-Version": self.name}})(scope, receive, send)
 
-port, version = int(sys.argv[1]), sys.argv[2]
-while os.path.exists(f"deaf-{version}"):
-    time.sleep(0.01)
-if os.path.exists(f"broken-{version}"):
-    sys.exit("OSError: no such model")
-print(f"version {version} serves", flush=True)
-http.server.ThreadingHTTPServer.request_queue_size = 128
-http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+def load(described):
+    name = described.version
+    while os.path.exists("deaf-" + name):
+        time.sleep(0.01)
+    if os.path.exists("broken-" + name):
+        raise OSError("no such model")
+    print("version", name, "serves", flush=True)
+    return versions.Version(name, Model(name), None, 60.0)
+
+versions.load, versions.warm_up = load, lambda: None
+sys.exit(worker.main())
 """
+COMMAND = server_process._command
 
 
 def version(number):
@@ -74,9 +75,7 @@ def settings(tmp_path, monkeypatch):
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN, encoding="utf-8")
     monkeypatch.setattr(
-        server_process,
-        "_command",
-        lambda described, port: [sys.executable, str(script), str(port), described.version],
+        server_process, "_command", lambda front: [sys.executable, str(script), str(front.port)]
     )
     monkeypatch.setattr(server_process, "POLL_SECONDS", 0.01)
     # there is no registry here
@@ -223,34 +222,19 @@ def test_five_changes_under_load_lose_no_request(settings):
         ]
         assert {exchange.version for exchange in within} == {number}
         assert {exchange.kind for exchange in within} == Crowd.KINDS
-    # the gateway and one server: the five others are gone
-    assert len(own_processes(settings)) == 2
+    assert len(own_processes(settings)) == 1
 
 
-def test_the_old_server_is_stopped_once_it_has_answered_all(settings):
-    first = endpoint.follow(settings, version(1))
-    with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(requests.post, f"{first.url}/x", data=b"2.0", timeout=60)
-        until(lambda: gateway.status(first.port).in_flight == {first.backend: 1})
-        following = pool.submit(endpoint.follow, settings, version(2))
-        until(lambda: gateway.status(first.port).backend != first.backend)
-        assert ask(first).headers["X-Version"] == "2"
-        assert gateway.status(first.port).in_flight == {first.backend: 1}
-        assert not following.done()
-        assert slow.result().headers["X-Version"] == "1"
-        assert following.result().version == "2"
-    assert process.port_is_free(first.backend)
-
-
-def test_a_server_that_never_answers_delays_a_change_only_so_long(settings, monkeypatch):
-    monkeypatch.setattr(endpoint, "DRAIN_SECONDS", 0.3)
+def test_the_old_version_answers_what_it_was_asked(settings):
     first = endpoint.follow(settings, version(1))
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(requests.post, f"{first.url}/x", data=b"15", timeout=60)
-        until(lambda: gateway.status(first.port).in_flight == {first.backend: 1})
+        slow = pool.submit(requests.post, f"{first.url}/x", data=b"2.0", timeout=60)
+        until(lambda: endpoint_status.status(first.port).in_flight == {"1": 1})
         assert endpoint.follow(settings, version(2)).version == "2"
-        assert slow.result().status_code == 502
-    assert ask(first).headers["X-Version"] == "2"
+        assert ask(first).headers["X-Version"] == "2"
+        assert endpoint_status.status(first.port).in_flight == {"1": 1}
+        assert slow.result().headers["X-Version"] == "1"
+    assert endpoint_status.status(first.port).in_flight == {}
 
 
 def test_concurrent_changes_run_one_after_the_other(settings):
@@ -264,7 +248,7 @@ def test_concurrent_changes_run_one_after_the_other(settings):
     assert endpoint.live(settings) in fronts
     assert ask(first).headers["X-Version"] == endpoint.live(settings).version
     assert all(wait == sorted(wait) for wait in waits)
-    assert len(own_processes(settings)) == 2
+    assert len(own_processes(settings)) == 1
 
 
 def test_a_change_that_does_not_end_is_reported(settings, monkeypatch):
@@ -286,16 +270,15 @@ def test_an_endpoint_appears_as_one_server(settings):
     waited = []
     first = endpoint.follow(settings, version(1), waited.append, job_id="job1")
     assert (first.port, first.state, first.alias) == (settings.serve_port, "ready", "champion")
-    assert first.name == "shots version 1 (champion)"
+    assert str(first.name) == "shots, version 1, champion"
     assert first.run_id == "run1"
     assert first.url == f"http://127.0.0.1:{settings.serve_port}"
     assert before <= first.started <= time.time()
-    assert first.backend >= settings.serve_port + 100
     assert waited == sorted(waited)
     assert waited
     assert endpoint.live(settings) == first
     assert server.servers(settings) == [first]
-    assert server_process.log_tail(settings, first.port) == "version 1 serves"
+    assert "version 1 serves" in server_process.log_tail(settings, first.port)
     assert server_process.stop_unfinished(settings, "job1") == []
 
     challenger = endpoint.begin(settings, version(9), None, alias="challenger")
@@ -303,7 +286,7 @@ def test_an_endpoint_appears_as_one_server(settings):
     second = endpoint.follow(settings, version(2))
     assert second.started > first.started
     assert server.servers(settings) == [second, challenger]
-    assert server_process.log_tail(settings, second.port) == "version 2 serves"
+    assert "version 2 serves" in server_process.log_tail(settings, second.port)
     assert requests.get(challenger.url, timeout=60).headers["X-Version"] == "9"
 
 
@@ -314,15 +297,13 @@ def test_following_the_live_version_starts_nothing(settings):
     assert endpoint.live(settings) == again
     # the same number in another registry is another model
     other = endpoint.follow(settings, replace(version(1), run_id="elsewhere"))
-    assert other.backend != first.backend
+    assert other.run_id == endpoint.live(settings).run_id == "elsewhere"
 
 
 def test_its_ports_are_reserved(settings):
     first = endpoint.follow(settings, version(1))
-    with pytest.raises(InputError, match=r"shots version 1 \(champion\) is served there"):
-        endpoint.begin(settings, version(2), first.port, alias=None)
     with pytest.raises(InputError, match="is in use"):
-        endpoint.begin(settings, version(2), first.backend, alias=None)
+        endpoint.begin(settings, version(2), first.port, alias=None)
     with pytest.raises(InputError, match="runs on port"):
         server_process.dismiss(settings, first.port)
     assert server_process.free_port(settings) > first.port
@@ -351,7 +332,7 @@ def test_its_body_limit_is_that_of_uploads(settings):
 
 def test_stop_leaves_no_process(settings):
     first = endpoint.follow(settings, version(1))
-    assert len(own_processes(settings)) == 2
+    assert len(own_processes(settings)) == 1
     assert endpoint.stop(settings).state == "stopped"
     assert own_processes(settings) == []
     assert process.port_is_free(first.port)
@@ -364,40 +345,31 @@ def test_stop_leaves_no_process(settings):
     assert own_processes(settings) == []
 
 
-def test_a_killed_server_gives_503_until_it_is_restarted(settings):
-    first = endpoint.follow(settings, version(1))
-    kill(server.find(settings, first.backend).pid)
-    (died,) = server.servers(settings)
-    assert (died.port, died.state) == (first.port, "restarting")
-    answer = ask(first)
-    assert answer.status_code == 503
-    assert answer.json()["message"].startswith("No model answers now")
-    with pytest.raises(InputError, match="is served there"):
-        server_process.check_port(settings, first.port)
-
-    again = endpoint.follow(settings, version(1))
-
-    assert (again.port, again.pid, again.state) == (first.port, first.pid, "ready")
-    assert ask(first).headers["X-Version"] == "1"
-    assert server.servers(settings) == [again]
-    # the gateway's own restart sees that all is up, and ends
-    until(lambda: len(own_processes(settings)) == 2)
-
-
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_killed_gateway_is_started_again_on_its_port(settings, number):
+def test_a_killed_endpoint_is_started_again_on_its_port(settings, number):
     first = endpoint.follow(settings, version(1))
     kill(first.pid)
-    assert endpoint.live(settings).state == "died"
+    assert endpoint.live(settings).state == "restarting"
 
     again = endpoint.follow(settings, version(number))
 
     assert again.port == first.port
     assert again.pid != first.pid
-    assert (again.backend == first.backend) == (number == 1)
+    assert (again.state, again.version) == ("ready", str(number))
     assert ask(again).headers["X-Version"] == str(number)
     assert server.servers(settings) == [again]
-    assert len(own_processes(settings)) == 2
+    assert len(own_processes(settings)) == 1
+
+
+def test_a_killed_endpoint_whose_next_version_does_not_load_keeps_the_old_one(settings):
+    first = endpoint.follow(settings, version(1))
+    kill(first.pid)
+    (settings.state_dir / "broken-2").touch()
+    with pytest.raises(ServerError, match="OSError: no such model"):
+        endpoint.follow(settings, version(2))
+    assert endpoint.live(settings).version == "1"
+    assert endpoint.revive(settings, first.port).version == "1"
+    assert ask(first).headers["X-Version"] == "1"
 
 
 def test_a_dead_endpoint_can_be_dismissed_completely(settings):
@@ -406,16 +378,6 @@ def test_a_dead_endpoint_can_be_dismissed_completely(settings):
     server_process.dismiss(settings, first.port)
     assert own_processes(settings) == []
     assert server.servers(settings) == []
-
-
-def test_an_endpoint_with_all_processes_killed_is_restarted(settings):
-    first = endpoint.follow(settings, version(1))
-    for running in own_processes(settings):
-        kill(running.pid)
-    again = endpoint.follow(settings, version(1))
-    assert again.port == first.port
-    assert ask(again).status_code == 200
-    assert server.servers(settings) == [again]
 
 
 def test_a_port_that_another_program_took_meanwhile_is_reported(settings):
@@ -437,12 +399,21 @@ def test_a_version_that_does_not_start_leaves_the_old_one(settings):
     (settings.state_dir / "broken-2").touch()
     with pytest.raises(ServerError) as caught:
         endpoint.follow(settings, version(2))
-    assert str(caught.value).startswith("shots version 2, champion did not start on port ")
+    assert str(caught.value).startswith("shots, version 2, champion did not start on port ")
     assert ": OSError: no such model. Its log is " in str(caught.value)
     assert str(caught.value).endswith(" The live endpoint serves version 1.")
     assert server.servers(settings) == [first]
     assert ask(first).headers["X-Version"] == "1"
-    assert len(own_processes(settings)) == 2
+    assert len(own_processes(settings)) == 1
+
+
+def test_a_version_that_does_not_load_in_time_leaves_the_old_one(settings):
+    first = endpoint.follow(settings, version(1))
+    (settings.state_dir / "deaf-2").touch()
+    with pytest.raises(ServerError, match=r"no answer within 0\.5 seconds"):
+        endpoint.follow(settings, version(2), timeout=0.5)
+    assert server.servers(settings) == [first]
+    assert ask(first).headers["X-Version"] == "1"
 
 
 def test_a_first_version_that_does_not_start_leaves_nothing(settings):
@@ -456,8 +427,9 @@ def test_a_first_version_that_does_not_start_leaves_nothing(settings):
     assert own_processes(settings) == []
 
 
-def test_a_gateway_that_does_not_start_is_reported_with_its_reason(settings, monkeypatch):
-    monkeypatch.setattr(restarts, "CODE_ROOT", settings.home)
+def test_a_process_that_does_not_start_is_reported_with_its_reason(settings, monkeypatch):
+    monkeypatch.setattr(server_process, "_command", COMMAND)
+    monkeypatch.setattr(server_process, "CODE_ROOT", settings.home)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     with pytest.raises(ServerError, match="No module named 'core'"):
         endpoint.follow(settings, version(1))
@@ -483,56 +455,27 @@ def interrupted(settings, when, **options):
             endpoint.follow(settings, version(2), on_wait, **options)
 
 
-@pytest.mark.parametrize("by_job", [True, False])
-def test_a_job_killed_while_the_new_one_starts_leaves_the_old(settings, by_job):
+def test_a_job_killed_while_the_new_version_loads_leaves_the_old(settings):
     first = endpoint.follow(settings, version(1), job_id="job1")
     (settings.state_dir / "deaf-2").touch()
-    interrupted(settings, lambda: len(own_processes(settings)) == 3, job_id="job2")
-    assert [served.state for served in server.servers(settings)] == ["ready"]
-
-    if by_job:
-        (stopped,) = server_process.stop_unfinished(settings, "job2")
-        assert stopped.version == "2"
-    else:
-        endpoint.follow(settings, version(1))
-
+    begun = time.monotonic()
+    interrupted(settings, lambda: time.monotonic() > begun + 0.5, job_id="job2")
+    assert server_process.stop_unfinished(settings, "job2") == []
     assert server.servers(settings) == [first]
     assert ask(first).headers["X-Version"] == "1"
-    assert len(own_processes(settings)) == 2
-
-
-@pytest.mark.parametrize("by_job", [True, False])
-def test_a_job_killed_while_the_old_one_drains_leaves_the_new(settings, by_job):
-    first = endpoint.follow(settings, version(1), job_id="job1")
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(requests.post, f"{first.url}/x", data=b"1", timeout=60)
-        until(lambda: gateway.status(first.port).in_flight == {first.backend: 1})
-        interrupted(
-            settings, lambda: endpoint.live(settings).backend != first.backend, job_id="job2"
-        )
-        assert slow.result().status_code == 200
-    now = endpoint.live(settings)
-    assert now.version == "2"
-    assert len(own_processes(settings)) == 3
-
-    if by_job:
-        (stopped,) = server_process.stop_unfinished(settings, "job2")
-        assert stopped.port == first.backend
-    else:
-        endpoint.follow(settings, version(2))
-
-    assert server.servers(settings) == [now]
-    assert ask(now).headers["X-Version"] == "2"
-    assert len(own_processes(settings)) == 2
+    (settings.state_dir / "deaf-2").unlink()
+    assert endpoint.follow(settings, version(2)).pid == first.pid
+    assert ask(first).headers["X-Version"] == "2"
+    assert len(own_processes(settings)) == 1
 
 
 @pytest.mark.parametrize("by_job", [True, False])
 def test_a_job_killed_while_the_endpoint_starts_leaves_nothing_permanent(settings, by_job):
     (settings.state_dir / "deaf-2").touch()
-    interrupted(settings, lambda: len(own_processes(settings)) == 2, job_id="job2")
+    interrupted(settings, lambda: len(own_processes(settings)) == 1, job_id="job2")
     (starting,) = server.servers(settings)
     assert (starting.port, starting.state) == (settings.serve_port, "starting")
-    assert len(own_processes(settings)) == 2
+    assert len(own_processes(settings)) == 1
 
     if by_job:
         assert server_process.stop_unfinished(settings, "job2")
@@ -542,7 +485,7 @@ def test_a_job_killed_while_the_endpoint_starts_leaves_nothing_permanent(setting
     again = endpoint.follow(settings, version(2))
     assert again.port == settings.serve_port
     assert ask(again).headers["X-Version"] == "2"
-    assert len(own_processes(settings)) == 2
+    assert len(own_processes(settings)) == 1
 
 
 def test_it_survives_a_kill_of_the_app_and_is_rediscovered(settings, tmp_path):
@@ -554,8 +497,8 @@ from core.platform.runs import ModelVersion
 from core.platform.config import Settings
 files = version_files.Servable(Settings.load().home, {{}}, {{}}, True, 0.5, {{}})
 version_files.servable = lambda *_: files
-server_process._command = lambda described, port: [
-    sys.executable, {str(tmp_path / "stand_in.py")!r}, str(port), described.version
+server_process._command = lambda front: [
+    sys.executable, {str(tmp_path / "stand_in.py")!r}, str(front.port)
 ]
 endpoint.follow(Settings.load(), ModelVersion("shots", "1", "run1", (), {{}}, 0.0))
 os.killpg(0, signal.SIGKILL)
@@ -576,10 +519,10 @@ os.killpg(0, signal.SIGKILL)
     now = endpoint.follow(settings, version(2))
     assert (now.port, now.pid) == (live.port, live.pid)
     assert ask(now).headers["X-Version"] == "2"
-    assert len(own_processes(settings)) == 2
+    assert len(own_processes(settings)) == 1
 
 
-def test_a_gateway_without_a_record_ends_by_itself(settings):
+def test_an_endpoint_without_a_record_ends_by_itself(settings):
     first = endpoint.follow(settings, version(1))
     forget(settings, first.port)
     until(lambda: not server.is_alive(first), 30)

@@ -79,53 +79,41 @@ def kept_rows(settings: Settings) -> int:
     return log_search.count(settings)
 
 
-def test_a_hung_scoring_server_is_shown_killed_and_replaced(served: Settings) -> None:
-    behind = server.behind(served, front(served))
-    assert behind is not None
+def test_a_hung_endpoint_is_shown_killed_and_replaced(served: Settings) -> None:
+    hung = front(served)
     before = kept_rows(served)
-    os.kill(behind.pid, signal.SIGSTOP)
+    os.kill(hung.pid, signal.SIGSTOP)
     # at once, before any deadline
     until(lambda: front(served).state == "silent")
     ids = [uuid.uuid4().hex for _ in range(3)]
     senders = [threading.Thread(target=insist, args=(served, request_id)) for request_id in ids]
     for sender in senders:
         sender.start()
-    until(lambda: not process.is_alive(behind.process))
-    for sender in senders:
-        sender.join()
-    until(lambda: front(served).state == "ready")
-    now = server.behind(served, front(served))
-    assert now is not None
-    assert now.pid != behind.pid
-    assert front(served).restarts == 1
-    # no row lost, none duplicated
-    assert kept_rows(served) == before + 2 * len(ids)
-
-
-def test_a_hung_gateway_is_shown_killed_and_replaced(served: Settings) -> None:
-    hung = front(served)
-    before = kept_rows(served)
-    os.kill(hung.pid, signal.SIGSTOP)
-    until(lambda: front(served).state == "silent")
-    request_id = uuid.uuid4().hex
-    sender = threading.Thread(target=insist, args=(served, request_id))
-    sender.start()
-    gateways = restarts.Gateways()
+    endpoints = restarts.Endpoints()
 
     def replaced() -> bool:
-        gateways.tend(served)
+        endpoints.tend(served)
         return not process.is_alive(hung.process) and front(served).pid != hung.pid
 
     until(replaced)
-    sender.join()
-    until(lambda: front(served).state == "ready")
+
+    def ready() -> bool:
+        endpoints.tend(served)
+        return front(served).state == "ready"
+
+    until(ready)
+    for sender in senders:
+        sender.join()
+    assert front(served).restarts == 1
+    assert front(served).problem is None
     # no signal brings it back beside its successor
     assert not psutil.pid_exists(hung.pid) or not process.is_alive(hung.process)
-    assert kept_rows(served) == before + 2
+    # no row lost, none duplicated
+    assert kept_rows(served) == before + 2 * len(ids)
     assert ask(served) == 200
 
 
-def test_a_gateway_that_was_replaced_neither_answers_nor_writes(served: Settings) -> None:
+def test_an_endpoint_that_was_replaced_neither_answers_nor_writes(served: Settings) -> None:
     """Even one that nobody could kill: its file names another process."""
     current = front(served)
     before = kept_rows(served)

@@ -18,9 +18,10 @@ from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.runs import ModelVersion
 from core.scoring import score
-from core.serving import endpoint, gateway, serve, server, server_process
+from core.serving import endpoint, endpoint_status, serve, server, server_process
 from core.training import train
 from tests.conftest import copy_home
+from tests.integration.serving.endpoints import serving
 
 pytestmark = pytest.mark.long
 
@@ -108,6 +109,16 @@ def test_the_champion_is_served_on_the_live_port_and_scored_there(two: Two) -> N
     assert scored.rows > 0
 
 
+@pytest.fixture(scope="module")
+def bare(two: Two) -> Iterator[int]:
+    """The port of MLflow's own server of version 1."""
+    live = endpoint.live(two.settings)
+    assert live is not None
+    assert live.folder is not None
+    with serving(live.folder) as (port, _):
+        yield port
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "body"),
     [
@@ -127,7 +138,7 @@ def test_the_champion_is_served_on_the_live_port_and_scored_there(two: Two) -> N
     ],
 )
 def test_the_endpoint_answers_as_the_bare_server_does(
-    two: Two, method: str, path: str, headers: dict[str, str], body: str | None
+    two: Two, bare: int, method: str, path: str, headers: dict[str, str], body: str | None
 ) -> None:
     live = endpoint.live(two.settings)
     assert live is not None
@@ -136,7 +147,7 @@ def test_the_endpoint_answers_as_the_bare_server_does(
         requests.request(
             method, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=60, **body_options
         )
-        for port in (live.port, live.backend)
+        for port in (live.port, bare)
     ]
     own = {"date", "x-request-id", "x-prediction-ids", "x-prediction-log"}
     contents = [
@@ -149,7 +160,7 @@ def test_the_endpoint_answers_as_the_bare_server_does(
         for answer in answers
     ]
     if headers.get("Content-Type") == "text/csv":
-        # rows that the gateway can read and that do not fit: refused by it, in MLflow's shape
+        # rows that the endpoint can read and that do not fit: refused by it, in MLflow's shape
         assert [answer.status_code for answer in answers] == [400, 400]
         assert answers[0].json()["error_code"] == "BAD_REQUEST"
         assert "Missing columns: lat, lon" in answers[0].json()["message"]
@@ -157,7 +168,7 @@ def test_the_endpoint_answers_as_the_bare_server_does(
     if answers[1].status_code >= 500:
         # an unreadable body is the caller's error, not the server's
         assert answers[0].status_code == 400
-        assert "cannot be read" in answers[0].json()["message"]
+        assert "be read" in answers[0].json()["message"]
         return
     assert contents[0] == contents[1]
 
@@ -205,7 +216,7 @@ def copies(port: int) -> int:
     """Return how many copies were answered, once there are any."""
     end = time.monotonic() + 60
     while True:
-        status = gateway.status(port)
+        status = endpoint_status.status(port)
         if (status and status.shadow and status.shadow.sent) or time.monotonic() > end:
             return status.shadow.sent if status and status.shadow else 0
         time.sleep(0.05)
@@ -214,7 +225,7 @@ def copies(port: int) -> int:
 def test_a_shadow_is_another_version_than_the_live_one(two: Two) -> None:
     with pytest.raises(ValueError, match="cannot shadow itself"):
         serve.Options(shadow=True)
-    with pytest.raises(InputError, match="answers by version 1 itself"):
+    with pytest.raises(InputError, match="cannot shadow itself"):
         serve.run(two.settings, serve.Options(target="1", shadow=True))
     assert len(server.servers(two.settings)) == 1
 
@@ -234,9 +245,6 @@ def test_a_change_that_cannot_be_recorded_leaves_the_endpoint_answering(
 
 def test_stop_leaves_no_process(two: Two) -> None:
     (live,) = server.servers(two.settings)
-    assert live.backend is not None
-    behind = server.find(two.settings, live.backend)
-    assert behind is not None
     server_process.stop(two.settings, live.port)
     assert server.servers(two.settings) == []
     folder = str(two.settings.state_dir)
@@ -254,19 +262,7 @@ def test_a_first_start_that_cannot_be_recorded_leaves_no_server(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = server.Server(
-        5271,
-        1,
-        0.0,
-        SPEC.model,
-        "1",
-        "champion",
-        "run",
-        "ready",
-        0.0,
-        tmp_path,
-        None,
-        False,
-        backend=5371,
+        5271, 1, 0.0, SPEC.model, "1", "champion", "run", "ready", 0.0, tmp_path, None, False
     )
     stopped: list[int] = []
     version = ModelVersion(SPEC.model, "1", "run", ("champion",), {}, 0.0)

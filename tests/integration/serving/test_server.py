@@ -1,4 +1,4 @@
-"""Serving: one real scoring server of MLflow, and stand-ins for what would take it too long."""
+"""Serving: one real endpoint, and stand-ins for what would take it too long."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from core.platform.errors import InputError, NotReadyError, ServerError
 from core.platform.run_record import ModelRecord, Progress, Record
 from core.registry import registry, version_files
 from core.serving import client, external_servers, mlflow_ui, server, server_process
-from tests.integration.serving.gateways import damage
+from tests.integration.serving.endpoints import damage
 
 pytestmark = pytest.mark.long
 
@@ -129,9 +129,9 @@ def described(home, version):
 def served(home, described):
     waited = []
     try:
-        begun = server_process.start(home, described)
+        begun = begin(home, **vars(described))
         assert begun.state == "starting"
-        with pytest.raises(InputError, match=r"shots version 1 \(champion\) is starting there"):
+        with pytest.raises(InputError, match="is in use"):
             server_process.check_port(home, begun.port)
         ready = server_process.wait_until_ready(home, begun, on_wait=waited.append)
         assert waited == sorted(waited)
@@ -156,7 +156,7 @@ def test_a_served_model_is_listed(home, served, version):
     assert not listed.sample
     assert (dict(listed.inputs), listed.threshold) == (INPUTS, 0.4)
     assert server_process.stop_unfinished(home, "job1") == []
-    assert "Uvicorn running on" in server_process.log_tail(home, served.port)
+    assert "Started server process" in server_process.log_tail(home, served.port)
 
 
 def test_it_scores_as_the_estimator_does(served, toy_model):
@@ -180,7 +180,7 @@ def test_it_refuses_values_that_are_not_numbers(served, value):
         timeout=10,
     )
     assert answer.status_code == 400
-    assert answer.json()["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert answer.json()["error_code"] == "BAD_REQUEST"
     assert "Column 'minutes' must" in answer.json()["message"]
     assert "row 1." in answer.json()["message"]
 
@@ -195,9 +195,9 @@ def test_it_refuses_other_columns(served, toy_model):
 
 
 def test_its_port_is_taken(home, served, described):
-    with pytest.raises(InputError, match=r"shots version 1 \(champion\) is served there"):
-        server_process.start(home, replace(described, port=served.port))
-    assert server_process.free_port(home, server_process.BACKEND_OFFSET) > served.port
+    with pytest.raises(InputError, match="is in use"):
+        server_process.reserve(home, replace(described, port=served.port))
+    assert server_process.free_port(home) > served.port
     with pytest.raises(InputError, match="runs on port"):
         server_process.dismiss(home, served.port)
 
@@ -220,7 +220,7 @@ def settings(tmp_path, monkeypatch):
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN, encoding="utf-8")
     monkeypatch.setattr(
-        server_process, "_command", lambda described, port: [sys.executable, str(script), str(port)]
+        server_process, "_command", lambda front: [sys.executable, str(script), str(front.port)]
     )
     monkeypatch.setattr(server_process, "POLL_SECONDS", 0.01)
     first = process.free_port(22000 + os.getpid() % 9000)
@@ -231,15 +231,20 @@ def settings(tmp_path, monkeypatch):
         server_process.stop(settings, left.port)
 
 
+def begin(settings, **values):
+    """Reserve a port for an endpoint, and start its process."""
+    front = server_process.reserve(settings, replace(DESCRIBED, **values))
+    return server_process.start(settings, front)
+
+
 def ready(settings, **values):
-    begun = server_process.start(settings, replace(DESCRIBED, **values))
-    return server_process.wait_until_ready(settings, begun, timeout=60)
+    return server_process.wait_until_ready(settings, begin(settings, **values), timeout=60)
 
 
 def test_a_dead_server_is_noticed_and_can_be_dismissed(settings):
     served = ready(settings)
     os.killpg(served.pid, signal.SIGKILL)
-    until(lambda: server.servers(settings)[0].state == "died" and not living(served.pid))
+    until(lambda: server.servers(settings)[0].state == "restarting" and not living(served.pid))
 
     server_process.check_port(settings, served.port)
     server_process.dismiss(settings, served.port)
@@ -252,7 +257,7 @@ def test_a_later_process_with_its_pid_is_not_mistaken_for_it(settings):
     served = ready(settings)
     server.keep(settings, replace(served, create_time=served.create_time - 60))
 
-    assert server.servers(settings)[0].state == "died"
+    assert server.servers(settings)[0].state == "restarting"
     server_process.stop(settings, served.port)
     assert living(served.pid)
 
@@ -263,30 +268,28 @@ def test_a_later_process_with_its_pid_is_not_mistaken_for_it(settings):
 def test_its_port_can_be_reused_after_it_died(settings):
     served = ready(settings)
     os.kill(served.pid, signal.SIGKILL)
-    until(lambda: server.servers(settings)[0].state == "died")
+    until(lambda: server.servers(settings)[0].state == "restarting")
+    # by its child, which has outlived it
     assert not process.port_is_free(served.port)
-    again = server_process.start(settings, replace(DESCRIBED, port=served.port))
+    again = server_process.start(settings, served)
     assert server_process.wait_until_ready(settings, again).state == "ready"
     assert [served.pid for served in server.servers(settings)] == [again.pid]
 
 
 def test_a_server_that_ends_while_it_starts_is_reported_with_its_reason(settings):
     (settings.state_dir / "broken").touch()
-    begun = server_process.start(settings, replace(DESCRIBED, alias="champion"))
+    begun = begin(settings, alias="champion")
     with pytest.raises(ServerError) as caught:
         server_process.wait_until_ready(settings, begun)
-    assert str(caught.value).startswith("shots version 3, champion did not start on port ")
+    assert str(caught.value).startswith("shots, version 3, champion did not start on port ")
     assert ": OSError: no such model. Its log is " in str(caught.value)
-    assert server.servers(settings) == []
 
 
-def test_a_server_that_never_answers_is_stopped(settings):
+def test_a_server_that_never_answers_is_reported(settings):
     (settings.state_dir / "deaf").touch()
-    begun = server_process.start(settings, DESCRIBED)
+    begun = begin(settings)
     with pytest.raises(ServerError, match=r"no answer within 0\.2 seconds"):
         server_process.wait_until_ready(settings, begun, timeout=0.2)
-    assert living(begun.pid) == []
-    assert server.servers(settings) == []
 
 
 def test_foreign_servers_are_listed_and_left_alone(settings, tmp_path):
@@ -326,7 +329,7 @@ def test_foreign_servers_are_listed_and_left_alone(settings, tmp_path):
 
 def test_another_program_that_answers_is_not_mistaken_for_it(settings, tmp_path):
     (settings.state_dir / "deaf").touch()
-    begun = server_process.start(settings, DESCRIBED)
+    begun = begin(settings)
     other = process.start(
         [sys.executable, str(tmp_path / "stand_in.py"), str(begun.port)],
         tmp_path / "other.log",
@@ -335,7 +338,7 @@ def test_another_program_that_answers_is_not_mistaken_for_it(settings, tmp_path)
     )
     try:
         until(lambda: client.ping(begun.url))
-        with pytest.raises(ServerError, match="did not answer"):
+        with pytest.raises(ServerError, match="no answer within"):
             server_process.wait_until_ready(settings, begun, timeout=0.2)
         assert client.ping(begun.url)
     finally:
@@ -345,8 +348,8 @@ def test_another_program_that_answers_is_not_mistaken_for_it(settings, tmp_path)
 def test_only_unfinished_servers_of_the_job_are_stopped(settings):
     finished = ready(settings, job_id="job1")
     (settings.state_dir / "deaf").touch()
-    waiting = server_process.start(settings, replace(DESCRIBED, job_id="job1"))
-    others = server_process.start(settings, replace(DESCRIBED, job_id="job2"))
+    waiting = begin(settings, job_id="job1")
+    others = begin(settings, job_id="job2")
     assert len({finished.port, waiting.port, others.port}) == 3
 
     (stopped,) = server_process.stop_unfinished(settings, "job1")
@@ -358,17 +361,14 @@ def test_only_unfinished_servers_of_the_job_are_stopped(settings):
     )
 
 
-def test_two_endpoints_that_start_at_once_get_servers_of_their_own(settings):
+def test_two_endpoints_that_start_at_once_get_ports_of_their_own(settings):
     (settings.state_dir / "deaf").touch()
-    fronts = [server_process.reserve(settings, replace(DESCRIBED, alias=alias)) for alias in "ab"]
-    # neither is named by its endpoint yet, and neither has bound its port
-    begun = [
-        server_process.start(settings, replace(DESCRIBED, front=front.port)) for front in fronts
-    ]
-    assert len({started.port for started in [*fronts, *begun]}) == 4
+    # neither has bound its port yet
+    begun = [begin(settings, alias=alias) for alias in "ab"]
+    assert len({started.port for started in begun}) == 2
     with pytest.raises(InputError, match="is in use"):
         server_process.check_port(settings, begun[0].port)
-    for front in fronts:
+    for front in begun:
         server_process.stop(settings, front.port)
     assert not any(living(started.pid) for started in begun)
 
@@ -378,7 +378,7 @@ def test_a_port_of_another_program_is_refused(settings):
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         with pytest.raises(InputError, match="is in use"):
-            server_process.start(settings, replace(DESCRIBED, port=busy.getsockname()[1]))
+            server_process.reserve(settings, replace(DESCRIBED, port=busy.getsockname()[1]))
     with pytest.raises(InputError, match="from 1024 to 65535"):
         server_process.check_port(settings, 80)
     assert server.servers(settings) == []
@@ -391,7 +391,7 @@ def test_the_first_port_is_kept_for_the_live_endpoint(settings):
     server_process.stop(settings, front.port)
     assert server_process.free_port(settings, offset=0) == settings.serve_port
     last = settings.model_copy(update={"serve_port": 65535})
-    assert 65436 <= server_process.free_port(last, server_process.BACKEND_OFFSET) <= 65535
+    assert 65436 <= server_process.free_port(last) <= 65535
 
 
 def test_a_record_that_cannot_be_read_is_skipped(settings):
@@ -411,11 +411,11 @@ def test_a_record_that_cannot_be_read_is_skipped(settings):
             "Command 'x' returned non zero return code. Return code = 1",
             "mlflow.exceptions.RestException: RESOURCE_DOES_NOT_EXIST: no version",
         ),
-        ("ERROR: [Errno 98] address already in use", "address already in use"),
+        ("ERROR: [Errno 98] address already in use", "ERROR: [Errno 98] address already in use"),
     ],
 )
 def test_the_reason_in_a_log(log, reason):
-    assert server_process._reason(log, 5001).startswith(reason)
+    assert server_process._reason(log).startswith(reason)
 
 
 # --- MLflow's own pages -----------------------------------------------------------------------

@@ -18,14 +18,15 @@ import pytest
 import requests
 from sklearn.dummy import DummyClassifier
 
-from core.platform import process, tracking
+from core.platform import tracking
 from core.platform.config import CODE_ROOT, Options, Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
 from core.platform.run_record import SILENT, ModelRecord, Record
 from core.platform.runs import ModelVersion
+from core.predictions_log import log_search
 from core.registry import registry
 from core.runtime import supervisor
-from core.serving import endpoint, restarts, server, server_process
+from core.serving import endpoint, restarts, server, server_process, versions
 
 pytestmark = pytest.mark.long
 
@@ -52,12 +53,6 @@ class Supervised:
         front = server.find(self.settings, self.port)
         assert front is not None
         return front
-
-    @property
-    def behind(self) -> server.Server:
-        backend = server.behind(self.settings, self.front)
-        assert backend is not None
-        return backend
 
     @property
     def state(self) -> str:
@@ -119,47 +114,39 @@ def supervised(module_settings: Settings) -> Iterator[Supervised]:
         assert live.processes() == []
 
 
-def test_a_killed_scoring_server_is_started_again_by_itself(supervised: Supervised) -> None:
-    front, before = supervised.front, supervised.behind
-    kill(before)
-    statuses = {supervised.ask().status_code for _ in range(3)}
-    # a request that was under way on it is the only one that may break
-    assert statuses <= {200, 502, 503}
-    until(lambda: supervised.state == "ready" and supervised.front.backend != before.port)
-    assert supervised.answers()
-    assert supervised.front.pid == front.pid
-    assert (supervised.front.restarts, supervised.front.problem) == (front.restarts + 1, None)
-    # while it starts, short-lived copies of it inspect the system
-    until(lambda: len(supervised.processes()) == 2)
+def supervise(supervised: Supervised, condition: Callable[[], object]) -> None:
+    """Look after the endpoint, as the app's supervisor does, until a condition holds."""
+    endpoints = restarts.Endpoints()
+
+    def tended() -> object:
+        endpoints.tend(supervised.settings)
+        return condition()
+
+    until(tended)
 
 
-def test_a_killed_gateway_comes_back_and_takes_over_the_server_that_runs(
-    supervised: Supervised,
-) -> None:
-    front, behind = supervised.front, supervised.behind
+def test_a_killed_endpoint_is_started_again(supervised: Supervised) -> None:
+    front = supervised.front
     kill(front)
-    assert supervised.state == "died"
-    tried: dict[int, tuple[int, float]] = {}
-    restarts.tick(supervised.settings, tried)
-    # a restart is under way: it is not started twice
-    restarts.tick(supervised.settings, tried)
+    assert supervised.state == "restarting"
+    supervise(supervised, lambda: supervised.front.pid != front.pid)
+    assert supervised.state == "restarting"
+    # a request waits for it
     until(supervised.answers)
-    until(lambda: len(supervised.processes()) == 2)
-    assert supervised.front.pid != front.pid
-    assert supervised.behind.pid == behind.pid
-    assert [count for count, _ in tried.values()] == [1]
+    supervise(supervised, lambda: supervised.state == "ready")
+    assert (supervised.front.restarts, supervised.front.problem) == (front.restarts + 1, None)
+    until(lambda: len(supervised.processes()) == 1)
     # a caller that needs it at once waits for it
     kill(supervised.front)
     assert endpoint.revive(supervised.settings, supervised.port).pid == supervised.front.pid
     assert supervised.answers()
-    assert supervised.behind.pid == behind.pid
     # where all is up, nothing is done
     assert endpoint.revive(supervised.settings, supervised.port) == supervised.front
 
 
-def test_both_killed_come_back_on_the_same_port(supervised: Supervised) -> None:
+def test_a_killed_endpoint_comes_back_on_its_port_once_that_is_free(supervised: Supervised) -> None:
     before = supervised.processes()
-    kill(supervised.front, supervised.behind)
+    kill(supervised.front)
     with socket.socket() as busy:
         busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # a killed process keeps its port until the last of its threads is gone
@@ -167,15 +154,23 @@ def test_both_killed_come_back_on_the_same_port(supervised: Supervised) -> None:
         busy.listen()
         with pytest.raises(InputError, match="is in use"):
             endpoint.revive(supervised.settings, supervised.port)
-        assert f"Port {supervised.port} is in use" in (supervised.front.problem or "")
+        assert f"Port {supervised.port} is in use" in str(supervised.front.problem)
     endpoint.revive(supervised.settings, supervised.port)
     assert supervised.answers()
     assert supervised.front.problem is None
     assert not {running.pid for running in before} & {
         running.pid for running in supervised.processes()
     }
-    # the watch was restarting it too, and sees that it is done
-    until(lambda: len(supervised.processes()) == 2)
+    assert len(supervised.processes()) == 1
+
+
+def test_a_model_that_ends_its_process_loses_no_logged_answer(supervised: Supervised) -> None:
+    answered = [supervised.ask().headers["X-Request-Id"] for _ in range(3)]
+    kill(supervised.front)
+    endpoint.revive(supervised.settings, supervised.port)
+    for name in answered:
+        filters = log_search.Filters(search=name)
+        assert log_search.count(supervised.settings, filters) == 2
 
 
 def test_a_version_changed_on_disk_is_not_restarted(supervised: Supervised) -> None:
@@ -184,30 +179,27 @@ def test_a_version_changed_on_disk_is_not_restarted(supervised: Supervised) -> N
     content = code.read_bytes()
     code.write_bytes(content + b"\n# another line\n")
     try:
-        restarts.check(replace(supervised.front, digests={}))
-        with pytest.raises(StoreError, match=r"served_model\.py of version 1 of shots is not"):
-            restarts.check(supervised.front)
+        versions.check(replace(supervised.front, digests={}))
+        with pytest.raises(
+            StoreError, match=r"'served_model\.py' of version 1 of shots is missing, or was changed"
+        ):
+            versions.check(supervised.front)
     finally:
         code.write_bytes(content)
-    restarts.check(supervised.front)
+    versions.check(supervised.front)
 
 
 def test_stop_during_a_restart_leaves_nothing_and_nothing_restarts_it(
     supervised: Supervised,
 ) -> None:
     front = supervised.front
-    kill(supervised.behind)
-    # the restart has begun a new server, which does not answer yet
-    until(
-        lambda: any(
-            server.is_alive(backend)
-            for backend in server.behind_all(supervised.settings, supervised.port)
-        )
-    )
+    kill(front)
+    # the restart has begun a new process, which does not answer yet
+    supervise(supervised, lambda: supervised.front.pid != front.pid)
     server_process.stop(supervised.settings, supervised.port)
     assert supervised.processes() == []
     assert server.kept(supervised.settings) == []
-    restarts.tick(supervised.settings, {})
+    restarts.Endpoints().tend(supervised.settings)
     with pytest.raises(NotReadyError, match="stopped already"):
         endpoint.revive(supervised.settings, front.port)
     assert supervised.processes() == []
@@ -247,11 +239,11 @@ def test_endpoints_outlive_the_app_and_its_supervisor(supervised: Supervised) ->
 
 
 def stored_endpoint(settings: Settings) -> server.Server:
-    """Store an endpoint whose gateway is this process and whose server is gone."""
+    """Store an endpoint whose process has ended."""
     front = server.Server(
         5001,
         os.getpid(),
-        psutil.Process().create_time(),
+        1.0,
         "shots",
         "1",
         "champion",
@@ -261,72 +253,92 @@ def stored_endpoint(settings: Settings) -> server.Server:
         settings.logs_dir / "x.log",
         None,
         False,
-        backend=5101,
         is_live=True,
     )
     server.keep(settings, front)
     return front
 
 
-def test_a_server_that_keeps_ending_is_given_up_with_a_reason(
+def kept(settings: Settings, port: int = 5001) -> server.Server:
+    front = server.find(settings, port)
+    assert front is not None
+    return front
+
+
+def test_an_endpoint_that_keeps_ending_is_given_up_with_a_reason(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     front = stored_endpoint(settings)
-    server.keep(settings, replace(front, port=5002, is_live=False, backend=5102, shadow=5001))
+    server.keep(settings, replace(front, port=5002, is_live=False, shadow=5001))
     begun: list[float] = []
-    gone = process.Process(0, 0.0)
     now = 1000.0
 
-    def begin(*_: object, **__: object) -> process.Process:
+    def begin(*_: object) -> None:
         begun.append(now)
         server.change(settings, front, problem="It could not be served: out of memory.")
-        return gone
 
     monkeypatch.setattr(restarts, "begin", begin)
-    keeper = restarts._Keeper(settings, 5001)
+    keeper = restarts.Keeper(settings, 5001)
     problems = set()
-    while (served := server.find(settings, 5001)) and served.state == "ready":
-        keeper.tend(now)
-        problems.add((server.find(settings, 5001) or front).problem)
+    while kept(settings).state == "ready":
+        keeper.tend(kept(settings), now)
+        problems.add(kept(settings).problem)
         now += 0.25
     waits = np.diff([1000.0, *begun]).round().tolist()
     assert waits == [0, 1, 2, 4, 8, 16, 32, 60]
-    assert served is not None
+    served = kept(settings)
     assert served.state == "died"
-    assert served.problem is not None
-    assert served.problem.startswith("It was started 8 times in a row and ended each time")
-    assert "out of memory." in served.problem
-    assert (
-        "It could not be served: out of memory. It is started again in 4 s, try 4 of 8." in problems
+    assert str(served.problem) == (
+        "It could not be served: out of memory. It ended 8 times in a row and is not started "
+        "again. See its log, then restart it or serve another version."
+    )
+    assert "It could not be served: out of memory. It is started again in 4 s, try 4 of 8." in (
+        [str(problem) for problem in problems]
     )
     # it no longer gets copies of requests
-    other = server.find(settings, 5002)
-    assert other is not None
-    assert other.shadow is None
+    assert kept(settings, 5002).shadow is None
     # nobody starts it until a person does
     now += 3600
-    keeper.tend(now)
+    keeper.tend(kept(settings), now)
     assert len(begun) == 8
     endpoint.restart(settings, 5001)
-    keeper.tend(now)
+    keeper.tend(kept(settings), now)
     assert len(begun) == 10
+
+
+def test_a_restarted_endpoint_that_ends_says_why(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = stored_endpoint(settings)
+    log = server_process.log_path(settings, 5001)
+    log.parent.mkdir(parents=True)
+    log.write_text("Traceback\nStoreError: 'MLmodel' was changed.\n", encoding="utf-8")
+    monkeypatch.setattr(restarts, "begin", lambda *_: None)
+    keeper = restarts.Keeper(settings, 5001)
+    keeper.tend(front, 0.0)
+    server.keep(settings, replace(front, state="restarting"))
+    keeper.tend(kept(settings), 1.0)
+    assert str(kept(settings).problem) == (
+        "StoreError: 'MLmodel' was changed. It is started again in 1 s, try 2 of 8."
+    )
 
 
 def test_five_minutes_without_a_fault_make_the_next_one_the_first(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     front = stored_endpoint(settings)
-    monkeypatch.setattr(restarts, "begin", lambda *_, **__: process.Process(0, 0.0))
+    monkeypatch.setattr(restarts, "begin", lambda *_: None)
     up = [False]
-    monkeypatch.setattr(server, "behind", lambda *_: front if up[0] else None)
-    keeper = restarts._Keeper(settings, 5001)
+    monkeypatch.setattr(server, "is_alive", lambda _: up[0])
+    monkeypatch.setattr(restarts.Watched, "is_gone", lambda *_: False)
+    keeper = restarts.Keeper(settings, 5001)
     for now in (0.0, 1.0, 2.0):
-        keeper.tend(now)
+        keeper.tend(front, now)
     assert keeper.failures == 2
     up[0] = True
-    keeper.tend(290.0)
+    keeper.tend(front, 290.0)
     assert keeper.failures == 2
-    keeper.tend(303.0)
+    keeper.tend(front, 303.0)
     assert keeper.failures == 0
 
 
@@ -334,27 +346,32 @@ def test_starting_stopped_and_given_up_endpoints_are_not_restarted(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
-    monkeypatch.setattr(restarts, "begin", lambda _, port, **__: begun.append(port))
-    front = replace(stored_endpoint(settings), create_time=1.0)
+    monkeypatch.setattr(restarts, "begin", lambda _, port: begun.append(port))
+    front = stored_endpoint(settings)
+    endpoints = restarts.Endpoints()
     for state in ("starting", "stopped", "died"):
         server.keep(settings, replace(front, state=state))
-        restarts.tick(settings, {})
-        restarts._Keeper(settings, 5001).tend(0.0)
+        endpoints.tend(settings)
     assert begun == []
     server.keep(settings, front)
-    tried: dict[int, tuple[int, float]] = {}
-    restarts.tick(settings, tried)
-    restarts.tick(settings, tried)
+    endpoints.tend(settings)
     assert begun == [5001]
+
+
+def test_while_another_change_is_under_way_nothing_is_started(settings: Settings) -> None:
+    front = stored_endpoint(settings)
+    with server.exclusive(settings, "5001"):
+        restarts.begin(settings, 5001)
+    assert kept(settings) == replace(front, home=kept(settings).home)
 
 
 def test_a_shadow_is_another_version_and_ends_with_its_endpoint(settings: Settings) -> None:
     front = stored_endpoint(settings)
-    second = replace(front, port=5002, pid=0, backend=5102, is_live=False, version="2")
+    second = replace(front, port=5002, pid=0, is_live=False, version="2")
     server.keep(settings, second)
-    server.keep(settings, replace(second, port=5003, backend=5103, version="1"))
+    server.keep(settings, replace(second, port=5003, version="1"))
     assert endpoint.set_shadow(settings, 5002, on=True).shadow == 5002
-    with pytest.raises(InputError, match="answers by version 1 itself"):
+    with pytest.raises(InputError, match="cannot shadow itself"):
         endpoint.set_shadow(settings, 5003, on=True)
     with pytest.raises(NotReadyError, match="no endpoint on port 5004"):
         endpoint.set_shadow(settings, 5004, on=True)
@@ -373,20 +390,19 @@ def test_without_a_live_endpoint_nothing_is_shadowed(settings: Settings) -> None
         endpoint.set_shadow(settings, 5002, on=True)
 
 
-def test_the_supervisor_checks_the_served_models_at_each_sweep(
+def test_the_supervisor_looks_after_the_endpoints(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweeps: list[dict[int, tuple[int, float]]] = []
+    looks: list[float] = []
 
-    def tick(_: Settings, tried: dict[int, tuple[int, float]]) -> None:
-        tried[5001] = (len(sweeps) + 1, 0.0)
-        sweeps.append(dict(tried))
+    def tend(_: object, front: server.Server, now: float) -> None:
+        looks.append(now)
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(restarts, "tick", tick)
-    settings.state_dir.mkdir(parents=True)
+    monkeypatch.setattr(restarts.Keeper, "tend", tend)
+    stored_endpoint(settings)
     watcher = supervisor.Supervisor(settings, target="x:y", clean_up="x:y", preload=(), idle=1.0)
-    watcher._sweep()
-    watcher._sweep()
-    # a full disk does not end it, and it remembers what was tried
-    assert sweeps == [{5001: (1, 0.0)}, {5001: (2, 0.0)}]
+    watcher._tend()
+    watcher._tend()
+    # a full disk does not end it
+    assert len(looks) == 2

@@ -1,4 +1,4 @@
-"""Request statistics of a gateway, for the Serve page and for Prometheus."""
+"""Request statistics of an endpoint, for the Serve page and for Prometheus."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Recent:
     Parameters
     ----------
     requests : int
-        Since the gateway was started.
+        Since the endpoint was started.
     errors : mapping of str to int
         Responses other than 200, by status code.
     refused, faults : int
@@ -64,7 +64,7 @@ class Recent:
 
 
 class Statistics:
-    """Counts the responses of a gateway.
+    """Counts the responses of an endpoint.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""Writes a gateway's predictions to the log: many requests per transaction, none delayed.
+"""Writes an endpoint's predictions to the log: many requests per transaction, none delayed.
 
 A thread writes everything pending at once. Predictions that the log rejects while it accepts others
 are set aside. When the log is down, responses go out without it; their rows wait in memory up to
 a limit, and any beyond it are counted and recorded as a gap. Meanwhile the number of missing
-rows is journalled on disk, so that a gateway that is killed leaves a gap too.
+rows is journalled on disk, so that an endpoint that is killed leaves a gap too.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GATHER_SECONDS, GATHERED_SECONDS = 0.002, 0.012
 
 @dataclass(frozen=True)
 class LogState:
-    """State of the log, as the gateway sees it.
+    """State of the log, as the endpoint sees it.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ class LogState:
     waiting : int
         Rows in memory that are not written yet.
     lost : int
-        Rows dropped for lack of memory since the gateway was started.
+        Rows dropped for lack of memory since the endpoint was started.
     reason : Words or None
         Why it is down, as a sentence.
     set_aside : int
-        Rows that the log rejected, since the gateway was started.
+        Rows that the log rejected, since the endpoint was started.
     """
 
     ok: bool = True
@@ -193,7 +193,7 @@ class Recorder:
         self._note_now()
 
     def _work(self) -> None:
-        # imported while the gateway starts, not with the first prediction
+        # imported while the endpoint starts, not with the first prediction
         from core.predictions_log import log_writer
 
         with suppress(CourtsideError):
@@ -312,7 +312,7 @@ class Recorder:
 
     def _note_now(self) -> None:
         """Journal to disk how many rows are missing from the log."""
-        # a disk that cannot be written records no gap either; the gateway's status shows it
+        # a disk that cannot be written records no gap either; the endpoint's status shows it
         with self._journalling, suppress(OSError):
             with self._changed:
                 rows = (self._rows if self._is_closed else self._out) + self._missing

@@ -1,4 +1,4 @@
-"""The status that a gateway reports of itself."""
+"""The status that an endpoint reports of itself."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
 from core.platform.messages import from_data
-from core.serving.gateway_log import LogState
-from core.serving.gateway_stats import Recent
+from core.serving.metrics import Recent
+from core.serving.prediction_log import LogState
+from core.serving.protocol import STATUS_PATH
 
 HOST = "127.0.0.1"
-STATUS_PATH = "/.gateway"
 
 
 @dataclass(frozen=True)
@@ -27,25 +27,28 @@ class Shadow:
 
 @dataclass(frozen=True)
 class Status:
-    """A gateway's current status.
+    """An endpoint's current status.
 
     Parameters
     ----------
-    backend : int or None
-        The port that new requests go to; None while the record names none.
-    in_flight : mapping of int to int
-        Forwarded requests without a response yet, by backend.
+    version : str or None
+        The version that answers new requests; None while none is loaded.
+    in_flight : mapping of str to int
+        Requests without a response yet, by version.
     uptime : float
-        Seconds since the gateway was started.
+        Seconds since its process was started.
+    workers : int
+        Processes that answer.
     shadow : Shadow or None
         Where copies go.
     keys : bool
         Whether an API key is needed.
     """
 
-    backend: int | None
-    in_flight: Mapping[int, int]
+    version: str | None
+    in_flight: Mapping[str, int]
     uptime: float
+    workers: int
     counts: Recent
     log: LogState
     shadow: Shadow | None
@@ -53,17 +56,14 @@ class Status:
 
 
 def status(port: int, timeout: float = 2.0) -> Status | None:
-    """Return the status of the gateway on this port of 127.0.0.1; None when none answers there.
+    """Return the status of the endpoint on this port of 127.0.0.1; None when none answers there.
 
-    It rereads its record for this response, so later requests go to that backend.
+    It rereads its record for this response, so that version answers later requests.
     """
     connection = HTTPConnection(HOST, port, timeout=timeout)
     try:
         connection.request("GET", STATUS_PATH)
         content = json.loads(connection.getresponse().read())
-        content["in_flight"] = {
-            int(name): int(count) for name, count in content["in_flight"].items()
-        }
         content["counts"] = Recent(**content["counts"])
         content["log"] = LogState(**from_data(content["log"]))
         content["shadow"] = Shadow(**content["shadow"]) if content["shadow"] else None

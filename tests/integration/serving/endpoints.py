@@ -1,14 +1,16 @@
-"""Bare scoring servers and gateways in front of them, for tests and the benchmark."""
+"""Endpoints, and bare scoring servers to compare them with, for tests and the benchmark."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,11 @@ import sqlalchemy as sql
 
 from core.platform import model_files, state
 from core.platform.config import CODE_ROOT, Settings
-from core.serving import gateway, server
+from core.serving import endpoint_status, server, versions, worker
+from core.serving.app import App
 
+# MLflow prints sets in its messages: in one order in all processes
+HASHES = {"PYTHONHASHSEED": "0"}
 UVICORN = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log"]
 
 
@@ -66,25 +71,22 @@ def save_model(
 
 
 @dataclass
-class GatewayProcess:
-    """A gateway in front of a server; `url` and `bare` are their addresses."""
+class EndpointProcess:
+    """An endpoint of a model's folder, not started through `core.serving.endpoint`."""
 
     settings: Settings
     port: int
-    backend: int
+    model: Path
+    # of the bare server of the same model, where there is one
+    bare: str = ""
     child: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def bare(self) -> str:
-        return f"http://127.0.0.1:{self.backend}"
-
-    def keep(self, **values) -> None:
-        """Store the record that the gateway reads."""
-        self.settings.logs_dir.mkdir(parents=True, exist_ok=True)
+    def record(self, **values) -> server.Server:
+        """Return the record that describes it."""
         defaults = {
             "port": self.port,
             "pid": os.getpid(),
@@ -98,26 +100,100 @@ class GatewayProcess:
             "log_path": self.settings.logs_dir / "none.log",
             "job_id": None,
             "sample": False,
-            "backend": self.backend,
+            "folder": self.model,
             "is_live": True,
             "threshold": 0.5,
         }
-        server.keep(self.settings, server.Server(**{**defaults, **values}))
+        return server.Server(**{**defaults, **values})
+
+    def keep(self, **values) -> None:
+        """Store the record that the endpoint reads."""
+        self.settings.logs_dir.mkdir(parents=True, exist_ok=True)
+        server.keep(self.settings, self.record(**values))
 
     def start(self) -> None:
-        """Start the gateway and wait until it answers."""
+        """Start the endpoint and wait until it answers."""
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "core.serving.gateway", str(self.port)],
+            [sys.executable, "-m", "core.serving.worker", str(self.port)],
             cwd=CODE_ROOT,
-            env={**os.environ, **self.settings.environment(), "PYTHONPATH": str(CODE_ROOT)},
+            env={
+                **os.environ,
+                **HASHES,
+                **self.settings.environment(),
+                "PYTHONPATH": str(CODE_ROOT),
+            },
         )
-        until(lambda: gateway.status(self.port) is not None)
+        until(lambda: endpoint_status.status(self.port) is not None)
 
     def end(self) -> None:
-        """Ask the gateway to end, as `stop` does, and check that it ended cleanly."""
+        """Ask the endpoint to end, as `stop` does, and check that it ended cleanly."""
         if self.child is not None:
             self.child.terminate()
             assert self.child.wait(60) == 0
+
+
+@contextmanager
+def in_process(app: App) -> Iterator[int]:
+    """Run an endpoint's application in this process; yield the port on which it answers."""
+    running = Running(app)
+    running.start()
+    yield running.port
+    running.end()
+
+
+@contextmanager
+def bare(application) -> Iterator[int]:
+    """Run another ASGI application by the same server; yield its port."""
+    running = Running(None, application=application)
+    running.start()
+    yield running.port
+    running.end()
+
+
+class Running:
+    """An application that runs in a thread of this process."""
+
+    def __init__(self, app: App | None, port: int = 0, application=None) -> None:
+        self.app = app
+        self.listening = worker.listen(port)
+        self.port = self.listening.getsockname()[1]
+        self.server = worker.server(app or application)
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.serve()), daemon=True)
+
+    async def serve(self) -> None:
+        if self.app is None:
+            await self.server.serve(sockets=[self.listening])
+            return
+        self.app.recorder.start()
+        await self.server.serve(sockets=[self.listening])
+        self.app.copies.close()
+        await asyncio.to_thread(self.app.recorder.close)
+
+    def start(self) -> None:
+        self.thread.start()
+        until(lambda: self.server.started)
+
+    def end(self) -> None:
+        self.server.should_exit = True
+        self.thread.join()
+
+
+@dataclass
+class ThreadEndpoint(EndpointProcess):
+    """The same in a thread of this process, with a loader that stands in for MLflow's."""
+
+    loader: Callable[[server.Server], versions.Version] | None = None
+    running: Running | None = None
+
+    def start(self) -> None:
+        app = App(self.settings, self.port, versions=versions.Versions(self.loader))
+        self.running = Running(app, self.port)
+        self.running.start()
+
+    def end(self) -> None:
+        if self.running is not None:
+            self.running.end()
+            self.running = None
 
 
 def forget(settings: Settings, port: int) -> None:
@@ -140,7 +216,7 @@ def serving(model: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     env = {"__pyfunc_model_path__": model.as_uri(), "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "60"}
     child = subprocess.Popen(
         [*UVICORN, "--port", str(port), "mlflow.pyfunc.scoring_server.app:app"],
-        env={**os.environ, **env},
+        env={**os.environ, **HASHES, **env},
         stderr=subprocess.DEVNULL,
     )
     try:

@@ -1,4 +1,4 @@
-"""What a gateway logs, whom it admits, what it counts, and what it does when the log is down."""
+"""What an endpoint logs, whom it admits, what it counts, and what it does when the log is down."""
 
 import asyncio
 import json
@@ -11,72 +11,88 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import mlflow
+import pandas as pd
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.responses import Response
 
 from core.platform import state
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.predictions_log import labels, log_search, predictions
-from core.serving import api_keys, gateway
-from core.serving import gateway_log as recording
-from core.serving.gateway_stats import Statistics
-from tests.integration.serving.gateways import GatewayProcess, free_port, until
-from tests.integration.serving.test_gateway import NUMBERS, ask, of_request, split
+from core.serving import api_keys, endpoint_status
+from core.serving import prediction_log as recording
+from core.serving.metrics import Statistics
+from core.serving.versions import Version
+from tests.integration.serving.endpoints import EndpointProcess, ThreadEndpoint, free_port, until
+from tests.integration.serving.test_answers import NUMBERS, ask, of_request, split
 from tests.postgresql import PASSWORD
 
-# the value of a row for which the backend below answers two rows
+# the value of a row for which the model below answers two rows
 ANSWERED_TWICE = 77.5
 
 
-class Model(BaseHTTPRequestHandler):
-    """Answers as the scoring server does: the probability is the first value, in hundredths."""
+class Model:
+    """The probability is the first value, in hundredths."""
 
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args):
-        pass
-
-    def do_POST(self):
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        data = request["dataframe_split"]["data"]
-        if data[0][0] == ANSWERED_TWICE:
-            data = data * 2
-        time.sleep(getattr(self.server, "pause", 0.0))
-        self.server.headers_seen = dict(self.headers)
-        rows = [{"probability": row[0] / 100, "label": int(row[0] >= 50)} for row in data]
-        body = json.dumps({"predictions": rows}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def predict(self, frame):
+        if frame.iloc[0, 0] == ANSWERED_TWICE:
+            frame = pd.concat([frame, frame])
+        probability = frame.iloc[:, 0] / 100
+        return pd.DataFrame(
+            {"probability": probability, "label": (probability >= 0.5).astype("int64")}
+        )
 
 
-@pytest.fixture(scope="module")
-def model():
-    """A backend that answers at once, so that the tests do not wait for MLflow's imports."""
-    backend = ThreadingHTTPServer(("127.0.0.1", 0), Model)
-    backend.daemon_threads = True
-    threading.Thread(target=backend.serve_forever, kwargs={"poll_interval": 0.01}).start()
-    yield backend
-    backend.shutdown()
-    backend.server_close()
+CODE = """
+import mlflow
+import pandas as pd
+
+class Model(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        probability = model_input.iloc[:, 0] / 100
+        label = (probability >= 0.5).astype("int64")
+        return pd.DataFrame({"probability": probability, "label": label})
+
+mlflow.models.set_model(Model())
+"""
+
+
+async def nothing(scope, receive, send):
+    """Stand in for MLflow's application."""
+    await Response("{}", 404)(scope, receive, send)
+
+
+def load(described):
+    return Version(described.version, nothing, Model(), 60.0)
 
 
 @pytest.fixture
-def running(tmp_path, model):
-    """A gateway in front of that backend, with its own home."""
-    gateway_process = GatewayProcess(
-        Settings(home=tmp_path / "home", upload_limit_mb=1), free_port(), model.server_port
-    )
-    gateway_process.keep(inputs=NUMBERS, key="shot_id")
-    gateway_process.start()
-    yield gateway_process
-    gateway_process.end()
+def running(tmp_path):
+    """An endpoint of that model with a home of its own, in this process."""
+    settings = Settings(home=tmp_path / "home", upload_limit_mb=1)
+    endpoint = ThreadEndpoint(settings, free_port(), tmp_path, loader=load)
+    endpoint.keep(inputs=NUMBERS, key="shot_id")
+    endpoint.start()
+    yield endpoint
+    endpoint.end()
+
+
+@pytest.fixture
+def own_process(tmp_path):
+    """The same in a process of its own, as MLflow loads it."""
+    code = tmp_path / "code.py"
+    code.write_text(CODE, encoding="utf-8")
+    mlflow.pyfunc.save_model(tmp_path / "model", python_model=str(code), pip_requirements=[])
+    settings = Settings(home=tmp_path / "home", upload_limit_mb=1)
+    endpoint = EndpointProcess(settings, free_port(), tmp_path / "model")
+    endpoint.keep(inputs=NUMBERS, key="shot_id")
+    endpoint.start()
+    yield endpoint
+    endpoint.end()
 
 
 def test_an_answer_names_its_predictions_and_the_log_has_them(running):
@@ -130,7 +146,7 @@ def test_a_repeated_request_is_logged_once_and_other_rows_under_its_id_are_refus
     assert len(other.headers["X-Request-Id"]) == 32
 
 
-def test_only_own_processes_may_set_the_source_of_a_request(running, model):
+def test_only_own_processes_may_set_the_source_of_a_request(running):
     run = "a" * 32
     claims = {"X-Courtside-Source": "production", "X-Courtside-Run": run}
     for token, source, run_id in (
@@ -143,10 +159,20 @@ def test_only_own_processes_may_set_the_source_of_a_request(running, model):
         assert (
             answer.headers["X-Request-Id"] + "-0" in rows["courtside_prediction_id"].tolist()
         ) == (run_id is not None)
-        # the model's server does not get these headers
-        assert not [name for name in model.headers_seen if name.startswith("X-Courtside")]
     path = running.settings.state_dir / "gateway.token"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_an_answer_that_is_only_shown_is_neither_logged_nor_counted(running):
+    token = {"X-Courtside-Token": api_keys.internal_token(running.settings)}
+    shown = ask(running.url, split([[30, 5]]), **token, **{"X-Courtside-Unlogged": "1"})
+    assert shown.json()["predictions"] == [{"probability": 0.3, "label": 0}]
+    assert "X-Prediction-Ids" not in shown.headers
+    assert endpoint_status.status(running.port).counts.requests == 0
+    # nobody else may ask for that
+    ask(running.url, split([[30, 5]]), **{"X-Courtside-Unlogged": "1"})
+    assert log_search.count(running.settings) == 1
+    assert endpoint_status.status(running.port).counts.requests == 1
 
 
 def test_with_a_stored_key_calls_need_one_and_a_ping_does_not(running):
@@ -168,7 +194,7 @@ def test_with_a_stored_key_calls_need_one_and_a_ping_does_not(running):
     assert ask(running.url, body, **{"X-Courtside-Token": token}).status_code == 200
     # anyone may ask whether it is up
     assert requests.get(f"{running.url}/ping", timeout=60).status_code != 401
-    assert gateway.status(running.port).keys
+    assert endpoint_status.status(running.port).keys
     [stored_key] = api_keys.listed(running.settings)
     api_keys.revoke(running.settings, stored_key.key_id)
     assert ask(running.url, body).status_code == 200
@@ -189,23 +215,23 @@ def damaged(settings: Settings) -> Iterator[None]:
 
 
 @pytest.mark.long
-def test_unread_keys_let_nobody_in_and_known_keys_stay_valid(running):
+def test_unread_keys_let_nobody_in_and_known_keys_stay_valid(own_process):
     body = split([[30, 5]])
-    key = api_keys.create(running.settings, "Ann")
-    assert ask(running.url, body, **{"X-Api-Key": key}).status_code == 200
-    with damaged(running.settings):
-        assert ask(running.url, body, **{"X-Api-Key": key}).status_code == 200
-        assert ask(running.url, body, **{"X-Api-Key": "any"}).status_code == 401
-        running.end()
-        running.start()
-        answer = ask(running.url, body, **{"X-Api-Key": key})
+    key = api_keys.create(own_process.settings, "Ann")
+    assert ask(own_process.url, body, **{"X-Api-Key": key}).status_code == 200
+    with damaged(own_process.settings):
+        assert ask(own_process.url, body, **{"X-Api-Key": key}).status_code == 200
+        assert ask(own_process.url, body, **{"X-Api-Key": "any"}).status_code == 401
+        own_process.end()
+        own_process.start()
+        answer = ask(own_process.url, body, **{"X-Api-Key": key})
         assert answer.status_code == 503
         assert "API keys cannot be read" in answer.json()["message"]
-        assert str(running.settings.home) not in answer.text
-        assert gateway.status(running.port).keys
-    [stored_key] = api_keys.listed(running.settings)
-    api_keys.revoke(running.settings, stored_key.key_id)
-    assert ask(running.url, body).status_code == 200
+        assert str(own_process.settings.home) not in answer.text
+        assert endpoint_status.status(own_process.port).keys
+    [stored_key] = api_keys.listed(own_process.settings)
+    api_keys.revoke(own_process.settings, stored_key.key_id)
+    assert ask(own_process.url, body).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 61, "a\x07"])
@@ -279,7 +305,7 @@ def test_prometheus_and_the_status_count_what_was_answered(running):
     assert samples["courtside_request_seconds_count", None] == 3
     assert samples["courtside_log_up", None] == 1
     assert samples["courtside_log_lost_rows", None] == 0
-    status = gateway.status(running.port)
+    status = endpoint_status.status(running.port)
     counts = status.counts
     assert (counts.requests, counts.errors, counts.recent, counts.recent_errors) == (
         3,
@@ -302,14 +328,17 @@ def test_while_the_log_is_locked_answers_go_out_and_their_rows_are_written_later
         answers = [ask(running.url, split([[distance, 5]])) for distance in range(5)]
         assert {answer.status_code for answer in answers} == {200}
         assert {answer.headers["X-Prediction-Log"] for answer in answers} == {"delayed"}
-        until(lambda: not gateway.status(running.port).log.ok)
-        log = gateway.status(running.port).log
+        until(lambda: not endpoint_status.status(running.port).log.ok)
+        log = endpoint_status.status(running.port).log
         assert (log.waiting, log.lost) == (5, 0)
         assert log.reason
         other.execute("ROLLBACK")
     other.close()
     until(
-        lambda: gateway.status(running.port).log.ok and not gateway.status(running.port).log.waiting
+        lambda: (
+            endpoint_status.status(running.port).log.ok
+            and not endpoint_status.status(running.port).log.waiting
+        )
     )
     for answer in answers:
         assert len(of_request(running, answer)) == 1
@@ -318,29 +347,29 @@ def test_while_the_log_is_locked_answers_go_out_and_their_rows_are_written_later
 
 
 def test_while_postgresql_is_down_answers_go_out_and_their_rows_are_written_later(
-    postgresql, tmp_path, model
+    postgresql, tmp_path
 ):
     url = postgresql.new_database("gateway")
     settings = Settings(home=tmp_path / "home", predictions_url=url)
-    gateway_process = GatewayProcess(settings, free_port(), model.server_port)
-    gateway_process.keep(inputs=NUMBERS)
-    gateway_process.start()
+    endpoint = ThreadEndpoint(settings, free_port(), tmp_path, loader=load)
+    endpoint.keep(inputs=NUMBERS)
+    endpoint.start()
     # the first answers may go out while the log is still opened
-    until(lambda: "X-Prediction-Log" not in ask(gateway_process.url, split([[30, 5]])).headers)
+    until(lambda: "X-Prediction-Log" not in ask(endpoint.url, split([[30, 5]])).headers)
     postgresql.stop()
     try:
-        answers = [ask(gateway_process.url, split([[distance, 5]])) for distance in range(3)]
+        answers = [ask(endpoint.url, split([[distance, 5]])) for distance in range(3)]
         assert {answer.status_code for answer in answers} == {200}
         assert {answer.headers["X-Prediction-Log"] for answer in answers} == {"delayed"}
-        until(lambda: not gateway.status(gateway_process.port).log.ok)
-        reason = gateway.status(gateway_process.port).log.reason
+        until(lambda: not endpoint_status.status(endpoint.port).log.ok)
+        reason = endpoint_status.status(endpoint.port).log.reason
         assert "Start it again" in str(reason)
         assert PASSWORD not in str(reason)
     finally:
         postgresql.start()
-    until(lambda: gateway.status(gateway_process.port).log == recording.LogState())
-    assert [len(of_request(gateway_process, answer)) for answer in answers] == [1, 1, 1]
-    gateway_process.end()
+    until(lambda: endpoint_status.status(endpoint.port).log == recording.LogState())
+    assert [len(of_request(endpoint, answer)) for answer in answers] == [1, 1, 1]
+    endpoint.end()
 
 
 def test_rows_that_do_not_fit_in_memory_are_counted_and_recorded_as_a_gap(tmp_path):
@@ -385,8 +414,8 @@ def test_rows_that_do_not_fit_in_memory_are_counted_and_recorded_as_a_gap(tmp_pa
 
 
 @pytest.mark.long
-def test_a_shadow_challenger_gets_a_copy_and_its_answer_is_logged_separately(running, model):
-    shadow = GatewayProcess(running.settings, free_port(), model.server_port)
+def test_a_shadow_challenger_gets_a_copy_and_its_answer_is_logged_separately(running):
+    shadow = ThreadEndpoint(running.settings, free_port(), running.model, loader=load)
     shadow.keep(inputs=NUMBERS, version="4", alias="challenger", is_live=False)
     shadow.start()
     running.keep(inputs=NUMBERS, key="shot_id", shadow=shadow.port)
@@ -399,14 +428,19 @@ def test_a_shadow_challenger_gets_a_copy_and_its_answer_is_logged_separately(run
             ("4", True),
         ]
         assert rows["courtside_probability"].nunique() == 1
-    until(lambda: gateway.status(running.port).shadow == gateway.Shadow(shadow.port, sent=3))
+    until(
+        lambda: (
+            endpoint_status.status(running.port).shadow
+            == endpoint_status.Shadow(shadow.port, sent=3)
+        )
+    )
     shadow.end()
     assert ask(running.url, split([[1, 5]])).status_code == 200
-    until(lambda: gateway.status(running.port).shadow.failed == 1)
+    until(lambda: endpoint_status.status(running.port).shadow.failed == 1)
 
 
 @pytest.mark.long
-def test_after_a_kill_during_a_stream_of_requests_each_row_is_logged_once(running):
+def test_after_a_kill_during_a_stream_of_requests_each_row_is_logged_once(own_process):
     """A client with its own ids repeats requests that were not answered."""
     names = [uuid.uuid4().hex for _ in range(200)]
     killed = threading.Event()
@@ -419,7 +453,7 @@ def test_after_a_kill_during_a_stream_of_requests_each_row_is_logged_once(runnin
                     try:
                         headers = {"X-Request-Id": name}
                         answer = session.post(
-                            f"{running.url}/invocations", json=body, headers=headers, timeout=60
+                            f"{own_process.url}/invocations", json=body, headers=headers, timeout=60
                         )
                     except requests.RequestException:
                         time.sleep(0.05)
@@ -434,12 +468,12 @@ def test_after_a_kill_during_a_stream_of_requests_each_row_is_logged_once(runnin
     for thread in threads:
         thread.start()
     assert killed.wait(60)
-    os.kill(running.child.pid, signal.SIGKILL)
-    running.child.wait(60)
-    running.start()
+    os.kill(own_process.child.pid, signal.SIGKILL)
+    own_process.child.wait(60)
+    own_process.start()
     for thread in threads:
         thread.join(60)
-    logged = log_search.browse(running.settings, limit=1000)["courtside_prediction_id"]
+    logged = log_search.browse(own_process.settings, limit=1000)["courtside_prediction_id"]
     assert sorted(logged) == sorted(f"{name}-0" for name in names)
 
 

@@ -1,4 +1,4 @@
-"""The gateway: MLflow's contract as the bare server fulfils it, and every answer in the log."""
+"""The endpoint: MLflow's contract as the bare server fulfils it, and every answer in the log."""
 
 import gzip
 import io
@@ -16,11 +16,17 @@ from sklearn.pipeline import Pipeline
 
 from core.platform.config import Settings
 from core.predictions_log import log_search
-from core.serving import api_keys, gateway
+from core.serving import api_keys, endpoint_status
 from core.training.preprocessing import preprocessor
 from tests.conftest import WITH_LONG
 from tests.integration.serving import fuzzing
-from tests.integration.serving.gateways import GatewayProcess, free_port, save_model, serving, until
+from tests.integration.serving.endpoints import (
+    EndpointProcess,
+    free_port,
+    save_model,
+    serving,
+    until,
+)
 
 # of each of 17 kinds of hostile requests
 REPEATS = 12 if WITH_LONG else 5
@@ -41,34 +47,35 @@ def toy_rows():
 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
-    """A gateway in front of a model of two numbers that refuses missing values."""
+    """An endpoint of a model of two numbers that refuses missing values."""
     folder = tmp_path_factory.mktemp("numbers")
     frame, target = toy_rows()
     estimator = LogisticRegression().fit(frame[list(NUMBERS)], target)
-    yield from running_gateway(folder, estimator, NUMBERS, is_complete=True)
+    yield from running_endpoint(folder, estimator, NUMBERS, is_complete=True)
 
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    """A gateway in front of a model of a number and a text that accepts missing values."""
+    """An endpoint of a model of a number and a text that accepts missing values."""
     folder = tmp_path_factory.mktemp("mixed")
     frame, target = toy_rows()
     prepared = preprocessor(["distance"], ["kind"], impute=True)
     steps = [("prepare", prepared), ("fit", LogisticRegression())]
     estimator = Pipeline(steps).fit(frame[list(MIXED)], target)
-    yield from running_gateway(folder, estimator, MIXED, is_complete=False)
+    yield from running_endpoint(folder, estimator, MIXED, is_complete=False)
 
 
-def running_gateway(folder, estimator, inputs, *, is_complete):
+def running_endpoint(folder, estimator, inputs, *, is_complete):
     model = save_model(folder, estimator, inputs, is_complete=is_complete)
-    with serving(model) as (backend, _):
-        gateway_process = GatewayProcess(
-            Settings(home=folder / "home", upload_limit_mb=1), free_port(), backend
+    with serving(model) as (bare, _):
+        endpoint = EndpointProcess(
+            Settings(home=folder / "home", upload_limit_mb=1), free_port(), model
         )
-        gateway_process.keep(inputs=inputs, is_complete=is_complete, key="shot_id")
-        gateway_process.start()
-        yield gateway_process
-        gateway_process.end()
+        endpoint.bare = f"http://127.0.0.1:{bare}"
+        endpoint.keep(inputs=inputs, is_complete=is_complete, key="shot_id")
+        endpoint.start()
+        yield endpoint
+        endpoint.end()
 
 
 def split(data, columns=("distance", "minutes")):
@@ -159,7 +166,7 @@ BAD = [
     (b"not parquet", PARQUET),
     (gzip.compress(b"{}", mtime=0), JSON),
 ]
-# What the bare server scores wrongly, with the words of the gateway's refusal.
+# What the bare server scores wrongly, with the words of the endpoint's refusal.
 SCORED = [
     (
         split([["1_000", 5]]),
@@ -351,7 +358,7 @@ cells = st.one_of(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.lists(st.lists(cells, min_size=1, max_size=3), max_size=3))
-def test_the_gateway_answers_any_body_as_the_bare_server_or_names_the_error(numbers, data):
+def test_the_endpoint_answers_any_body_as_the_bare_server_or_names_the_error(numbers, data):
     body = split(data)
     bare, ours = (ask(url, body) for url in (numbers.bare, numbers.url))
     if (
@@ -396,13 +403,13 @@ def test_a_missing_text_is_logged_as_missing(mixed):
     assert logged["distance"].isna().tolist() == [True, False]
 
 
-def of_request(gateway_process, answer):
+def of_request(endpoint, answer):
     """Return the log's rows of an answer, once all waiting rows are written."""
     if answer.headers.get("X-Prediction-Log") == "delayed":
-        until(lambda: not gateway.status(gateway_process.port).log.waiting)
+        until(lambda: not endpoint_status.status(endpoint.port).log.waiting)
     name = answer.headers["X-Request-Id"]
     filters = log_search.Filters(search=name)
-    frame = log_search.browse(gateway_process.settings, filters, limit=1000)
+    frame = log_search.browse(endpoint.settings, filters, limit=1000)
     return frame.sort_values("courtside_prediction_id").reset_index(drop=True)
 
 

@@ -1,4 +1,4 @@
-"""Labels that a gateway receives by POST /labels."""
+"""Labels that an endpoint receives by POST /labels."""
 
 from __future__ import annotations
 

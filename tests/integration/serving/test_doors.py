@@ -1,9 +1,10 @@
-"""Which requests a gateway accepts: by host, by origin, by speed, and by size."""
+"""Which requests an endpoint accepts: by host, by origin, by speed, and by size."""
 
 import asyncio
 import io
 import json
 import socket
+import time
 from functools import cache
 
 import numpy as np
@@ -11,40 +12,36 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from aiohttp import test_utils
+import requests
 
 from core.platform import bounds, same_site
 from core.platform.bounds import FileError
 from core.platform.config import Settings
 from core.platform.errors import InputError
-from core.serving import gateway, request_bounds
-from tests.integration.serving.gateways import GatewayProcess, free_port
+from core.serving import app as application
+from core.serving import http_protocol, http_request, request_bounds
+from tests.integration.serving.endpoints import in_process
 
 
 @pytest.fixture(autouse=True)
-def _no_exit_as_orphan(monkeypatch):
-    # without a stored record it would end this process as an orphan
-    monkeypatch.setattr(gateway, "ORPHAN_SECONDS", 1e9)
+def _no_wait_for_a_model(monkeypatch):
+    monkeypatch.setattr(application, "WAIT_SECONDS", 0.0)
 
 
 def served(folder, **settings):
-    """A gateway in this process, with no model behind it."""
-    own = GatewayProcess(Settings(home=folder / "home", **settings), free_port(), 0)
-    return test_utils.TestServer(gateway.application(own.settings, own.port))
+    """An endpoint in this process, without a model."""
+    return in_process(application.App(Settings(home=folder / "home", **settings), 1))
 
 
-def ask(folder, *requests, **settings):
+def ask(folder, *sent, **settings):
     """Return status and text of each request, given as method, path, headers and body."""
-
-    async def all_of_them():
-        answers = []
-        async with test_utils.TestClient(served(folder, **settings)) as client:
-            for method, path, headers, body in requests:
-                async with client.request(method, path, headers=headers, data=body) as answer:
-                    answers.append((answer.status, await answer.text()))
-        return answers
-
-    return asyncio.run(all_of_them())
+    answers = []
+    with served(folder, **settings) as port, requests.Session() as session:
+        for method, path, headers, body in sent:
+            url = f"http://127.0.0.1:{port}{path}"
+            answer = session.request(method, url, headers=headers, data=body, timeout=60)
+            answers.append((answer.status_code, answer.text))
+    return answers
 
 
 LABELS = json.dumps({"labels": [{"prediction_id": "a", "label": 1}]}).encode()
@@ -54,8 +51,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.mark.parametrize(
     "path", ["/invocations", "/labels", "/metrics", "/.gateway", "/ping", "/x"]
 )
-def test_no_path_answers_to_a_foreign_host_or_origin(tmp_path, path, monkeypatch):
-    monkeypatch.setattr(gateway, "RETRY_SECONDS", 0.0)
+def test_no_path_answers_to_a_foreign_host_or_origin(tmp_path, path):
     by_name, by_page, by_nobody = ask(
         tmp_path,
         ("GET", path, {"Host": "evil.example:5001"}, None),
@@ -79,8 +75,7 @@ def test_labels_are_accepted_as_json_only(tmp_path):
     assert "Content-Type: application/json" in json.loads(answers[0][1])["message"]
 
 
-def test_hosts_of_a_proxy_are_accepted_once_listed(tmp_path, monkeypatch):
-    monkeypatch.setattr(gateway, "RETRY_SECONDS", 0.0)
+def test_hosts_of_a_proxy_are_accepted_once_listed(tmp_path):
     page = {"Host": "model.example.org", "Origin": "https://model.example.org", **JSON}
     behind = {"Origin": "https://model.example.org", **JSON}
     both = [("POST", "/labels", headers, LABELS) for headers in (page, behind)]
@@ -127,17 +122,16 @@ def test_a_list_of_names_holds_names(value):
 
 def test_connections_without_a_complete_request_are_closed(tmp_path, monkeypatch):
     """Some send no head, some half of one, some half a body: none is held for ever."""
-    monkeypatch.setattr(gateway, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(http_request, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.2)
     half = b"POST /labels HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     body = half + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     status_lines = []
 
-    async def slowly():
-        server = served(tmp_path)
-        await server.start_server(keepalive_timeout=0.2, lingering_time=0.2)
+    async def slowly(port):
         loop = asyncio.get_running_loop()
         sent = [b"", b"GET", half, body] * 5
-        sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in sent]
+        sockets = [socket.create_connection(("127.0.0.1", port)) for _ in sent]
         for connection, part in zip(sockets, sent, strict=True):
             connection.setblocking(False)
             await loop.sock_sendall(connection, part)
@@ -151,19 +145,25 @@ def test_connections_without_a_complete_request_are_closed(tmp_path, monkeypatch
 
         # far more time than is needed
         await asyncio.wait_for(asyncio.gather(*map(until_closed, sockets)), 120)
-        await server.close()
 
-    asyncio.run(slowly())
+    with served(tmp_path) as port:
+        asyncio.run(slowly(port))
     assert sorted(status_lines) == [b""] * 15 + [b"HTTP/1.1 408 Request Timeout"] * 5
 
 
-def test_the_time_limit_of_a_request_head_is_passed_to_the_server(tmp_path, monkeypatch):
-    from aiohttp import web
+def test_a_head_byte_by_byte_does_not_extend_its_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.5)
+    with served(tmp_path) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
 
-    run_options = {}
-    monkeypatch.setattr(web, "run_app", lambda app, **options: run_options.update(options))
-    gateway.run(Settings(home=tmp_path), free_port())
-    assert run_options["keepalive_timeout"] == gateway.HEAD_SECONDS
+        def drip():
+            # each byte comes before the limit, and all of them would take a minute
+            for _ in range(600):
+                connection.sendall(b"x")
+                time.sleep(0.1)
+
+        with pytest.raises(ConnectionError):
+            drip()
 
 
 # --- what grows in memory -----------------------------------------------------------------------
