@@ -608,3 +608,16 @@ def test_a_report_about_another_version_says_so_first(
     said = f"This report is about version 1; version 2 is the champion and has {rows:,} scored rows"
     assert said in text_of(app)
     assert primary_keys(app) == [key]
+
+
+def test_a_new_report_is_of_the_champion_unless_another_version_is_chosen(
+    scored, open_page
+) -> None:
+    (newest,) = predictions.scorings(scored, limit=1)
+    of_another = replace(
+        newest, run_id="d" * 32, version="2", scored_at=newest.scored_at + DAY, path="rows.parquet"
+    )
+    predictions.finish(scored, of_another)
+    app = new_report(open_page(scored, "monitor"))
+    assert app.selectbox(key="scoring").value == newest.run_id
+    assert len(app.selectbox(key="scoring").options) == 2
