@@ -312,7 +312,7 @@ class Rows(Options):
             case "labels":
                 return Message("rows without a label")
             case "random":
-                return Message("random {share:.0%} sample", share=self.share)
+                return Message("randomly sampled rows ({share:.0%})", share=self.share)
             case "file":
                 return Message("rows of {file}", file=self.file)
             case "value" if self.of:

@@ -251,22 +251,20 @@ def _todo(code: str, params: Params) -> Words:
         return Message("Monitor again when new rows are scored.")
     if code == "does_not_fit" and set(params["alerts"]) <= set(reasons.OF_CALIBRATION):
         return Message(
-            "Retrain on the {rows} that have labels; until then, use its ranking, not the values "
-            "of its probabilities.",
+            "Retrain on labelled {rows}; until then, use its ranking, not the values of its "
+            "probabilities.",
             rows=params["rows"],
         )
     return {
         "threshold": THRESHOLD_TODO,
         "train_rows": Message(
-            "Train on the {rows} that have labels; until then, use the model for the {reference} "
-            "only.",
+            "Train on labelled {rows}; until then, use the model for {reference} only.",
             rows=params["rows"],
             reference=params["reference"],
         ),
         "train": TRAIN_OTHERS,
         "retrain": Message(
-            "Retrain on the {rows} that have labels; until then, don't use its predictions for "
-            "them.",
+            "Retrain on labelled {rows}; until then, don't use its predictions for them.",
             rows=params["rows"],
         ),
         "label": ADD_LABELS,

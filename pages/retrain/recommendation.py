@@ -17,7 +17,7 @@ from core.retraining.policy_evidence import Window
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from pages.retrain import decision_list
-from pages.shared import elements, navigation, next_steps, step_jobs
+from pages.shared import elements, navigation, next_steps, outdated, step_jobs
 
 # code of a decision -> colour and icon
 MARKS = {
@@ -60,6 +60,7 @@ def draw(
         for reason in decision.reasons[:1]:
             st.markdown(elements.plain(str(reason)))
         st.markdown(_("**To do:** {todo}", todo=decision.todo))
+        _late(settings, spec, state)
         _advice(settings, spec, decision, state)
         _outcome(state, decided)
         _actions(settings, spec, decision, state, by, decided, going=going)
@@ -88,6 +89,18 @@ def _steps(
     newest = _newest(state)
     run = tracking.finished_run(settings, newest.run_id) if newest and newest.action else None
     return (run, next_steps.actions(spec, run)[0]) if run else None
+
+
+def _late(settings: Settings, spec: ProjectSpec, state: decision_basis.State) -> None:
+    """Say that the decision is about an older report, as Monitor does."""
+    newest = _newest(state)
+    run = tracking.finished_run(settings, newest.run_id) if newest else None
+    late = outdated.find(settings, spec, run) if run else None
+    if late is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":orange[:material/update:] {late.text}", width="content")
+        navigation.go_to("monitor")
 
 
 def _advice(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from core.platform import project, state, tracking
 from core.platform.config import Settings
 from core.platform.run_record import SILENT, Record
 from core.platform.run_tags import TAG
+from core.predictions_log import predictions
 from core.retraining import policy, policy_store, retrain
 from core.retraining.policy_settings import Policy
 from core.retraining.records import DecisionRun
@@ -277,6 +279,20 @@ def test_a_policy_that_retrains_does_not_hide_the_advice(
     assert primary(app) == ["Apply the policy"]
     assert "**Report:** Do this." in text_of(app)
     assert "repeats the champion's recipe" in text_of(app)
+
+
+def test_a_decision_about_an_older_report_says_so(
+    home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    assert "older than the newest scoring" not in text_of(open_page(home, "retrain"))
+    scoring = predictions.Scoring(
+        "a" * 32, "file", project.load(home.project).model, "1", time.time() + DAY, 5000, 0, "x"
+    )
+    predictions.finish(home, scoring)
+    app = open_page(home, "retrain")
+    assert not app.exception
+    assert "older than the newest scoring of version 1, of 5,000 rows" in text_of(app)
+    assert "Go to Monitor" in [link.label for link in app.page_link]
 
 
 def test_a_damaged_policy_is_reported_and_can_be_saved_again(

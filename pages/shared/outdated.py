@@ -8,6 +8,7 @@ from core.monitoring import monitor
 from core.monitoring.records import ReportRun
 from core.platform import model_store, tracking
 from core.platform.config import Settings
+from core.platform.errors import StoreError
 from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
@@ -21,7 +22,17 @@ class Outdated(NamedTuple):
 
 
 def find(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Outdated | None:
-    """Return why a report is out of date; None if it is not."""
+    """Return why a report is out of date; None if it is not, or if the log cannot be read.
+
+    A report is shown although the predictions log is damaged.
+    """
+    try:
+        return _find(settings, spec, run)
+    except StoreError:
+        return None
+
+
+def _find(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Outdated | None:
     champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
     if champion is None:
         return None
