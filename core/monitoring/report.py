@@ -194,6 +194,8 @@ def build(
         *support_checks.checks(apart, given),
         *checks.inputs(moved, held),
     ]
+    if any(check.value is not None for check in judged):
+        all_checks = checks.with_labels(all_checks)
     tables["checks"] = checks.as_table(all_checks)
     return Report(all_checks, learned, apart, on_reference, on_current, tables)
 

@@ -34,6 +34,8 @@ LANGUAGES = {"en": "English", "pt": "Português"}
 LOCALES = {"en": "en_GB", "pt": "pt_BR"}
 FOLDER = Path(__file__).resolve().parents[1] / "locale"
 DOMAIN = "courtside"
+# key of a day among stored parameters
+DAY = "courtside.day"
 
 _language: ContextVar[str] = ContextVar("language")
 _of_visit: list[Callable[[], str]] = []
@@ -151,6 +153,18 @@ def sentences(*parts: Words) -> Message:
     """
     present = [part for part in parts if part]
     return Message(NOTHING.msgid, sentences=present) if present else NOTHING
+
+
+def parted(words: Words) -> tuple[Words, list[Words]]:
+    """Return the first sentence of a message of several, and the others; a text stays whole.
+
+    Examples
+    --------
+    >>> parted(sentences("Trained.", "Two rows.")), parted("Trained. Two rows.")
+    (('Trained.', ['Two rows.']), ('Trained. Two rows.', []))
+    """
+    parts = words.params.get("sentences") if isinstance(words, Message) else None
+    return (parts[0], list(parts[1:])) if parts else (words, [])
 
 
 def _(msgid: str, /, **params: Any) -> str:
@@ -275,7 +289,8 @@ def to_data(value: Any) -> Any:
     [{'msgid': '{n} rows', 'params': {'n': 2}}]
     """
     if isinstance(value, Message):
-        data: dict[str, Any] = {"msgid": value.msgid, "params": to_data(value.params)}
+        params = {name: _param(given) for name, given in value.params.items()}
+        data: dict[str, Any] = {"msgid": value.msgid, "params": params}
         data |= {"plural": value.plural} if value.plural else {}
         return data | ({"context": value.context} if value.context else {})
     if isinstance(value, Mapping):
@@ -289,9 +304,27 @@ def to_data(value: Any) -> Any:
     return str(value)
 
 
+def _param(value: Any) -> Any:
+    """Return a parameter for JSON; a day stays one, to have the form of the reader's language."""
+    if isinstance(value, list | tuple):
+        return [_param(part) for part in value]
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return {DAY: value.isoformat()}
+    return to_data(value)
+
+
 def from_data(value: Any) -> Any:
-    """Return what `to_data` was given, with lists for tuples."""
+    """Return what `to_data` was given, with lists for tuples.
+
+    Examples
+    --------
+    >>> with speaking("pt"):
+    ...     str(from_data(to_data(Message("{start}", start=date(2025, 6, 1)))))
+    '01/06/2025'
+    """
     if isinstance(value, Mapping):
+        if value.keys() == {DAY}:
+            return date.fromisoformat(value[DAY])
         if "msgid" in value and "params" in value:
             return Message(
                 value["msgid"],

@@ -293,7 +293,7 @@ class Rows(Options):
             case "labels":
                 return Message("rows with a label")
             case "random" | "file":
-                return Message("the other rows")
+                return Message("other rows")
             case "value" if self.of and self.development_values:
                 values = ", ".join(map(str, self.development_values))
                 return Message("rows with {column} = {value}", column=self.of, value=values)
@@ -312,7 +312,7 @@ class Rows(Options):
             case "labels":
                 return Message("rows without a label")
             case "random":
-                return Message("random {share:.0%} of the rows", share=self.share)
+                return Message("randomly sampled rows ({share:.0%})", share=self.share)
             case "file":
                 return Message("rows of {file}", file=self.file)
             case "value" if self.of:

@@ -62,6 +62,22 @@ def figures_of(settings: Settings, versions: Sequence[ModelVersion]) -> dict[str
     }
 
 
+def prepared_by(settings: Settings, versions: Sequence[ModelVersion]) -> dict[str, str]:
+    """Return the preparation whose test rows each version was tested on, by version.
+
+    Without versions whose training is gone.
+    """
+    ids = sorted({version.trained_by for version in versions})
+    named = ", ".join(f"'{run_id}'" for run_id in ids)
+    runs = tracking.runs(settings, matching=[f"attributes.run_id IN ({named})"], limit=len(ids))
+    known = {run.run_id: run.params.get("prepared_by", "") for run in runs}
+    return {
+        version.version: known[version.trained_by]
+        for version in versions
+        if known.get(version.trained_by)
+    }
+
+
 def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
     """Return the facts about a version, as `core.registry.model_card.card` expects them.
 

@@ -10,7 +10,7 @@ from core.monitoring.records import ReportRun
 from core.platform import clock, model_store, set_aside, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import Message, Words
+from core.platform.messages import Message, Words, parted
 from core.platform.project import ProjectSpec
 from core.platform.runs import ModelVersion, RunInfo
 from core.retraining import policy_evidence
@@ -131,6 +131,9 @@ def as_window(run: RunInfo, checks: pd.DataFrame) -> Window:
             )
         },
         verdict=report.verdict,
+        action=report.verdict_action,
+        why=parted(report.verdict_text)[0],
+        todo=report.verdict_todo,
     )
 
 

@@ -1,20 +1,20 @@
 """Retraining policies: from reports to a decision, with reasons.
 
-Only a check of performance or calibration can trigger a retraining. Changes of the inputs, the
-predictions or the support call for an investigation by a person.
+Only a check of performance or calibration can trigger a retraining. Where a policy triggers none,
+the verdict of the newest report says what a person can do, as on Monitor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.platform.messages import Message, Words, plural
 from core.platform.own_columns import PROBABILITY
 from core.retraining.policy_evidence import Window, forecasts, listed, sentence, with_labels
 from core.retraining.policy_settings import Policy as Policy
-from core.stats.check import ADD_LABELS, FIND_OUT, FIND_OUT_ONLY, TRAIN_OTHERS
+from core.stats.check import FIND_OUT, FIND_OUT_ONLY
 from core.stats.forecast import DAY
 
 Code = Literal["retrain", "wait", "investigate", "person", "none"]
@@ -27,7 +27,7 @@ NOT_PROMOTED = Message(
     "features or rows."
 )
 MONITOR = Message("Score rows, add their labels, and monitor.")
-MORE_WINDOWS = Message("Wait for more windows")
+MORE_WINDOWS = Message("The policy waits for more windows")
 USED = Message(
     "An earlier retraining was based on these windows: the same evidence does not count twice."
 )
@@ -43,14 +43,16 @@ class Decision:
     Parameters
     ----------
     code : {"retrain", "wait", "investigate", "person", "none"}
-        "wait" lacks evidence; "person" leaves a performance alert to a person, as the strategy does
-        not handle it; "none" has no reason to act.
+        "wait" lacks evidence; "person" leaves a bad verdict to a person, as the strategy does not
+        handle it; "none" has no reason to act.
     title : Message
         In a few words.
     reasons : tuple of Message
         A sentence each.
     evidence : tuple of str
         Run ids of the reports.
+    action : str
+        What the newest report's verdict advises, if `todo` says the same; else empty.
     """
 
     code: Code
@@ -58,6 +60,7 @@ class Decision:
     reasons: tuple[Words, ...]
     evidence: tuple[str, ...]
     todo: Words
+    action: str = ""
 
 
 def decide(
@@ -100,23 +103,16 @@ def decide(
     """
     strategy = {"reactive": _reactive, "predictive": _predictive}.get(policy.strategy)
     if not policy.is_on:
-        decided = Decision("none", Message("No policy: a person decides"), (), (), BY_HAND)
+        todo = BY_HAND if windows else MONITOR
+        decided = Decision("none", Message("No policy: a person decides"), (), (), todo)
     elif strategy:
         decided = strategy(policy, windows, used=used, now=now)
     else:
         decided = _calendar(policy, trained_at=max(trained_at, retrained_at or 0.0), now=now)
-    bad = windows[-1].alerts(performance=True) if windows else []
-    if decided.code == "none" and bad and not strategy:
-        decided = Decision(
-            "person",
-            Message("The model does not fit: a person decides"),
-            (Message("In alert: {checks}.", checks=listed(bad)), *decided.reasons),
-            (windows[-1].run_id,),
-            NOT_PROMOTED if windows[-1].run_id in used else BY_HAND,
-        )
-        if waiting is None:
-            return decided
-    if decided.code in ("retrain", "wait", "person") and waiting is not None:
+    own, newest = decided.code, windows[-1] if windows else None
+    if newest is not None and own != "retrain":
+        decided = _advised(policy, newest, decided, is_used=newest.run_id in used)
+    if waiting is not None and not {own, decided.code}.isdisjoint(("retrain", "wait", "person")):
         return Decision(
             "wait",
             Message("{name}: {value}", name=waiting, value=Message("waits for a person")),
@@ -124,50 +120,53 @@ def decide(
             decided.evidence,
             Message("Promote it, or retrain by hand with a reason."),
         )
-    decided = _unshown(policy, windows, decided)
-    moved = windows[-1].alerts(performance=False) if windows else []
-    if decided.code == "retrain" or not moved or windows[-1].run_id in used:
-        return decided
-    reason = Message("In alert: {checks}.", checks=listed(moved))
-    if any(windows[-1].alerts(performance=True)):
-        return Decision(
-            decided.code, decided.title, (*decided.reasons, reason), decided.evidence, decided.todo
-        )
-    return Decision(
-        "investigate",
-        Message("Investigate the input, do not retrain"),
-        (reason, *decided.reasons),
-        tuple(dict.fromkeys((windows[-1].run_id, *decided.evidence))),
-        FIND_OUT_ONLY if with_labels(policy, windows[-1:]) else FIND_OUT,
-    )
-
-
-def _unshown(policy: Policy, windows: Sequence[Window], decided: Decision) -> Decision:
-    """Return the decision when nothing is in alert, but the newest labels show no skill either.
-
-    That alone retrains nothing: with too few labels even a good model shows no skill.
-    """
-    labelled = with_labels(policy, windows)
-    if decided.code != "none" or not labelled or policy.strategy == "calendar":
-        return decided
-    newest = labelled[-1]
-    if newest.verdict == "cannot_tell":
-        return Decision(
-            "wait",
-            Message("Wait for labels: no skill shown yet"),
-            decided.reasons,
-            (newest.run_id,),
-            ADD_LABELS,
-        )
-    if newest.verdict == "no_skill":
-        return Decision(
-            "investigate",
-            Message("Investigate: no skill shown"),
-            decided.reasons,
-            (newest.run_id,),
-            TRAIN_OTHERS,
-        )
     return decided
+
+
+def _advised(policy: Policy, newest: Window, decided: Decision, *, is_used: bool) -> Decision:
+    """Return a decision not to retrain with the advice of the newest report's verdict.
+
+    A verdict for which the policy has no answer becomes the decision; nothing is retrained by it:
+    with too few labels even a good model shows no skill.
+    """
+    verdict = newest.verdict or _verdict(newest)
+    bad, moved = newest.alerts(performance=True), newest.alerts(performance=False)
+    in_alert = Message("In alert: {checks}.", checks=listed(bad or moved)) if bad or moved else ""
+    code, title = decided.code, decided.title
+    # a reactive or predictive policy answers to bad performance itself, when it has the windows
+    if verdict == "does_not_fit" and code == "none":
+        code, title = "person", Message("The model does not fit: a person decides")
+    elif verdict == "no_skill":
+        code, title = "person", Message("No skill is shown: a person decides")
+    elif verdict == "investigate":
+        code, title = "investigate", Message("Investigate the input, do not retrain")
+    elif verdict == "cannot_tell" and code == "none" and policy.strategy != "calendar":
+        code, title = "wait", Message("Wait for labels: no skill shown yet")
+    is_own = code == decided.code and title is decided.title
+    advised = decided
+    if not is_own:
+        reasons = (newest.why, in_alert, *decided.reasons)
+        advised = Decision(
+            code,
+            title,
+            tuple(reason for reason in reasons if reason),
+            tuple(dict.fromkeys((newest.run_id, *decided.evidence))),
+            decided.todo,
+        )
+    if is_used and newest.action in ("", "retrain") and verdict == "does_not_fit":
+        return replace(advised, todo=NOT_PROMOTED)
+    if newest.action and newest.todo:
+        return replace(advised, todo=newest.todo, action=newest.action)
+    if verdict == "investigate":
+        return replace(advised, todo=FIND_OUT_ONLY if with_labels(policy, [newest]) else FIND_OUT)
+    return replace(advised, todo=BY_HAND) if code == "person" else advised
+
+
+def _verdict(window: Window) -> str:
+    """Return what the alerts of a report without a stored verdict come to."""
+    if window.alerts(performance=True):
+        return "does_not_fit"
+    return "investigate" if window.alerts(performance=False) else ""
 
 
 def _no_windows(policy: Policy, windows: Sequence[Window], wanted: int) -> Decision:

@@ -38,8 +38,10 @@ class Window:
         Of its checks; `values` omits checks without one.
     limits : mapping of code to (alert_low, alert_high)
         None without a limit on that side.
-    verdict : str
-        Overall verdict, a code of `verdicts.conclude`.
+    verdict, action : str
+        Overall verdict and what to do about it, codes of `verdicts.conclude`; empty if unknown.
+    why, todo : Message or str
+        The verdict's reason and what to do about it, a sentence each.
     """
 
     run_id: str
@@ -52,6 +54,9 @@ class Window:
     groups: Mapping[str, str]
     limits: Mapping[str, tuple[float | None, float | None]]
     verdict: str = ""
+    action: str = ""
+    why: Words = ""
+    todo: Words = ""
 
     def alerts(self, *, performance: bool) -> list[str]:
         """Return the codes in alert: those of performance and calibration, or all others."""

@@ -270,6 +270,8 @@ def as_window(report: Report, run_id: str, span: Span) -> Window:
         groups={check.code: check.group for check in report.checks},
         limits={check.code: (check.alert_low, check.alert_high) for check in report.checks},
         verdict=report.conclusion.code,
+        action=report.conclusion.action,
+        todo=report.conclusion.todo,
     )
 
 

@@ -42,8 +42,8 @@ REASONS: dict[str, tuple[Message, Words]] = {
         Message("No row of the reference has a value here."),
         Message("Leave the column out of the model, or train on rows that have it."),
     ),
-    "current_empty": (Message("No current row has a value here."), FIND_OUT),
-    "no_limit": (Message("Nearly every value is distinct, so new values are expected."), ""),
+    "current_empty": (Message("No current row has a value here."), ""),
+    "no_limit": (Message("Nearly every value is distinct: new values mean nothing."), ""),
     "failed": (
         Message("It could not be computed: see the log of this run. The other checks are valid."),
         "",
@@ -158,7 +158,10 @@ def _of_column(
         heading = column_title(code)
         if value != value:  # a text has no KS distance
             if kind == "psi" and reason in REASONS:
-                checks.append(not_applicable(code, heading, group, reason))
+                check = not_applicable(code, heading, group, reason)
+                if reason == "current_empty":
+                    check = replace(check, todo=_todo(group, name))
+                checks.append(check)
             continue
         limit = (limits or {}).get(code)
         before = row.get("missing_reference") if kind == "missing" else None
@@ -227,6 +230,27 @@ def _todo(group: str, name: str) -> Message:
     if group == "output":
         return FIND_OUT
     return find_out_why(shown(name))
+
+
+def with_labels(checks: Sequence[Check]) -> list[Check]:
+    """Return checks of rows with enough labels: without what asks for labels.
+
+    Labels show whether a change of the predictions or a row outside the support does harm, and the
+    verdict says what to do about it: an advice of the check's own would contradict it.
+
+    Examples
+    --------
+    >>> check = Check("disagreement", "", "output", 0.1, 0.0, "", "alert", "", todo="Add labels.")
+    >>> [check.todo for check in with_labels([check, replace(check, group="input")])]
+    ['', 'Add labels.']
+    """
+    return [
+        replace(check, todo="")
+        if check.group in ("performance", "output")
+        or (check.code == "outside_support" and check.value is not None)
+        else check
+        for check in checks
+    ]
 
 
 def as_table(checks: Sequence[Check]) -> pd.DataFrame:

@@ -17,13 +17,17 @@ AT_THRESHOLD = ("f1", "precision", "recall")
 OF_CALIBRATION = ("calibration", "calibration_error", "brier_score", "log_loss")
 
 
-def facts(checks: Sequence[Check], positive: Words = "1") -> list[Words]:
+def facts(
+    checks: Sequence[Check], positive: Words = "1", *, first: Sequence[str] = ()
+) -> list[Words]:
     """Return why a model does not fit: the support of the rows, then the checks in alert.
 
     Parameters
     ----------
     positive : str or Message
         What the positive class is called.
+    first : sequence of str
+        Codes of the checks that come before all else.
 
     Examples
     --------
@@ -36,19 +40,20 @@ def facts(checks: Sequence[Check], positive: Words = "1") -> list[Words]:
     """
     alarmed = {check.code: check for check in checks if check.verdict == "alert"}
     f1 = next((check for check in checks if check.code == "f1"), None)
-    clauses = [_where(checks, alarmed)]
     if f1 is not None and f1.state and f1.value is not None and f1.verdict != "ok":
         alarmed |= {"f1": f1}
     own = [check for check in alarmed.values() if check.group == "performance"]
     codes = {check.code for check in own}
+    leading: list[Words] = []
+    clauses = [_where(checks, alarmed)]
     for check in sorted(own, key=_place):
         is_repeated = (check.code in AT_THRESHOLD[1:] and "f1" in codes) or (
             check.code in ("skill_reference_rate", "log_loss") and "skill" in codes
         )
         is_repeated |= check.code == "calibration_error" and "calibration" in codes
         if not is_repeated:
-            clauses.append(_of(check, positive))
-    return [clause for clause in clauses if clause][:MOST_FACTS]
+            (leading if check.code in first else clauses).append(_of(check, positive))
+    return [clause for clause in (*leading, *clauses) if clause][:MOST_FACTS]
 
 
 def moved_columns(checks: Sequence[Check], verdict: str) -> list[str]:

@@ -110,6 +110,9 @@ def conclude(
     }
     code = _code(params, has_labels=has_labels)
     params["action"] = _action(code, params)
+    if params["action"] == "threshold":
+        # first what the action is about
+        params["facts"] = reasons.facts(checks, positive, first=reasons.AT_THRESHOLD)
     return Conclusion(code, *wording(code, params), params, params["action"])
 
 
@@ -202,8 +205,9 @@ def _action(code: str, params: Params) -> Action:
         return "investigate"
     if code == "watch" and params["threshold"]:
         return "threshold"
-    if code == "watch" and not (params["warnings"] or params["odd"]):
-        return "wait"
+    if code == "watch" and (waits == "wait" or not params["warnings"]):
+        # the skill is shown: more labels would not say why something else changed
+        return "investigate" if params["odd"] else "wait"
     return "wait" if code == "fits" else waits
 
 
@@ -227,12 +231,14 @@ def wording(code: str, params: Params) -> Wording:
         **params,
     }
     title, why, details = _WORDING[code](full)
-    if full.get("trained_share"):
-        why = sentences(why, trained_on(full["trained_share"]))
+    trained = trained_on(full["trained_share"]) if full.get("trained_share") else ""
     state: Words = ""
     if (code_of := full.get("threshold")) and code != "does_not_fit":
         state = one_sentence(threshold_fact(code_of, full.get("positive", "1")))
-    return title, sentences(why, *details, state), _todo(code, full)
+    parts = (why, trained, *details, state)
+    if full["action"] == "threshold":
+        parts = (state, why, trained, *details)
+    return title, sentences(*parts), _todo(code, full)
 
 
 def _todo(code: str, params: Params) -> Words:
@@ -241,7 +247,7 @@ def _todo(code: str, params: Params) -> Words:
     if code == "cannot_tell" and needed > labels:
         missing = needed - labels
         return Message("Add about {missing:,} more labels, then monitor again.", missing=missing)
-    if code == "fits":
+    if code == "fits" or (code == "watch" and params["action"] == "wait"):
         return Message("Monitor again when new rows are scored.")
     if code == "does_not_fit" and set(params["alerts"]) <= set(reasons.OF_CALIBRATION):
         return Message(
@@ -335,9 +341,16 @@ def _investigate(params: Params) -> Reason:
 
 
 def _watch(params: Params) -> Reason:
+    weaker, odd = _weaker(params), _changed(params["odd"])
+    if odd and not weaker:
+        odd = Message(
+            "No performance check is beyond its limits, but this changed: {checks}.",
+            checks=params["odd"],
+        )
+    parts = [odd, weaker] if params["action"] == "investigate" else [weaker, odd]
     return (
         Message("The model fits the {rows}, but watch it", rows=params["rows"]),
-        *_first_of([_weaker(params), _changed(params["odd"])]),
+        *_first_of([*parts, _changed(params["stirred"])]),
     )
 
 
@@ -377,7 +390,7 @@ def _weaker(params: Params) -> Words:
 
 def _interval(params: Params) -> Message:
     return Message(
-        "It is not significantly better than always predicting the base rate: its skill is "
+        "Its log loss is not significantly better than always predicting the base rate: its skill is "
         "{skill:.4f} (95% interval {low:.4f} to {high:.4f}), {known:.4f} on the {reference}.",
         skill=params["skill"],
         low=params["skill_low"],

@@ -12,8 +12,11 @@ from core.monitoring.incidents import Incident
 from core.platform import clock, messages
 from core.platform.config import Settings
 from core.platform.messages import Message, _, day
+from core.stats.check import VERDICT_LABELS
 from pages.shared import elements, login
 
+# the incident of which an alert was just dismissed
+DONE = "alert-dismissed"
 # colour of an alert's event
 COLOURS = {
     "raised": "red",
@@ -74,18 +77,29 @@ def _card(settings: Settings, incident: Incident, *, is_first: bool) -> None:
             if incident.is_sample:
                 elements.sample_badge()
         with st.container(horizontal=True, vertical_alignment="center"):
-            with st.popover(
-                elements.counted(_("Acknowledge"), count) if count else _("Dismiss"),
-                icon=":material/done_all:" if count else ":material/reply:",
-                type="primary" if count and is_first else "secondary",
-            ):
-                _answer(settings, incident)
+            if count:
+                # gone, and so closed, once all are acknowledged
+                with st.popover(
+                    elements.counted(_("Acknowledge"), count),
+                    icon=":material/done_all:",
+                    type="primary" if is_first else "secondary",
+                    key=f"acknowledge-{incident.subject}",
+                ):
+                    _acknowledge(settings, incident)
             st.page_link(
                 "pages/monitor/page.py",
                 label=_("Report"),
                 icon=":material/monitoring:",
                 query_params={"view": "report", "report": incident.last_run_id},
             )
+            popover = f"dismissal-{incident.subject}"
+            if st.session_state.get(DONE) == incident.subject:
+                del st.session_state[DONE]
+                st.session_state[popover] = False
+            with st.popover(
+                _("Dismiss an alert"), type="tertiary", key=popover, on_change=_nothing
+            ):
+                _dismiss(settings, incident)
         if not count:
             st.markdown(_("Acknowledged: quiet until it clears."))
         _checks(settings, incident)
@@ -135,50 +149,67 @@ def _state(settings: Settings, incident: Incident, alert: Alert) -> str:
     return _("open")
 
 
-def _answer(settings: Settings, incident: Incident) -> None:
-    """Ask for name and note: to acknowledge all alerts of an incident, or to dismiss one."""
-    titles = {
-        alert.alert_id: elements.words(alert.title)
-        if alert.code != alerting.VERDICT
-        else _("Report")
-        for alert in incident.alerts
-    }
+def _acknowledge(settings: Settings, incident: Incident) -> None:
+    """Ask for name and note, to acknowledge all alerts of an incident."""
     with st.form(f"answer-{incident.subject}", border=False):
-        # without a key, so that the name stays for the next incident
-        person = st.text_input(
-            _("Name"),
-            value=st.session_state.get("person", login.logged_in()),
-            max_chars=alerts.PERSON_LENGTH,
-        )
-        note = st.text_area(
-            _("Note"), max_chars=alerts.NOTE_LENGTH, key=f"note-{incident.subject}", height=80
-        )
-        is_acknowledged = bool(incident.unanswered) and st.form_submit_button(
+        person, note = _person_and_note(incident, "answer")
+        pressed = st.form_submit_button(
             _("Acknowledge"),
             type="primary",
             icon=":material/done:",
             help=_("Acknowledged: quiet until it clears."),
         )
+    if pressed:
+        with elements.show_errors():
+            alerts.acknowledge_all(settings, incident.subject, person, note)
+            _after(person)
+
+
+def _dismiss(settings: Settings, incident: Incident) -> None:
+    """Ask which alert is to be dismissed, by whom and why."""
+    titles = {
+        alert.alert_id: elements.words(alert.title)
+        if alert.code != alerting.VERDICT
+        else _("The report as a whole")
+        for alert in incident.alerts
+    }
+    st.caption(_("For an alert that no report will clear, as when its check is gone."))
+    with st.form(f"dismiss-{incident.subject}", border=False):
         alert_id = st.selectbox(
-            _("Check"),
+            elements.capital(VERDICT_LABELS["alert"]),
             list(titles),
             format_func=titles.__getitem__,
             key=f"which-{incident.subject}",
-            help=_(
-                "For an alert that no report will clear, for example because its check no "
-                "longer exists."
-            ),
         )
-        is_dismissed = st.form_submit_button(_("Dismiss"), icon=":material/close:")
-    if not (is_acknowledged or is_dismissed):
-        return
-    with elements.show_errors():
-        if is_acknowledged:
-            alerts.acknowledge_all(settings, incident.subject, person, note)
-        else:
+        person, note = _person_and_note(incident, "dismiss")
+        pressed = st.form_submit_button(_("Dismiss"), icon=":material/close:")
+    if pressed:
+        with elements.show_errors():
             alerts.close(settings, str(alert_id), person, note)
-        st.session_state["person"] = person
-        st.rerun()
+            st.session_state[DONE] = incident.subject
+            _after(person)
+
+
+def _person_and_note(incident: Incident, form: str) -> tuple[str, str]:
+    # without a key, so that the name stays for the next incident
+    person = st.text_input(
+        _("Name"),
+        value=st.session_state.get("person", login.logged_in()),
+        max_chars=alerts.PERSON_LENGTH,
+    )
+    note = st.text_area(
+        _("Note"), max_chars=alerts.NOTE_LENGTH, key=f"{form}-note-{incident.subject}", height=80
+    )
+    return person, note
+
+
+def _after(person: str) -> None:
+    st.session_state["person"] = person
+    st.rerun()
+
+
+def _nothing() -> None:
+    """Let Streamlit keep the state of a popover, so that it can be closed."""
 
 
 @elements.show_errors()

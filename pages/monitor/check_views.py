@@ -18,7 +18,7 @@ from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.check import VERDICT_LABELS, Limit
 from core.training import evaluation_charts
-from pages.shared import elements, navigation, report_view, table_texts
+from pages.shared import elements, navigation, next_steps, report_view, table_texts
 
 VIEWS = {
     "failed": Message("Failed"),
@@ -26,8 +26,6 @@ VIEWS = {
     "columns": Message("Columns"),
     "answers": Message("Predictions"),
 }
-# key of the chosen view
-VIEW = "evidence"
 # most failed checks to list, before the rest is left to the tables of all
 FIRST = 12
 WORST_SLICES = 12
@@ -50,7 +48,7 @@ def show(
 ) -> None:
     """Draw the checks that failed, or all of the chosen group."""
     st.subheader(_("Checks"), anchor=False)
-    view = elements.choose(_("Checks"), VIEWS, VIEW, default="failed", is_bare=True)
+    view = elements.choose(_("Checks"), VIEWS, next_steps.EVIDENCE, default="failed", is_bare=True)
     if weights := elements.fact(ReportRun.of(run).weights):
         st.caption(weights)
     if view == "failed":

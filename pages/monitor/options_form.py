@@ -55,7 +55,15 @@ def ask(
         for kind, title in WINDOWS.items()
         if (kind != "slice" or spec.slices) and (kind != "row" or _row_times(settings, spec))
     }
+    champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
+    number = champion.version if champion else ""
+    own = [scoring for scoring in scorings if scoring.version == number]
+    logged = sum(tally.rows for tally in tallies if tally.version == number)
+    # a report about another version than the champion is a choice
+    scorings = [*own, *(scoring for scoring in scorings if scoring.version != number)]
     default = "scoring" if scorings else "last" if tallies else "test"
+    if not own and logged >= monitor.MIN_ROWS:
+        default = "last"
     kind = elements.choose(_("Rows"), kinds, "window", default=default)
     # a container keeps what follows in its state, open or not, when the window changes
     with st.container():

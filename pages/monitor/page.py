@@ -20,6 +20,7 @@ from pages.shared import (
     drafts,
     elements,
     navigation,
+    outdated,
     report_view,
     set_aside_list,
     step_jobs,
@@ -76,7 +77,7 @@ def choice() -> str:
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
     ):
         view = navigation.views("monitor", labels)
-        if view == "report" and shown is not None:
+        if view == "report" and shown is not None and late is None:
             drawers.button("new", kind="secondary", place="page")
     return view
 
@@ -96,11 +97,23 @@ def report(shown: tracking.RunInfo | None, note: str) -> None:
                 icon=":material/arrow_forward:",
                 query_params={"view": "report"},
             )
+    if late is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f":orange[:material/update:] **{late.text}**", width="content")
+            if late.has_rows:
+                drawers.button("new", kind="primary", place="page")
+            elif st.button(
+                _("Go to {page}", page=navigation.STEPS["score"][1]),
+                type="primary",
+                icon=":material/target:",
+                key="score-first",
+            ):
+                st.switch_page("pages/score/page.py")
     checks = report_view.checks_of(settings, settings.mlflow_uri, shown.run_id)
     if checks is None:
         st.error(navigation.not_kept("monitor"))
         return
-    verdict_card.show(settings, spec, shown, checks)
+    verdict_card.show(settings, spec, shown, checks, is_late=late is not None)
     check_views.show(settings, spec, shown, checks)
     charts.show(settings, spec, shown)
 
@@ -123,6 +136,8 @@ with elements.show_errors():
     visit.wait_for_store()
     last = tracking.last_run(settings, "monitor")
     shown, note = requested(last)
+    # of an older report its note says so
+    late = None if shown is None or note else outdated.find(settings, spec, shown)
     top = st.container()
     view = choice()
     with top:

@@ -13,8 +13,7 @@ from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, number
 from core.platform.project import ProjectSpec
 from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
-from pages.monitor import next_steps
-from pages.shared import elements, navigation, report_view
+from pages.shared import elements, navigation, next_steps, report_view
 
 GROUPS = {
     "performance": Message("Performance"),
@@ -37,9 +36,14 @@ MARKS = {
 
 
 def show(
-    settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, checks: pd.DataFrame
+    settings: Settings,
+    spec: ProjectSpec,
+    run: tracking.RunInfo,
+    checks: pd.DataFrame,
+    *,
+    is_late: bool = False,
 ) -> None:
-    """Draw the card and the row of states."""
+    """Draw the card and the row of states; what to do about a late report is a new one."""
     report = ReportRun.of(run)
     draw, icon = report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])
     title = elements.words(report.verdict_title) or elements.capital(CONCLUSION_LABELS["unknown"])
@@ -50,7 +54,7 @@ def show(
     ]
     draw("\n\n".join(part for part in parts if part), icon=icon)
     with st.container(horizontal=True, vertical_alignment="center"):
-        next_steps.show(spec, run)
+        next_steps.show(spec, run, is_main=not is_late)
         with st.popover(_("Details"), icon=":material/info:", type="tertiary"):
             _details(settings, run, report)
     st.caption(_subject(run, report))
@@ -128,7 +132,7 @@ def _labels(run: tracking.RunInfo, needed: float | None) -> tuple[str, str, str]
 def _state(group: str, checks: pd.DataFrame) -> tuple[str, str, str]:
     """Return a group's worst verdict, how many of its checks have it, and their total."""
     verdicts = checks["verdict"]
-    if group in ("input", "output"):  # a column, or the probability, counts once
+    if len(checks) and group in ("input", "output"):  # a column, or the probability, counts once
         parts = checks["code"].str.partition(".")
         names = parts[2].where(parts[2].ne(""), parts[0])
         worst = [

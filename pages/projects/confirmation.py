@@ -157,7 +157,7 @@ def cut_words(cut: Cut) -> str:
     elif cut.by == "labels":
         words = Message("rows without a label")
     elif cut.by == "random":
-        words = Message("random {share:.0%} of the rows", share=cut.share or 0.0)
+        words = Message("randomly sampled rows ({share:.0%})", share=cut.share or 0.0)
     else:
         words = Message("current: rows sent to the endpoint")
     return elements.capital(words)

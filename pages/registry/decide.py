@@ -56,6 +56,8 @@ def draw(now: Standing) -> None:
             _nothing_due(now)
         else:
             _version(now, model_store.CHALLENGER, due, compared)
+    if due is not None and now.champion is not None and compared is None:
+        _other_rows(now, now.champion, due)
     is_linked = threshold_form.asked()
     if is_linked:
         threshold_form.draw(now, gate_form.follows(now), is_linked=True)
@@ -85,6 +87,22 @@ def draw(now: Standing) -> None:
         with st.expander(_decision(last.version)):
             decisions.badge(last)
             decisions.detail(now.settings, runs[0])
+
+
+def _other_rows(now: Standing, champion: ModelVersion, due: ModelVersion) -> None:
+    """Say that metrics of different test rows are not comparable, and link to where they are."""
+    prepared = model_facts.prepared_by(now.settings, (champion, due))
+    if len(set(prepared.values())) < 2:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        text = _("Tested on different rows: compare them on the same ones.")
+        st.markdown(f":orange[:material/info:] {text}", width="content")
+        st.page_link(
+            "pages/registry/page.py",
+            label=_("Compare"),
+            icon=":material/compare_arrows:",
+            query_params={"view": "compare"},
+        )
 
 
 def _decision(version: str) -> str:

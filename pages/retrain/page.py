@@ -79,7 +79,7 @@ def draw_decision(champion: model_store.ModelVersion | None) -> None:
         by = policy()
         decided = decision_list.runs(settings)
         state = read(champion, decided)
-        recommendation.draw(settings, state, by, decided, going=going)
+        recommendation.draw(settings, spec, state, by, decided, going=going)
         set_aside_list.draw(settings, "retraining", "labels")
         if by is not None and by.strategy == "predictive":
             forecast_view.draw(settings, state, by)

@@ -8,14 +8,16 @@ import streamlit as st
 
 from core.platform import model_store, tracking
 from core.platform.config import Settings
-from core.platform.messages import _, number
+from core.platform.messages import Message, _, number
+from core.platform.project import ProjectSpec
 from core.registry import promote
 from core.retraining import decision_basis, retrain
 from core.retraining.policy import Decision, Policy
+from core.retraining.policy_evidence import Window
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from pages.retrain import decision_list
-from pages.shared import elements, navigation, step_jobs
+from pages.shared import elements, navigation, next_steps, outdated, step_jobs
 
 # code of a decision -> colour and icon
 MARKS = {
@@ -40,6 +42,7 @@ def mark(decision: Decision, state: decision_basis.State, by: Policy) -> tuple[s
 
 def draw(
     settings: Settings,
+    spec: ProjectSpec,
     state: decision_basis.State,
     by: Policy | None,
     decided: Sequence[tracking.RunInfo],
@@ -49,7 +52,7 @@ def draw(
     """Draw the recommendation; without a usable policy, only what a person can do."""
     with st.container(border=True, key="recommendation"):
         if by is None:
-            _actions(settings, None, state, Policy(), decided, going=going)
+            _actions(settings, spec, None, state, Policy(), decided, going=going)
             return
         decision = retrain.decide(settings, by, state)
         colour, icon = mark(decision, state, by)
@@ -57,8 +60,10 @@ def draw(
         for reason in decision.reasons[:1]:
             st.markdown(elements.plain(str(reason)))
         st.markdown(_("**To do:** {todo}", todo=decision.todo))
+        _late(settings, spec, state)
+        _advice(settings, spec, decision, state)
         _outcome(state, decided)
-        _actions(settings, decision, state, by, decided, going=going)
+        _actions(settings, spec, decision, state, by, decided, going=going)
         champion = model_store.ALIAS_LABELS[model_store.CHAMPION]
         labelled = sum(window.labels >= by.min_labels for window in state.windows)
         st.caption(
@@ -71,6 +76,59 @@ def draw(
                 )
             )
         )
+
+
+def _newest(state: decision_basis.State) -> Window | None:
+    return state.windows[-1] if state.windows else None
+
+
+def _steps(
+    settings: Settings, spec: ProjectSpec, state: decision_basis.State
+) -> tuple[tracking.RunInfo, next_steps.Action] | None:
+    """Return the newest report with the action of its verdict."""
+    newest = _newest(state)
+    run = tracking.finished_run(settings, newest.run_id) if newest and newest.action else None
+    return (run, next_steps.actions(spec, run)[0]) if run else None
+
+
+def _late(settings: Settings, spec: ProjectSpec, state: decision_basis.State) -> None:
+    """Say that the decision is about an older report, as Monitor does."""
+    newest = _newest(state)
+    run = tracking.finished_run(settings, newest.run_id) if newest else None
+    late = outdated.find(settings, spec, run) if run else None
+    if late is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":orange[:material/update:] {late.text}", width="content")
+        navigation.go_to("monitor")
+
+
+def _advice(
+    settings: Settings, spec: ProjectSpec, decision: Decision, state: decision_basis.State
+) -> None:
+    """Say what the verdict advises, if the decision does not, and in what retraining differs."""
+    newest, advised = _newest(state), _steps(settings, spec, state)
+    if newest is None or advised is None or state.waiting_run:
+        return
+    label = advised[1].label
+    other = {
+        "threshold": Message("**{action}** trains nothing", action=label),
+        "train_rows": Message(
+            "**{action}** takes the {rows} only", action=label, rows=spec.rows.current_rows
+        ),
+        "train": Message("**{action}** has other features and candidates to choose", action=label),
+    }.get(newest.action)
+    if other is None:
+        return
+    if decision.action != newest.action:
+        st.markdown(f"**{_('Report')}:** {elements.fact(newest.todo)}")
+    st.markdown(
+        _(
+            "**Retrain** repeats the champion's recipe on its rows and those labelled since; "
+            "{other}.",
+            other=other,
+        )
+    )
 
 
 def _challenger(
@@ -113,6 +171,7 @@ def _outcome(state: decision_basis.State, decided: Sequence[tracking.RunInfo]) -
 
 def _actions(
     settings: Settings,
+    spec: ProjectSpec,
     decision: Decision | None,
     state: decision_basis.State,
     by: Policy,
@@ -124,7 +183,8 @@ def _actions(
     code = decision.code if decision else "person"
     retrained = _retrained(state, decided)
     is_held = retrained is not None and retrained[1].gate in HELD
-    main = "promote" if challenger else _main(code, by)
+    advised = _steps(settings, spec, state) if decision and decision.action else None
+    main = "promote" if challenger else _main(code, decision, state, by)
     if main == "retrain" and is_held:
         # repeating the same training would give the same result
         main = "registry"
@@ -132,13 +192,10 @@ def _actions(
         if challenger:
             _promote(settings, *challenger, going=going)
         elif main == "policy":
-            st.button(
-                _("Go to {page}", page=_("Policy")),
-                type="primary",
-                icon=":material/tune:",
-                key="choose-policy",
-                on_click=_to_policy,
-            )
+            _choose_policy(is_main=True)
+        elif main == "advised" and advised:
+            run, action = advised
+            next_steps.button(action, run, is_first=True)
         elif main == "report":
             _to_report(state)
         elif main == "registry" and st.button(
@@ -155,6 +212,8 @@ def _actions(
             _decide(settings, is_main=main == "decide", going=going)
         if main != "retrain":
             _by_hand(settings, is_main=False, going=going)
+        if main != "policy" and decision is not None and not by.is_on:
+            _choose_policy(is_main=False)
         if decision is not None:
             _evidence(decision)
 
@@ -171,13 +230,25 @@ def _decide(settings: Settings, *, is_main: bool, going: bool) -> None:
         st.rerun()
 
 
-def _main(code: str, by: Policy) -> str:
-    """Return which action is the primary one."""
+def _main(code: str, decision: Decision | None, state: decision_basis.State, by: Policy) -> str:
+    """Return which action is the primary one; the verdict's, if the decision says the same."""
     if code == "retrain":
         return "decide"
+    if decision is not None and decision.action:
+        return "retrain" if decision.action == "retrain" else "advised"
     if code == "person":
         return "retrain"
-    return "report" if by.is_on or code != "none" else "policy"
+    return "report" if by.is_on or code != "none" or not state.windows else "policy"
+
+
+def _choose_policy(*, is_main: bool) -> None:
+    st.button(
+        _("Go to {page}", page=_("Policy")),
+        type="primary" if is_main else "tertiary",
+        icon=":material/tune:",
+        key="choose-policy",
+        on_click=_to_policy,
+    )
 
 
 def _to_policy() -> None:

@@ -67,19 +67,12 @@ def of_current(table: pd.DataFrame) -> pd.DataFrame:
 
 def lead(fact: Words | None) -> Words:
     """Return the first sentence of a fact of several; an older text as it is."""
-    first, _rest = _parted(fact)
-    return first
+    return messages.parted(messages.loads(fact or ""))[0]
 
 
 def after_lead(fact: Words | None) -> Message:
     """Return all sentences of a fact but the first."""
-    return sentences(*_parted(fact)[1])
-
-
-def _parted(fact: Words | None) -> tuple[Words, list[Words]]:
-    known = messages.loads(fact or "")
-    parts = known.params.get("sentences") if isinstance(known, Message) else None
-    return (parts[0], list(parts[1:])) if parts else (known, [])
+    return sentences(*messages.parted(messages.loads(fact or ""))[1])
 
 
 def draw(build: Callable[[], Any], *key: str) -> None:

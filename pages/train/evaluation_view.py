@@ -281,7 +281,12 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
         if useless := [
             str(kinds.title(model)) for model in table["model"][table["skill_test"] < 0]
         ]:
-            st.markdown(elements.capital(elements.named(_("no skill"), listed(useless))))
+            st.markdown(
+                _(
+                    "Log loss no better than always predicting the base rate: {models}.",
+                    models=listed(useless),
+                )
+            )
         with st.popover(_("Details"), type="tertiary", width="content"):
             elements.fixed_table(
                 {

@@ -118,7 +118,9 @@ def test_one_acknowledgement_with_a_name_and_a_note_is_for_all_checks_of_an_inci
     assert "Enter a name" in text_of(app)
     assert {alert.state for alert in alerts.open_alerts(settings)} == {"open"}
     name_field(app).input("Ann")
-    app.text_area(key="note-kobe/kobe-shots/1/real").input("See ![x](http://evil.example/x.png)")
+    app.text_area(key="answer-note-kobe/kobe-shots/1/real").input(
+        "See ![x](http://evil.example/x.png)"
+    )
     app = button(app, "Acknowledge")
     assert {alert.state for alert in alerts.open_alerts(settings)} == {"acknowledged"}
     (row,) = app.table[0].value.to_dict("records")
@@ -126,7 +128,23 @@ def test_one_acknowledgement_with_a_name_and_a_note_is_for_all_checks_of_an_inci
         ":blue-badge[acknowledged] Ann: “See !\\[x\\](http\\://evil.example/x.png)”"
     )
     assert "quiet until it clears" in text_of(app)
+    # what was done is not offered again
+    assert not any("Acknowledge" in popover.proto.popover.label for popover in app.get("popover"))
     assert [event.kind for event in alerts.history(settings)][:2] == ["acknowledged"] * 2
+
+
+def test_an_answer_to_an_incident_is_one_action(
+    settings: Settings, now: float, open_page: OpenPage
+) -> None:
+    raised(settings, now - DAY, f1="alert")
+    app = open_page(settings, "monitor", view="alerts")
+    (answer,) = [
+        popover
+        for popover in app.get("popover")
+        if popover.proto.popover.label == "Acknowledge (1)"
+    ]
+    assert [button.label for button in answer.button] == ["Acknowledge"]
+    assert not answer.selectbox
 
 
 def test_one_alert_is_dismissed(
@@ -135,7 +153,7 @@ def test_one_alert_is_dismissed(
     raised(settings, now - DAY, f1="alert")
     app = open_page(settings, "monitor", view="alerts")
     (f1,) = (alert for alert in alerts.open_alerts(settings) if alert.code == "f1")
-    name_field(app).input("Ann")
+    name_field(app, "dismiss-kobe/kobe-shots/1/real").input("Ann")
     app.selectbox(key="which-kobe/kobe-shots/1/real").set_value(f1.alert_id)
     app = button(app, "Dismiss")
     assert [alert.code for alert in alerts.open_alerts(settings)] == ["verdict"]

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.jobs import jobs
 from core.monitoring import monitor, report_tables
-from core.platform import config, project, steps, tracking
+from core.platform import config, model_store, project, steps, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, sentences
 from core.platform.run_record import SILENT, Record
@@ -23,8 +23,8 @@ from core.predictions_log import predictions
 from core.stats import drift
 from core.stats.check import Action
 from core.stats.checks import Check, as_table
-from pages.monitor import next_steps, options_form, report_files, verdict_card
-from pages.shared import report_view, step_jobs
+from pages.monitor import options_form, report_files, verdict_card
+from pages.shared import next_steps, report_view, step_jobs
 from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
@@ -558,3 +558,66 @@ def test_a_new_report_closes_its_drawer_and_the_form_waits_for_it(
     (again,) = [button for button in app.button if button.label == "Monitor"]
     assert again.disabled
     assert "Monitor is running." in text_of(app)
+
+
+@pytest.fixture
+def scored(reports, tmp_path) -> Settings:
+    """The reports in a home of their own, with a scoring of version 1 to come."""
+    return copy_home(reports[0], tmp_path / "home")
+
+
+def primary_keys(app: AppTest) -> list[str]:
+    return [button.key for button in app.button if button.proto.type == "primary"]
+
+
+def test_a_newer_scoring_of_the_champion_asks_for_a_new_report(scored, open_page, text_of) -> None:
+    assert primary_keys(open_page(scored, "monitor")) == ["next"]
+    (newest,) = predictions.scorings(scored, limit=1)
+    later = replace(newest, run_id="f" * 32, scored_at=newest.scored_at + DAY, path=newest.path)
+    predictions.finish(scored, replace(later, rows=5000, path=later.path or "rows.parquet"))
+    app = open_page(scored, "monitor")
+    assert not app.exception
+    assert "older than the newest scoring of version 1, of 5,000 rows" in text_of(app)
+    assert primary_keys(app) == ["open-new-page"]
+    # the verdict and its action stay
+    assert app.button(key="next").label == "Add labels"
+    # an older report that was asked for says so itself
+    older = tracking.runs(scored, step="monitor", status="FINISHED")[-1]
+    app = open_page(scored, "monitor", report=older.run_id)
+    assert "open-new-page" not in primary_keys(app)
+
+
+@pytest.mark.parametrize(("rows", "key"), [(6426, "open-new-page"), (0, "score-first")])
+def test_a_report_about_another_version_says_so_first(
+    scored, open_page, text_of, monkeypatch: pytest.MonkeyPatch, rows: int, key: str
+) -> None:
+    champion = model_store.require_version(scored, SPEC.model, model_store.CHAMPION)
+    newer = replace(champion, version="2")
+    find = model_store.find_version
+    monkeypatch.setattr(
+        model_store,
+        "find_version",
+        lambda settings, model, name: newer if name == "champion" else find(settings, model, name),
+    )
+    (newest,) = predictions.scorings(scored, limit=1)
+    if rows:
+        of_newer = replace(newest, run_id="e" * 32, version="2", rows=rows, path="rows.parquet")
+        predictions.finish(scored, of_newer)
+    app = open_page(scored, "monitor")
+    assert not app.exception
+    said = f"This report is about version 1; version 2 is the champion and has {rows:,} scored rows"
+    assert said in text_of(app)
+    assert primary_keys(app) == [key]
+
+
+def test_a_new_report_is_of_the_champion_unless_another_version_is_chosen(
+    scored, open_page
+) -> None:
+    (newest,) = predictions.scorings(scored, limit=1)
+    of_another = replace(
+        newest, run_id="d" * 32, version="2", scored_at=newest.scored_at + DAY, path="rows.parquet"
+    )
+    predictions.finish(scored, of_another)
+    app = new_report(open_page(scored, "monitor"))
+    assert app.selectbox(key="scoring").value == newest.run_id
+    assert len(app.selectbox(key="scoring").options) == 2

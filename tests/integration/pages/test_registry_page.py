@@ -253,6 +253,29 @@ def test_champion_and_challenger_stand_beside_each_other(
     ]
 
 
+@pytest.mark.parametrize("is_same", [True, False])
+def test_metrics_of_different_test_rows_are_called_so(
+    judged_shared: Judged,
+    open_page: OpenPage,
+    text_of: TextOf,
+    monkeypatch: pytest.MonkeyPatch,
+    is_same: bool,
+) -> None:
+    prepared = {"2": "a", "3": "a" if is_same else "b", "4": "b"}
+    monkeypatch.setattr(
+        model_facts,
+        "prepared_by",
+        lambda settings, versions: {each.version: prepared[each.version] for each in versions},
+    )
+    app = open_page(judged_shared.settings, "registry")
+    # the gate compared 4 with the champion on the same rows
+    assert "Tested on different rows" not in text_of(app)
+    app = app.selectbox(key="challenger").select("3").run()
+    assert ("Tested on different rows" in text_of(app)) == (not is_same)
+    links = {link.label: link.proto.query_string for link in app.page_link}
+    assert (links.get("Compare") == "view=compare") == (not is_same)
+
+
 def test_a_version_on_real_rows_names_the_sample_that_it_replaced(
     settings: Settings, shots: pd.DataFrame, open_page: OpenPage, text_of: TextOf
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,23 +16,35 @@ from core.platform import project, state, tracking
 from core.platform.config import Settings
 from core.platform.run_record import SILENT, Record
 from core.platform.run_tags import TAG
+from core.predictions_log import predictions
 from core.retraining import policy, policy_store, retrain
 from core.retraining.policy_settings import Policy
 from core.retraining.records import DecisionRun
 from core.stats import checks
 from core.stats.checks import Check
 from pages.retrain import recommendation
+from pages.shared import next_steps
 from tests.conftest import copy_home
 
 DAY = 86_400.0
 LOSSES = (0.650, 0.656, 0.661, 0.668, 0.673, 0.679)
 
 
-def report(settings: Settings, position: int, loss: float, verdict: str = "ok") -> str:
+def report(
+    settings: Settings, position: int, loss: float, check_verdict: str = "ok", **judged: str
+) -> str:
     """Record a report of ten days as the step does, with the given log loss."""
     with tracking.step_run(settings, "monitor", monitor.Options(), SILENT) as run_id:
         check = Check(
-            "log_loss", "Log loss", "performance", loss, 0.65, "", verdict, "", alert_high=0.70
+            "log_loss",
+            "Log loss",
+            "performance",
+            loss,
+            0.65,
+            "",
+            check_verdict,
+            "",
+            alert_high=0.70,
         )
         begin = 1.7e9 + 10 * position * DAY
         tags = {
@@ -40,13 +53,14 @@ def report(settings: Settings, position: int, loss: float, verdict: str = "ok") 
             "window_begin": str(begin),
             "window_end": str(begin + 9 * DAY),
             "labels": "500",
+            **judged,
         }
         tracking.log(
             settings,
             run_id,
             Record(
                 tags={TAG + name: value for name, value in tags.items()},
-                metrics={"rows_current": 600},
+                metrics={"rows_current": 600, "rows_labelled": 500},
                 tables={"checks": checks.as_table([check])},
             ),
         )
@@ -218,6 +232,67 @@ def test_a_retraining_that_was_held_back_says_why_and_leads_to_the_decision(
     assert "Not significantly better." in text
     assert str(policy.NOT_PROMOTED) in text
     assert primary(app) == ["Go to Registry"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "action", "label", "title"),
+    [
+        ("no_skill", "train", "Go to Train", "Train"),
+        ("does_not_fit", "train_rows", "Train on such rows", "Data"),
+        ("investigate", "investigate", "See which columns changed", "Monitor"),
+        ("fits", "wait", "Score", "Score"),
+    ],
+)
+def test_the_advice_and_its_button_are_those_of_monitor(
+    home: Settings,
+    open_page: Callable[..., AppTest],
+    text_of: Callable[[AppTest], str],
+    verdict: str,
+    action: str,
+    label: str,
+    title: str,
+) -> None:
+    own = "alert" if verdict == "does_not_fit" else "ok"
+    judged = {"verdict": verdict, "verdict_action": action, "verdict_todo": "Do this."}
+    run = tracking.finished_run(home, report(home, len(LOSSES), 0.75, own, **judged))
+    assert run is not None
+    assert str(next_steps.actions(project.load(home.project), run)[0].label) == label
+    app = open_page(home, "retrain")
+    assert not app.exception
+    assert "Do this." in text_of(app)
+    assert primary(app) == [label]
+    # both ways are named where there are two
+    assert ("repeats the champion's recipe" in text_of(app)) == (action in ("train", "train_rows"))
+    assert {"choose-policy", "retrain"} <= {button.key for button in app.button}
+    app = app.button(key="next").click().run()
+    assert not app.exception
+    assert app.title[0].value == title
+
+
+def test_a_policy_that_retrains_does_not_hide_the_advice(
+    home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    policy_store.save(home, Policy(strategy="reactive", k=1, n=1))
+    judged = {"verdict_action": "train_rows", "verdict_todo": "Do this."}
+    report(home, len(LOSSES), 0.75, "alert", verdict="does_not_fit", **judged)
+    app = open_page(home, "retrain")
+    assert primary(app) == ["Apply the policy"]
+    assert "**Report:** Do this." in text_of(app)
+    assert "repeats the champion's recipe" in text_of(app)
+
+
+def test_a_decision_about_an_older_report_says_so(
+    home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    assert "older than the newest scoring" not in text_of(open_page(home, "retrain"))
+    scoring = predictions.Scoring(
+        "a" * 32, "file", project.load(home.project).model, "1", time.time() + DAY, 5000, 0, "x"
+    )
+    predictions.finish(home, scoring)
+    app = open_page(home, "retrain")
+    assert not app.exception
+    assert "older than the newest scoring of version 1, of 5,000 rows" in text_of(app)
+    assert "Go to Monitor" in [link.label for link in app.page_link]
 
 
 def test_a_damaged_policy_is_reported_and_can_be_saved_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -98,3 +99,19 @@ def test_an_error_that_a_person_can_fix_still_reaches_them() -> None:
 
     with pytest.raises(NotReadyError, match="Train again"):
         report.build(sides(), disagreement=not_ready)
+
+
+@pytest.mark.parametrize("is_labelled", [True, False])
+def test_only_checks_of_rows_without_labels_ask_for_some(is_labelled: bool) -> None:
+    same = sides()
+    p = np.linspace(0.75, 0.99, len(same.current))
+    moved = same.current.assign(x=p + 5, courtside_probability=p)
+    if not is_labelled:
+        moved["courtside_label"] = np.nan
+    by_code = checks_by_code(report.build(replace(same, current=moved)))
+    alarmed = ("psi.courtside_probability", "outside_support")
+    assert {by_code[code].verdict for code in alarmed} == {"alert"}
+    has_todo = {bool(by_code[code].todo) for code in (*alarmed, "estimated_log_loss")}
+    assert has_todo == {not is_labelled}
+    # what a column needs does not depend on labels
+    assert by_code["psi.x"].todo

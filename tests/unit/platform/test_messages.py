@@ -118,3 +118,16 @@ def test_only_languages_with_a_catalogue_are_spoken() -> None:
         pass
     for language in messages.LANGUAGES:
         assert messages.in_words(Message("Train"), language)
+
+
+def test_a_stored_day_has_the_form_of_the_reader() -> None:
+    rows = Message("{start}", start=date(2025, 6, 1))
+    title = Message("{rows}; {days}", rows=rows, days=[date(2025, 6, 2)])
+    kept = json.loads(json.dumps(messages.to_data({"title": title})))
+    for again in (messages.loads(messages.dumps(title)), messages.from_data(kept)["title"]):
+        assert again == title
+        assert str(again) == "2025-06-01; 2025-06-02"
+        with speaking("pt"):
+            assert str(again) == "01/06/2025; 02/06/2025"
+    # data outside of a message is text, as before
+    assert messages.to_data({"day": date(2025, 6, 1)}) == {"day": "2025-06-01"}

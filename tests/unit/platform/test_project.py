@@ -112,7 +112,7 @@ def test_a_project_with_code_of_its_own_has_its_file_in_a_folder(tmp_path: Path)
             "linhas anteriores a 2008",
             "linhas a partir de 2008",
         ),
-        ({"by": "random", "share": 0.3}, "as outras linhas", "30% das linhas, ao acaso"),
+        ({"by": "random", "share": 0.3}, "outras linhas", "uma amostra aleatória de 30%"),
         (
             {"by": "value", "of": "way", "production_values": ("air",)},
             "linhas com outro valor de way",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -170,3 +171,53 @@ def test_without_a_policy_a_model_that_does_not_fit_is_left_to_a_person() -> Non
         decision = decide(by, [failing], now=failing.end)
         assert (decision.code, decision.evidence) == ("person", (failing.run_id,))
     assert decide(Policy(), [], now=0.0).code == "none"
+
+
+ADVICE = {
+    "does_not_fit": ("train_rows", "person"),
+    "no_skill": ("train", "person"),
+    "investigate": ("investigate", "investigate"),
+    "cannot_tell": ("label", "wait"),
+    "watch": ("threshold", "none"),
+    "fits": ("wait", "none"),
+}
+
+
+@pytest.mark.parametrize("verdict", ADVICE)
+@pytest.mark.parametrize("by", [Policy(), REACTIVE, Policy(strategy="calendar", every_days=900)])
+@pytest.mark.parametrize("used", [(), ("run0",)])
+def test_without_a_retraining_the_advice_is_that_of_the_verdict(
+    by: Policy, verdict: str, used: tuple[str, ...]
+) -> None:
+    """Whatever the inputs do: Monitor and Retrain advise the same."""
+    action, code = ADVICE[verdict]
+    failing = {"performance_skill": "alert"} if verdict == "does_not_fit" else {}
+    judged = replace(
+        window(0, input_psi_x="alert", **failing),
+        verdict=verdict,
+        action=action,
+        why="As said.",
+        todo="Do this.",
+    )
+    decision = decide(by, [judged], used=used)
+    assert (decision.action, decision.todo) == (action, "Do this.")
+    if not by.is_on:
+        assert decision.code == code
+        # the reason is that of the verdict too
+        assert code == "none" or decision.reasons[0] == "As said."
+
+
+def test_a_policy_that_retrains_or_a_challenger_that_waits_comes_before_the_advice() -> None:
+    bad = replace(
+        window(0, performance_skill="alert"),
+        verdict="does_not_fit",
+        action="train_rows",
+        todo="Do this.",
+    )
+    retrains = decide(Policy(strategy="reactive", k=1, n=1), [bad])
+    assert (retrains.code, retrains.action, retrains.todo) == ("retrain", "", policy.RETRAINED)
+    waits = decide(Policy(), [bad], waiting="Version 7")
+    assert (waits.code, waits.action) == ("wait", "")
+    # retrained on this report already, in vain
+    again = replace(bad, action="retrain")
+    assert decide(Policy(), [again], used={"run0"}).todo == policy.NOT_PROMOTED

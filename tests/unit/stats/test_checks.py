@@ -242,7 +242,7 @@ def test_a_warning_about_answers_or_support_is_named_and_watched(group: str) -> 
         [check("performance", "ok"), check(group, "warning", "q")], "3s", "2s"
     )
     assert conclusion.code == "watch"
-    assert str(conclusion.text) == "Changed: q."
+    assert conclusion.text.params["sentences"][0].params == {"checks": ["q"]}
 
 
 @pytest.mark.parametrize("group", ["support", "output", "input"])

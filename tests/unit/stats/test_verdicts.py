@@ -19,6 +19,7 @@ from core.stats import checks, performance, slices, verdicts
 from core.stats.check import (
     FIND_OUT,
     FIND_OUT_ONLY,
+    MORE_ROWS,
     THRESHOLD_TODO,
     Action,
     Check,
@@ -27,6 +28,7 @@ from core.stats.check import (
     VerdictCode,
     one_sentence,
     threshold_fact,
+    trained_on,
 )
 
 REFERENCE = {
@@ -176,7 +178,7 @@ def test_bands_of_numbers_are_the_same_on_both_sides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "code"), [("cannot_tell", "wait"), ("no_skill", "investigate"), ("fits", "none")]
+    ("verdict", "code"), [("cannot_tell", "wait"), ("no_skill", "person"), ("fits", "none")]
 )
 def test_a_policy_does_not_call_unshown_skill_nothing_to_do(verdict: str, code: str) -> None:
     window = Window(
@@ -282,6 +284,42 @@ def test_rows_of_the_training_set_never_simply_fit() -> None:
     conclusion = checks.conclude(good, *NAMES, labels=900, trained_share=0.62)
     assert (conclusion.code, conclusion.action) == ("watch", "wait")
     assert "62% of these rows" in str(conclusion.text)
+
+
+def test_the_first_sentence_of_a_verdict_is_about_its_action() -> None:
+    flat = replace(F1, verdict="not_applicable")
+    conclusion = checks.conclude(
+        [skill(0.02, 0.01, 0.03), flat], *NAMES, labels=900, positive="made", trained_share=0.67
+    )
+    reason, trained = conclusion.text.params["sentences"]
+    assert (conclusion.code, conclusion.action) == ("watch", "threshold")
+    assert reason == one_sentence(threshold_fact("none_positive", "made"))
+    assert trained == trained_on(0.67)
+    # the threshold is to blame, wherever the rows lie
+    conclusion = checks.conclude([F1, OUTSIDE], *NAMES, labels=900, positive="made")
+    assert (conclusion.code, conclusion.action) == ("does_not_fit", "threshold")
+    assert conclusion.params["facts"][0] == threshold_fact("none_positive", "made")
+
+
+@pytest.mark.parametrize("unlabelled", [0, 30])
+def test_a_changed_prediction_of_a_model_with_skill_is_looked_into(unlabelled: int) -> None:
+    """More rows or labels would not explain it: all checks of performance are fine."""
+    odd = Check(f"psi.{PROBABILITY}", "PSI", "output", 0.13, 0.0, "", "warning", "")
+    good = skill(0.02, 0.01, 0.03)
+    conclusion = checks.conclude([good, odd], *NAMES, labels=2327, unlabelled=unlabelled)
+    assert (conclusion.code, conclusion.action) == ("watch", "investigate")
+    assert conclusion.todo == FIND_OUT_ONLY
+    assert conclusion.text.params["sentences"][0].params == {"checks": [shown(PROBABILITY)]}
+
+
+@pytest.mark.parametrize(("unlabelled", "action"), [(0, "wait"), (30, "label")])
+def test_a_weaker_check_asks_for_labels_only_where_some_are_missing(
+    unlabelled: int, action: Action
+) -> None:
+    weaker = replace(skill(0.02, 0.01, 0.03), verdict="warning")
+    conclusion = checks.conclude([weaker], *NAMES, labels=2327, unlabelled=unlabelled)
+    assert (conclusion.code, conclusion.action) == ("watch", action)
+    assert conclusion.todo != MORE_ROWS
 
 
 def every_conclusion() -> list[Conclusion]:

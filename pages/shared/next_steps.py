@@ -1,4 +1,4 @@
-"""What to do about a report: the one action of its verdict, as a button."""
+"""What to do about a report: the one action of its verdict, as a button, wherever it is shown."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from core.monitoring.records import ReportRun
 from core.platform import steps, tracking
 from core.platform.messages import NOTHING, Message, number
 from core.platform.project import ProjectSpec
-from pages.monitor import check_views
 from pages.shared import navigation
+
+# key of the chosen view of Monitor's checks
+EVIDENCE = "evidence"
 
 
 class Action(NamedTuple):
@@ -54,31 +56,50 @@ BY_VERDICT = {
 }
 
 
-def show(spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Draw the action as the page's button, and related links."""
+def show(spec: ProjectSpec, run: tracking.RunInfo, *, is_main: bool = True) -> None:
+    """Draw the action as Monitor's button, and links to what it goes with."""
     first, *others = actions(spec, run)
-    if _button(first, is_first=True) and first.step != "monitor":
-        of = steps.named(first.step)
-        query = {**({"view": of.view} if of.view else {}), **dict(first.query)}
-        st.switch_page(f"pages/{of.page}/page.py", query_params=query or None)
+    button(first, run, is_first=True, is_main=is_main, is_here=first.step == "monitor")
     for action in others:
-        _button(action, is_first=False)
+        button(action, run, is_first=False, is_here=action.step == "monitor")
 
 
-def _button(action: Action, *, is_first: bool) -> bool:
-    """Draw the button of an action; one of this page opens the view of the columns below."""
-    return st.button(
+def button(
+    action: Action,
+    run: tracking.RunInfo,
+    *,
+    is_first: bool,
+    is_main: bool = True,
+    is_here: bool = False,
+) -> None:
+    """Draw the button of an action, which opens its page.
+
+    Parameters
+    ----------
+    is_main : bool
+        Whether the first action is the page's.
+    is_here : bool
+        Whether this is the page of the action: only its view changes.
+    """
+    pressed = st.button(
         str(action.label),
-        type="primary" if is_first else "tertiary",
+        type=("primary" if is_main else "secondary") if is_first else "tertiary",
         icon=f":material/{action.icon}:",
         key="next" if is_first else f"next-{action.step}",
         help=str(action.why) or None,
         on_click=_open_columns if action.step == "monitor" else None,
     )
+    if not pressed or is_here:
+        return
+    of = steps.named(action.step)
+    query = {**({"view": of.view} if of.view else {}), **dict(action.query)}
+    if action.step == "monitor":
+        query["report"] = run.run_id
+    st.switch_page(f"pages/{of.page}/page.py", query_params=query or None)
 
 
 def _open_columns() -> None:
-    st.session_state[check_views.VIEW] = "columns"
+    st.session_state[EVIDENCE] = "columns"
 
 
 def actions(spec: ProjectSpec, run: tracking.RunInfo) -> list[Action]:
