@@ -142,8 +142,8 @@ def read(
         As `read_head` does, and if the rows cannot be read.
     """
     name = name or path.name
-    head = read_head(path, name, given) if head is None else head
     expected = columns or {}
+    head = read_head(path, name, given.knowing(expected)) if head is None else head
     names = {alias: known for known, column in expected.items() for alias in column.aliases}
     names |= {known: known for known in expected}
     texts = [

@@ -138,7 +138,8 @@ def _life_cycle(
 ) -> dict[str, Any]:
     """Run the steps on the table; without current rows up to the endpoint."""
     acquire: dict[str, Any] = {"source": "file", "path": table.resolve()}
-    acquire |= {part: value for part, value in vars(dialect).items() if value}
+    stated = {part: getattr(dialect, part) for part in ("delimiter", "decimal", "encoding")}
+    acquire |= {part: value for part, value in stated.items() if value}
     has_current = guesses.current.value.by != "none"
     steps = lifecycle.of_table(acquire, has_current=has_current, rows=guesses.rows)
     return run_steps(own, steps)

@@ -202,12 +202,15 @@ def test_columns_of_a_file_are_matched_or_asked_for(
     app.file_uploader(key="file").upload("rows.csv", content.getvalue(), "text/csv")
     app = app.run()
     assert not app.exception
-    assert "The model needs period." in text_of(app)
+    assert "No column of the file is chosen for period." in text_of(app)
     assert next(button for button in app.button if button.label == "Score").disabled
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = app.run()
     assert not app.exception
-    assert any("some cannot be scored" in warning.value for warning in app.warning)
+    assert any("1 cannot be scored" in warning.value for warning in app.warning)
+    # the value, and the row as a person counts it
+    (table,) = [each.value for each in app.table if "Values" in each.value]
+    assert table[["Values", "First row"]].to_numpy().tolist() == [["99", "4"]]
     app = press(app, "Score")
     (job,) = jobs.active(copied.settings)
     chosen = score.Options(**job.options)
@@ -251,7 +254,7 @@ def test_the_columns_of_a_path_can_be_listed_and_mapped(
     app.text_input(key="path").set_value(str(path))
     app = press(app.run(), "First rows")
     assert not app.exception
-    assert "The model needs period." in text_of(app)
+    assert "No column of the file is chosen for period." in text_of(app)
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = press(app.run(), "Score")
     (job,) = jobs.active(copied.settings)
