@@ -108,10 +108,7 @@ def _about(column: Profile) -> Message:
     """Return what a column's values are, and what is read as missing or keeps them text."""
     hint = NOTHING
     if column.unit and column.numbers is None:
-        hint = Message(
-            "Its numbers are text because of the unit '{unit}'. Without it, they can be numbers.",
-            unit=column.unit,
-        )
+        hint = Message("The unit '{unit}' keeps these numbers text.", unit=column.unit)
     return sentences(_values(column), _about_marks(column), hint)
 
 
