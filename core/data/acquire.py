@@ -89,9 +89,10 @@ class _File:
     origin: str = ""
     dialect: str = ""
 
-    def given(self, options: Options) -> Given:
-        """Return the dialect settings that are fixed before the file is inspected."""
-        return Given.of(self.dialect) if self.dialect else options.given
+    def given(self, options: Options, spec: ProjectSpec) -> Given:
+        """Return what is known of its dialect before the file is inspected."""
+        stated = Given.of(self.dialect) if self.dialect else options.given
+        return stated.knowing(spec.source_columns)
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
@@ -429,7 +430,7 @@ def _read(
     heads, faults = [], []
     for file in files:
         try:
-            heads.append(tables.read_head(file.path, file.name, file.given(options)))
+            heads.append(tables.read_head(file.path, file.name, file.given(options, spec)))
         except InputError as error:
             faults.append(error.message)
     if faults:
@@ -457,7 +458,7 @@ def _read(
             notes.append(Finding("warning", "alias", name, None, "", "", text))
         notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]
     frames = [
-        tables.read(file.path, file.name, spec.source_columns, file.given(options), head)
+        tables.read(file.path, file.name, spec.source_columns, head=head)
         for file, head in zip(files, heads, strict=True)
     ]
     rows = derived_columns.derive(frames, [file.name for file in files], spec)

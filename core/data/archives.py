@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from core.platform.bounds import NOT_A_TABLE, FileError
+from core.platform import bounds
+from core.platform.bounds import FileError
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.tables import SUFFIXES
 
 MAX_MEMBERS = 200
 _BLOCK = 1 << 20
+# the first bytes of a zip that holds a file
+_ZIP = b"PK\x03\x04"
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -74,7 +77,11 @@ def _members(
     try:
         archive = zipfile.ZipFile(path)
     except (*_BROKEN, OSError) as error:
-        raise InputError(Message(NOT_A_TABLE.msgid, name=name)) from error
+        # an end that is missing, or another kind of file
+        with bounds.opened(path, name) as file:
+            is_zip = file.read(len(_ZIP)) == _ZIP
+        fault = bounds.BROKEN_ZIP if is_zip else bounds.NOT_A_TABLE
+        raise InputError(Message(fault.msgid, name=name)) from error
     with archive:
         infos = archive.infolist()
         _refuse(infos, name, room)

@@ -16,8 +16,9 @@ import pandas as pd
 from core.data import guess_leaks, guess_project, guess_roles, guess_target
 from core.data.guess_columns import MOST_CATEGORIES, Floats, Profile, profile
 from core.data.guess_left_out import LeftOut, left_out
-from core.data.guess_lines import CHOSEN, RARE, of_imbalance, type_line
+from core.data.guess_lines import CHOSEN, RARE, of_imbalance, type_fault, type_line
 from core.data.guess_roles import Cut, Guess
+from core.data.guess_words import VAGUE_TARGETS, tokens, truth
 from core.platform import own_columns
 from core.platform.errors import InputError
 from core.platform.messages import Message, _
@@ -162,8 +163,14 @@ class Guesses:
     def question(self) -> str:
         """What the model answers, for a person to put better; in the current language."""
         target, value = self.target.value, self.positive.value
-        if target.casefold() == value.casefold():
-            return f"{target}?"
+        column = self._table.column(target)
+        bare = target.strip().rstrip("?").rstrip() or target
+        meanings = truth(list(guess_target.classes(column))) or {}
+        says_something = set(tokens(target)).isdisjoint(VAGUE_TARGETS)
+        if bare.casefold() == value.casefold() or (meanings.get(value) and says_something):
+            return f"{bare}?"
+        if target.strip().endswith("?"):
+            return _("Is the answer to “{question}” {value}?", question=target.strip(), value=value)
         return _("Is {target} {value}?", target=target, value=value)
 
     def project_file(
@@ -258,8 +265,17 @@ def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
         raise InputError(Message("The data has no rows."))
     unique = frame.attrs.get("unique")
     is_whole = frame.attrs.get("rows", len(frame)) == len(frame)
+    marks, unfit = frame.attrs.get("marks", {}), frame.attrs.get("unfit", {})
+    # each column would get a copy of what is known of all
+    bare = frame.copy(deep=False)
+    bare.attrs = {}
     profiles = tuple(
-        profile(frame[name], is_unique=None if unique is None or is_whole else name in unique)
+        profile(
+            bare[name],
+            is_unique=None if unique is None or is_whole else name in unique,
+            marks=marks.get(name),
+            unfit=unfit.get(name),
+        )
         for name in columns
     )
     if unique is None:
@@ -279,8 +295,11 @@ def guess(frame: pd.DataFrame, **choices: Any) -> Guesses:
 
 
 def _of(table: _Table, choices: Choices) -> Guesses:
-    for name in (*choices.types, *choices.left_out, *choices.allowed):
+    for name in (*choices.left_out, *choices.allowed):
         table.column(name)
+    for name, kind in choices.types.items():
+        if (fault := type_fault(table.column(name), kind)) is not None:
+            raise InputError(fault)
     target, positive, label = _target(table, choices)
     taken = {target.value} if target.value else set()
     named = (choices.id, choices.time, choices.group, choices.weights)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.data.guess_marks import marks_of, unit_of
 from core.data.guess_words import names_a_key, truth
-from core.platform.rows import MISSING_MARKS, DateForm, iso
+from core.platform.rows import MISSING_MARKS, NO, YES, DateForm, iso, label_word
 
 Kind = Literal[
     "empty",
@@ -38,6 +40,8 @@ IDENTIFIES = 0.95
 FREE = 0.5
 FREE_WORDS = 4.0
 FREE_LENGTH = 80
+# values that a message names
+EXAMPLES = 3
 # most frequent values that are stored for a column
 SHOWN = MOST_CATEGORIES
 
@@ -45,11 +49,35 @@ _MOMENT = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)? ?(?:Z|[+-]\d{2}:?\d{2})?)?"
 )
 _OTHER_DATE = re.compile(r"\d{1,2}([/.-])\d{1,2}\1(?:\d{4}|\d{2})(?:[T ]\d{1,2}:\d{2}.*)?")
+# no group comes before that of _OTHER_DATE
+_DATES = re.compile(f"{_OTHER_DATE.pattern}|{_MOMENT.pattern}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _CODE = re.compile(r"-?0\d+")
+# the first values, by which most columns are known
+_SOME = 50
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+
+class Unfit(NamedTuple):
+    """The values of a column that are none of a type: their rows, and the most frequent ones."""
+
+    rows: int = 0
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, texts: Mapping[str, int]) -> Unfit:
+        """Return those among texts with their rows.
+
+        Examples
+        --------
+        >>> Unfit.of({"n/d": 3, "?": 7})
+        Unfit(rows=10, values=('?', 'n/d'))
+        """
+        most = heapq.nlargest(EXAMPLES, texts, key=texts.__getitem__)
+        return cls(sum(texts.values()), tuple(most))
 
 
 @dataclass(frozen=True)
@@ -73,6 +101,13 @@ class Profile:
         Whether its numbers have no fractions.
     is_sorted : bool
         Whether its values never decrease from row to row.
+    marks : mapping of str to int
+        Texts read as missing because the other values are numbers or dates, with their rows.
+    unit : str
+        Unit that nearly all of its texts have after a number.
+    unfit : mapping of str to Unfit
+        For each type of the project file, the values that do not have it; a type that is not here
+        is possible.
     codes : array
         The number of each row's value, 0 for a missing one.
     numbers : array or None
@@ -90,6 +125,9 @@ class Profile:
     date_form: DateForm = "year-month-day"
     is_whole: bool = False
     is_sorted: bool = False
+    marks: Mapping[str, int] = field(default_factory=dict)
+    unit: str = ""
+    unfit: Mapping[str, Unfit] = field(default_factory=dict, repr=False, compare=False)
     codes: Ints = field(default_factory=lambda: np.empty(0, np.int64), repr=False, compare=False)
     numbers: Floats | None = field(default=None, repr=False, compare=False)
 
@@ -123,7 +161,13 @@ def _moment(end: float | str | None) -> Any:
     return end
 
 
-def profile(values: pd.Series[Any], *, is_unique: bool | None = None) -> Profile:
+def profile(
+    values: pd.Series[Any],
+    *,
+    is_unique: bool | None = None,
+    marks: Mapping[str, int] | None = None,
+    unfit: Mapping[str, Unfit] | None = None,
+) -> Profile:
     """Return what a column is.
 
     Parameters
@@ -132,6 +176,8 @@ def profile(values: pd.Series[Any], *, is_unique: bool | None = None) -> Profile
         Of any type; texts are read as a CSV file's cells are.
     is_unique : bool, optional
         Whether its values are known to be unique beyond these rows.
+    marks, unfit : mapping, optional
+        What is known from its texts in a file; see `Profile`.
 
     Examples
     --------
@@ -144,18 +190,71 @@ def profile(values: pd.Series[Any], *, is_unique: bool | None = None) -> Profile
     if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
         is_zoned = isinstance(values.dtype, pd.DatetimeTZDtype)
         moments = values.dt.tz_convert(None) if is_zoned else values
-        return _moments(name, moments.to_numpy("datetime64[us]"))
+        return _with_unfit(_moments(name, moments.to_numpy("datetime64[us]")))
     if values.dtype.kind in "iuf" or pd.api.types.is_numeric_dtype(values.dtype):
         if pd.api.types.is_bool_dtype(values.dtype):
             values = values.astype("object")
         else:
             numbers = values.to_numpy("float64", na_value=np.nan)
-            return _numeric(name, numbers, is_unique=is_unique)
+            numeric = _numeric(name, numbers, is_unique=is_unique)
+            return _with_unfit(replace(numeric, marks=marks or {}))
     codes, levels = _levels(values)
     texts = [level if isinstance(level, str) else str(level) for level in levels]
     # digits that a source keeps as text or categories are codes
     is_coded = isinstance(values.dtype, pd.CategoricalDtype)
-    return _text(name, codes, texts, is_unique=is_unique, is_coded=is_coded)
+    column = _text(name, codes, texts, is_unique=is_unique, is_coded=is_coded)
+    if column.numbers is not None:
+        return _with_unfit(column)
+    rows = np.bincount(codes[codes >= 0], minlength=len(texts)).tolist()
+    known = {
+        text: count
+        for text, count in zip(texts, rows, strict=True)
+        if count and text.strip() not in MISSING_MARKS
+    }
+    return replace(
+        column, unit=unit_of(column.values), unfit=_unfit_texts(known) | {**(unfit or {})}
+    )
+
+
+def _unfit_texts(texts: Mapping[str, int]) -> dict[str, Unfit]:
+    """Return which texts are none of a type."""
+    numbers = {text: bool(_NUMBER.fullmatch(text.strip())) for text in texts}
+    are_of = {
+        "number": numbers,
+        "integer": {text: fits and float(text) % 1 == 0 for text, fits in numbers.items()},
+        "boolean": {text: label_word(text) in YES | NO for text in texts},
+        "date": {text: bool(_MOMENT.fullmatch(text.strip())) for text in texts},
+    }
+    return {
+        kind: Unfit.of({text: rows for text, rows in texts.items() if not fits[text]})
+        for kind, fits in are_of.items()
+    }
+
+
+def _with_unfit(column: Profile) -> Profile:
+    """Return a column of numbers or dates with which of its values are of no other type."""
+    assert column.numbers is not None
+    known = column.numbers[~np.isnan(column.numbers)]
+    all_of_it = Unfit(len(known), _shown(known, column))
+    if isinstance(column.low, str):
+        return replace(column, unfit=dict.fromkeys(("number", "integer", "boolean"), all_of_it))
+    fractions = known[known % 1 != 0]
+    # 1 and 2 are yes and no, but 0, 1 and 2 are numbers
+    is_boolean = np.isin(known, (1, 2)).all() or np.isin(known, (0, 1)).all()
+    others = known[~np.isin(known, (0, 1))]
+    unfit = {"date": all_of_it}
+    if len(fractions):
+        unfit["integer"] = Unfit(len(fractions), _shown(fractions, column))
+    if not is_boolean:
+        unfit["boolean"] = Unfit(len(others), _shown(others, column))
+    return replace(column, unfit=unfit)
+
+
+def _shown(numbers: Floats, column: Profile) -> tuple[str, ...]:
+    """Return the first values of a column for a message."""
+    if isinstance(column.low, str):
+        return (column.low,)
+    return tuple(f"{number:.15g}" for number in pd.unique(numbers[:SHOWN])[:EXAMPLES])
 
 
 def _levels(values: pd.Series[Any]) -> tuple[Ints, Sequence[Any]]:
@@ -176,6 +275,43 @@ def _text(
     """Return the profile of texts, which may be numbers, truth values or dates."""
     bare = [text.strip() for text in texts]
     is_mark = np.array([text in MISSING_MARKS for text in bare], dtype=bool)
+    if marks := _marks(bare, is_mark, codes, is_coded=is_coded):
+        is_more = is_mark | np.array([text in marks for text in bare], dtype=bool)
+        column = _of_texts(name, codes, texts, is_more, is_unique=is_unique, is_coded=is_coded)
+        if column.numbers is not None:
+            return replace(column, marks=marks)
+        if column.kind == "odd_date":
+            return column
+    return _of_texts(name, codes, texts, is_mark, is_unique=is_unique, is_coded=is_coded)
+
+
+def _marks(bare: list[str], is_mark: Bools, codes: Ints, *, is_coded: bool) -> dict[str, int]:
+    """Return the texts that stand for missing values among numbers or dates, with their rows."""
+    some = [text for text, mark in zip(bare[:_SOME], is_mark, strict=False) if not mark]
+    rows = np.bincount(codes[codes >= 0], minlength=len(bare))
+    for kind in (_DATES,) if is_coded else (_NUMBER, _DATES):
+        # most columns are known by their first values
+        if 2 * sum(map(bool, map(kind.fullmatch, some))) < len(some):
+            continue
+        is_kind = np.array([bool(kind.fullmatch(text)) for text in bare], dtype=bool)
+        others: dict[str, int] = {}
+        for place in np.flatnonzero(~is_kind & ~is_mark):
+            others[bare[place]] = others.get(bare[place], 0) + int(rows[place])
+        if others:
+            return marks_of(others, int(rows[is_kind].sum()))
+    return {}
+
+
+def _of_texts(
+    name: str,
+    codes: Ints,
+    texts: list[str],
+    is_mark: Bools,
+    *,
+    is_unique: bool | None,
+    is_coded: bool,
+) -> Profile:
+    bare = [text.strip() for text in texts]
     present = [text for text, mark in zip(bare, is_mark, strict=True) if not mark]
     if not present:
         return Profile(name, "empty", len(codes), len(codes), 0)

@@ -5,13 +5,18 @@ Computes only.
 
 from __future__ import annotations
 
+import math
+
 from core.data import guess_project, leakage
 from core.data.guess_columns import Profile
 from core.data.guess_roles import Guess
-from core.platform.messages import Message
+from core.platform.messages import NOTHING, Message, sentences
+from core.platform.project_parts import TYPE_LABELS
 
 # positives are rare below this share
 RARE = 0.2
+# types of a column that is no target
+TYPES = tuple(kind for kind in TYPE_LABELS if kind != "label")
 # integers that may be years, which have no separator
 YEARS = range(1000, 3000)
 # reason of a guess that a person made
@@ -59,15 +64,57 @@ def of_imbalance(positives: int, labelled: int) -> tuple[Guess, Guess, Guess]:
 def type_line(column: Profile, choice: str | None, target: str) -> Guess:
     """Return the type of a column in the project file."""
     usual = "label" if column.name == target else guess_project.type_of(column)
-    others = ("text", "number", "integer", "boolean", "date")
-    able = others if column.numbers is not None else ("text",)
-    if choice is not None:
-        return Guess(choice, CHOSEN, (usual,) if usual != choice else ())
-    alternatives = tuple(other for other in able if other != usual and usual != "label")
-    return Guess(usual, _about(column), alternatives)
+    able = [kind for kind in TYPES if kind == usual or type_fault(column, kind) is None]
+    reason = _about(column) if choice is None else CHOSEN
+    value = choice or usual
+    others = () if value == "label" else tuple(kind for kind in able if kind != value)
+    return Guess(value, reason, others)
+
+
+def type_fault(column: Profile, kind: str) -> Message | None:
+    """Return why a column's values cannot be of a type of the project file; None if they can."""
+    unfit = column.unfit.get(kind)
+    if unfit is None or not unfit.rows:
+        return None
+    return Message(
+        "{count:,} of {known:,} values of '{column}' cannot be read as type {type}: {values}.",
+        count=unfit.rows,
+        known=column.known,
+        column=column.name,
+        type=TYPE_LABELS[kind],
+        values=[f"'{value[:40]}'" for value in unfit.values],
+    )
+
+
+def _about_marks(column: Profile) -> Message:
+    """Return which texts among numbers or dates are read as missing; nothing without any."""
+    if not column.marks:
+        return NOTHING
+    # 100% would be wrong
+    share = math.floor(100 * column.known / (column.known + sum(column.marks.values()))) / 100
+    values = [f"'{mark}'" for mark in sorted(column.marks, key=lambda mark: -column.marks[mark])]
+    if isinstance(column.low, str):
+        return Message(
+            "{share:.0%} of the values are dates; read as missing: {values}.",
+            share=share,
+            values=values,
+        )
+    return Message(
+        "{share:.0%} of the values are numbers; read as missing: {values}.",
+        share=share,
+        values=values,
+    )
 
 
 def _about(column: Profile) -> Message:
+    """Return what a column's values are, and what is read as missing or keeps them text."""
+    hint = NOTHING
+    if column.unit and column.numbers is None:
+        hint = Message("The unit '{unit}' keeps these numbers text.", unit=column.unit)
+    return sentences(_values(column), _about_marks(column), hint)
+
+
+def _values(column: Profile) -> Message:
     """Return what a column's values are, in a sentence."""
     if column.kind == "empty":
         return leakage.constant(column.name)

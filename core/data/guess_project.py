@@ -11,7 +11,7 @@ from core.data.guess_target import classes
 from core.data.guess_words import plain, truth
 from core.platform import own_columns
 from core.platform.messages import _
-from core.platform.rows import NO, YES, label_word
+from core.platform.rows import NO, YES, label_word, mark_word
 
 if TYPE_CHECKING:
     from core.data.guess import Guesses
@@ -72,7 +72,10 @@ def text(
         head["metric"] = guesses.metric.value
     if guesses.balanced.value:
         head["balanced"] = True
-    head |= {"missing": "impute", "features": list(guesses.features), "slices": _slices(guesses)}
+    head["missing"] = "impute"
+    if marks := _marks(guesses):
+        head["missing_values"] = marks
+    head |= {"features": list(guesses.features), "slices": _slices(guesses)}
     if guesses.allowed:
         head["allowed"] = list(guesses.allowed)
     left_out = {name: line.code for name, line in guesses.left_out.items()}
@@ -130,6 +133,18 @@ def _label(target: Profile, positive: str) -> dict[str, Any]:
 
 def _plain(value: str) -> Any:
     return int(value) if re.fullmatch(r"-?(0|[1-9]\d{0,14})", value) else value
+
+
+def _marks(guesses: Guesses) -> list[str]:
+    """Return what stands for missing values in columns that are not kept as text."""
+    listed = [
+        mark
+        for column in guesses.columns
+        if guesses.types[column.name].value != "text"
+        for mark in sorted(column.marks, key=lambda mark: -column.marks[mark])
+    ]
+    # case is ignored
+    return list({mark_word(mark): mark for mark in reversed(listed)}.values())[::-1]
 
 
 def _slices(guesses: Guesses) -> list[str]:

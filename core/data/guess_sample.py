@@ -9,15 +9,17 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from core.data import archives
 from core.data.guess import Guesses
+from core.data.guess_columns import Unfit
+from core.data.guess_marks import marks_of
 from core.data.guess_words import names_a_key
 from core.platform import bounds, csv_dialect, tables
 from core.platform.csv_dialect import NOTHING, Dialect, Given
@@ -35,6 +37,7 @@ _PIECES = 50
 # columns whose values are compared over the whole file, at most
 _MOST_KEYS = 4
 _CODE = r"^-?0[0-9]"
+_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _FIRST = 200
 _NUMERIC = frozenset("0123456789+-.,")
 _UNPACKED = 2_000_000_000
@@ -59,7 +62,9 @@ def read_some(
     DataFrame
         Its `attrs` are plain values: `rows` (of the whole file), `file` (its name) and `unique`
         (columns of whole numbers or text without a repeated or missing value: in the whole file,
-        but of a CSV file that is sampled only in its sample; see `is_unique`).
+        but of a CSV file that is sampled only in its sample; see `is_unique`). Of a CSV file also
+        `marks` (column and the texts in it that were read as missing, with their rows) and
+        `unfit` (column, and for types the values that are none of it, see `guess_columns.Unfit`).
 
     Raises
     ------
@@ -89,13 +94,13 @@ def _read(path: Path, name: str, rows: int, given: Given) -> pd.DataFrame:
     head = tables.read_head(path, name, given, check_cells=False)
     is_parquet = path.suffix.lower() == ".parquet"
     parts = _parquet(path, name, head, rows) if is_parquet else _csv(path, name, head, rows)
-    frame, total = _frame(parts, head, is_text=not is_parquet)
-    frame.attrs = {"rows": total, "file": name}
-    frame.attrs["unique"] = [
+    frame, total, about = _frame(parts, head, is_text=not is_parquet)
+    unique = [
         column
         for column in _keys(frame)
         if not is_parquet or len(frame) == total or _repeats_nothing(path, column)
     ]
+    frame.attrs = {**about, "rows": total, "file": name, "unique": unique}
     return frame
 
 
@@ -128,7 +133,7 @@ def _csv(path: Path, name: str, head: tables.Head, rows: int) -> Iterator[tuple[
         # lines are at least as many as rows
         share = min(rows / max(head.rows, 1), 1.0)
         text = file.read() if share == 1 else _pieces(file, size, share, head)
-    table = _texts(text, name, head, dialect)
+    table = _texts(text, name, dialect, is_whole=share == 1)
     table = table.slice(0, rows)
     yield table, len(table) if share == 1 else head.rows
 
@@ -173,8 +178,8 @@ def _line_end(piece: bytes, line_end: bytes, start: int, parity: int) -> int:
     return len(piece)
 
 
-def _texts(text: bytes, name: str, head: tables.Head, dialect: Dialect) -> Any:
-    """Return the cells of a CSV as text; an empty one is missing."""
+def _texts(text: bytes, name: str, dialect: Dialect, *, is_whole: bool) -> Any:
+    """Return the cells of a CSV, or of lines of it, as text; an empty one is missing."""
     import pyarrow
     import pyarrow.csv
 
@@ -209,7 +214,7 @@ def _texts(text: bytes, name: str, head: tables.Head, dialect: Dialect) -> Any:
                 na_values=[""],
             )
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = tables.fault_of_csv(error, is_whole=is_whole)
             raise InputError(
                 Message("'{name}' cannot be read: {reason}", name=name, reason=reason)
             ) from error
@@ -235,7 +240,8 @@ def _spread(table: Any, seen: int, distance: float) -> Any:
 
 def _frame(
     parts: Iterator[tuple[Any, int]], head: tables.Head, *, is_text: bool
-) -> tuple[pd.DataFrame, int]:
+) -> tuple[pd.DataFrame, int, dict[Hashable, Any]]:
+    """Return the kept rows, how many there are in all, and `marks` and `unfit` of a CSV."""
     import pyarrow
 
     kept, total = [], 0
@@ -243,13 +249,24 @@ def _frame(
         kept.append(table)
         total += size
     if not kept:
-        return pd.DataFrame(columns=list(head.columns)), 0
+        return pd.DataFrame(columns=list(head.columns)), 0, {}
     whole = pyarrow.concat_tables(kept)
-    columns = {
-        column: _numbers(whole.column(column), head) if is_text else _values(whole.column(column))
-        for column in head.columns
-    }
-    return pd.DataFrame(columns, copy=False), total
+    if not is_text:
+        values = {column: _values(whole.column(column)) for column in head.columns}
+        return pd.DataFrame(values, copy=False), total, {}
+    cells = {column: _numbers(whole.column(column), head) for column in head.columns}
+    frame = pd.DataFrame({column: read.values for column, read in cells.items()}, copy=False)
+    marks = {column: read.marks for column, read in cells.items() if read.marks}
+    unfit = {column: read.unfit for column, read in cells.items() if read.unfit is not None}
+    return frame, total, {"marks": marks, "unfit": unfit}
+
+
+class _Cells(NamedTuple):
+    """A CSV column, the texts that were read as missing, and of texts those that are no numbers."""
+
+    values: pd.Series[Any]
+    marks: Mapping[str, int] = {}
+    unfit: Mapping[str, Unfit] | None = None
 
 
 def _values(column: Any) -> pd.Series[Any]:
@@ -261,8 +278,8 @@ def _values(column: Any) -> pd.Series[Any]:
     return values
 
 
-def _numbers(column: Any, head: tables.Head) -> pd.Series[Any]:
-    """Return a CSV column as numbers, if it holds nothing else; otherwise as text."""
+def _numbers(column: Any, head: tables.Head) -> _Cells:
+    """Return a CSV column as numbers, if it holds nothing else but marks; otherwise as text."""
     import pyarrow
     import pyarrow.compute as compute
 
@@ -271,7 +288,7 @@ def _numbers(column: Any, head: tables.Head) -> pd.Series[Any]:
     first = (few if len(few) >= _FIRST else texts.drop_null()).slice(0, _FIRST).to_pylist()
     # most texts are known by their first values
     if not all(text.strip()[:1] in _NUMERIC or text.strip() in MISSING_MARKS for text in first):
-        return _categories(texts)
+        return _mixed(texts, head)
     plain = plain_numbers(texts, head.dialect or csv_dialect.PLAIN)
     # most numbers have no spaces around them
     for known in (plain, None):
@@ -284,10 +301,10 @@ def _numbers(column: Any, head: tables.Head) -> pd.Series[Any]:
         except pyarrow.ArrowInvalid:
             continue
     else:
-        return _categories(texts)
+        return _mixed(texts, head)
     with_zero = compute.or_(compute.starts_with(bare, "0"), compute.starts_with(bare, "-0"))
     if compute.any(compute.match_substring_regex(bare.filter(with_zero), _CODE)).as_py():
-        return _categories(texts)
+        return _mixed(texts, head)
     values = numbers.to_numpy(zero_copy_only=False)
     is_whole = (
         not numbers.null_count
@@ -295,12 +312,40 @@ def _numbers(column: Any, head: tables.Head) -> pd.Series[Any]:
         and bool((values == np.trunc(values)).all() and np.abs(values).max() < 2**53)
     )
     series: pd.Series[Any] = pd.Series(values.astype("int64") if is_whole else values)
-    return series
+    return _Cells(series)
 
 
-def _categories(texts: Any) -> pd.Series[Any]:
-    values: pd.Series[Any] = texts.dictionary_encode().to_pandas()
-    return values
+def _mixed(texts: Any, head: tables.Head) -> _Cells:
+    """Return texts, or the numbers among them if the others stand for missing values."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    coded = texts.dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy()
+    rows = np.bincount(codes[codes >= 0], minlength=len(coded.dictionary))
+    plain = plain_numbers(coded.dictionary, head.dialect or csv_dialect.PLAIN)
+    plain = compute.utf8_trim_whitespace(plain)
+    is_number = compute.match_substring_regex(plain, _NUMBER)
+    is_mark = compute.is_in(
+        compute.utf8_trim_whitespace(coded.dictionary), pyarrow.array(sorted(MISSING_MARKS))
+    )
+    is_other = ~np.asarray(is_number) & ~np.asarray(is_mark)
+    levels = coded.dictionary.to_pylist()
+    others = {levels[place]: int(rows[place]) for place in np.flatnonzero(is_other)}
+    marks = marks_of(others, int(rows[np.asarray(is_number)].sum()))
+    numbers = compute.cast(compute.if_else(is_number, plain, None), pyarrow.float64())
+    values = np.append(numbers.to_numpy(zero_copy_only=False), np.nan)
+    is_code = compute.any(
+        compute.match_substring_regex(plain.filter(is_number), _CODE), min_count=0
+    ).as_py()
+    if marks and not is_code:
+        return _Cells(pd.Series(values[codes]), marks)
+    fractions = np.flatnonzero(values[:-1] % 1 != 0)
+    no_integers = {
+        levels[place]: int(rows[place]) for place in fractions if not is_mark[place].as_py()
+    }
+    unfit = {"number": Unfit.of(others), "integer": Unfit.of(no_integers)}
+    return _Cells(coded.to_pandas(), unfit=unfit)
 
 
 def _keys(frame: pd.DataFrame) -> list[str]:

@@ -25,6 +25,8 @@ TARGETS = _words(
     "evadiu fraude comprou compra converteu clicou aprovado reprovado sobreviveu obito morte "
     "cancelou cancelado atrasado sucesso falha doenca diagnostico contratado"
 )
+# names that say nothing of what is predicted
+VAGUE_TARGETS = _words("target label class y outcome response result alvo rotulo classe resposta")
 # two-valued facts about a person or thing, which are rarely what is predicted
 DESCRIPTIONS = _words(
     "sex gender female male race ethnicity married student citizen hispanic partner dependents "
@@ -98,6 +100,30 @@ NEGATIVES = _words(
     "reprovado perdeu"
 )
 NEGATIONS = ("not ", "non", "no ", "un", "in", "dis", "nao ", "sem ", "without ")
+
+# what stands for a missing value among numbers or dates, beside those that every reader knows
+MARKS = _words(
+    "na n/a n.a. nd n/d n.d. ni n/i s/d s/i s.d. s.i. - -- --- – — . .. ... ? ?? nil none null nan "
+    "missing blank empty vazio ignorado ignorada indisponivel"
+) | frozenset(
+    (
+        "not available",
+        "not applicable",
+        "not informed",
+        "not reported",
+        "no data",
+        "no information",
+        "nao informado",
+        "nao informada",
+        "nao disponivel",
+        "nao consta",
+        "nao se aplica",
+        "sem informacao",
+        "sem dado",
+        "sem dados",
+        "em branco",
+    )
+)
 
 # pairs of truth values: of single letters only those that belong together
 TRUTHS = (

@@ -44,6 +44,7 @@ _COLUMNS = Message("{name}: {columns:,} columns; the limit is {most:,}.")
 NOT_A_TABLE = Message(
     "'{name}' is not a CSV or parquet file. Choose a .csv, .parquet or .zip file."
 )
+BROKEN_ZIP = Message("'{name}' is damaged or incomplete: it cannot be unpacked. Copy it again.")
 REQUEST, ALL_FILES = Message("Request"), Message("All files")
 FAULTS = {
     "absent": Message("'{name}' does not exist."),

@@ -11,12 +11,14 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.platform import config
 from core.platform.bounds import NOT_A_TABLE, FileError
 from core.platform.messages import Message
+from core.platform.project_parts import Column
+from core.platform.rows import MISSING_MARKS
 
 SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 POINTS = {"point": ".", "comma": ","}
@@ -65,7 +67,8 @@ QUESTIONS = {
     "encoding_unclear": "encoding",
 }
 
-_MISSING = frozenset(("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "n/a", "<NA>"))
+# up to this share of a column of numbers may be texts without a digit, such as n/d
+_TEXTS = 0.1
 EXPONENT = r"(?:[eE][+-]?\d+)?"
 # a number in either convention, with thousands separators
 _NUMBER = {
@@ -174,11 +177,20 @@ PLAIN = Dialect()
 
 @dataclass(frozen=True)
 class Given:
-    """What a person stated about a file; the rest is detected."""
+    """What a person stated about a file, and a project knows of it; the rest is detected.
+
+    Parameters
+    ----------
+    delimiter, decimal, encoding : str, optional
+    numbers, others : frozenset of str
+        Names of columns that hold numbers, and of those that hold texts or dates.
+    """
 
     delimiter: str | None = None
     decimal: str | None = None
     encoding: str | None = None
+    numbers: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, code: str) -> Given:
@@ -189,7 +201,26 @@ class Given:
         >>> Given.of(Dialect("tab").code)
         Given(delimiter='tab', decimal='point', encoding='utf-8')
         """
-        return cls(*code.split()) if code else cls()
+        if not code:
+            return cls()
+        delimiter, decimal, encoding = code.split()
+        return cls(delimiter, decimal, encoding)
+
+    def knowing(self, columns: Mapping[str, Column]) -> Given:
+        """Return the same with what a project knows of a file's columns.
+
+        Examples
+        --------
+        >>> NOTHING.knowing({"x": Column(type="number", aliases=("y",))}).numbers == {"x", "y"}
+        True
+        """
+        numbers, others = {*self.numbers}, {*self.others}
+        for name, column in columns.items():
+            if column.type in ("number", "integer"):
+                numbers |= {name, *column.aliases}
+            elif column.is_text:
+                others |= {name, *column.aliases}
+        return replace(self, numbers=frozenset(numbers), others=frozenset(others - numbers))
 
 
 NOTHING = Given()
@@ -374,7 +405,7 @@ def _single_column(read: Mapping[str, list[list[str]]]) -> tuple[str, list[list[
     if alone and any(len(row) > 1 for row in read.get("comma", ())):
         cells = [row[0].strip() for row in alone[1:] if len(row) == 1]
         if len(cells) == len(alone) - 1 and all(
-            cell in _MISSING or _NUMBER["comma"].fullmatch(cell) for cell in cells
+            cell in MISSING_MARKS or _NUMBER["comma"].fullmatch(cell) for cell in cells
         ):
             return "semicolon", alone
     delimiter = "comma" if "comma" in read else next(iter(read))
@@ -418,11 +449,14 @@ def _decimal(
     signs = (
         ",." if given.decimal is None else POINTS["point" if given.decimal == "comma" else "comma"]
     )
-    for values in _columns(rows):
+    for heading, values in zip(rows[0], _columns(rows), strict=False):
         text = "".join(values)
-        if any(sign in text for sign in signs):
+        if heading not in given.others and any(sign in text for sign in signs):
             cells = [value.strip() for value in values]
-            columns.append([cell for cell in cells if cell not in _MISSING])
+            cells = [cell for cell in cells if cell not in MISSING_MARKS]
+            cells = _possible_numbers(cells, is_known=heading in given.numbers)
+            if any("," in cell or "." in cell for cell in cells):
+                columns.append(cells)
     # the conventions by which each numeric column can be read, with its first value that has a sign
     readable: list[tuple[bool, bool, str]] = []
     for cells in columns:
@@ -469,6 +503,14 @@ def _decimal(
         any(group in cell for cell in cells) and _are_numbers(cells, decimal) for cells in columns
     )
     return decimal, thousands
+
+
+def _possible_numbers(cells: list[str], *, is_known: bool) -> list[str]:
+    """Return the cells without the texts that stand for a missing value in a column of numbers."""
+    if is_known:
+        return [cell for cell in cells if _is_a_number(cell)]
+    digits = [cell for cell in cells if any(map(str.isdigit, cell))]
+    return digits if len(cells) - len(digits) <= _TEXTS * len(cells) else cells
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterable[Sequence[str]]:

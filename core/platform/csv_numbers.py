@@ -14,7 +14,7 @@ def plain_numbers(values: Any, dialect: Dialect) -> Any:
     """Rewrite the numbers of an Arrow text column with a decimal point and no separators.
 
     Text that is not a number in the dialect stays invalid: in a file with decimal commas `1.5` gets
-    a question mark, as it would otherwise become a number.
+    a question mark, as it would otherwise become a number. `1.234,5` is one in any case.
 
     Examples
     --------
@@ -25,7 +25,6 @@ def plain_numbers(values: Any, dialect: Dialect) -> Any:
     """
     if dialect.decimal == "point" and not dialect.thousands:
         return values
-    import pyarrow
     import pyarrow.compute as compute
 
     point = dialect.point
@@ -36,7 +35,8 @@ def plain_numbers(values: Any, dialect: Dialect) -> Any:
     )
     simple = compute.match_substring_regex(values, rf"^\s*[+-]?\d*{tail}")
     if not dialect.thousands:
-        grouped = compute.and_(grouped, pyarrow.scalar(False))
+        # such a number comes after the rows that the dialect is known from, and has both signs
+        grouped = compute.and_(grouped, compute.match_substring(values, point))
     bare = compute.replace_substring(compute.replace_substring(values, group, ""), point, ".")
     other = compute.match_substring_regex(values, rf"^\s*[+-]?[\d.,]+{EXPONENT}\s*$")
     odd = compute.binary_join_element_wise(values, "?", "")

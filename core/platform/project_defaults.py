@@ -14,7 +14,7 @@ from core.platform import own_columns
 from core.platform.config import needs
 from core.platform.errors import words_of
 from core.platform.messages import in_context
-from core.platform.project_parts import CURRENT, REFERENCE, FaultError
+from core.platform.project_parts import CURRENT, REFERENCE, FaultError, require_marks
 
 _ID = {
     "type": "text",
@@ -76,9 +76,10 @@ def completed(given: Mapping[str, Any]) -> dict[str, Any]:
         whole["rows"] = rows = _derived(rows, columns)
         if rows.get("column") == own_columns.PART:
             derived[own_columns.PART] = _PART
+    marks = _marks(whole.get("missing_values", ()))
     # a column without a description is described by its name
     described = {
-        name: {"about": name, **of} if isinstance(of, Mapping) else of
+        name: _marked({"about": name, **of}, marks) if isinstance(of, Mapping) else of
         for name, of in columns.items()
     }
     whole["columns"] = {**described, **derived}
@@ -139,6 +140,29 @@ def _aliased(name: str, column: Any) -> Any:
     if _plain(name) == name or not isinstance(column, Mapping):
         return column
     return {**column, "aliases": (*column.get("aliases", ()), name)}
+
+
+def _marks(listed: Any) -> tuple[str, ...]:
+    """Return the marks of missing values of the whole file; none where they are refused later."""
+    if not _are_texts(listed):
+        return ()
+    try:
+        require_marks(listed)
+    except ValueError as error:
+        raise FaultError(words_of(error), "missing_values") from error
+    return tuple(listed)
+
+
+def _marked(column: dict[str, Any], marks: tuple[str, ...]) -> dict[str, Any]:
+    """Return a column with the marks of missing values of the whole file, unless it is text."""
+    own = column.get("missing_values", ())
+    if not marks or column.get("type") == "text" or not _are_texts(own):
+        return column
+    return {**column, "missing_values": tuple(dict.fromkeys([*own, *marks]))}
+
+
+def _are_texts(listed: Any) -> bool:
+    return isinstance(listed, list | tuple) and all(isinstance(value, str) for value in listed)
 
 
 def _derived(rows: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal
 
@@ -11,8 +12,9 @@ from pydantic import Field, model_validator
 from core.platform import formulas, own_columns
 from core.platform.config import Options, needs
 from core.platform.messages import Message, Words, in_context
-from core.platform.rows import DateForm, Rule, label_word
+from core.platform.rows import DateForm, Rule, label_word, mark_word
 
+_NUMBER = re.compile(r"[+-]?[0-9.,]*[0-9][0-9.,]*(?:[eE][+-]?[0-9]+)?")
 Value = bool | int | float | str
 # Why a column of the source is not a feature.
 Reason = Literal[
@@ -59,6 +61,9 @@ class Column(Options):
         or missing; `date` is a day, optionally with a time of day.
     date_form : {"year-month-day", "day-month-year", "month-day-year"}
         How the source writes the days of a `date`; year-month-day is always read too.
+    missing_values : tuple of str
+        What the source writes for a missing value, such as "n/d", beside the marks that are always
+        read; those of the whole file are added to each column that is not text. Case is ignored.
     positive_values, negative_values : tuple
         Values of a label that mean 1 and 0, if it is not written as 0 and 1. Without negative
         ones, every other value means 0. Case is ignored, and so is whether 1 is a number or a text.
@@ -87,6 +92,7 @@ class Column(Options):
     positive_values: tuple[Value, ...] = ()
     negative_values: tuple[Value, ...] = ()
     date_form: DateForm = "year-month-day"
+    missing_values: tuple[str, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -105,6 +111,7 @@ class Column(Options):
             tuple(label_word(value) for value in self.negative_values),
             tuple(label_word(value) for value in self.positive_values),
             self.date_form,
+            tuple(mark_word(mark) for mark in self.missing_values),
         )
 
     @model_validator(mode="after")
@@ -141,6 +148,13 @@ class Column(Options):
                     type=self.type,
                 )
             )
+        if self.missing_values and self.type == "text":
+            raise ValueError(
+                Message(
+                    "{keys} do not apply to type {type}", keys=["missing_values"], type=self.type
+                )
+            )
+        require_marks(self.missing_values)
         if self.negative_values and not self.positive_values:
             raise needs("negative_values", "positive_values")
         both = {label_word(word) for word in self.positive_values}
@@ -162,6 +176,18 @@ class Column(Options):
                 )
             ) from error
         return self
+
+
+def require_marks(marks: Sequence[str]) -> None:
+    """Refuse marks of missing values that are numbers: readers take those as values.
+
+    Raises
+    ------
+    ValueError
+        With the marks.
+    """
+    if numbers := [mark for mark in marks if _NUMBER.fullmatch(mark.strip())]:
+        raise ValueError(Message("a number cannot mark a missing value: {values}", values=numbers))
 
 
 class Formula(Options):

@@ -85,6 +85,8 @@ class ProjectSpec(Options):
         whatever is shown first.
     missing : {"drop", "drop_inputs", "impute"}
         Default of Prepare's option of that name.
+    missing_values : tuple of str
+        What the source writes for a missing value in columns that are not text; see `Column`.
     left_out : dict of str to str
         Columns of the source that are no features, and the code of the reason. Those that are not
         in `columns` are not read.
@@ -136,6 +138,7 @@ class ProjectSpec(Options):
     balanced: bool = False
     metric: Literal["log_loss", "average_precision", "roc_auc"] = "log_loss"
     missing: Literal["drop", "drop_inputs", "impute"] = "drop"
+    missing_values: tuple[str, ...] = ()
     left_out: dict[str, Reason] = Field(default_factory=dict)
     allowed: tuple[str, ...] = ()
     features: tuple[str, ...] = Field(min_length=1)
@@ -270,7 +273,14 @@ class ProjectSpec(Options):
         other: dict[str, Any] = dict.fromkeys(_NO_RULES, True)
         # what files of before did not have counts only where it is used
         other |= {
-            name: True for name in ("weights", "left_out", "place") if not getattr(self, name)
+            name: True
+            for name in ("weights", "left_out", "place", "missing_values")
+            if not getattr(self, name)
+        }
+        other["columns"] = {
+            name: {"missing_values"}
+            for name, column in self.columns.items()
+            if not column.missing_values
         }
         if not self.rows.is_derived:
             other["rows"] = set(type(self.rows).model_fields) - _OF_ROWS

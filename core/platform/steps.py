@@ -53,8 +53,8 @@ class Step:
         Its page: the file, a Material symbol.
     title : Message
         Its page's title in the navigation.
-    summary : str
-        Help text of its command, half a line of English.
+    summary : Message
+        Help text of its command, half a line.
     about : Message
         What it does, in a sentence.
     reads : tuple of str
@@ -71,7 +71,7 @@ class Step:
     page: str
     title: Message
     icon: str
-    summary: str
+    summary: Message
     about: Message
     reads: tuple[str, ...]
     outputs: tuple[Artifact, ...]
@@ -88,7 +88,7 @@ STEPS: tuple[Step, ...] = (
         "data",
         Message("Acquire"),
         "download",
-        "import raw data: the sample, files, or the project's download",
+        Message("import raw data: the sample, files, or the project's download"),
         Message("Import the built-in sample or your own files, and check every column."),
         (SOURCE,),
         artifacts.ACQUIRE,
@@ -102,7 +102,7 @@ STEPS: tuple[Step, ...] = (
         "data",
         Message("Prepare"),
         "filter_alt",
-        "choose rows and columns, and split them into a training and a test set",
+        Message("choose rows and columns, and split them into a training and a test set"),
         Message("Choose rows and columns, and split them into a training and a test set."),
         (RAW, CURRENT),
         artifacts.PREPARE,
@@ -116,7 +116,7 @@ STEPS: tuple[Step, ...] = (
         "train",
         Message("Train"),
         "model_training",
-        "train candidates, compare them, register the best",
+        Message("train candidates, compare them, register the best"),
         Message(
             "Cross-validate candidates with PyCaret, evaluate each on the test set, and register "
             "the best."
@@ -132,7 +132,7 @@ STEPS: tuple[Step, ...] = (
         "registry",
         Message("Registry"),
         "inventory_2",
-        "evaluate a challenger at the gate, promote it, or roll back",
+        Message("evaluate a challenger at the gate, promote it, or roll back"),
         Message(
             "Compare challenger and champion on the same rows, and promote the challenger or not; "
             "or roll back."
@@ -149,7 +149,7 @@ STEPS: tuple[Step, ...] = (
         "train",
         Message("Explain"),
         "lightbulb",
-        "what the probabilities depend on, overall or for one row",
+        Message("what the probabilities depend on, overall or for one row"),
         Message("Show what a model's probabilities depend on, overall or for one row."),
         (CHAMPION, TEST_PREDICTIONS),
         artifacts.EXPLAIN,
@@ -163,7 +163,7 @@ STEPS: tuple[Step, ...] = (
         "serve",
         Message("Serve"),
         "dns",
-        "start an endpoint, or change the version that it serves",
+        Message("start an endpoint, or change the version that it serves"),
         Message("Serve the champion with MLflow, and check and log every request."),
         (CHAMPION,),
         artifacts.SERVE,
@@ -177,7 +177,7 @@ STEPS: tuple[Step, ...] = (
         "score",
         Message("Score"),
         "target",
-        "score the production rows, a file, or one row",
+        Message("score the production rows, a file, or one row"),
         Message("Score rows with the served model, or large files in parallel."),
         (ENDPOINT, CHAMPION, RAW, REQUESTS),
         artifacts.SCORE,
@@ -192,7 +192,7 @@ STEPS: tuple[Step, ...] = (
         "score",
         Message("Labels"),
         "new_label",
-        "import the labels of predictions",
+        Message("import the labels of predictions"),
         Message("Import the labels of predictions, once they are known."),
         (LOG, OUTCOMES),
         artifacts.LABEL,
@@ -207,7 +207,7 @@ STEPS: tuple[Step, ...] = (
         "monitor",
         Message("Monitor"),
         "monitor_heart",
-        "compare scored rows with the reference, and judge whether the model fits",
+        Message("compare scored rows with the reference, and judge whether the model fits"),
         Message("Compare scored rows with the reference, and judge whether the model fits."),
         (SCORED, LOG, TEST_PREDICTIONS, "run: tables/test_rows.parquet"),
         artifacts.MONITOR,
@@ -222,7 +222,7 @@ STEPS: tuple[Step, ...] = (
         "retrain",
         Message("Retrain"),
         "autorenew",
-        "apply the retraining policy, and retrain if it says so",
+        Message("apply the retraining policy, and retrain if it says so"),
         Message(
             "Apply the retraining policy; if it says so, prepare, train and run the gate, in "
             "nested runs."
@@ -239,7 +239,7 @@ STEPS: tuple[Step, ...] = (
         "retrain",
         Message("Replay"),
         "replay",
-        "simulate several policies on labelled history, and compare them",
+        Message("simulate several policies on labelled history, and compare them"),
         Message(
             "Replay labelled rows in order of time with each retraining policy, and compare cost "
             "and gain."

@@ -143,8 +143,8 @@ def read(
         As `read_head` does, and if the rows cannot be read.
     """
     name = name or path.name
-    head = read_head(path, name, given) if head is None else head
     expected = columns or {}
+    head = read_head(path, name, given.knowing(expected)) if head is None else head
     names = {alias: known for known, column in expected.items() for alias in column.aliases}
     names |= {known: known for known in expected}
     texts = [
@@ -175,7 +175,7 @@ def read(
         raise InputError(Message("'{name}' has no rows.", name=name)) from error
     except (pd.errors.ParserError, ValueError) as error:
         raise InputError(
-            Message("'{name}' cannot be read: {reason}", name=name, reason=_fault_of_csv(error))
+            Message("'{name}' cannot be read: {reason}", name=name, reason=fault_of_csv(error))
         ) from error
     numbers = [heading for heading in kept if heading in names and heading not in texts]
     return csv_numbers.with_plain_numbers(frame, head.dialect or PLAIN, numbers)
@@ -211,7 +211,7 @@ def preview(
             )
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
             raise InputError(
-                Message("'{name}' cannot be read: {reason}", name=name, reason=_fault_of_csv(error))
+                Message("'{name}' cannot be read: {reason}", name=name, reason=fault_of_csv(error))
             ) from error
     import pyarrow
     import pyarrow.parquet
@@ -286,18 +286,22 @@ def _scan(file: IO[bytes], name: str, given: Given) -> tuple[int, str, bool]:
     return lines + (last not in b"\r\n"), check.encoding(), is_bare
 
 
-def _fault_of_csv(error: Exception) -> Words:
-    """Return pandas' complaint about a CSV, with the line if it names one."""
+def fault_of_csv(error: Exception, *, is_whole: bool = True) -> Words:
+    """Return pandas' complaint about a CSV, with the line if it names one of the whole file."""
     text = str(error)
     if match := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text):
         wanted, line, seen = (int(number) for number in match.groups())
+        if not is_whole:
+            return Message(
+                "a line has {seen:,} values instead of {wanted:,}.", seen=seen, wanted=wanted
+            )
         return Message(
             "line {line:,} has {seen:,} values instead of {wanted:,}.",
             line=line,
             seen=seen,
             wanted=wanted,
         )
-    if match := re.search(r"EOF inside string starting at row (\d+)", text):
+    if is_whole and (match := re.search(r"EOF inside string starting at row (\d+)", text)):
         return Message(
             'a quote (") opens in row {row:,} below the header and is never closed.',
             row=int(match[1]),

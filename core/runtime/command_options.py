@@ -15,10 +15,29 @@ from pydantic import ValidationError
 
 from core.platform import steps
 from core.platform.config import Options, Settings, sentence
+from core.platform.messages import Message, _
 
 
 class UsageError(Exception):
     """An invalid option."""
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """The usual layout of help, with its headings in the current language."""
+
+    _HEADINGS: typing.ClassVar = {
+        "options": Message("options"),
+        "positional arguments": Message("arguments"),
+    }
+
+    def add_usage(self, *given: Any, **named: Any) -> None:
+        """Add the line that shows how the command is written."""
+        super().add_usage(*given, **{"prefix": _("usage: "), **named})
+
+    def start_section(self, heading: str | None) -> None:
+        """Begin a section under a heading."""
+        known = self._HEADINGS.get(heading or "")
+        super().start_section(heading if known is None else str(known))
 
 
 def add(parser: argparse.ArgumentParser, step: str) -> None:

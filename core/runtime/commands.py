@@ -22,7 +22,7 @@ from typing import Any
 from core.platform import messages, privacy, projects, steps, store_faults
 from core.platform.config import PREFIX, Options, Settings
 from core.platform.errors import CourtsideError, InputError, StoreError, masked
-from core.platform.messages import Message
+from core.platform.messages import Message, _
 from core.runtime import command_options
 from core.runtime.command_options import UsageError
 from core.runtime.printed_progress import PrintedProgress
@@ -30,17 +30,19 @@ from core.runtime.printed_progress import PrintedProgress
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 STEPS = {step.name: step.summary for step in steps.STEPS}
 OTHERS = {
-    "new": "a project from a CSV, parquet or zip: guesses its target, types, id, time and leaks",
-    "lifecycle": "all of it on one source: acquire, prepare, train, serve, score, monitor",
-    "documents": "the documents of the project, as a zip or as a folder of Markdown",
-    "status": "what stands: data, runs, champion, servers",
-    "projects": "the projects of the home: list, add from a file, delete, restore",
-    "reset": "move everything the app wrote into a backup, or put one back",
+    "new": Message(
+        "a project from a CSV, parquet or zip: guesses its target, types, id, time and leaks"
+    ),
+    "lifecycle": Message("all of it on one source: acquire, prepare, train, serve, score, monitor"),
+    "documents": Message("the documents of the project, as a zip or as a folder of Markdown"),
+    "status": Message("what stands: data, runs, champion, servers"),
+    "projects": Message("the projects of the home: list, add from a file, delete, restore"),
+    "reset": Message("move everything the app wrote into a backup, or put one back"),
 }
 
 # port of the app
 APP = "http://127.0.0.1:8501"
-CODES = (
+CODES = Message(
     "Output is one JSON object; exit codes: 0 done, 1 refused or failed, 2 not understood, "
     "130 interrupted."
 )
@@ -56,16 +58,21 @@ def main(arguments: Sequence[str]) -> int:
     1
     """
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview())  # noqa: T201
+        with messages.speaking(_language()):
+            print(_overview())  # noqa: T201
         return DONE if arguments else USAGE
     arguments = _command_first(arguments)
     name = arguments[0]
     if name not in STEPS and name not in OTHERS:
-        print(f"There is no command {name!r}.\n\n{_overview()}", file=sys.stderr)  # noqa: T201
+        with messages.speaking(_language()):
+            text = f"{_('There is no command {name}.', name=repr(name))}\n\n{_overview()}"
+            print(text, file=sys.stderr)  # noqa: T201
         return USAGE
-    parser = _parser(name)
     try:
-        given = parser.parse_args(arguments[1:])
+        # the options of a step are described by the code, in English
+        with messages.speaking(_language() if name in OTHERS else "en"):
+            parser = _parser(name)
+            given = parser.parse_args(arguments[1:])
     except SystemExit as end:
         return DONE if not end.code else USAGE
     _listen()
@@ -157,31 +164,42 @@ def _listen() -> None:
             signal.signal(kind, _interrupt)
 
 
-def _interrupt(*_: object) -> None:
+def _interrupt(*_signal: object) -> None:
     raise KeyboardInterrupt
+
+
+def _language() -> str:
+    """Return the language of the settings, for help; English if they cannot be read."""
+    try:
+        return Settings.load().language
+    except InputError:
+        return "en"
 
 
 def _overview() -> str:
     lines = [f"  {name:<10} {about}" for name, about in {**STEPS, **OTHERS}.items()]
-    return (
-        "usage: python -m core <command> [options]\n\n"
-        + "\n".join(lines)
-        + "\n\npython -m core <command> --help tells its options. Settings are read from the "
-        f"environment ({PREFIX}...).\n{CODES}"
+    usage = _("usage: python -m core <command> [options]")
+    more = _(
+        "python -m core <command> --help tells its options. Settings are read from the environment "
+        "({prefix}...).",
+        prefix=PREFIX,
     )
+    return f"{usage}\n\n" + "\n".join(lines) + f"\n\n{more}\n{CODES}"
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
-    about = {**STEPS, **OTHERS}[name]
     parser = argparse.ArgumentParser(
         prog=f"python -m core {name}",
-        description=f"{about[0].upper()}{about[1:]}.",
+        description=str(Message("{reason!c}.", reason={**STEPS, **OTHERS}[name])),
         allow_abbrev=False,
-        epilog=CODES,
+        epilog=str(CODES),
+        formatter_class=command_options.HelpFormatter,
+        add_help=False,
     )
-    parser.add_argument("--home", type=Path, help="folder of what the app writes", default=None)
-    parser.add_argument("--project", help="name of a project of the home", default=None)
-    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    parser.add_argument("-h", "--help", action="help", help=_("show this help and end"))
+    parser.add_argument("--home", type=Path, help=_("folder of what the app writes"), default=None)
+    parser.add_argument("--project", help=_("name of a project of the home"), default=None)
+    parser.add_argument("--quiet", action="store_true", help=_("no progress on standard error"))
     if name in STEPS:
         command_options.add(parser, name)
     elif name == "new":
@@ -191,16 +209,17 @@ def _parser(name: str) -> argparse.ArgumentParser:
     elif name == "lifecycle":
         parser.add_argument("--data", choices=("sample", "folder", "download"), default="sample")
     elif name == "documents":
-        parser.add_argument("--out", type=Path, help="file of the zip", default=None)
-        parser.add_argument("--snapshot", type=Path, help="folder of Markdown", default=None)
+        parser.add_argument("--out", type=Path, help=_("file of the zip"), default=None)
+        parser.add_argument("--snapshot", type=Path, help=_("folder of Markdown"), default=None)
         parser.add_argument("--language", choices=("en", "pt"), default="en")
     elif name == "projects":
         from core.runtime import project_commands
 
         project_commands.add_options(parser)
     elif name == "reset":
-        parser.add_argument("--yes", action="store_true", help="needed, since it moves everything")
-        parser.add_argument("--restore", help="name of a backup that is put back", default=None)
+        about_yes = _("needed, since it moves everything")
+        parser.add_argument("--yes", action="store_true", help=about_yes)
+        parser.add_argument("--restore", help=_("name of a backup that is put back"), default=None)
     return parser
 
 

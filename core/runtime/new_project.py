@@ -15,7 +15,7 @@ from core.platform import lifecycle, project, projects
 from core.platform.config import PROJECT_FILE, Settings, exists, is_project_name
 from core.platform.csv_dialect import CODECS, POINTS, SIGNS, Given
 from core.platform.errors import InputError
-from core.platform.messages import Message
+from core.platform.messages import Message, _
 from core.platform.projects import not_a_name
 
 # runs steps on a project: its settings, and each step's name with its options
@@ -26,38 +26,49 @@ _ROLES = ("target", "positive", "id", "time", "group", "weights")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument("table", type=Path, metavar="TABLE", help="CSV, parquet or zip of one")
-    parser.add_argument("--target", help="column that is predicted; guessed by default")
-    parser.add_argument("--positive", help="value of the target that is the positive class")
-    empty = 'or "" for none; guessed by default'
-    parser.add_argument("--id", help=f"column without a repeated value, {empty}")
-    parser.add_argument("--time", help=f"column with the time of a row, {empty}")
-    parser.add_argument("--group", help=f"column that identifies related rows, {empty}")
-    parser.add_argument("--weights", help=f"column of sampling weights, {empty}")
+    parser.add_argument(
+        "table", type=Path, metavar=_("TABLE"), help=_("CSV, parquet or zip of one")
+    )
+    columns = {
+        "target": _("column that is predicted; guessed by default"),
+        "positive": _("value of the target that is the positive class"),
+        "id": _('column without a repeated value, or "" for none; guessed by default'),
+        "time": _('column with the time of a row, or "" for none; guessed by default'),
+        "group": _('column that identifies related rows, or "" for none; guessed by default'),
+        "weights": _('column of sampling weights, or "" for none; guessed by default'),
+    }
+    for name, about in columns.items():
+        parser.add_argument(f"--{name}", help=about)
     parser.add_argument(
         "--current",
-        metavar="ROWS",
-        help="current rows: a day from which on they are, COLUMN=VALUE, labels (those without), "
-        "random, a share of rows as 0.3, or none; guessed by default",
+        metavar=_("ROWS"),
+        help=_(
+            "current rows: a day from which on they are, COLUMN=VALUE, labels (those without), "
+            "random, a share of rows as 0.3, or none; guessed by default"
+        ),
     )
     parser.add_argument(
         "--metric",
         choices=("log_loss", "average_precision", "roc_auc"),
-        help="metric that is shown first; guessed by default",
+        help=_("metric that is shown first; guessed by default"),
     )
     parser.add_argument(
-        "--balanced", action="store_true", help="let the classes weigh the same in training"
+        "--balanced", action="store_true", help=_("let the classes weigh the same in training")
     )
-    parser.add_argument("--leave-out", nargs="+", default=(), help="columns that are no features")
     parser.add_argument(
-        "--allow", nargs="+", default=(), help="columns that are features in spite of a finding"
+        "--leave-out", nargs="+", default=(), help=_("columns that are no features")
     )
-    parser.add_argument("--name", help="of the project; by default that of the file")
-    parser.add_argument("--title", help="of the project; by default its name")
+    parser.add_argument(
+        "--allow", nargs="+", default=(), help=_("columns that are features in spite of a finding")
+    )
+    parser.add_argument("--name", help=_("of the project; by default that of the file"))
+    parser.add_argument("--title", help=_("of the project; by default its name"))
     for name, choices in (("delimiter", SIGNS), ("decimal", POINTS), ("encoding", CODECS)):
-        parser.add_argument(f"--{name}", choices=tuple(choices), help="detected by default")
-    parser.add_argument("--dry-run", action="store_true", help="print the guesses, write nothing")
-    parser.add_argument("--yes", action="store_true", help="run the life cycle on the table too")
+        parser.add_argument(f"--{name}", choices=tuple(choices), help=_("detected by default"))
+    parser.add_argument(
+        "--dry-run", action="store_true", help=_("print the guesses, write nothing")
+    )
+    parser.add_argument("--yes", action="store_true", help=_("run the life cycle on the table too"))
 
 
 def run(settings: Settings, given: argparse.Namespace, run_steps: RunSteps) -> dict[str, Any]:
@@ -138,7 +149,8 @@ def _life_cycle(
 ) -> dict[str, Any]:
     """Run the steps on the table; without current rows up to the endpoint."""
     acquire: dict[str, Any] = {"source": "file", "path": table.resolve()}
-    acquire |= {part: value for part, value in vars(dialect).items() if value}
+    stated = {part: getattr(dialect, part) for part in ("delimiter", "decimal", "encoding")}
+    acquire |= {part: value for part, value in stated.items() if value}
     has_current = guesses.current.value.by != "none"
     steps = lifecycle.of_table(acquire, has_current=has_current, rows=guesses.rows)
     return run_steps(own, steps)

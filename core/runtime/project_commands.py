@@ -9,18 +9,22 @@ from typing import Any
 from core.platform import project, projects
 from core.platform.config import Settings, needs
 from core.platform.errors import InputError, words_of
-from core.platform.messages import Message
+from core.platform.messages import Message, _
 from core.runtime import project_homes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command; at most one is given."""
     actions = parser.add_mutually_exclusive_group()
-    actions.add_argument("--add", type=Path, help="create a project from this file", default=None)
-    actions.add_argument("--example", help="create a home for this built-in project", default=None)
-    actions.add_argument("--delete", help="move this project into a backup", default=None)
-    actions.add_argument("--restore", help="name of a backup that is put back", default=None)
-    parser.add_argument("--yes", action="store_true", help="needed, to delete")
+    actions.add_argument(
+        "--add", type=Path, help=_("create a project from this file"), default=None
+    )
+    actions.add_argument(
+        "--example", help=_("create a home for this built-in project"), default=None
+    )
+    actions.add_argument("--delete", help=_("move this project into a backup"), default=None)
+    actions.add_argument("--restore", help=_("name of a backup that is put back"), default=None)
+    parser.add_argument("--yes", action="store_true", help=_("needed, to delete"))
 
 
 def run(settings: Settings, given: argparse.Namespace) -> dict[str, Any]:

@@ -257,6 +257,9 @@ def peek(
                     keep_default_na=False,
                     na_values=[""],
                 )
+                frame = csv_numbers.with_plain_numbers(
+                    frame, dialect, frame.columns.astype(str).tolist()
+                )
     return tuple(frame.columns.astype(str)), frame, dialect
 
 

@@ -188,7 +188,7 @@ def read_file(
     InputError
         When it cannot be read or lacks a column.
     """
-    head = tables.read_head(path, name, given)
+    head = tables.read_head(path, name, given.knowing(spec.source_columns))
     names = head.columns
     renamed = schema.taken_aliases(list(names), spec.columns)
     asked = fields(spec)
@@ -265,7 +265,8 @@ def _reports(
     frame: pd.DataFrame, spec: ProjectSpec
 ) -> tuple[list[labels.Report], list[int], list[tuple[int, Words]]]:
     """Return the reports, the file row of each from 1, and the invalid rows with reasons."""
-    values, faults = read(frame[LABEL], Rule("label"))
+    marks = spec.columns[spec.target].rule.missing
+    values, faults = read(frame[LABEL], Rule("label", missing=marks))
     numbers, missing = values.tolist(), empty_rows(values, faults)
     # an id takes precedence over a key, if a file has both
     nothing = [None] * len(frame)

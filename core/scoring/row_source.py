@@ -181,8 +181,8 @@ def _of_upload(
     path, name = storage.uploaded(settings, options.upload), options.upload.name
     mapped = {ours: theirs for ours, theirs in options.mapping.items() if ours in wanted}
     by_file = {mapped.get(ours, ours): column for ours, column in wanted.items()}
-    dialect = tables.read_head(path, name, options.given).dialect
-    frame = tables.read(path, name, by_file, options.given)
+    head = tables.read_head(path, name, options.given.knowing(by_file))
+    frame = tables.read(path, name, by_file, head=head)
     _refuse_absent(mapped, frame.columns, name)
     frame = frame.rename(columns={theirs: ours for ours, theirs in mapped.items()})
     checked = schema.inspect(frame, wanted, optional=extra)
@@ -194,14 +194,15 @@ def _of_upload(
     frame = frame.rename(
         columns=schema.taken_aliases([str(column) for column in frame.columns], wanted)
     )
-    return frame.reset_index(drop=True), checked, (dialect.code,) if dialect else ()
+    return frame.reset_index(drop=True), checked, (head.dialect.code,) if head.dialect else ()
 
 
 def _of_path(spec: ProjectSpec, options: Options, columns: Mapping[str, Column]) -> Rows:
     assert options.path is not None  # guaranteed by the options' validation
-    source = batches.inspect(options.path, given=options.given)
     wanted = {**columns, **schema.chosen_columns(spec, (spec.id, spec.target))}
     mapped = {ours: theirs for ours, theirs in options.mapping.items() if ours in wanted}
+    by_file = {mapped.get(ours, ours): column for ours, column in wanted.items()}
+    source = batches.inspect(options.path, given=options.given.knowing(by_file))
     _refuse_absent(mapped, source.columns, source.address)
     aliased = schema.taken_aliases(source.columns, wanted)
     names = {

@@ -43,7 +43,7 @@ REASONS: dict[str, tuple[Message, Words]] = {
         Message("Leave the column out of the model, or train on rows that have it."),
     ),
     "current_empty": (Message("No current row has a value here."), ""),
-    "no_limit": (Message("Nearly every value is distinct: new values mean nothing."), ""),
+    "no_limit": (Message("Nearly every value is distinct, so new values are expected."), ""),
     "failed": (
         Message("It could not be computed: see the log of this run. The other checks are valid."),
         "",

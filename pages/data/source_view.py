@@ -81,9 +81,9 @@ def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next
         elif source == "download":
             values = from_network(settings, spec)
         elif source == "upload":
-            values = from_upload(settings)
+            values = from_upload(settings, spec)
         else:
-            values = from_folder(settings, disabled=running)
+            values = from_folder(settings, spec, disabled=running)
         # an ambiguous CSV format must be set first
         if st.button(
             _("Acquire"),
@@ -123,7 +123,7 @@ def from_network(settings: Settings, spec: ProjectSpec) -> dict[str, Any]:
     return {}
 
 
-def from_upload(settings: Settings) -> dict[str, Any] | None:
+def from_upload(settings: Settings, spec: ProjectSpec) -> dict[str, Any] | None:
     files = uploads.ask(
         settings,
         f"{_('CSV or parquet file')}, zip",
@@ -134,7 +134,9 @@ def from_upload(settings: Settings) -> dict[str, Any] | None:
     shown = [
         (
             file.name,
-            lambda given, file=file: csv_format.inspect(settings, file.stored, file.name, given),
+            lambda given, file=file: csv_format.inspect(
+                settings, file.stored, file.name, given.knowing(spec.source_columns)
+            ),
         )
         for file in files
         if not file.name.lower().endswith(".zip")
@@ -143,7 +145,7 @@ def from_upload(settings: Settings) -> dict[str, Any] | None:
     return None if values is None else {"uploads": files, **values}
 
 
-def from_folder(settings: Settings, *, disabled: bool) -> dict[str, Any] | None:
+def from_folder(settings: Settings, spec: ProjectSpec, *, disabled: bool) -> dict[str, Any] | None:
     folder = settings.raw_dir
     assert folder is not None
     listed = {path.name: path.stat().st_size for path in tables.list_sources(folder)}
@@ -161,7 +163,7 @@ def from_folder(settings: Settings, *, disabled: bool) -> dict[str, Any] | None:
         (
             path.name,
             lambda given, path=path: csv_format.inspect_in_folder(
-                str(path), path.name, given, path.stat().st_mtime
+                str(path), path.name, given.knowing(spec.source_columns), path.stat().st_mtime
             ),
         )
         for path in texts

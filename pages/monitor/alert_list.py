@@ -173,7 +173,9 @@ def _dismiss(settings: Settings, incident: Incident) -> None:
         else _("The report as a whole")
         for alert in incident.alerts
     }
-    st.caption(_("For an alert that no report will clear, as when its check is gone."))
+    st.caption(
+        _("For an alert that no report will clear, for example because its check no longer exists.")
+    )
     with st.form(f"dismiss-{incident.subject}", border=False):
         alert_id = st.selectbox(
             elements.capital(VERDICT_LABELS["alert"]),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from core.data.guess import Guesses
+from core.data.guess_lines import TYPES, type_fault
 from core.platform.messages import Message, _
 from core.platform.project_parts import TYPE_LABELS
 from pages.projects.draft import Draft
 from pages.shared import elements
 
-TYPES = [name for name in TYPE_LABELS if name != "label"]
 # a row, and the most rows that are shown without scrolling
 ROW_HEIGHT, MOST_ROWS = 35, 14
 
@@ -58,6 +58,8 @@ def draw(guesses: Guesses, draft: Draft) -> None:
         edits = st.session_state[key]["edited_rows"]
         apply(draft, guesses, {str(frame["column"][int(at)]): row for at, row in edits.items()})
 
+    if draft.refused is not None:
+        st.warning(elements.plain(str(draft.refused)), icon=":material/warning:")
     config = st.column_config
     st.data_editor(
         frame,
@@ -71,7 +73,7 @@ def draw(guesses: Guesses, draft: Draft) -> None:
             "column": config.TextColumn(_("Column"), width=150),
             "type": config.SelectboxColumn(
                 _("Type"),
-                options=TYPES,
+                options=_possible(guesses, frame["column"]),
                 format_func=lambda code: str(TYPE_LABELS[code]),
                 required=True,
                 width=90,
@@ -80,6 +82,13 @@ def draw(guesses: Guesses, draft: Draft) -> None:
             "about": config.TextColumn(_("Details"), width=640),
         },
     )
+
+
+def _possible(guesses: Guesses, columns: Sequence[str]) -> list[str]:
+    """Return the types that at least one of these columns can have."""
+    lines = [guesses.types[column] for column in columns]
+    able = {kind for line in lines for kind in (line.value, *line.alternatives)}
+    return [kind for kind in TYPES if kind in able]
 
 
 def rows(guesses: Guesses) -> pd.DataFrame:
@@ -109,14 +118,17 @@ def rows(guesses: Guesses) -> pd.DataFrame:
 def apply(draft: Draft, guesses: Guesses, edits: Mapping[str, Mapping[str, Any]]) -> None:
     """Store the changes in the table of columns."""
     types = dict(draft.choices.get("types", {}))
+    profiles = {column.name: column for column in guesses.columns}
+    draft.refused = None
     for column, row in edits.items():
         if "use" in row:
             empty = guesses.left_out.get(column)
             if not (row["use"] and empty is not None and empty.code == "empty"):
                 draft.set_use(column, is_used=row["use"])
         if "type" in row:
-            line = guesses.types[column]
-            if row["type"] in (line.value, *line.alternatives):
+            fault = type_fault(profiles[column], row["type"])
+            if fault is None:
                 types[column] = row["type"]
+            draft.refused = fault or draft.refused
     draft.choices["types"] = types
     draft.edits += 1

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.data.guess import Guesses
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from pages.shared import elements
 
 KEY = "new-draft"
@@ -33,6 +34,8 @@ class Draft:
         What was typed, by field.
     edits : int
         Counts the changes of the table of columns, which is redrawn after each.
+    refused : Message or None
+        Why the last change of that table is not possible.
     """
 
     table: str
@@ -40,6 +43,7 @@ class Draft:
     way: str = ""
     texts: dict[str, Any] = field(default_factory=dict)
     edits: int = 0
+    refused: Message | None = None
 
     def choose(self, name: str, value: Any) -> None:
         """Store a choice; another target discards the choices that depend on it."""

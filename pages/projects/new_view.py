@@ -58,10 +58,9 @@ def from_table(settings: Settings, table: Table) -> None:
             if guesses.is_rare:
                 confirmation.rare_class(guesses, chosen)
             columns_table.leaks(guesses, chosen)
-        left_out = sum(not out.is_leak for out in guesses.left_out.values())
         st.subheader(
             f"{elements.named(_('Features'), number(len(guesses.features)))} · "
-            + elements.named(_("Excluded"), number(left_out)),
+            + elements.named(_("Excluded"), number(len(guesses.left_out))),
             anchor=False,
         )
         columns_table.draw(guesses, chosen)

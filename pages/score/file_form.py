@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -14,7 +15,7 @@ from core.platform import model_store, project, schema
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, DialectError, Given
 from core.platform.errors import CourtsideError
-from core.platform.messages import Message, _, number
+from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
 from core.scoring import batches, score
 from core.serving import server
@@ -40,9 +41,8 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
         return
     staged = files[0]
     try:
-        head, first = csv_format.inspect(
-            settings, staged.stored, staged.name, csv_format.chosen("upload")
-        )
+        known = csv_format.chosen("upload").knowing(spec.source_columns)
+        head, first = csv_format.inspect(settings, staged.stored, staged.name, known)
     except DialectError as error:
         if error.asks is None:
             raise
@@ -92,7 +92,8 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
         with elements.show_errors():
             try:
                 with st.spinner(_("First rows")):
-                    names, first, dialect = peek(path, csv_format.chosen("path"))
+                    known = csv_format.chosen("path").knowing(spec.source_columns)
+                    names, first, dialect = peek(path, known)
             except DialectError as error:
                 if error.asks is None:
                     raise
@@ -197,7 +198,7 @@ def columns(
                 key=f"column-{served.run_id}-{names}-{name}",
             )
     if missing := [name for name in inputs if chosen[name] is None]:
-        st.warning(_("The model needs {inputs}.", inputs=missing))
+        st.warning(_("No column of the file is chosen for {inputs}.", inputs=missing))
         return None
     taken = {name: column for name, column in chosen.items() if column is not None}
     if twice := sorted(
@@ -233,10 +234,9 @@ def checked(
     """
     frame = pd.DataFrame({name: first[column] for name, column in taken.items()})
     clean, refused = schema.usable(frame, schema.chosen_columns(spec, list(taken)))
-
-    # column, rows, why they are left out, the first row
+    # column, rows, why they are left out, some of the values
     faults = [
-        (refusal.column, int(refusal.rows.sum()), str(refusal.reason), int(refusal.rows.argmax()))
+        (refusal.column, refusal.rows, str(refusal.reason), refusal.fault.examples)
         for refusal in refused
     ]
     broken = {refusal.column: refusal.rows for refusal in refused}
@@ -245,21 +245,33 @@ def checked(
         if name in broken:
             empty &= ~broken[name]
         if empty.any():
-            why = _("Missing")
-            faults.append((name, int(empty.sum()), why, int(empty.argmax())))
+            faults.append((name, empty, _("Missing"), ()))
     if not faults:
         st.success(
             _("{rows:,} rows checked: all can be scored.", rows=len(first)),
             icon=":material/verified:",
         )
         return
-    st.warning(_("{rows:,} rows checked: some cannot be scored and are left out.", rows=len(first)))
+    left_out = np.logical_or.reduce([wrong for _column, wrong, _why, _values in faults])
+    if left_out.all():
+        st.error(_("{rows:,} rows checked: none can be scored.", rows=len(first)))
+    else:
+        st.warning(
+            n_(
+                "{rows:,} rows checked: {count:,} cannot be scored and is left out.",
+                "{rows:,} rows checked: {count:,} cannot be scored and are left out.",
+                int(left_out.sum()),
+                rows=len(first),
+            )
+        )
     elements.fixed_table(
         {
             _("Column"): [elements.plain(column) for column, *_rest in faults],
-            _("Rows"): [number(count) for _column, count, _why, _first in faults],
-            _("Why"): [why for _column, _count, why, _first in faults],
-            _("First rows"): [number(place) for *_rest, place in faults],
+            _("Rows"): [number(int(wrong.sum())) for _column, wrong, *_rest in faults],
+            _("Why"): [why for _column, _wrong, why, _values in faults],
+            _("Values"): [elements.plain(", ".join(values)) for *_rest, values in faults],
+            # counted from 1, as in every other list of rows
+            _("First row"): [number(int(wrong.argmax()) + 1) for _column, wrong, *_rest in faults],
         }
     )
 

@@ -67,7 +67,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         types=["csv", "parquet"],
     )
     staged = files[0] if files else None
-    written = preview(settings, staged) if staged else {}
+    written = preview(settings, spec, staged) if staged else {}
     data = whose_keys(spec, tallies)
     if st.button(
         _("Add labels"),
@@ -106,11 +106,12 @@ def whose_keys(spec: ProjectSpec, tallies: list[predictions.Tally]) -> str | Non
     return elements.choose(f"{_('Data')}: {spec.id}", kinds, "whose-keys", default="real")
 
 
-def preview(settings: Settings, staged: storage.Upload) -> dict[str, Any] | None:
+def preview(settings: Settings, spec: ProjectSpec, staged: storage.Upload) -> dict[str, Any] | None:
     """Show how a file is read; None while a question is open."""
 
     def read(given: Given) -> tuple[tables.Head, pd.DataFrame]:
-        return csv_format.inspect(settings, staged.stored, staged.name, given)
+        known = given.knowing(spec.source_columns)
+        return csv_format.inspect(settings, staged.stored, staged.name, known)
 
     return csv_format.preview("labels", [(staged.name, read)])
 

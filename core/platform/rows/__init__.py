@@ -14,6 +14,7 @@ from core.platform.rows.rules import YES as YES
 from core.platform.rows.rules import DateForm as DateForm
 from core.platform.rows.rules import Rule as Rule
 from core.platform.rows.rules import label_word as label_word
+from core.platform.rows.rules import mark_word as mark_word
 from core.platform.rows.rules import rule_of as rule_of
 from core.platform.rows.values import Read as Read
 from core.platform.rows.values import clean_cells as clean_cells

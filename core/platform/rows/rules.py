@@ -68,6 +68,9 @@ class Rule:
         and 1; without negative ones, every other value means 0.
     date_form : {"year-month-day", "day-month-year", "month-day-year"}
         In which order the source writes the parts of a day; ISO 8601 is always read.
+    missing : tuple of str
+        More marks of a missing value, beside MISSING_MARKS, normalized by `mark_word`; in a text
+        column they are values.
     """
 
     type: Type = "number"
@@ -78,6 +81,7 @@ class Rule:
     negative: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
     date_form: DateForm = "year-month-day"
+    missing: tuple[str, ...] = ()
 
     @property
     def labels(self) -> dict[str, float]:
@@ -97,11 +101,12 @@ def rule_of(about: str | Mapping[str, Any]) -> Rule:
     --------
     >>> rule_of("text"), rule_of({"type": "integer", "min": 0, "categories": []}).min
     (Rule(type='text', min=None, max=None, categories=(), pattern=None, negative=(),
-    positive=(), date_form='year-month-day'), 0)
+    positive=(), date_form='year-month-day', missing=()), 0)
     """
     if isinstance(about, str):
         return Rule("text" if about == "text" else "number")
-    listed = {name: tuple(about.get(name, ())) for name in ("categories", "negative", "positive")}
+    lists = ("categories", "negative", "positive", "missing")
+    listed = {name: tuple(about.get(name, ())) for name in lists}
     return Rule(**{**about, **listed})
 
 
@@ -116,6 +121,17 @@ def label_word(value: object) -> str:
     text = str(value).strip().casefold()
     whole, dot, rest = text.partition(".")
     return whole if dot and rest.strip("0") == "" and whole.lstrip("-").isdigit() else text
+
+
+def mark_word(text: str) -> str:
+    """Normalize a mark of a missing value, however a file wrote it.
+
+    Examples
+    --------
+    >>> mark_word(" N/D ")
+    'n/d'
+    """
+    return text.strip(BLANK).casefold()
 
 
 def text_fault(text: str, rule: Rule) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -20,7 +20,16 @@ import pandas as pd
 
 from core.platform.rows.days import are_settled, moment_of
 from core.platform.rows.faults import EXACT_LIMIT, LARGEST, Fault
-from core.platform.rows.rules import BLANK, MISSING_MARKS, NO, YES, Rule, label_word, text_fault
+from core.platform.rows.rules import (
+    BLANK,
+    MISSING_MARKS,
+    NO,
+    YES,
+    Rule,
+    label_word,
+    mark_word,
+    text_fault,
+)
 
 BOOLEANS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
 _BOOLEAN = {**dict.fromkeys(YES, 1.0), **dict.fromkeys(NO, 0.0)}
@@ -57,6 +66,8 @@ def read(values: pd.Series[Any], rule: Rule) -> Read:
     ([1.5, nan, nan, nan], [('type', [2]), ('magnitude', [3])])
     >>> read(pd.Series(["NA", "", "NL"]), Rule("text")).values.tolist()
     ['NA', None, 'NL']
+    >>> read(pd.Series(["1,5", "N/D", "2"]), Rule("number", missing=("n/d",))).faults[0].examples
+    ("'1,5'",)
     """
     clean = clean_numbers(values, rule)
     if clean is not None:
@@ -65,6 +76,8 @@ def read(values: pd.Series[Any], rule: Rule) -> Read:
         values = values.astype(values.cat.categories.dtype)
     if rule.type == "text":
         return _texts(values, rule)
+    if rule.missing:
+        values = _without_marks(values, rule)
     if rule.type == "date":
         return _dates(values, rule)
     if rule.positive or rule.type == "boolean":
@@ -101,6 +114,8 @@ def clean_cells(values: Sequence[Any], rule: Rule) -> Sequence[Any] | None:
 
     For requests of a few rows, where creating a Series would dominate.
     """
+    if rule.missing and rule.type != "text" and any(map(_marks(rule), values)):
+        return None
     if rule.type == "date":
         moments = [moment_of(value, rule.date_form) for value in values]
         return moments if all(type(value) is str for value in moments) else None
@@ -196,6 +211,25 @@ def _ends(rule: Rule) -> tuple[float, float]:
         low if rule.min is None else max(low, rule.min),
         high if rule.max is None else min(high, rule.max),
     )
+
+
+def _marks(rule: Rule) -> Callable[[object], bool]:
+    """Return whether a value is a mark of a missing one by the rule; a label's word is none."""
+    words = _BOOLEAN if rule.type == "boolean" else rule.labels
+    marks = {*rule.missing} - words.keys()
+    return lambda value: isinstance(value, str) and mark_word(value) in marks
+
+
+def _without_marks(values: pd.Series[Any], rule: Rule) -> pd.Series[Any]:
+    """Return values with nothing in place of the rule's marks."""
+    if pd.api.types.is_numeric_dtype(values.dtype) or values.dtype.kind in "mM":
+        return values
+    distinct = pd.unique(_hashable(values.astype("object"), None))
+    marks = list(filter(_marks(rule), distinct))
+    if not marks:
+        return values
+    plain = values.astype("object")
+    return plain.where(~_hashable(plain, None).isin(marks), None)
 
 
 def _numbers(values: pd.Series[Any], rule: Rule) -> Read:

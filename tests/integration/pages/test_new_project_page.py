@@ -305,6 +305,7 @@ def test_the_table_of_columns_leaves_out_allows_and_sets_types(tmp_path: Path) -
     columns_table.apply(draft, changed, {"plan": {"type": "number"}, "city": {"use": True}})
     again = guesses.with_(**draft.choices)
     assert again.types["plan"].value == "text"
+    assert "'plan' cannot be read as type number" in str(draft.refused)
     assert not again.left_out
 
 

@@ -202,12 +202,15 @@ def test_columns_of_a_file_are_matched_or_asked_for(
     app.file_uploader(key="file").upload("rows.csv", content.getvalue(), "text/csv")
     app = app.run()
     assert not app.exception
-    assert "The model needs period." in text_of(app)
+    assert "No column of the file is chosen for period." in text_of(app)
     assert next(button for button in app.button if button.label == "Score").disabled
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = app.run()
     assert not app.exception
-    assert any("some cannot be scored" in warning.value for warning in app.warning)
+    assert any("1 cannot be scored" in warning.value for warning in app.warning)
+    # the value, and the row as a person counts it
+    (table,) = [each.value for each in app.table if "Values" in each.value]
+    assert table[["Values", "First row"]].to_numpy().tolist() == [["99", "4"]]
     app = press(app, "Score")
     (job,) = jobs.active(copied.settings)
     chosen = score.Options(**job.options)
@@ -251,7 +254,7 @@ def test_the_columns_of_a_path_can_be_listed_and_mapped(
     app.text_input(key="path").set_value(str(path))
     app = press(app.run(), "First rows")
     assert not app.exception
-    assert "The model needs period." in text_of(app)
+    assert "No column of the file is chosen for period." in text_of(app)
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = press(app.run(), "Score")
     (job,) = jobs.active(copied.settings)
@@ -314,6 +317,36 @@ def test_missing_inputs_leave_rows_out_only_of_a_model_that_needs_them(is_comple
     app = AppTest.from_function(page, args=(is_complete,)).run()
     assert not app.exception
     assert (len(app.warning), len(app.success)) == ((1, 0) if is_complete else (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("latitudes", "marks", "errors", "warnings", "values"),
+    [
+        (["34.0", "n/d"], ("n/d",), 0, 0, []),
+        (["34.0", "n/d"], (), 0, 1, [["'n/d'", "2"]]),
+        (["far", "n/d"], (), 1, 0, [["'far', 'n/d'", "1"]]),
+    ],
+)
+def test_values_that_cannot_be_scored_are_shown_with_their_rows(
+    latitudes: list[str], marks: tuple[str], errors: int, warnings: int, values: list[list[str]]
+) -> None:
+    def page(latitudes: list[str], marks: tuple[str]) -> None:
+        import pandas as pd
+
+        from core.platform import project
+        from pages.score import file_form
+
+        spec = project.load("kobe")
+        column = spec.columns["lat"].model_copy(update={"missing_values": marks})
+        spec = spec.model_copy(update={"columns": {**spec.columns, "lat": column}})
+        first = pd.DataFrame({"lat": latitudes, "lon": ["-118.2", "-118.3"]})
+        file_form.checked(spec, first, {name: name for name in first}, ())
+
+    app = AppTest.from_function(page, args=(latitudes, marks)).run()
+    assert not app.exception
+    assert (len(app.error), len(app.warning)) == (errors, warnings)
+    shown = [table.value[["Values", "First row"]].to_numpy().tolist() for table in app.table]
+    assert shown == ([values] if values else [])
 
 
 def test_a_boolean_input_is_asked_for_in_words() -> None:

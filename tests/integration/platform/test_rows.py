@@ -35,17 +35,18 @@ from core.training.preprocessing import preprocessor
 from tests.conftest import WITH_LONG
 from tests.integration.serving.endpoints import EndpointProcess, free_port, save_model
 
+OWN_MARKS = ("n/d", "--")
 COLUMNS = {
-    "x": Column(type="number", about="x", min=-1000.0),
-    "n": Column(type="integer", about="n"),
+    "x": Column(type="number", about="x", min=-1000.0, missing_values=OWN_MARKS),
+    "n": Column(type="integer", about="n", missing_values=OWN_MARKS),
     "flag": Column(type="integer", about="flag", min=0, max=1),
     "place": Column(type="text", about="place"),
-    "day": Column(type="date", about="day"),
+    "day": Column(type="date", about="day", missing_values=(*OWN_MARKS, "1900-01-01")),
 }
 KINDS = {name: "text" if column.is_text else "number" for name, column in COLUMNS.items()}
 RULES = {name: column.rule for name, column in COLUMNS.items()}
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
-MARKS = st.sampled_from(["NA", "", "null", "NaN", "n/a", "nan", "#N/A", None])
+MARKS = st.sampled_from(["NA", "", "null", "NaN", "n/a", "nan", "#N/A", None, "n/d", " N/D", "--"])
 ODD = st.sampled_from(
     [
         "1_000",
@@ -103,6 +104,7 @@ CELLS = {
                 7,
                 "NaT",
                 "9999-12-31",
+                "1900-01-01",
             ]
         ),
         MARKS,
@@ -248,6 +250,8 @@ def by_client(url, frame):
 @example(table=[{**PLAIN, "x": 1e308}, {**PLAIN, "n": 1e300}])
 @example(table=[{**PLAIN, "flag": True}, {**PLAIN, "flag": None}])
 @example(table=[{**PLAIN, "day": "148000-01-01"}])
+@example(table=[PLAIN, {"x": "n/d", "n": "N/D", "flag": 0, "place": "NL", "day": "1900-01-01"}])
+@example(table=[{**PLAIN, "flag": "n/d"}])
 def test_one_row_has_one_answer_or_one_refusal_on_every_path(running_endpoint, table):
     endpoint, estimator, folder = running_endpoint
     (folder / "rows.csv").write_bytes(as_csv(table))
@@ -376,6 +380,28 @@ def test_a_day_is_read_in_the_form_of_its_source_and_as_iso(tmp_path):
     rule = wanted["a"].rule
     assert rows.clean_cells(cells, rule) == ["2000-12-31", "2000-12-31"]
     assert rows.rule_of(dataclasses.asdict(rule)) == rule
+
+
+def test_marks_of_the_project_are_missing_but_in_texts_and_where_they_are_a_label():
+    cells = pd.Series(["n/d", "N/D ", "1", None, "NA"])
+    marks = ("n/d", "não informado")
+    for kind in ("number", "integer", "boolean", "label"):
+        read = rows.read(cells, Rule(kind, missing=marks))
+        assert (read.values.notna().tolist(), read.faults) == (
+            [False, False, True, False, False],
+            (),
+        )
+    assert rows.read(cells, Rule("text", missing=marks)).values.tolist()[:2] == ["n/d", "N/D "]
+    days = pd.Series(["Não informado", "2000-10-31"])
+    assert rows.read(days, Rule("date", missing=marks)).values.tolist() == [None, "2000-10-31"]
+    # without negative values, every other value of a label is 0, but not a mark
+    words = Rule("label", positive=("sim",), missing=marks)
+    read = rows.read(pd.Series(["Sim", "n/d", "talvez"]), words).values
+    assert read.tolist()[::2] == [1.0, 0.0]
+    assert np.isnan(read[1])
+    of_mark = Rule("label", positive=("n/d",), negative=("não",), missing=marks)
+    assert rows.read(pd.Series(["n/d", "não"]), of_mark).values.tolist() == [1.0, 0.0]
+    assert rows.rule_of(dataclasses.asdict(words)) == words
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 
 from core.documents import export
 from core.jobs import supervision
-from core.platform import code_snippets, steps, storage, tracking
+from core.platform import code_snippets, messages, steps, storage, tracking
 from core.platform.config import CODE_ROOT, Settings
 from core.runtime import command_options, commands
 from tests.conftest import copy_home
@@ -218,6 +218,24 @@ def test_the_command_of_an_upload_reads_the_file_again(
     line = code_snippets.command("label", {"upload": staged.model_dump()}, {})
     parsed = commands._parser("label").parse_args(shlex.split(line)[4:])
     assert command_options.chosen("label", parsed, settings).upload == staged
+
+
+@pytest.mark.parametrize("name", [None, *commands.OTHERS])
+def test_help_is_in_the_language_of_the_settings(
+    name: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    for language, usage in (("en", "usage: "), ("pt", "uso: ")):
+        monkeypatch.setenv("COURTSIDE_LANGUAGE", language)
+        assert commands.main([name, "--help"] if name else ["--help"]) == commands.DONE
+        text = capsys.readouterr().out
+        assert text.startswith(usage)
+        with messages.speaking(language):
+            about = str(commands.OTHERS[name or "new"])
+            assert about[1:] in text
+            assert str(commands.CODES) in text
+    monkeypatch.setenv("COURTSIDE_LANGUAGE", "xx")
+    assert commands.main(["--help"]) == commands.DONE
 
 
 def test_the_document_has_an_example_of_every_command() -> None:

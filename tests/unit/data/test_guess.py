@@ -15,8 +15,9 @@ from core.data import guess_json, guess_project, guess_sample
 from core.data.guess import Guesses, guess
 from core.data.guess_columns import profile
 from core.data.guess_roles import Cut
-from core.platform import messages, project
+from core.platform import messages, project, schema, tables
 from core.platform.errors import InputError
+from core.platform.project import Column
 from core.platform.rows import Rule, read
 
 ROWS = 600
@@ -618,3 +619,165 @@ def test_a_part_of_time_that_only_says_when_a_row_is_is_no_feature(
 def test_a_file_of_one_column_is_said_to_be_no_table() -> None:
     lines = pd.DataFrame({"minutes of the meeting": [f"sentence {n}" for n in range(40)]})
     assert "Only one column was read" in str(guess(lines).target.reason)
+
+
+def bookings(rng: np.random.Generator, marks: tuple[str, str] = ("n/d", "n/d")) -> str:
+    """Return hotel bookings as a spreadsheet in Brazil exports them, 4% of the numbers missing."""
+    ahead = rng.gamma(1.5, 30, ROWS).astype(int)
+    price = rng.lognormal(5.7, 0.35, ROWS).round(2)
+    cancelled = rng.random(ROWS) < 0.1 + ahead / 400
+    lines = ["Nº da reserva;Dia;Antecedência (dias);Diária média (R$);Área do quarto;Cancelou?"]
+    for row in range(ROWS):
+        money = f"{price[row]:,.2f}".translate(str.maketrans(",.", ".,"))
+        cells = [f"R{10_000 + row}", f"{row % 28 + 1:02d}/{row // 50 + 1:02d}/2024"]
+        cells += [marks[0] if row % 25 == 3 else str(ahead[row])]
+        cells += [marks[1] if row % 25 == 7 else money]
+        cells += [f"{20 + row % 170 / 10:.1f} m²".replace(".", ",")]
+        lines.append(";".join([*cells, "sim" if cancelled[row] else "não"]))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("marks", "written"),
+    [
+        (("n/d", "n/d"), ["n/d"]),
+        (("-", "--"), ["-", "--"]),
+        (("ND", "Não informado"), ["ND", "Não informado"]),
+        (("?", "s/d"), ["?", "s/d"]),
+        # what is repeated among so many numbers stands for no number either
+        (("a combinar", "N/D"), ["a combinar", "N/D"]),
+    ],
+)
+def test_texts_for_missing_numbers_are_read_as_missing_and_named_in_the_project_file(
+    marks: tuple[str, str], written: list[str], rng: np.random.Generator, tmp_path: Path
+) -> None:
+    path = tmp_path / "reservas.csv"
+    path.write_text(bookings(rng, marks), encoding="utf-8")
+    guesses = guess(guess_sample.read_some(path))
+    types = {name: line.value for name, line in guesses.types.items()}
+    names = ("Antecedência (dias)", "Diária média (R$)")
+    assert [types[name] for name in names] == ["integer", "number"]
+    for name, mark in zip(names, marks, strict=True):
+        assert f"96% of the values are numbers; read as missing: '{mark}'." in str(
+            guesses.types[name].reason
+        )
+    spec = project.parse(guesses.project_file("reservas", "Reservas").encode(), "a.toml")
+    assert list(spec.missing_values) == written
+    frame = tables.read(path, columns=spec.source_columns)
+    found = schema.inspect(frame, spec.source_columns)
+    assert not found.errors
+    assert found.frame[list(names)].isna().mean().tolist() == [0.04, 0.04]
+    # kept as text, a mark is a value
+    kept = guesses.with_(types={names[0]: "text"})
+    of_text = project.parse(kept.project_file("reservas", "Reservas").encode(), "a.toml")
+    assert list(of_text.missing_values) == written[len(written) - 1 :]
+    assert names[1] in guesses.features
+
+
+def test_numbers_with_few_or_telling_texts_stay_text(tmp_path: Path) -> None:
+    def of(cells: list[str]) -> Guesses:
+        labels = ["yes", "no"] * (len(cells) // 2)
+        lines = [f"{cell},{label}" for cell, label in zip(cells, labels, strict=True)]
+        (tmp_path / "a.csv").write_text("\n".join(["x,y", *lines]), encoding="utf-8")
+        return guess(guess_sample.read_some(tmp_path / "a.csv"))
+
+    numbers = [str(number / 4) for number in range(96)]
+    for others in (["10+"] * 4, ["many", "few", "n/d", "n/d"], ["a", "b", "c", "d"] * 6):
+        guesses = of(numbers + others)
+        line = guesses.types["x"]
+        assert (line.value, "number" in line.alternatives) == ("text", False)
+        with pytest.raises(InputError, match="of 'x' cannot be read as type number: "):
+            guesses.with_(types={"x": "number"})
+    assert of(["7.5", "n/d"] * 40).types["x"].value == "number"
+    # codes keep their zeros, but may be numbers; unknown among words is a value
+    codes = of(["007", "008"] * 40).types["x"]
+    assert (codes.value, codes.alternatives) == ("text", ("number", "integer"))
+    assert of(["red", "unknown", "n/d", "blue"] * 20).columns[0].missing == 0
+
+
+def test_dates_with_marks_are_dates(tmp_path: Path) -> None:
+    days = [f"{day % 28 + 1:02d}/{day % 12 + 1:02d}/2024" for day in range(96)]
+    for cells in (days, [f"2024-{day % 12 + 1:02d}-{day % 28 + 1:02d}" for day in range(96)]):
+        column = profile(pd.Series([*cells, "s/d", "s/d", "-", "?"], name="when"))
+        assert (column.kind, column.missing, sum(column.marks.values())) == ("date", 4, 4)
+        # the same from the categories of a file
+        column = profile(pd.Series([*cells, "s/d", "s/d"], name="when", dtype="category"))
+        assert (column.kind, dict(column.marks)) == ("date", {"s/d": 2})
+    assert profile(pd.Series([*days, "one", "two", "three"], name="when")).kind != "date"
+
+
+def test_a_type_is_offered_where_the_values_have_it(rng: np.random.Generator) -> None:
+    table = pd.DataFrame(
+        {
+            "count": rng.integers(0, 3, ROWS),
+            "flag": rng.integers(0, 2, ROWS),
+            "share": rng.random(ROWS),
+            "day": pd.date_range("2024-01-01", periods=ROWS).strftime("%Y-%m-%d"),
+            "word": rng.choice(["yes", "maybe"], ROWS),
+            "churn": rng.choice(["yes", "no"], ROWS),
+        }
+    )
+    guesses = guess(table, target="churn")
+    able = {name: {line.value, *line.alternatives} for name, line in guesses.types.items()}
+    assert able == {
+        "count": {"text", "number", "integer"},
+        "flag": {"text", "number", "integer", "boolean"},
+        "share": {"text", "number"},
+        "day": {"text", "date"},
+        "word": {"text"},
+        "churn": {"label"},
+    }
+
+
+def test_a_unit_that_keeps_numbers_text_is_named(rng: np.random.Generator, tmp_path: Path) -> None:
+    path = tmp_path / "reservas.csv"
+    path.write_text(bookings(rng), encoding="utf-8")
+    guesses = guess(guess_sample.read_some(path))
+    assert guesses.types["Área do quarto"].value == "text"
+    assert "'m²'" in str(guesses.types["Área do quarto"].reason)
+
+
+@pytest.mark.parametrize(
+    ("target", "classes", "positive", "english", "portuguese"),
+    [
+        ("Cancelou?", ["não", "sim"], "sim", "Cancelou?", "Cancelou?"),
+        ("churn", ["no", "yes"], "yes", "churn?", "churn?"),
+        ("y", ["no", "yes"], "yes", "Is y yes?", "y é yes?"),
+        ("grade", ["reject", "premium"], "premium", "Is grade premium?", "grade é premium?"),
+        (
+            "Qual é a nota?",
+            ["A", "B"],
+            "A",
+            "Is the answer to “Qual é a nota?” A?",
+            "A resposta a “Qual é a nota?” é A?",
+        ),
+    ],
+)
+def test_the_question_suits_the_name_of_the_target(
+    target: str, classes: list[str], positive: str, english: str, portuguese: str
+) -> None:
+    table = pd.DataFrame({"x": range(100), target: classes * 50})
+    guesses = guess(table, target=target, positive=positive)
+    assert guesses.question == english
+    with messages.speaking("pt"):
+        assert guesses.question == portuguese
+
+
+def test_a_row_with_too_many_values_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "ragged.csv"
+    path.write_text("a,b,grade\n" + "1,2,good\n" * 18 + "1,2,good,extra,7\n" + "1,2\n")
+    with pytest.raises(InputError, match=r"line 20 has 5 values instead of 3\.$"):
+        guess_sample.read_some(path)
+    path.write_text("a,b,grade\n" + "1,2,good\n" * 90_000 + "1,2,good,extra,7\n" * 30_000)
+    with pytest.raises(InputError, match=r": a line has 5 values instead of 3\.$"):
+        guess_sample.read_some(path, rows=1000)
+
+
+def test_a_number_with_thousands_is_one_wherever_it_first_stands(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x;y\n" + "348,78;1\n" * 1500 + "1.212,60;0\n1.212;0\n", encoding="utf-8")
+    column = {"x": Column(type="number"), "y": Column(type="integer")}
+    found = schema.inspect(tables.read(path, columns=column), column)
+    assert found.frame["x"].iloc[1500] == 1212.6
+    # which of both signs this has is open
+    assert [finding.rows for finding in found.findings] == [1]

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from core.platform import csv_dialect, project, tables
+from core.platform import csv_dialect, project, schema, tables
 from core.platform.config import CODE_ROOT
 from core.platform.csv_dialect import NOTHING, POINTS, SIGNS, Dialect, DialectError, Given
 from core.platform.project import Column
+from core.platform.rows import MISSING_MARKS
 from core.scoring import batches
 
 TABLES = CODE_ROOT.parent / "shared" / "data" / "tables"
@@ -62,6 +63,10 @@ def question_of(text: str | bytes, given: Given = NOTHING) -> DialectError:
         ("x\nabc\n", "comma", "point"),
         # what R adds: names of the rows, in a column without one
         ("x,y\na,1,2\nb,3,4\n", "comma", "point"),
+        # a text without a digit stands for a missing value, if there are few
+        ("x;y\n" + "1.234,5;2\n" * 20 + "n/d;3\n", "semicolon", "comma"),
+        ("x;y\n" + "348,78;2\n" * 20 + "n.d.;3\n", "semicolon", "comma"),
+        ("x;y\n" + "n.d.;3\n" * 3, "semicolon", "point"),
         # addresses and versions are no numbers
         ("ip,x\n192.168.100,1.5\n", "comma", "point"),
     ],
@@ -115,6 +120,34 @@ def test_a_space_after_a_carriage_return_is_no_fault(tmp_path: Path) -> None:
     assert batches.peek(str(path))[1]["b"].tolist() == ["1", "2", "3"]
 
 
+def test_columns_that_a_project_knows_show_how_numbers_are_written(tmp_path: Path) -> None:
+    text = "preço;versão;quando\nn/d;1.5;1.2.24\n348,78;1.6;2.2.24\n1.200,5;1.7;n/d\n"
+    assert detect(text).decimal == "point"
+    columns = {
+        "preço": Column(type="number", missing_values=("n/d",)),
+        "versão": Column(type="text"),
+        "quando": Column(type="text"),
+    }
+    known = detect(text, NOTHING.knowing(columns))
+    assert (known.decimal, known.thousands) == ("comma", True)
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8")
+    frame = schema.validate(tables.read(path, columns=columns), columns).frame
+    assert frame["preço"].tolist()[1:] == [348.78, 1200.5]
+    assert frame["preço"].isna().tolist() == [True, False, False]
+    assert frame["versão"].tolist() == ["1.5", "1.6", "1.7"]
+    # as it was read, it is read again from a snapshot
+    again = tables.read(path, columns=columns, given=Given.of(known.code))
+    assert schema.validate(again, columns).frame.equals(frame)
+    # a name may be an alias
+    price = columns.pop("preço")
+    renamed = {**columns, "price": price.model_copy(update={"aliases": ("preço",)})}
+    assert detect(text, NOTHING.knowing(renamed)).decimal == "comma"
+    source = batches.inspect(str(path), given=NOTHING.knowing(renamed))
+    (batch,) = batches.read(source, source.parts[0], ["preço"])
+    assert schema.usable(batch.frame, {"preço": price})[1] == []
+
+
 def test_a_given_dialect_counts_and_one_that_contradicts_the_bytes_is_refused() -> None:
     assert detect("a;b\n1;2\n", Given(delimiter="comma")).delimiter == "comma"
     assert detect("a;b,c\n1;2,3\n", Given(delimiter="semicolon")).delimiter == "semicolon"
@@ -124,7 +157,7 @@ def test_a_given_dialect_counts_and_one_that_contradicts_the_bytes_is_refused() 
 
 
 words = st.text(string.ascii_letters + "áçãéÕüñ€ ", min_size=1, max_size=8).filter(
-    lambda word: word.strip() and word.strip() not in csv_dialect._MISSING
+    lambda word: word.strip() and word.strip() not in MISSING_MARKS
 )
 numbers = st.one_of(
     st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 2)),

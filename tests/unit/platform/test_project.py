@@ -41,6 +41,12 @@ FEATURES = 'features = ["pressure", "humidity"]'
         ),
         (FEATURES, FEATURES + '\nicon = "rain"', "icon: use a form like"),
         (FEATURES, FEATURES + '\nseason = "date"', "season"),
+        (
+            FEATURES,
+            FEATURES + '\nmissing_values = ["n/d", "-999"]',
+            "a number cannot mark a missing value: -999",
+        ),
+        (FEATURES, FEATURES + "\nmissing_values = [-999]", "missing_values"),
         ("[rows]", '[sample]\ntables = "rain.json"\n\n[rows]', "sample.about"),
     ],
 )
