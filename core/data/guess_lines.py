@@ -93,15 +93,10 @@ def _about_marks(column: Profile) -> Message:
     # 100% would be wrong
     share = math.floor(100 * column.known / (column.known + sum(column.marks.values()))) / 100
     values = [f"'{mark}'" for mark in sorted(column.marks, key=lambda mark: -column.marks[mark])]
-    if isinstance(column.low, str):
-        return Message(
-            "{share:.0%} of the values are dates; read as missing: {values}.",
-            share=share,
-            values=values,
-        )
     return Message(
-        "{share:.0%} of the values are numbers; read as missing: {values}.",
+        "{share:.0%} of the values are of type {kind}; read as missing: {values}.",
         share=share,
+        kind=Message("date") if isinstance(column.low, str) else Message("number"),
         values=values,
     )
 

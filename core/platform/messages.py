@@ -35,7 +35,7 @@ LOCALES = {"en": "en_GB", "pt": "pt_BR"}
 FOLDER = Path(__file__).resolve().parents[1] / "locale"
 DOMAIN = "courtside"
 # key of a day among stored parameters
-DAY = "courtside.day"
+DAY = "$day"
 
 _language: ContextVar[str] = ContextVar("language")
 _of_visit: list[Callable[[], str]] = []

@@ -180,8 +180,8 @@ def _overview() -> str:
     lines = [f"  {name:<10} {about}" for name, about in {**STEPS, **OTHERS}.items()]
     usage = _("usage: python -m core <command> [options]")
     more = _(
-        "python -m core <command> --help tells its options. Settings are read from the environment "
-        "({prefix}...).",
+        "`python -m core <command> --help` lists its options. Settings are read from the "
+        "environment ({prefix}...).",
         prefix=PREFIX,
     )
     return f"{usage}\n\n" + "\n".join(lines) + f"\n\n{more}\n{CODES}"
@@ -217,7 +217,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
         project_commands.add_options(parser)
     elif name == "reset":
-        about_yes = _("needed, since it moves everything")
+        about_yes = _("required, since it moves or deletes much")
         parser.add_argument("--yes", action="store_true", help=about_yes)
         parser.add_argument("--restore", help=_("name of a backup that is put back"), default=None)
     return parser

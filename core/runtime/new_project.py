@@ -26,45 +26,43 @@ _ROLES = ("target", "positive", "id", "time", "group", "weights")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument(
-        "table", type=Path, metavar=_("TABLE"), help=_("CSV, parquet or zip of one")
-    )
+    parser.add_argument("table", type=Path, metavar="TABLE", help=_("CSV, parquet or zip of one"))
+    for name, field in {"target": _("Target"), "positive": _("Positive class")}.items():
+        parser.add_argument(f"--{name}", help=_("{field}; guessed by default", field=field))
     columns = {
-        "target": _("column that is predicted; guessed by default"),
-        "positive": _("value of the target that is the positive class"),
-        "id": _('column without a repeated value, or "" for none; guessed by default'),
-        "time": _('column with the time of a row, or "" for none; guessed by default'),
-        "group": _('column that identifies related rows, or "" for none; guessed by default'),
-        "weights": _('column of sampling weights, or "" for none; guessed by default'),
+        "id": _("Id"),
+        "time": _("Time"),
+        "group": _("Group"),
+        "weights": _("Sampling weight"),
     }
-    for name, about in columns.items():
+    for name, field in columns.items():
+        about = _('{field}: a column, or "" for none; guessed by default', field=field)
         parser.add_argument(f"--{name}", help=about)
     parser.add_argument(
         "--current",
-        metavar=_("ROWS"),
+        metavar="ROWS",
         help=_(
-            "current rows: a day from which on they are, COLUMN=VALUE, labels (those without), "
-            "random, a share of rows as 0.3, or none; guessed by default"
+            "{field}: a first day, `COLUMN=VALUE`, `labels` (rows without one), `random`, a share "
+            "of rows such as `0.3`, or `none`; guessed by default",
+            field=_("Current rows"),
         ),
     )
     parser.add_argument(
         "--metric",
         choices=("log_loss", "average_precision", "roc_auc"),
-        help=_("metric that is shown first; guessed by default"),
+        help=_("{field}; guessed by default", field=_("Metric")),
     )
+    parser.add_argument("--balanced", action="store_true", help=_("Balance the class weights"))
+    parser.add_argument("--leave-out", nargs="+", default=(), help=_("Excluded"))
     parser.add_argument(
-        "--balanced", action="store_true", help=_("let the classes weigh the same in training")
+        "--allow", nargs="+", default=(), help=_("columns that are features despite a finding")
     )
-    parser.add_argument(
-        "--leave-out", nargs="+", default=(), help=_("columns that are no features")
-    )
-    parser.add_argument(
-        "--allow", nargs="+", default=(), help=_("columns that are features in spite of a finding")
-    )
-    parser.add_argument("--name", help=_("of the project; by default that of the file"))
-    parser.add_argument("--title", help=_("of the project; by default its name"))
+    parser.add_argument("--name", help=_("{field}; guessed by default", field=_("Name")))
+    parser.add_argument("--title", help=_("{field}; guessed by default", field=_("Title")))
     for name, choices in (("delimiter", SIGNS), ("decimal", POINTS), ("encoding", CODECS)):
-        parser.add_argument(f"--{name}", choices=tuple(choices), help=_("detected by default"))
+        parser.add_argument(
+            f"--{name}", choices=tuple(choices), help=_("{field}; guessed by default", field=name)
+        )
     parser.add_argument(
         "--dry-run", action="store_true", help=_("print the guesses, write nothing")
     )

@@ -24,7 +24,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     actions.add_argument("--delete", help=_("move this project into a backup"), default=None)
     actions.add_argument("--restore", help=_("name of a backup that is put back"), default=None)
-    parser.add_argument("--yes", action="store_true", help=_("needed, to delete"))
+    parser.add_argument(
+        "--yes", action="store_true", help=_("required, since it moves or deletes much")
+    )
 
 
 def run(settings: Settings, given: argparse.Namespace) -> dict[str, Any]:

@@ -391,7 +391,8 @@ def _weaker(params: Params) -> Words:
 def _interval(params: Params) -> Message:
     return Message(
         "Its log loss is not significantly better than always predicting the base rate: its "
-        "skill is {skill:.4f} (95% interval {low:.4f} to {high:.4f}), {known:.4f} on the {reference}.",
+        "skill is {skill:.4f} (95% interval {low:.4f} to {high:.4f}), {known:.4f} on the "
+        "{reference}.",
         skill=params["skill"],
         low=params["skill_low"],
         high=params["skill_high"],

@@ -399,7 +399,7 @@ def test_missing_development_rows_are_reported_and_not_replaced(
     few_shots[few_shots["shot_type"] == SPEC.rows.production].to_csv(path, index=False)
     acquire.run(settings, acquire.Options(source="file", path=path))
     app = open_page(settings, "data", view="prepare")
-    assert any("holds no 2-point shots" in warning.value for warning in app.warning)
+    assert any("contains no 2-point shots" in warning.value for warning in app.warning)
     press(app, "Prepare")
     (job,) = jobs.latest(settings)
     assert job.options["rows"] is None

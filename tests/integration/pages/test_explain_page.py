@@ -101,7 +101,7 @@ def test_explainable_models_are_listed_with_the_champion_first(
 ) -> None:
     app = open_page(home.settings, "train", view="explain")
     assert app.selectbox(key="model").options == [
-        "Challenger, champion: version 1, Logistic regression",
+        "Champion: version 1, Logistic regression",
         "Base rate",
     ]
 

@@ -557,7 +557,7 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     assert "the champion whatever the gate says." in text
     monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "2"))
     text = text_of(app.run())
-    assert "changes to it without a failed request" in text
+    assert "switches to it without a failed request" in text
     assert "if it does not start, nothing changes." in text
     app.text_input(key="rollback-note").set_value("It was slow.")
     press(app, "Roll back")

@@ -122,7 +122,7 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     assert f"**{answer:.1%}** made · Predicted **{label}**" in text
     assert logged["courtside_prediction_id"].iloc[0] in text
     # explained on request only
-    assert "How far could each input alone move it?" not in text
+    assert "How much could each input alone change it?" not in text
     assert not jobs.active(copied.settings)
     app.toggle(key=f"explain-{run.run_id}").set_value(True).run()
     run_the_job(copied.settings, "explain", explain)
@@ -131,7 +131,7 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     explained = tracking.last_run(copied.settings, "explain")
     assert explained is not None
     assert explained.metrics["probability"] == pytest.approx(answer)
-    assert "How far could each input alone move it?" in text_of(app)
+    assert "How much could each input alone change it?" in text_of(app)
     cells = tracking.table(copied.settings, explained.run_id, "map")
     assert len(cells) == len(court_map.grid())
     # the court above shows the same map

@@ -260,7 +260,7 @@ def test_a_key_is_shown_once_listed_by_its_name_and_revoked(
 ) -> None:
     settings: Settings = copied.settings
     app = open_page(settings, "serve")
-    assert "Any program on this machine may call." in text_of(app)
+    assert "Any program on this machine can call the endpoint." in text_of(app)
     app.text_input[0].input("Ann's [nightly](http://x) job")
     press(app, "Create")
     assert not app.exception

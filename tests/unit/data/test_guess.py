@@ -658,7 +658,7 @@ def test_texts_for_missing_numbers_are_read_as_missing_and_named_in_the_project_
     names = ("Antecedência (dias)", "Diária média (R$)")
     assert [types[name] for name in names] == ["integer", "number"]
     for name, mark in zip(names, marks, strict=True):
-        assert f"96% of the values are numbers; read as missing: '{mark}'." in str(
+        assert f"96% of the values are of type number; read as missing: '{mark}'." in str(
             guesses.types[name].reason
         )
     spec = project.parse(guesses.project_file("reservas", "Reservas").encode(), "a.toml")
