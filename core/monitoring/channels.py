@@ -173,7 +173,7 @@ def made(kind: type[T], **values: object) -> T:
     --------
     >>> made(Webhook, url="ftp://a/b")
     Traceback (most recent call last):
-    core.platform.errors.InputError: url: write it like https://example.org/alerts.
+    core.platform.errors.InputError: url: use a form like https://example.org/alerts.
     """
     try:
         return kind(**values)

@@ -198,8 +198,8 @@ class Given:
 
         Examples
         --------
-        >>> Given.of(Dialect("tab").code)
-        Given(delimiter='tab', decimal='point', encoding='utf-8')
+        >>> Given.of(Dialect("tab").code).delimiter
+        'tab'
         """
         if not code:
             return cls()

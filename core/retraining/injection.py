@@ -72,7 +72,7 @@ class Injection(config.Options):
         Examples
         --------
         >>> str(Injection(kind="shift", column="x", size=2, begin="2005-01-01").text)
-        'x moved by +2 standard deviations from 2005-01-01, over 0 days'
+        'x shifted by +2 standard deviations from 2005-01-01, over 0 days'
         """
         given: dict[str, Any] = {"column": self.column, "size": self.size}
         change = {

@@ -24,9 +24,9 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> Message:
     ...     "gain": [0, 0.02], "gain_low": [0, 0.01], "gain_high": [0, 0.03],
     ...     "retrainings": [0, 3], "detection_days": float("nan"), "false_alarms": float("nan")})
     >>> str(answer(summary, baseline="none"))
-    'Calendar (every 90 days) beats no retraining. Calendar (every 90 days): log loss 0.6300,
-    without retraining 0.6500, difference -0.0200 (95% interval -0.0300 to -0.0100); retrainings:
-    3.'
+    'Calendar (every 90 days) is better than never retraining. Calendar (every 90 days): log loss
+    0.6300, without retraining 0.6500, difference -0.0200 (95% interval -0.0300 to -0.0100);
+    retrainings: 3.'
     """
     base = summary[summary["policy"] == baseline].iloc[0]
     others = summary[summary["policy"] != baseline].sort_values("log_loss", kind="stable")

@@ -61,7 +61,7 @@ def is_outside(support: Support) -> Message | None:
     >>> rng = np.random.default_rng(0)
     >>> old = pd.DataFrame({"x": rng.normal(size=400)})
     >>> str(is_outside(measure(old, old + 8, ["x"])))
-    '100.0% of the rows lie where the model was never tested (1.0% of the reference).'
+    '100.0% of the rows are outside the data the model was tested on (1.0% of the reference).'
     >>> is_outside(measure(old, old, ["x"])) is None
     True
     """

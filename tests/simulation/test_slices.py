@@ -14,7 +14,7 @@ def test_a_calibrated_model_is_rarely_accused_on_forty_slices(samples: Samples) 
     accused, excluded = 0, 0
     for seed in range(samples.of(20)):
         frame, labels, truth = teams(4000, seed)
-        table = slices.by_slice(frame, labels, truth, ["team", "year"], 0.5, resamples=50)
+        table = slices.by_slice(frame, labels, truth, ["team", "year"], 0.5)
         assert len(table) == 40
         accused += (table["finding"] != "ok").any()
         excluded += ((table["low"] > 0) | (table["high"] < 0)).any()
@@ -31,7 +31,7 @@ def test_a_calibrated_constant_is_not_reported_as_unskilled() -> None:
         frame, _, _ = teams(4000, seed)
         labels = (np.random.default_rng(seed + 500).uniform(size=4000) < 0.3).astype(np.int64)
         constant = np.full(4000, 0.3)
-        table = slices.by_slice(frame, labels, constant, ["team", "year"], 0.5, resamples=50)
+        table = slices.by_slice(frame, labels, constant, ["team", "year"], 0.5)
         assert (table["skill"] <= 1e-12).all()
         accused += (table["finding"] != "ok").any()
     assert accused <= 2
@@ -44,7 +44,7 @@ def test_rare_labels_are_no_bias() -> None:
         frame, _, _ = teams(2400, seed)
         labels = (np.random.default_rng(seed + 900).uniform(size=2400) < 0.06).astype(np.int64)
         forecast = np.full(2400, 0.06)
-        table = slices.by_slice(frame, labels, forecast, ["team", "year"], 0.5, resamples=50)
+        table = slices.by_slice(frame, labels, forecast, ["team", "year"], 0.5)
         accused += ((table["low"] > 0) | (table["high"] < 0)).any()
     assert accused <= 9
 

@@ -152,7 +152,7 @@ def cut_title(axis: str, *ends: float) -> str:
     Examples
     --------
     >>> cut_title("Log loss", 0.9)
-    'Log loss (cut at 0.9)'
+    'Log loss (truncated at 0.9)'
     """
     return _("{axis} (truncated at {ends})", axis=axis, ends=[number(end, ".3g") for end in ends])
 

@@ -19,8 +19,8 @@ SHARES = {
     "project_charter": 0.9,
     "data_report": 1.0,
     "data_dictionary": 1.0,
-    "model_report": 1.0,
-    "monitoring_report": 0.98,
+    "model_report": 0.97,
+    "monitoring_report": 0.97,
     "exit_report": 0.7,
     "answers": 0.8,
     "model_card_v1": 0.9,
@@ -28,6 +28,7 @@ SHARES = {
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC")
 _RUN = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8}\b|\b[0-9]{8}\b")
 _OF_THE_WAY = re.compile("steps were taken|steps have run|per second| ms a row|/invocations")
+_ITEM = re.compile(r"^\d+\. ")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 
 
@@ -38,7 +39,8 @@ def lines(text: str) -> list[tuple[str, list[str]]]:
         # image addresses, the diagram, and what varies: progress, speed, the port
         if line.startswith(("!", "  ")) or _OF_THE_WAY.search(line):
             continue
-        bare = _RUN.sub("run", _MOMENT.sub("moment", line))
+        # the number of an item depends on how many come before it
+        bare = _RUN.sub("run", _MOMENT.sub("moment", _ITEM.sub("- ", line)))
         numbers = _NUMBER.findall(bare)
         if numbers:
             parts.append((_NUMBER.sub("#", bare), numbers))

@@ -59,9 +59,14 @@ def test_the_production_rows_leave_the_support_and_the_model_does_not_fit(of_all
     assert str(loss["text"]).startswith("Log loss is lower, but that is not an improvement")
     assert "Always predicting the base rate gives 0.6337" in str(loss["text"])
     assert checks.loc["psi.shot_distance", "value"] == pytest.approx(8.0, abs=0.1)
-    assert "never tested" in str(checks.loc["estimated_log_loss", "text"])
+    assert "outside the data" in str(checks.loc["estimated_log_loss", "text"])
     positive = str(project.words(SPEC.positive))
-    for words in (f"predicted {positive}", "Log loss is lower", "never tested", "shot_distance"):
+    for words in (
+        f"predicted {positive}",
+        "Log loss is lower",
+        "outside the data",
+        "shot_distance",
+    ):
         assert words in str(ReportRun.of(run).verdict_text)
     assert ReportRun.of(run).verdict_action == "train_rows"
     assert run.metrics["rows_trained_on"] == 0

@@ -366,9 +366,10 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
 def test_a_dead_server_is_shown_and_can_be_dismissed(
     lived, copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    # other processes have its process ids now, as after a restart of the machine
+    # given up, and another process has its process id now, as after a restart of the machine
     for gone in server.kept(copied.settings):
-        server.keep(copied.settings, replace(gone, create_time=gone.create_time + 1e10))
+        later = gone.create_time + 1e10
+        server.keep(copied.settings, replace(gone, create_time=later, state="died"))
     app = open_page(copied.settings, "serve")
     assert "ended on its own" in app.error[0].value
     assert "No model is served" in text_of(open_page(copied.settings, "score"))

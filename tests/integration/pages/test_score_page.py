@@ -135,9 +135,9 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     cells = tracking.table(copied.settings, explained.run_id, "map")
     assert len(cells) == len(court_map.grid())
     # the court above shows the same map
-    assert "Every place on the court" not in text_of(app)
+    assert "Every position on the court" not in text_of(app)
     app.number_input(key=f"one-{version.run_id}-period").set_value(4).run()
-    assert "Every place on the court" in text_of(app)
+    assert "Every position on the court" in text_of(app)
     app = press(app, "Made")
     assert not app.exception
     assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [1.0]
