@@ -6,6 +6,7 @@ documents: JSON under a name. What reads or writes it raises a StoreError if it 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sqlite3
@@ -35,6 +36,8 @@ _documents = sql.Table(
 
 
 class _Opened(NamedTuple):
+    # SQLite counts the writes for each connection by itself
+    opening: int
     inode: int
     tables: int
     engine: sql.Engine
@@ -43,6 +46,7 @@ class _Opened(NamedTuple):
 
 
 _opened: dict[Path, _Opened] = {}
+_openings = itertools.count()
 _opening_lock = threading.RLock()
 
 
@@ -93,7 +97,7 @@ def version(settings: Settings) -> tuple[int, int]:
     with _faults(settings), _opening_lock:
         opened = _open(place)
         (number,) = opened.watcher.execute("PRAGMA data_version").fetchone()
-    return opened.inode, number
+    return opened.opening, number
 
 
 def close(settings: Settings) -> None:
@@ -160,7 +164,8 @@ def _open(place: Path) -> _Opened:
                 return standing
             _close(place)
         engine = _new_engine(place)
-        opened = _Opened(_inode(place), len(TABLES.tables), engine, _connect(place))
+        tables = len(TABLES.tables)
+        opened = _Opened(next(_openings), _inode(place), tables, engine, _connect(place))
         _opened[place] = opened
         return opened
 
