@@ -51,7 +51,7 @@ _MOMENT = re.compile(
 _OTHER_DATE = re.compile(r"\d{1,2}([/.-])\d{1,2}\1(?:\d{4}|\d{2})(?:[T ]\d{1,2}:\d{2}.*)?")
 # no group comes before that of _OTHER_DATE
 _DATES = re.compile(f"{_OTHER_DATE.pattern}|{_MOMENT.pattern}")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _CODE = re.compile(r"-?0\d+")
 # the first values, by which most columns are known
 _SOME = 50
@@ -218,7 +218,7 @@ def profile(
 
 def _unfit_texts(texts: Mapping[str, int]) -> dict[str, Unfit]:
     """Return which texts are none of a type."""
-    numbers = {text: bool(_NUMBER.fullmatch(text.strip())) for text in texts}
+    numbers = {text: bool(NUMBER.fullmatch(text.strip())) for text in texts}
     are_of = {
         "number": numbers,
         "integer": {text: fits and float(text) % 1 == 0 for text, fits in numbers.items()},
@@ -289,7 +289,7 @@ def _marks(bare: list[str], is_mark: Bools, codes: Ints, *, is_coded: bool) -> d
     """Return the texts that stand for missing values among numbers or dates, with their rows."""
     some = [text for text, mark in zip(bare[:_SOME], is_mark, strict=False) if not mark]
     rows = np.bincount(codes[codes >= 0], minlength=len(bare))
-    for kind in (_DATES,) if is_coded else (_NUMBER, _DATES):
+    for kind in (_DATES,) if is_coded else (NUMBER, _DATES):
         # most columns are known by their first values
         if 2 * sum(map(bool, map(kind.fullmatch, some))) < len(some):
             continue

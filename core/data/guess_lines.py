@@ -105,7 +105,7 @@ def _about(column: Profile) -> Message:
     """Return what a column's values are, and what is read as missing or keeps them text."""
     hint = NOTHING
     if column.unit and column.numbers is None:
-        hint = Message("The unit '{unit}' keeps these numbers text.", unit=column.unit)
+        hint = Message("These are numbers with the unit '{unit}', read as text.", unit=column.unit)
     return sentences(_values(column), _about_marks(column), hint)
 
 

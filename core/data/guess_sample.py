@@ -18,7 +18,7 @@ import pandas as pd
 
 from core.data import archives
 from core.data.guess import Guesses
-from core.data.guess_columns import Unfit
+from core.data.guess_columns import NUMBER, Unfit
 from core.data.guess_marks import marks_of
 from core.data.guess_words import names_a_key
 from core.platform import bounds, csv_dialect, tables
@@ -37,7 +37,7 @@ _PIECES = 50
 # columns whose values are compared over the whole file, at most
 _MOST_KEYS = 4
 _CODE = r"^-?0[0-9]"
-_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_NUMBER = f"^(?:{NUMBER.pattern})$"
 _FIRST = 200
 _NUMERIC = frozenset("0123456789+-.,")
 _UNPACKED = 2_000_000_000

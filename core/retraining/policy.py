@@ -163,7 +163,7 @@ def _advised(policy: Policy, newest: Window, decided: Decision, *, is_used: bool
 
 
 def _verdict(window: Window) -> str:
-    """Return what the alerts of a report without a stored verdict come to."""
+    """Return the verdict that the alerts of a report without a stored one imply."""
     if window.alerts(performance=True):
         return "does_not_fit"
     return "investigate" if window.alerts(performance=False) else ""

@@ -33,11 +33,11 @@ OTHERS = {
     "new": Message(
         "a project from a CSV, parquet or zip: guesses its target, types, id, time and leaks"
     ),
-    "lifecycle": Message("all of it on one source: acquire, prepare, train, serve, score, monitor"),
+    "lifecycle": Message("all steps on one source: acquire, prepare, train, serve, score, monitor"),
     "documents": Message("the documents of the project, as a zip or as a folder of Markdown"),
-    "status": Message("what stands: data, runs, champion, servers"),
+    "status": Message("the state of data, runs, champion and endpoints"),
     "projects": Message("the projects of the home: list, add from a file, delete, restore"),
-    "reset": Message("move everything the app wrote into a backup, or put one back"),
+    "reset": Message("move everything the app wrote into a backup, or restore one"),
 }
 
 # port of the app
@@ -196,9 +196,9 @@ def _parser(name: str) -> argparse.ArgumentParser:
         formatter_class=command_options.HelpFormatter,
         add_help=False,
     )
-    parser.add_argument("-h", "--help", action="help", help=_("show this help and end"))
-    parser.add_argument("--home", type=Path, help=_("folder of what the app writes"), default=None)
-    parser.add_argument("--project", help=_("name of a project of the home"), default=None)
+    parser.add_argument("-h", "--help", action="help", help=_("show this help and exit"))
+    parser.add_argument("--home", type=Path, help=_("folder that the app writes to"), default=None)
+    parser.add_argument("--project", help=_("name of a project"), default=None)
     parser.add_argument("--quiet", action="store_true", help=_("no progress on standard error"))
     if name in STEPS:
         command_options.add(parser, name)
@@ -209,7 +209,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     elif name == "lifecycle":
         parser.add_argument("--data", choices=("sample", "folder", "download"), default="sample")
     elif name == "documents":
-        parser.add_argument("--out", type=Path, help=_("file of the zip"), default=None)
+        parser.add_argument("--out", type=Path, help=_("path of the zip"), default=None)
         parser.add_argument("--snapshot", type=Path, help=_("folder of Markdown"), default=None)
         parser.add_argument("--language", choices=("en", "pt"), default="en")
     elif name == "projects":
@@ -217,9 +217,9 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
         project_commands.add_options(parser)
     elif name == "reset":
-        about_yes = _("required, since it moves or deletes much")
+        about_yes = _("required to confirm")
         parser.add_argument("--yes", action="store_true", help=about_yes)
-        parser.add_argument("--restore", help=_("name of a backup that is put back"), default=None)
+        parser.add_argument("--restore", help=_("name of the backup to restore"), default=None)
     return parser
 
 

@@ -26,7 +26,9 @@ _ROLES = ("target", "positive", "id", "time", "group", "weights")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument("table", type=Path, metavar="TABLE", help=_("CSV, parquet or zip of one"))
+    parser.add_argument(
+        "table", type=Path, metavar="TABLE", help=_("CSV or parquet file, or a zip of one")
+    )
     for name, field in {"target": _("Target"), "positive": _("Positive class")}.items():
         parser.add_argument(f"--{name}", help=_("{field}; guessed by default", field=field))
     columns = {

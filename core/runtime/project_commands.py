@@ -23,10 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--example", help=_("create a home for this built-in project"), default=None
     )
     actions.add_argument("--delete", help=_("move this project into a backup"), default=None)
-    actions.add_argument("--restore", help=_("name of a backup that is put back"), default=None)
-    parser.add_argument(
-        "--yes", action="store_true", help=_("required, since it moves or deletes much")
-    )
+    actions.add_argument("--restore", help=_("name of the backup to restore"), default=None)
+    parser.add_argument("--yes", action="store_true", help=_("required to confirm"))
 
 
 def run(settings: Settings, given: argparse.Namespace) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from core.serving import restarts
 
 POLL = 0.02  # seconds between polls of the state: measured as 1% of a core while idle
 SWEEP = 2.0
-TEND = 0.25  # seconds between looks at what is served
+TEND = 0.25  # seconds between checks of the endpoints
 GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0

@@ -1,8 +1,8 @@
 """The application of an endpoint: MLflow's contract, with every prediction logged.
 
-It stands around MLflow's own scoring application, in one process: keys, row contract, predictions
-log, labels, shadow copies and metrics. Which version answers is what the record of the port says
-at that moment (`core.serving.server`), once that version is loaded (`core.serving.versions`).
+It wraps MLflow's own scoring application in one process, with keys, row contract, predictions log,
+labels, shadow copies and metrics. The record of the port names the version that answers
+(`core.serving.server`), once that version is loaded (`core.serving.versions`).
 `core.serving.worker` runs it.
 """
 
@@ -12,7 +12,6 @@ import asyncio
 import logging
 import os
 import re
-import sys
 import time
 import traceback
 from collections import Counter
@@ -40,7 +39,7 @@ from core.serving.http_request import (
     Request,
     Scope,
     Send,
-    asked,
+    forward,
 )
 from core.serving.metrics import Statistics
 from core.serving.prediction_log import LogState, Recorder
@@ -59,7 +58,7 @@ from core.serving.protocol import (
 )
 from core.serving.server import Server
 from core.serving.shadow import Caller, Copies
-from core.serving.siblings import Siblings, asked_of_first, failure
+from core.serving.siblings import Siblings, failure, forward_to_first
 from core.serving.versions import Answered, Version, Versions
 
 SOURCES = ("page", "file", "production")
@@ -77,7 +76,7 @@ _log = logging.getLogger("endpoint")
 
 
 @dataclass(frozen=True)
-class _Standing:
+class _Current:
     """The record at the time of a request, and the version that it names."""
 
     server: Server
@@ -189,7 +188,7 @@ class App:
         """Return a response for an unexpected error, and record it where the operator looks."""
         name = request.id
         trace = without_secrets("".join(traceback.format_exception(error)))
-        print(f"{name}\n{trace}", file=sys.stderr)  # noqa: T201
+        _log.error("%s\n%s", name, trace)
         await asyncio.to_thread(
             set_aside.put, self.settings, "endpoint", name, "unexpected", error=error
         )
@@ -208,7 +207,7 @@ class App:
             return answers.error(503, REPLACED)
         if self.first is not None and path in (STATUS_PATH, LOAD_PATH, "/metrics"):
             await request.read(self.settings)
-            return await asyncio.to_thread(asked_of_first, self.first, request)
+            return await asyncio.to_thread(forward_to_first, self.first, request)
         if path == STATUS_PATH:
             return answers.content(200, messages.to_data(asdict(self.status())))
         if path == "/metrics" and method == "GET":
@@ -219,23 +218,23 @@ class App:
             return await self._load(request)
         if path == "/labels":
             return await self._labels(request)
-        standing = await self._standing()
-        if standing is None:
+        current = await self._current()
+        if current is None:
             ids = {REQUEST_ID: request.id} if path == "/invocations" else {}
             return answers.error(503, NO_MODEL, ids)
         if path == "/invocations" and method == "POST":
-            return await self._predict(request, standing, rows)
-        with standing.version.busy():
-            return await asked(standing.version.app, request, request.body, request.content_type)
+            return await self._predict(request, current, rows)
+        with current.version.busy():
+            return await forward(current.version.app, request, request.body, request.content_type)
 
-    async def _standing(self) -> _Standing | None:
+    async def _current(self) -> _Current | None:
         """Return the record and its version; wait a little while that version is being loaded."""
         end = time.monotonic() + WAIT_SECONDS
         while True:
             server = self.server()
             if server is not None:
                 if (version := self.versions.get(server)) is not None:
-                    return _Standing(server, version)
+                    return _Current(server, version)
                 self._load_soon(server)
             if time.monotonic() >= end:
                 return None
@@ -266,15 +265,15 @@ class App:
         _log.error("a version was not loaded", exc_info=error)
         return answers.content(409, failure(error))
 
-    async def _predict(self, request: Request, standing: _Standing, counted: list[int]) -> Response:
+    async def _predict(self, request: Request, current: _Current, counted: list[int]) -> Response:
         started, scored_at = time.perf_counter(), time.time()
         request_id = request.id
         ids = {REQUEST_ID: request_id}
-        server = standing.server
+        server = current.server
         self.predicting += 1
         try:
-            with standing.version.busy():
-                scored = await self._score(request, standing, request_id)
+            with current.version.busy():
+                scored = await self._score(request, current, request_id)
         except contract.RefusedError as refusal:
             return answers.error(400, str(refusal), ids)
         finally:
@@ -329,7 +328,7 @@ class App:
             answers.add(response, {LOG: "delayed"})
         return response
 
-    async def _score(self, request: Request, standing: _Standing, request_id: str) -> _Scored:
+    async def _score(self, request: Request, current: _Current, request_id: str) -> _Scored:
         """Return the response of the model, and the rows as they were read.
 
         Raises
@@ -337,7 +336,7 @@ class App:
         contract.RefusedError
             When the rows break the contract.
         """
-        server, version = standing.server, standing.version
+        server, version = current.server, current.version
         read: list[contract.Rows | None] = []
 
         def score() -> Answered | None:
@@ -374,7 +373,7 @@ class App:
             request.body,
             request.content_type,
         )
-        response = await asked(version.app, request, body, kind)
+        response = await forward(version.app, request, body, kind)
         if response.status_code >= 500 and rows is None and server.inputs:
             # MLflow's error for a body that it could not parse either
             response = answers.error(400, UNREAD)

@@ -165,11 +165,11 @@ def restart(settings: Settings, port: int) -> None:
     NotReadyError
         When there is none on this port.
     """
-    front = server.find(settings, port)
-    if front is None:
+    endpoint = server.find(settings, port)
+    if endpoint is None:
         raise NotReadyError(server.not_there(port))
     # the supervisor counts restarts from zero again
-    server.change(settings, front, state="ready", problem=None, restarts=-1)
+    server.change(settings, endpoint, state="ready", problem=None, restarts=-1)
     restarts.begin(settings, port)
 
 
@@ -185,13 +185,15 @@ def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
     InputError
         When both serve the same version.
     """
-    front, other = _shadowed(settings), server.find(settings, port)
+    endpoint, other = _shadowed(settings), server.find(settings, port)
     if not on:
-        return server.change(settings, front, shadow=None) if front.shadow == port else front
+        return (
+            server.change(settings, endpoint, shadow=None) if endpoint.shadow == port else endpoint
+        )
     if other is None:
         raise NotReadyError(server.not_there(port))
-    _check_shadow(front, other.identity)
-    return server.change(settings, front, shadow=port)
+    _check_shadow(endpoint, other.identity)
+    return server.change(settings, endpoint, shadow=port)
 
 
 def check_shadow(settings: Settings, version: ModelVersion) -> None:
@@ -207,10 +209,10 @@ def stop(settings: Settings) -> Server:
     NotReadyError
         When there is none.
     """
-    front = live(settings)
-    if front is None:
+    endpoint = live(settings)
+    if endpoint is None:
         raise NotReadyError(server.NO_MODEL_SERVED)
-    return server_process.stop(settings, front.port)
+    return server_process.stop(settings, endpoint.port)
 
 
 @dataclass(frozen=True)
@@ -258,8 +260,8 @@ class _Change:
             workers=self.workers or 1,
         )
 
-    def wait_until_ready(self, front: Server) -> Server:
-        return server_process.wait_until_ready(self.settings, front, self.timeout, self.waited)
+    def wait_until_ready(self, endpoint: Server) -> Server:
+        return server_process.wait_until_ready(self.settings, endpoint, self.timeout, self.waited)
 
 
 def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
@@ -270,59 +272,59 @@ def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
         server_process.check_port(settings, port)
         # a dead endpoint on the port, with all its leftovers
         _stop_quietly(settings, port)
-    front = server_process.reserve(settings, replace(described, port=port))
+    endpoint = server_process.reserve(settings, replace(described, port=port))
     try:
-        with server.exclusive(settings, str(front.port), change.waited):
-            front = change.wait_until_ready(server_process.start(settings, front))
-            return server.change(settings, front, started=time.time())
+        with server.exclusive(settings, str(endpoint.port), change.waited):
+            endpoint = change.wait_until_ready(server_process.start(settings, endpoint))
+            return server.change(settings, endpoint, started=time.time())
     except BaseException:
         # an endpoint that never answered is not left behind
-        _stop_quietly(settings, front.port)
+        _stop_quietly(settings, endpoint.port)
         raise
 
 
 def _follow(change: _Change, port: int) -> Server:
     """Change the version of the live endpoint on this port, or restart it."""
     settings = change.settings
-    front = server.find(settings, port)
-    if front is None or front.state == "stopped":
+    endpoint = server.find(settings, port)
+    if endpoint is None or endpoint.state == "stopped":
         raise NotReadyError(server.not_there(port))
-    if server.is_alive(front) and not _answers(change, front):
-        process.kill(front.process)
-    if not server.is_alive(front):
-        return _restart(change, front)
-    if front.identity == _identity(change.version):
-        front = change.wait_until_ready(front)
+    if server.is_alive(endpoint) and not _answers(change, endpoint):
+        process.kill(endpoint.process)
+    if not server.is_alive(endpoint):
+        return _restart(change, endpoint)
+    if endpoint.identity == _identity(change.version):
+        endpoint = change.wait_until_ready(endpoint)
         return server.change(
-            settings, front, alias=change.alias, workers=change.workers or front.workers
+            settings, endpoint, alias=change.alias, workers=change.workers or endpoint.workers
         )
     try:
         described = change.described()
-        _load(change, front, described)
-        return _switch(change, front, described)
+        _load(change, endpoint, described)
+        return _switch(change, endpoint, described)
     except CourtsideError as error:
-        still = Message("The live endpoint serves version {version}.", version=front.version)
+        still = Message("The live endpoint serves version {version}.", version=endpoint.version)
         raise type(error)(sentences(error.message, still)) from error
 
 
-def _answers(change: _Change, front: Server) -> bool:
+def _answers(change: _Change, endpoint: Server) -> bool:
     """Return whether the endpoint answers before it counts as hung."""
     end = time.monotonic() + change.settings.hang_seconds
-    while status(front.own_port) is None:
-        if time.monotonic() > end or not server.is_alive(front):
+    while status(endpoint.own_port) is None:
+        if time.monotonic() > end or not server.is_alive(endpoint):
             return False
         change.waited()
         time.sleep(POLL_SECONDS)
     return True
 
 
-def _restart(change: _Change, front: Server) -> Server:
+def _restart(change: _Change, endpoint: Server) -> Server:
     """Start an endpoint that has ended, with the new version; if that fails, the old one stays."""
     settings = change.settings
-    old = {name: getattr(front, name) for name in DESCRIBED}
+    old = {name: getattr(endpoint, name) for name in DESCRIBED}
     described = change.described()
     new = server_process.start(
-        settings, front, **_fields(change, front, described), state="restarting"
+        settings, endpoint, **_fields(change, endpoint, described), state="restarting"
     )
     try:
         return change.wait_until_ready(new)
@@ -333,14 +335,14 @@ def _restart(change: _Change, front: Server) -> Server:
         raise
 
 
-def _load(change: _Change, front: Server, described: Server) -> None:
+def _load(change: _Change, endpoint: Server, described: Server) -> None:
     """Have the endpoint load a version beside the live one."""
     settings = change.settings
-    body = server.written(replace(described, port=front.port)).encode()
+    body = server.written(replace(described, port=endpoint.port)).encode()
     outcome: list[tuple[int, bytes]] = []
 
     def ask() -> None:
-        connection = http.client.HTTPConnection(process.HOST, front.own_port, timeout=None)
+        connection = http.client.HTTPConnection(process.HOST, endpoint.own_port, timeout=None)
         with suppress(OSError, http.client.HTTPException):
             headers = {TOKEN: api_keys.internal_token(settings)}
             connection.request("POST", LOAD_PATH, body, headers)
@@ -351,14 +353,14 @@ def _load(change: _Change, front: Server, described: Server) -> None:
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     begun = time.monotonic()
-    new = replace(described, port=front.port, log_path=front.log_path)
+    new = replace(described, port=endpoint.port, log_path=endpoint.log_path)
     while asking.is_alive():
         asking.join(POLL_SECONDS)
         if time.monotonic() - begun > change.timeout:
             raise server_process.not_started(new, server_process.late(change.timeout))
         change.waited()
     if not outcome:
-        raise server_process.not_started(new, server_process.reason(settings, front))
+        raise server_process.not_started(new, server_process.reason(settings, endpoint))
     code, content = outcome[0]
     if code == 200:
         return
@@ -369,20 +371,22 @@ def _load(change: _Change, front: Server, described: Server) -> None:
     raise server_process.not_started(new, problem)
 
 
-def _switch(change: _Change, front: Server, described: Server) -> Server:
+def _switch(change: _Change, endpoint: Server, described: Server) -> Server:
     """Let the loaded version answer every request from now on."""
-    return server.change(change.settings, front, **_fields(change, front, described), state="ready")
+    return server.change(
+        change.settings, endpoint, **_fields(change, endpoint, described), state="ready"
+    )
 
 
-def _fields(change: _Change, front: Server, described: Server) -> dict[str, Any]:
+def _fields(change: _Change, endpoint: Server, described: Server) -> dict[str, Any]:
     """Return the changes in the record of an endpoint that serves another version."""
-    shadow = None if front.shadow is None else server.find(change.settings, front.shadow)
+    shadow = None if endpoint.shadow is None else server.find(change.settings, endpoint.shadow)
     is_itself = shadow is not None and shadow.identity == described.identity
     return {
         **{name: getattr(described, name) for name in DESCRIBED},
         "started": time.time(),
-        "shadow": None if is_itself else front.shadow,
-        "workers": change.workers or front.workers,
+        "shadow": None if is_itself else endpoint.shadow,
+        "workers": change.workers or endpoint.workers,
         "restarts": 0,
         "problem": None,
     }
@@ -407,14 +411,14 @@ DESCRIBED = (
 
 
 def _shadowed(settings: Settings) -> Server:
-    front = live(settings)
-    if front is None:
+    endpoint = live(settings)
+    if endpoint is None:
         raise NotReadyError(server.NO_MODEL_SERVED)
-    return front
+    return endpoint
 
 
-def _check_shadow(front: Server, version: server.Identity) -> None:
-    if front.identity == version:
+def _check_shadow(endpoint: Server, version: server.Identity) -> None:
+    if endpoint.identity == version:
         raise InputError(Message("{reason!c}.", reason=server.NO_OWN_SHADOW))
 
 

@@ -26,6 +26,8 @@ BODY_SECONDS = 60.0
 LARGE_BODY = 100_000
 CUT_OFF = Message("The request was not complete. Send it again.")
 CLOSE = {"Connection": "close"}
+# headers that describe the body
+OF_BODY = (b"content-type", b"content-length", b"transfer-encoding")
 
 
 class GoneError(Exception):
@@ -131,7 +133,7 @@ def request_limit(settings: Settings) -> int:
     return min(settings.upload_limit_mb * 1_000_000, bounds.MAX_REQUEST_BYTES)
 
 
-async def asked(app: Any, request: Request, body: bytes, content_type: str | None) -> Response:
+async def forward(app: Any, request: Request, body: bytes, content_type: str | None) -> Response:
     """Return the response of another ASGI application to a request with this body."""
     head: dict[str, Any] = {}
     content: list[bytes] = []
@@ -162,7 +164,3 @@ async def asked(app: Any, request: Request, body: bytes, content_type: str | Non
     response = Response(b"".join(content), head["status"])
     response.raw_headers = list(head["headers"])
     return response
-
-
-# headers that describe the body
-OF_BODY = (b"content-type", b"content-length", b"transfer-encoding")

@@ -52,9 +52,9 @@ class Watched:
         self._question = Question(self.port, STATUS_PATH)
         self._pulse = Pulse(settings.hang_seconds)
 
-    def is_of(self, front: Server) -> bool:
+    def is_of(self, endpoint: Server) -> bool:
         """Return whether this is the process on record."""
-        return (self.process, self.port) == (front.process, front.own_port)
+        return (self.process, self.port) == (endpoint.process, endpoint.own_port)
 
     def is_gone(self, watched: Server) -> bool:
         """Check it; record since when it is silent, and return whether it hung and was killed."""
@@ -88,10 +88,10 @@ class Endpoints:
 
     def tend(self, settings: Settings) -> None:
         """Restart endpoints that have ended or hang, without waiting for them."""
-        listed = {front.port: front for front in server.kept(settings)}
+        listed = {endpoint.port: endpoint for endpoint in server.kept(settings)}
         for port in [port for port in self._keepers if port not in listed]:
             self._keepers.pop(port).close()
-        for port, front in listed.items():
+        for port, endpoint in listed.items():
             keeper = self._keepers.setdefault(port, Keeper(settings, port))
             # a full disk or a locked database is temporary
             passing = (OSError, CourtsideError)
@@ -99,7 +99,7 @@ class Endpoints:
                 suppress(*passing),
                 set_aside.guarded(settings, "servers", f"port:{port}", passing=passing),
             ):
-                keeper.tend(front, time.monotonic())
+                keeper.tend(endpoint, time.monotonic())
 
 
 @dataclass
@@ -116,30 +116,30 @@ class Keeper:
     reason: Words = ""
     announced: Words | None = None
 
-    def tend(self, front: Server, now: float) -> None:
+    def tend(self, endpoint: Server, now: float) -> None:
         """Check whether it runs; restart it when it is time to."""
         # while it starts, is being stopped, or was given up, it must not be started here
-        if front.state not in RESTARTED:
+        if endpoint.state not in RESTARTED:
             self.close()
             self.failures, self.since, self.next_try = 0, now, None
             return
-        if server.is_alive(front):
+        if server.is_alive(endpoint):
             self.next_try = None
-            if front.state == "ready" and now - self.since > HEALTHY_SECONDS:
+            if endpoint.state == "ready" and now - self.since > HEALTHY_SECONDS:
                 self.failures = 0
-            self._check(front)
+            self._check(endpoint)
             return
         if self.next_try is None:
             self.failures += 1
             self.since = now
-            if front.state == "restarting":
-                self.reason = _sentence(server_process.reason(self.settings, front))
-            elif front.problem is None:
+            if endpoint.state == "restarting":
+                self.reason = _sentence(server_process.reason(self.settings, endpoint))
+            elif endpoint.problem is None:
                 self.reason = ""
-            elif front.problem != self.announced:
-                self.reason = front.problem
+            elif endpoint.problem != self.announced:
+                self.reason = endpoint.problem
             if self.failures > TRIES:
-                _give_up(self.settings, front, self.reason)
+                _give_up(self.settings, endpoint, self.reason)
                 return
             wait = wait_before(self.failures)
             self.next_try = now + wait
@@ -152,7 +152,7 @@ class Keeper:
                 )
                 reason = self.reason or Message("The model's server has stopped.")
                 self.reason, self.announced = reason, sentences(reason, retry)
-                server.change(self.settings, front, problem=self.announced)
+                server.change(self.settings, endpoint, problem=self.announced)
         if now >= self.next_try:
             self.next_try = None
             self.since = now
@@ -164,16 +164,18 @@ class Keeper:
             self.watched.close()
             self.watched = None
 
-    def _check(self, front: Server) -> None:
+    def _check(self, endpoint: Server) -> None:
         """Kill it if it hangs: the next check finds it gone. Note that it answers again."""
-        if self.watched is None or not self.watched.is_of(front):
+        if self.watched is None or not self.watched.is_of(endpoint):
             self.close()
-            self.watched = Watched(self.settings, front)
-        if self.watched.is_gone(front):
+            self.watched = Watched(self.settings, endpoint)
+        if self.watched.is_gone(endpoint):
             self.close()
-            server.change(self.settings, front, problem=Message("The model's server has stopped."))
-        elif front.state == "restarting" and self.watched.answers:
-            server.change(self.settings, front, state="ready", problem=None)
+            server.change(
+                self.settings, endpoint, problem=Message("The model's server has stopped.")
+            )
+        elif endpoint.state == "restarting" and self.watched.answers:
+            server.change(self.settings, endpoint, state="ready", problem=None)
 
 
 def begin(settings: Settings, port: int) -> None:
@@ -187,9 +189,9 @@ def begin(settings: Settings, port: int) -> None:
         When another program has taken its port; the record says so.
     """
     with suppress(NotReadyError), server.exclusive(settings, str(port), patience=0.0):
-        front = server.find(settings, port)
-        if front is not None and front.state in RESTARTED and not server.is_alive(front):
-            _start(settings, front)
+        endpoint = server.find(settings, port)
+        if endpoint is not None and endpoint.state in RESTARTED and not server.is_alive(endpoint):
+            _start(settings, endpoint)
 
 
 def revive(settings: Settings, port: int) -> Server:
@@ -205,30 +207,30 @@ def revive(settings: Settings, port: int) -> Server:
         When it does not start.
     """
     with server.exclusive(settings, str(port)):
-        front = server.find(settings, port)
-        if front is None or front.state in ("starting", "stopped"):
+        endpoint = server.find(settings, port)
+        if endpoint is None or endpoint.state in ("starting", "stopped"):
             raise NotReadyError(server.not_there(port))
-        if server.is_alive(front):
-            if front.state == "ready" and front.problem is None:
-                return front
+        if server.is_alive(endpoint):
+            if endpoint.state == "ready" and endpoint.problem is None:
+                return endpoint
         else:
-            front = _start(settings, front)
+            endpoint = _start(settings, endpoint)
         try:
-            return server_process.wait_until_ready(settings, front)
+            return server_process.wait_until_ready(settings, endpoint)
         except CourtsideError as error:
             with suppress(CourtsideError):
-                server.change(settings, front, problem=error.message)
+                server.change(settings, endpoint, problem=error.message)
             raise
 
 
-def _start(settings: Settings, front: Server) -> Server:
+def _start(settings: Settings, endpoint: Server) -> Server:
     try:
         return server_process.start(
-            settings, front, state="restarting", restarts=front.restarts + 1, job_id=None
+            settings, endpoint, state="restarting", restarts=endpoint.restarts + 1, job_id=None
         )
     except CourtsideError as error:
         with suppress(CourtsideError):
-            server.change(settings, front, problem=error.message)
+            server.change(settings, endpoint, problem=error.message)
         raise
 
 
@@ -236,10 +238,10 @@ def _sentence(reason: Words) -> Words:
     return f"{reason}." if isinstance(reason, str) and reason[-1:] not in ".!?" else reason
 
 
-def _give_up(settings: Settings, front: Server, reason: Words) -> None:
+def _give_up(settings: Settings, endpoint: Server, reason: Words) -> None:
     server.change(
         settings,
-        front,
+        endpoint,
         state="died",
         problem=sentences(
             reason,
@@ -251,5 +253,5 @@ def _give_up(settings: Settings, front: Server, reason: Words) -> None:
         ),
     )
     for other in server.servers(settings):
-        if other.shadow == front.port:
+        if other.shadow == endpoint.port:
             server.change(settings, other, shadow=None)

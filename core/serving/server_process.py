@@ -101,23 +101,23 @@ def reserve(settings: Settings, described: Server) -> Server:
     with state.transaction(settings) as connection:
         port = described.port or free_port(settings, 0 if described.is_live else 1)
         check_port(settings, port)
-        front = replace(
+        endpoint = replace(
             described,
             port=port,
             state="starting",
             started=time.time(),
             log_path=log_path(settings, port),
         )
-        servers.keep_within(settings, connection, front)
-    return front
+        servers.keep_within(settings, connection, endpoint)
+    return endpoint
 
 
-def start(settings: Settings, front: Server, **values: object) -> Server:
+def start(settings: Settings, endpoint: Server, **values: object) -> Server:
     """Start the process of an endpoint; `wait_until_ready` waits for its first answer.
 
     Parameters
     ----------
-    front : Server
+    endpoint : Server
         The endpoint on record, whose process has ended.
     **values
         Changes of its record, of which it is started.
@@ -130,23 +130,26 @@ def start(settings: Settings, front: Server, **values: object) -> Server:
         When the endpoint was stopped meanwhile.
     """
     # its child processes may have outlived it, and hold the port
-    process.stop(front.process)
+    process.stop(endpoint.process)
     end = time.monotonic() + PORT_SECONDS
     # threads of a killed process release its sockets some moments later
-    while not process.port_is_free(front.port):
+    while not process.port_is_free(endpoint.port):
         if time.monotonic() > end:
-            raise InputError(in_use(front.port))
+            raise InputError(in_use(endpoint.port))
         time.sleep(POLL_SECONDS)
     # its process will say which own port it has
-    front = servers.change(settings, front, **values, control=None)
+    endpoint = servers.change(settings, endpoint, **values, control=None)
     started = process.start(
-        _command(front), log_path(settings, front.port), _environment(settings), settings.state_dir
+        _command(endpoint),
+        log_path(settings, endpoint.port),
+        _environment(settings),
+        settings.state_dir,
     )
     try:
         # at once: a process without a record could not be identified again
         return servers.change(
             settings,
-            front,
+            endpoint,
             pid=started.pid,
             create_time=started.create_time,
             boot=started.boot,
@@ -283,8 +286,8 @@ def command_line(server: Server) -> str:
     )
 
 
-def _command(front: Server) -> list[str]:
-    return [sys.executable, "-m", "core.serving.worker", str(front.port)]
+def _command(endpoint: Server) -> list[str]:
+    return [sys.executable, "-m", "core.serving.worker", str(endpoint.port)]
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Further processes of an endpoint, on the socket of its first one.
 
 The first process starts them, replaces those that end or hang, has each version loaded in all of
-them, and counts and reports for all. They talk in lines of JSON: a sibling says four times a second
-what it has answered, and reads which versions to load. It ends when the first process does.
+them, and counts and reports for all. They exchange lines of JSON: a sibling reports four times a
+second what it has answered, and reads which versions to load. It ends when the first process does.
 """
 
 from __future__ import annotations
@@ -288,7 +288,7 @@ def failure(error: BaseException) -> dict[str, object]:
     return {"is_changed": isinstance(error, StoreError), "problem": messages.to_data(words)}
 
 
-def asked_of_first(control: int, request: Request) -> Response:
+def forward_to_first(control: int, request: Request) -> Response:
     """Return what the first process answers for all of them."""
     connection = http.client.HTTPConnection(process.HOST, control, timeout=LOAD_SECONDS)
     try:

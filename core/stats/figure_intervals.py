@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from core.stats import calibration, intervals, metrics
@@ -149,20 +147,12 @@ def _drawn_ones(rate: Floats, place: Labels, resamples: int, seed: int) -> Float
     starts = np.searchsorted(place[order], np.arange(int(place.max()) + 1))
     ones = np.empty((resamples, len(starts)))
 
-    def draw(first: int, end: int) -> None:
-        # at this sample's place in the stream of the seed
-        numbers = np.random.PCG64(seed).advance(first * len(rate))
-        rng = np.random.Generator(numbers)
-        drawn, is_one = np.empty(len(rate)), np.empty(len(rate), dtype=bool)
-        for sample in ones[first:end]:
-            # in place and one at a time, so that all of it stays in the processor's cache
-            np.less(rng.random(out=drawn), rate, out=is_one)
-            sample[:] = np.add.reduceat(is_one[order], starts, dtype=np.int64)
-
-    # NumPy lets threads run side by side
-    with ThreadPoolExecutor(2) as threads:
-        half = resamples // 2
-        list(threads.map(draw, (0, half), (half, resamples)))
+    rng = np.random.default_rng(seed)
+    drawn, is_one = np.empty(len(rate)), np.empty(len(rate), dtype=bool)
+    for sample in ones:
+        # in place and one at a time, so that all of it stays in the processor's cache
+        np.less(rng.random(out=drawn), rate, out=is_one)
+        sample[:] = np.add.reduceat(is_one[order], starts, dtype=np.int64)
     return ones
 
 

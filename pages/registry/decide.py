@@ -95,7 +95,7 @@ def _other_rows(now: Standing, champion: ModelVersion, due: ModelVersion) -> Non
     if len(set(prepared.values())) < 2:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        text = _("Tested on different rows: compare them on the same ones.")
+        text = _("Tested on different rows: compare them on the same rows.")
         st.markdown(f":orange[:material/info:] {text}", width="content")
         st.page_link(
             "pages/registry/page.py",
