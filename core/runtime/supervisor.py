@@ -39,7 +39,7 @@ from core.platform.process import Process, cpu_seconds, end_children, signal_gro
 from core.runtime.fork_server import PRELOAD, ForkServer
 from core.serving import restarts
 
-POLL = 0.02  # seconds between polls of the state: measured as 1% of a core while idle
+POLL = 0.05  # seconds between polls of the state: measured as 1% of a core while idle
 SWEEP = 2.0
 TEND = 0.25  # seconds between checks of the endpoints
 GRACE = 5.0

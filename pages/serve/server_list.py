@@ -199,8 +199,8 @@ def _figures(status: endpoint_status.Status) -> None:
                 if counts.p95 is None or counts.requests < PERCENTILE_REQUESTS
                 else f"95%: {number(counts.p95, ',.0f')} ms · 99%: {number(counts.p99, ',.0f')} ms",
             ),
-            (_("Refused (4xx)"), number(counts.refused), refused or "–"),
-            (_("Server errors (5xx)"), share, faults or "–"),
+            (_("Refused (4xx)"), number(counts.refused), refused),
+            (_("Server errors (5xx)"), share, faults),
         ],
         width=elements.INNER_FIGURE_WIDTH,
     )

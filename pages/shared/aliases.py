@@ -13,5 +13,10 @@ def words(alias: str) -> str:
 
 
 def listed(aliases: Sequence[str]) -> str:
-    """Return aliases for a table cell or a title."""
-    return ", ".join(map(words, aliases))
+    """Return aliases for a table cell or a title.
+
+    The first champion is its own challenger in MLflow; people call it the champion.
+    """
+    is_champion = model_store.CHAMPION in aliases
+    held = [alias for alias in aliases if not (is_champion and alias == model_store.CHALLENGER)]
+    return ", ".join(map(words, held))

@@ -70,9 +70,7 @@ def _choices(settings: Settings, spec: ProjectSpec) -> dict[str, Choice]:
 
 def _of_version(version: model_store.ModelVersion) -> Choice:
     kind = version.about.candidate
-    # a champion that is still the challenger too is the champion, as Registry has it
-    champion = [alias for alias in version.aliases if alias == model_store.CHAMPION]
-    called = elements.capital(aliases.listed(champion or sorted(version.aliases)))
+    called = elements.capital(aliases.listed(sorted(version.aliases)))
     title = f"{version.version}, {kinds.title(kind)}" if kind else version.version
     return Choice(
         version.version,

@@ -142,7 +142,7 @@ def test_serve_shows_the_server_its_model_and_how_to_call_it(
     app = open_page(lived.settings, "serve")
     text = text_of(app)
     version = model_store.require_version(lived.settings, SPEC.model, "champion")
-    assert app.subheader[0].value == f"{SPEC.model}, version 1 (champion, challenger)"
+    assert app.subheader[0].value == f"{SPEC.model}, version 1 (champion)"
     assert f"live endpoint · Port: {lived.port} · `http://127.0.0.1:{lived.port}`" in text
     assert "answering" in text
     assert version.run_id in linked_runs(app)

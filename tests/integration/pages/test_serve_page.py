@@ -211,7 +211,7 @@ def test_a_challenger_beside_the_champion_can_become_its_shadow(
     app = open_page(copied.settings, "serve")
     assert not app.exception
     # the state of the live endpoint comes first; the other is a closed section
-    assert app.subheader[0].value == "kobe-shots, version 1 (champion, challenger)"
+    assert app.subheader[0].value == "kobe-shots, version 1 (champion)"
     (section,) = [each for each in app.expander if "version 2 · Port" in each.label]
     assert section.label == f"kobe-shots, version 2 · Port: {second.port} · answering"
     assert not section.proto.expanded
