@@ -168,7 +168,7 @@ class Guesses:
         meanings = truth(list(guess_target.classes(column))) or {}
         says_something = set(tokens(target)).isdisjoint(VAGUE_TARGETS)
         if bare.casefold() == value.casefold() or (meanings.get(value) and says_something):
-            return f"{bare}?"
+            return f"{bare[:1].upper()}{bare[1:]}?"
         if target.strip().endswith("?"):
             return _("Is the answer to “{question}” {value}?", question=target.strip(), value=value)
         return _("Is {target} {value}?", target=target, value=value)

@@ -741,7 +741,7 @@ def test_a_unit_that_keeps_numbers_text_is_named(rng: np.random.Generator, tmp_p
     ("target", "classes", "positive", "english", "portuguese"),
     [
         ("Cancelou?", ["não", "sim"], "sim", "Cancelou?", "Cancelou?"),
-        ("churn", ["no", "yes"], "yes", "churn?", "churn?"),
+        ("churn", ["no", "yes"], "yes", "Churn?", "Churn?"),
         ("y", ["no", "yes"], "yes", "Is y yes?", "y é yes?"),
         ("grade", ["reject", "premium"], "premium", "Is grade premium?", "grade é premium?"),
         (
