@@ -43,7 +43,7 @@ from core.data import acquire, prepare, snapshots
 from core.jobs import local_cluster
 from core.platform import model_store, project
 from core.platform.config import Settings
-from core.scoring import cluster, output_parts, score, scorer
+from core.scoring import cluster, output_parts, part_records, part_scoring, score, scorer
 from core.scoring.batches import inspect
 from core.serving import client, serve, server, server_process
 from core.training import train
@@ -114,10 +114,10 @@ def tiled(settings: Settings, folder: Path, rows: int) -> Path:
     return path
 
 
-def work_of(settings: Settings, file: Path, place: output_parts.Place) -> scorer.Work:
+def work_of(settings: Settings, file: Path, place: output_parts.Place) -> part_records.Work:
     version = model_store.require_version(settings, SPEC.model, "champion")
     names = (*version.inputs, SPEC.target)
-    return scorer.Work(
+    return part_records.Work(
         scoring="0" * 32,
         source=inspect(str(file)),
         columns={name: SPEC.columns[name] for name in names},
@@ -153,7 +153,7 @@ def parts_only(settings: Settings, file: Path) -> Callable[[], None]:
             place = output_parts.place(f"{out}/result", "0" * 32)
             work = work_of(settings, file, place)
             place.begin({})
-            scorer.score_parts(work, work.source.parts, model)
+            part_scoring.score_parts(work, work.source.parts, model)
 
     return run
 

@@ -21,7 +21,7 @@ from core.data.guess import Guesses
 from core.data.guess_columns import NUMBER, Unfit
 from core.data.guess_marks import marks_of
 from core.data.guess_words import names_a_key
-from core.platform import bounds, csv_dialect, tables
+from core.platform import bounds, csv_detection, csv_dialect, tables
 from core.platform.csv_dialect import NOTHING, Dialect, Given
 from core.platform.csv_numbers import plain_numbers
 from core.platform.errors import InputError
@@ -187,7 +187,7 @@ def _texts(text: bytes, name: str, dialect: Dialect, *, is_whole: bool) -> Any:
         text = text.decode(dialect.codec).encode()
     text = text.replace(b"\r", b"\n") if dialect.old_mac else text
     # the text has been converted to UTF-8
-    columns = csv_dialect.header(text[: csv_dialect.SAMPLE_BYTES], Dialect(dialect.delimiter))
+    columns = csv_detection.header(text[: csv_detection.SAMPLE_BYTES], Dialect(dialect.delimiter))
     places = [place for place, column in enumerate(columns) if column.strip()]
     try:
         table = pyarrow.csv.read_csv(

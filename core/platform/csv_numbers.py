@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from core.platform.csv_dialect import EXPONENT, Dialect
+from core.platform.csv_detection import EXPONENT
+from core.platform.csv_dialect import Dialect
 
 
 def plain_numbers(values: Any, dialect: Dialect) -> Any:

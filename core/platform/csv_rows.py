@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform import bounds
-from core.platform.csv_dialect import SAMPLE_BYTES, Dialect, header
+from core.platform.csv_detection import SAMPLE_BYTES, header
+from core.platform.csv_dialect import Dialect
 from core.platform.errors import InputError
 from core.platform.messages import Message
 from core.platform.rows import EXACT_LIMIT, MISSING_MARKS

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from core.platform import bounds, csv_dialect, csv_numbers, csv_rows
+from core.platform import bounds, csv_detection, csv_dialect, csv_numbers, csv_rows
 from core.platform.csv_dialect import NOTHING, PLAIN, Dialect, Given
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words
@@ -235,13 +235,13 @@ def preview(
 
 
 def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
-    sample = file.read(csv_dialect.SAMPLE_BYTES)
+    sample = file.read(csv_detection.SAMPLE_BYTES)
     is_whole = not file.read(1)
     # refuses binary content before any of it is parsed
-    csv_dialect.sample_text(sample, name, "utf-8")
+    csv_detection.sample_text(sample, name, "utf-8")
     file.seek(0)
     lines, encoding, is_bare = _scan(file, name, given)
-    dialect, header = csv_dialect.detect(
+    dialect, header = csv_detection.detect(
         sample, name, is_whole=is_whole, encoding=encoding, given=given
     )
     notes: tuple[Words, ...] = ()
@@ -260,7 +260,7 @@ def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
 
 def _scan(file: IO[bytes], name: str, given: Given) -> tuple[int, str, bool]:
     """Return the number of lines, the encoding, and `Head.is_bare`; refuse what is not CSV."""
-    check = csv_dialect.TextCheck(name, given)
+    check = csv_detection.TextCheck(name, given)
     lines = held = returns = 0
     is_quoted = False
     last = b"\n"

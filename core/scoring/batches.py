@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from core.platform import bounds, csv_dialect, csv_numbers, rows
+from core.platform import bounds, csv_detection, csv_numbers, rows
 from core.platform.csv_dialect import NOTHING, PLAIN, Dialect, DialectError, Given
 from core.platform.errors import InputError
 from core.platform.messages import Message
@@ -235,9 +235,9 @@ def peek(
                 frame = _frame(batch, batch.schema.names, file).reset_index(drop=True)
         else:
             with addresses.opened(fs, file) as handle:
-                sample = handle.read(csv_dialect.SAMPLE_BYTES)
+                sample = handle.read(csv_detection.SAMPLE_BYTES)
                 is_whole = not handle.read(1)
-                check = csv_dialect.TextCheck(file, given)
+                check = csv_detection.TextCheck(file, given)
                 # a character may be cut at the end of the sample
                 check.feed(sample if is_whole else sample[: sample.rfind(b"\n") + 1] or sample)
                 dialect, _ = _header(sample, file, is_whole, check.encoding(), given)
@@ -347,12 +347,12 @@ def _cut_csv(
 ) -> tuple[tuple[str, ...], list[Part]]:
     """Cut at line ends outside quotes, and count the lines."""
     with addresses.opened(fs, file) as handle:
-        sample = handle.read(csv_dialect.SAMPLE_BYTES)
+        sample = handle.read(csv_detection.SAMPLE_BYTES)
         is_whole = not handle.read(1)
         # a file that is no table is refused before all of it is read
         dialect, columns = _header(sample, file, is_whole, given.encoding or "utf-8", given)
         start = _begin(sample, dialect)
-        check = csv_dialect.TextCheck(file, given)
+        check = csv_detection.TextCheck(file, given)
         handle.seek(0)
         check.feed(handle.read(start))
         line_end = dialect.line_end[0]
@@ -419,7 +419,7 @@ def _header(
     sample: bytes, file: str, is_whole: bool, encoding: str, given: Given
 ) -> tuple[Dialect, tuple[str, ...]]:
     """Return a CSV file's dialect, and its column names."""
-    dialect, names = csv_dialect.detect(
+    dialect, names = csv_detection.detect(
         sample, file, is_whole=is_whole, encoding=encoding, given=given
     )
     bounds.check_columns(file, len(names))
@@ -447,14 +447,14 @@ def _read_csv(
     from pyarrow import csv as reader
 
     with addresses.opened(fs, part.file) as handle:
-        sample = handle.read(csv_dialect.SAMPLE_BYTES)
+        sample = handle.read(csv_detection.SAMPLE_BYTES)
         handle.seek(part.begin)
         content = handle.read(part.end - part.begin)
     table = reader.read_csv(
         pyarrow.BufferReader(content),
         reader.ReadOptions(
             # of this file: others may have another column order
-            column_names=csv_dialect.header(sample, part.dialect),
+            column_names=csv_detection.header(sample, part.dialect),
             encoding=ARROW[part.dialect.encoding],
         ),
         reader.ParseOptions(delimiter=part.dialect.sign, newlines_in_values=b'"' in content),

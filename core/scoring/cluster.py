@@ -7,12 +7,17 @@ from contextlib import suppress
 
 from core.jobs import cluster
 from core.platform.errors import CourtsideError, JobError
-from core.scoring import output_parts, scorer
+from core.scoring import output_parts, part_scoring
 from core.scoring.batches import Part
+from core.scoring.part_records import Done, Work
+from core.scoring.scorer import Scorer
 
 # their code must be the same on the workers
 MODULES = (
     "core.scoring.cluster",
+    "core.scoring.part_scoring",
+    "core.scoring.part_records",
+    "core.scoring.result_writer",
     "core.scoring.scorer",
     "core.scoring.batches",
     "core.scoring.addresses",
@@ -23,12 +28,8 @@ MODULES = (
 
 
 def score_all(
-    address: str,
-    work: scorer.Work,
-    parts: Sequence[Part],
-    model: scorer.Scorer,
-    on_rows: Callable[[int], None],
-) -> list[scorer.Done]:
+    address: str, work: Work, parts: Sequence[Part], model: Scorer, on_rows: Callable[[int], None]
+) -> list[Done]:
     """Score parts as one Dask task each; the workers read and write them.
 
     Unfinished tasks are cancelled when this ends early; a task whose worker dies is restarted by
@@ -70,6 +71,6 @@ def score_all(
     return done
 
 
-def _score(sent: tuple[scorer.Work, scorer.Scorer], part: Part) -> scorer.Done:
+def _score(sent: tuple[Work, Scorer], part: Part) -> Done:
     work, model = sent
-    return scorer.score_part(work, part, model)
+    return part_scoring.score_part(work, part, model)

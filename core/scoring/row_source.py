@@ -21,7 +21,7 @@ from core.platform.rows import Fault, key_texts, read
 from core.platform.run_record import Record
 from core.scoring import batches
 from core.scoring.batches import Batch, Part, Source
-from core.scoring.scorer import Done
+from core.scoring.part_records import Done
 
 if TYPE_CHECKING:
     from core.scoring.score import Options

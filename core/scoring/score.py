@@ -27,14 +27,16 @@ from core.scoring import (
     label_sums,
     new_levels,
     output_parts,
+    part_records,
+    part_scoring,
     row_source,
     scorer,
     scoring_record,
 )
 from core.scoring.output_parts import Place
+from core.scoring.part_records import Done, Work
 from core.scoring.records import ScoringRun
 from core.scoring.row_source import Rows
-from core.scoring.scorer import Done, Work
 from core.serving import client
 
 # up to this size a result is a single file, and its rows are in the log
@@ -231,7 +233,9 @@ class _Scoring:
             self._introduce(place)
             keep = options.keep or ("rows" if rows.count <= KEPT_ROWS else "file")
             keeps_rows = (options.way, keep) == ("in_process", "rows") or options.way == "endpoint"
-            total = scorer.total([*before.values(), *self._score(work, rows, before, keeps_rows)])
+            total = part_records.total(
+                [*before.values(), *self._score(work, rows, before, keeps_rows)]
+            )
             if not total.rows:
                 row_source.refuse_nothing_left(rows, total)
             rate = (rows.count - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
@@ -394,7 +398,7 @@ class _Scoring:
         if rows.target:
             self.tally = label_sums.Tally(self.version.threshold, rows.weights)
         on_scored = self.tally.add if self.tally else None
-        return scorer.score_parts(work, parts, answer, on_rows, given, in_flight, on_scored)
+        return part_scoring.score_parts(work, parts, answer, on_rows, given, in_flight, on_scored)
 
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)

@@ -15,9 +15,9 @@ from core.platform.own_columns import PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import Dataset, Record
 from core.scoring import label_sums, new_levels
+from core.scoring.part_records import Done
 from core.scoring.records import ScoringRun
 from core.scoring.row_source import Rows
-from core.scoring.scorer import Done
 from core.stats.charts import drift as drift_charts
 
 

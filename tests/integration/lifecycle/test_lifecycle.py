@@ -20,7 +20,7 @@ from core.platform.steps import STEPS
 from core.predictions_log import predictions
 from core.projects.kobe import checklist
 from core.registry import promote
-from core.scoring import score, scorer
+from core.scoring import part_records, score
 from core.serving import serve, server_process
 from core.stats import drift
 from core.training import train
@@ -235,7 +235,7 @@ def test_one_row_and_an_uploaded_file_without_labels_are_scored(
     logged = predictions.read(life_cycle.settings, uploaded.run_id).set_index(
         "courtside_prediction_id"
     )
-    first = logged.loc[scorer.request_id(uploaded.scoring, 0) + "-0", "courtside_probability"]
+    first = logged.loc[part_records.request_id(uploaded.scoring, 0) + "-0", "courtside_probability"]
     assert abs(first - single.probability) < 1e-12
 
     report = monitor.run(life_cycle.settings, monitor.Options(scoring_run=uploaded.run_id))

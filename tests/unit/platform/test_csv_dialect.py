@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from core.platform import csv_dialect, project, schema, tables
+from core.platform import csv_detection, csv_dialect, project, schema, tables
 from core.platform.config import CODE_ROOT
 from core.platform.csv_dialect import NOTHING, POINTS, SIGNS, Dialect, DialectError, Given
 from core.platform.project import Column
@@ -27,9 +27,9 @@ WAYS = list(product(SIGNS, POINTS, csv_dialect.CODECS, ENDS))
 
 def detect(text: str | bytes, given: Given = NOTHING) -> Dialect:
     content = text.encode() if isinstance(text, str) else text
-    check = csv_dialect.TextCheck("a.csv", given)
+    check = csv_detection.TextCheck("a.csv", given)
     check.feed(content)
-    return csv_dialect.detect(
+    return csv_detection.detect(
         content, "a.csv", is_whole=True, encoding=check.encoding(), given=given
     )[0]
 

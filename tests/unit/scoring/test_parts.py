@@ -16,7 +16,15 @@ from core.platform import own_columns, served_model
 from core.platform.errors import InputError, StoreError
 from core.platform.project import Column
 from core.platform.rows import Rule, read
-from core.scoring import batches, label_sums, output_parts, scorer
+from core.scoring import (
+    batches,
+    label_sums,
+    output_parts,
+    part_records,
+    part_scoring,
+    result_writer,
+    scorer,
+)
 from core.scoring.scorer import Answered
 
 COLUMNS = {
@@ -38,7 +46,7 @@ def rows(count: int = 1000) -> pd.DataFrame:
     return frame
 
 
-def work_of(folder: Path, frame: pd.DataFrame, **values: Any) -> scorer.Work:
+def work_of(folder: Path, frame: pd.DataFrame, **values: Any) -> part_records.Work:
     frame.to_parquet(folder / "rows.parquet", index=False, row_group_size=100)
     source = batches.inspect(str(folder / "rows.parquet"), part_rows=250)
     place = output_parts.place(str(folder / "result"), "0" * 32)
@@ -49,7 +57,7 @@ def work_of(folder: Path, frame: pd.DataFrame, **values: Any) -> scorer.Work:
         "is_complete": True,
         **values,
     }
-    return scorer.Work(
+    return part_records.Work(
         scoring="0" * 32,
         source=source,
         columns=COLUMNS,
@@ -69,7 +77,7 @@ def answer(frame: pd.DataFrame, keys: Any, request_id: str) -> Answered:
     return Answered(probabilities, (probabilities >= 0.5).astype(np.int64), 1.0)
 
 
-def written(work: scorer.Work) -> pd.DataFrame:
+def written(work: part_records.Work) -> pd.DataFrame:
     return pa.concat_tables(work.place.read()).to_pandas()
 
 
@@ -82,27 +90,27 @@ def test_parts_in_one_go_are_those_of_one_at_a_time(tmp_path: Path, in_flight: i
         parts = work.source.parts
         assert len(parts) == 5
         if name == "together":
-            done = scorer.score_parts(work, parts, answer, in_flight=in_flight)
+            done = part_scoring.score_parts(work, parts, answer, in_flight=in_flight)
         else:
-            done = [scorer.score_part(work, part, answer) for part in parts]
+            done = [part_scoring.score_part(work, part, answer) for part in parts]
         results.append((written(work), [vars(part) for part in done], work.place.notes()))
     pd.testing.assert_frame_equal(results[0][0], results[1][0], check_exact=True)
     assert results[0][1:] == results[1][1:]
     frame = results[0][0]
     assert frame[own_columns.ROW].tolist() == list(range(1000))
     # a part of 200 rows has batches of 70 rows
-    ids = [f"{scorer.request_id('0' * 32, 270)}-{place}" for place in range(70)]
+    ids = [f"{part_records.request_id('0' * 32, 270)}-{place}" for place in range(70)]
     assert frame[own_columns.PREDICTION_ID][270:340].tolist() == ids
 
 
 @pytest.mark.parametrize("rows_written", [0, 1, 9, 10, 11, 101, 70_001])
 def test_ids_are_the_request_and_the_position(rows_written: int) -> None:
-    request = scorer.request_id("0" * 32, 5)
-    ids = scorer._ids(request, rows_written)
+    request = part_records.request_id("0" * 32, 5)
+    ids = result_writer._ids(request, rows_written)
     ids.validate(full=True)
     assert ids.to_pylist() == [f"{request}-{place}" for place in range(rows_written)]
     # the next ones do not overwrite them
-    scorer._ids("f" * 32, rows_written)
+    result_writer._ids("f" * 32, rows_written)
     assert ids.to_pylist() == [f"{request}-{place}" for place in range(rows_written)]
 
 
@@ -110,12 +118,12 @@ def test_parts_before_a_failed_one_are_finished_and_nothing_of_it_is_left(tmp_pa
     work = work_of(tmp_path, rows())
 
     def fails(frame: pd.DataFrame, keys: Any, request_id: str) -> Answered:
-        if request_id == scorer.request_id("0" * 32, 540):
+        if request_id == part_records.request_id("0" * 32, 540):
             raise OSError(28, "No space left on device")
         return answer(frame, keys, request_id)
 
     with pytest.raises(StoreError, match="disk is full"):
-        scorer.score_parts(work, work.source.parts, fails)
+        part_scoring.score_parts(work, work.source.parts, fails)
     assert list(work.place.notes()) == [0, 1]
     left = sorted(path.name for path in Path(work.place.staging).iterdir())
     assert [name for name in left if "part-" in name] == [
@@ -131,16 +139,16 @@ def test_nothing_is_written_after_a_write_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = work_of(tmp_path, rows())
-    real = scorer._written
+    real = result_writer._written
 
-    def full(work: scorer.Work, request: Any, *others: Any) -> Any:
+    def full(work: part_records.Work, request: Any, *others: Any) -> Any:
         if request.places[0] == 270:
             raise OSError(28, "No space left on device")
         return real(work, request, *others)
 
-    monkeypatch.setattr(scorer, "_written", full)
+    monkeypatch.setattr(result_writer, "_written", full)
     with pytest.raises(StoreError, match="disk is full"):
-        scorer.score_parts(work, work.source.parts, answer)
+        part_scoring.score_parts(work, work.source.parts, answer)
     assert list(work.place.notes()) == [0]
     assert not list(Path(work.place.staging).glob(".part-*"))
     assert len(written(work)) == 200
@@ -152,7 +160,9 @@ def test_figures_while_scoring_are_those_of_the_result(
     monkeypatch.setattr(label_sums, "every", lambda rows: -(-rows // 300))
     work = work_of(tmp_path, rows())
     tally = label_sums.Tally(0.5, None)
-    done = scorer.total(scorer.score_parts(work, work.source.parts, answer, on_scored=tally.add))
+    done = part_records.total(
+        part_scoring.score_parts(work, work.source.parts, answer, on_scored=tally.add)
+    )
     given = (work.place, done.labelled, 0.5, None, "path")
     again = label_sums.of_result(*given)
     assert label_sums.of_result(*given, tally) == again
@@ -179,7 +189,7 @@ def test_a_row_with_a_fault_and_a_computed_feature_is_left_out_alone(tmp_path: P
     frame["x"] = frame["x"].astype("float64")
     formulas = {"share": ("count / x", "number")}
     work = work_of(tmp_path, frame, features=("share", "kind"), formulas=formulas)
-    done = scorer.total(scorer.score_parts(work, work.source.parts, answer))
+    done = part_records.total(part_scoring.score_parts(work, work.source.parts, answer))
     assert (done.rows, done.rejected) == (997, 3)
     assert sorted((row, column) for row, column, *_ in done.listed) == [
         (4, "kind"),
