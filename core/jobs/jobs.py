@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from core.platform import identity, messages, process, set_aside, state, steps, store_faults
 from core.platform.config import Settings
@@ -65,6 +64,7 @@ sa.Index(
     _table.c.fingerprint,
     unique=True,
     sqlite_where=sa.text("status IN ('queued', 'running')"),
+    postgresql_where=sa.text("status IN ('queued', 'running')"),
 )
 
 
@@ -144,7 +144,7 @@ def put(connection: sa.Connection, step: str, options: Mapping[str, Any]) -> Job
     require_step(step)
     body = _canonical(step, options)
     fingerprint = hashlib.sha256(f"{step} {body}".encode()).hexdigest()
-    new = insert(_table).values(
+    new = state.insert(connection, _table).values(
         job_id=uuid.uuid4().hex,
         step=step,
         options=body,

@@ -21,7 +21,6 @@ from typing import Any
 
 import sqlalchemy as sql
 from pydantic import Field, ValidationError, field_validator, model_validator
-from sqlalchemy.dialects.sqlite import insert
 
 from core.jobs import jobs
 from core.platform import clock, config, messages, set_aside, state, steps
@@ -175,7 +174,7 @@ def save(settings: Settings, schedule: Schedule) -> None:
         "problem": None,
     }
     with state.transaction(settings) as connection:
-        new = insert(_table).values(**values, **fresh)
+        new = state.insert(connection, _table).values(**values, **fresh)
         # takes the write lock, so that no tick intervenes
         if connection.execute(new.on_conflict_do_nothing()).rowcount:
             return

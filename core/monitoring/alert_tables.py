@@ -67,6 +67,7 @@ _one_open_alert = sql.Index(
     alerts.c.code,
     unique=True,
     sqlite_where=sql.text("state IN ('open', 'acknowledged')"),
+    postgresql_where=sql.text("state IN ('open', 'acknowledged')"),
 )
 events = sql.Table(
     "alert_events",

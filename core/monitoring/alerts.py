@@ -16,7 +16,6 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.dialects.sqlite import insert
 
 from core.monitoring import alert_rules, alert_store, alerting, channels, deliver
 from core.monitoring import alert_tables as tables
@@ -87,7 +86,7 @@ def report(
     real = time.time()
     names = _channels(settings)
     with state.transaction(settings) as connection:
-        new = insert(tables.reports).values(
+        new = state.insert(connection, tables.reports).values(
             run_id=run_id, title=dumps(verdict_title), at=now, real=real
         )
         # takes the write lock: concurrent reports are processed one after the other
@@ -136,7 +135,7 @@ def _take(connection: sql.Connection, rule: Rule, finding: Mapping[str, Any]) ->
     after, change = alerting.step(rule, before, verdict, now)
     if after != before:
         values = {"subject": finding["subject"], "code": code, **asdict(after)}
-        into = insert(tables.states).values(values)
+        into = state.insert(connection, tables.states).values(values)
         place = ["subject", "code"]
         connection.execute(into.on_conflict_do_update(index_elements=place, set_=values))
     of = tables.alerts.c

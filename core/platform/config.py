@@ -101,6 +101,13 @@ class Settings(Options):
     predictions_url : str or None
         SQLAlchemy URL of the predictions log, `postgresql+psycopg://name:password@host/database`;
         None means a SQLite file in state/. It can hold a password, so it is not recorded in runs.
+    state_url : str or None
+        SQLAlchemy URL of a PostgreSQL database for jobs, schedules, alerts, API keys and endpoints,
+        which workers on several machines share; None means `state.db` in state/. Not recorded in
+        runs either.
+    start_worker : bool
+        Whether the app starts a worker of its own; without one, `python -m core worker` runs the
+        jobs.
     clock_speed : float
         Speed of the clock of schedules, alerts and retraining relative to real time, 1 to
         1,000,000: shows weeks in minutes. Everything else keeps real time.
@@ -140,6 +147,8 @@ class Settings(Options):
     serve_port: int = Field(5001, ge=1024, le=65535)
     dask: str | None = None
     predictions_url: str | None = Field(None, repr=False)
+    state_url: str | None = Field(None, repr=False)
+    start_worker: bool = True
     clock_speed: float = Field(1.0, ge=1, le=1_000_000)
     hang_seconds: float = Field(60.0, ge=2, le=3600)
     webhook_secret: str | None = Field(None, repr=False, min_length=8)
@@ -181,6 +190,18 @@ class Settings(Options):
                         ],
                         "or",
                     ),
+                )
+            )
+        return value
+
+    @field_validator("state_url")
+    @classmethod
+    def _is_a_postgresql_database(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"postgresql\+psycopg://[^/\s]+/", value):
+            raise ValueError(
+                Message(
+                    "use a form like {examples}",
+                    examples="postgresql+psycopg://name:password@host/database",
                 )
             )
         return value

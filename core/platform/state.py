@@ -1,4 +1,6 @@
-"""The state database of a home, SQLite: `state/state.db` (WAL, private to its owner).
+"""The state database of a home: SQLite (`state/state.db`: WAL, private to its owner) or PostgreSQL.
+
+In PostgreSQL each home of a project is a schema, so that several share a database.
 
 Each subject defines its tables in its own package, on `TABLES`. Singletons that need no search are
 documents: JSON under a name. What reads or writes it raises a StoreError if it cannot be used.
@@ -19,10 +21,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sql
 from filelock import FileLock, Timeout
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.platform import store_faults
+from core.platform import databases, store_faults
 from core.platform.config import Settings
 
 WAIT_SECONDS = 15
@@ -33,6 +34,13 @@ _documents = sql.Table(
     sql.Column("name", sql.String, primary_key=True),
     sql.Column("body", sql.String, nullable=False),
 )
+# held by the writing transaction of a schema, which is the second number
+_WRITE_LOCK = 71_305
+# writes are counted in PostgreSQL; SQLite does so by itself
+_COUNTER = "CREATE TABLE IF NOT EXISTS writes AS SELECT 0::bigint AS number"
+_COUNT = (
+    "UPDATE writes SET number = number + 1 WHERE pg_current_xact_id_if_assigned() IS NOT NULL"
+)
 
 
 class _Opened(NamedTuple):
@@ -41,8 +49,8 @@ class _Opened(NamedTuple):
     inode: int
     tables: int
     engine: sql.Engine
-    # a read-only connection, so that it sees every write
-    watcher: sqlite3.Connection
+    # a read-only connection, so that it sees every write; the driver's own, as it is asked often
+    watcher: Any
 
 
 _opened: dict[Path, _Opened] = {}
@@ -69,19 +77,20 @@ def transaction(settings: Settings) -> Iterator[sql.Connection]:
     """
     with (
         _faults(settings),
-        _open(path(settings)).engine.connect() as connection,
+        _open(settings).engine.connect() as connection,
         connection.execution_options(is_writing=True).begin(),
     ):
         yield connection
+        if settings.state_url:
+            connection.exec_driver_sql(_COUNT)
 
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[sql.Connection]:
     """Open a read transaction, without waiting; a missing database reads as empty."""
-    place = path(settings)
     with _faults(settings):
-        if place.exists():
-            with _open(place).engine.connect() as connection:
+        if exists(settings):
+            with _open(settings).engine.connect() as connection:
                 yield connection
         else:
             with _nothing().begin() as connection:
@@ -90,14 +99,50 @@ def reading(settings: Settings) -> Iterator[sql.Connection]:
 
 
 def version(settings: Settings) -> tuple[int, int]:
-    """Return a value that changes with every write of any process; takes microseconds."""
-    place = path(settings)
-    if not place.exists():
+    """Return a value that changes with every write of any process.
+
+    It takes microseconds, with PostgreSQL the way to its server and back.
+    """
+    if not exists(settings):
         return -1, 0
+    ask = "SELECT number FROM writes" if settings.state_url else "PRAGMA data_version"
     with _faults(settings), _opening_lock:
-        opened = _open(place)
-        (number,) = opened.watcher.execute("PRAGMA data_version").fetchone()
+        opened = _open(settings)
+        try:
+            (number,) = opened.watcher.execute(ask).fetchone()
+        except Exception:
+            # a connection that has lost its server stays lost
+            if settings.state_url:
+                _close(path(settings))
+            raise
     return opened.opening, number
+
+
+def exists(settings: Settings) -> bool:
+    """Return whether there is a database; the first write creates a SQLite file."""
+    return settings.state_url is not None or path(settings).exists()
+
+
+def insert(connection: sql.Connection, table: sql.Table) -> Any:
+    """Return the database's own INSERT, which supports ON CONFLICT."""
+    return databases.insert_of(connection.dialect.name, table)
+
+
+def rename(settings: Settings, name: str, *, back: bool = False) -> None:
+    """Put a project's schema in PostgreSQL aside under another name, or back; no-op with SQLite.
+
+    The file of SQLite moves with the home.
+    """
+    if settings.state_url is None:
+        return
+    close(settings)
+    aside, mine = f"deleted_{name}"[:60], _schema(settings)
+    before, after = (aside, mine) if back else (mine, aside)
+    with _faults(settings):
+        engine = sql.create_engine(settings.state_url, poolclass=sql.NullPool)
+        with engine.begin() as connection:
+            if sql.inspect(connection).has_schema(before):
+                connection.exec_driver_sql(f'ALTER SCHEMA "{before}" RENAME TO "{after}"')
 
 
 def close(settings: Settings) -> None:
@@ -131,7 +176,7 @@ def keep_document(connection: sql.Connection, name: str, content: Any) -> None:
         connection.execute(sql.delete(_documents).where(_documents.c.name == name))
         return
     body = json.dumps(content)
-    new = insert(_documents).values(name=name, body=body)
+    new = insert(connection, _documents).values(name=name, body=body)
     connection.execute(
         new.on_conflict_do_update(index_elements=["name"], set_={"body": new.excluded.body})
     )
@@ -151,21 +196,31 @@ def save(settings: Settings, name: str, content: Any) -> None:
 
 @contextmanager
 def _faults(settings: Settings) -> Iterator[None]:
+    if settings.state_url:
+        with databases.wrap_errors(settings.state_url, "COURTSIDE_STATE_URL"):
+            yield
+        return
     with store_faults.wrap_store_errors(path(settings), SQLAlchemyError, sqlite3.Error, Timeout):
         yield
 
 
-def _open(place: Path) -> _Opened:
+def _open(settings: Settings) -> _Opened:
+    place = path(settings)
     with _opening_lock:
         standing = _opened.get(place)
         if standing is not None:
             # the file may have been replaced: moved away, or restored from a backup
-            if standing.inode == _inode(place) and standing.tables == len(TABLES.tables):
+            inode = _identity(settings)
+            if standing.inode == inode and standing.tables == len(TABLES.tables):
                 return standing
             _close(place)
-        engine = _new_engine(place)
         tables = len(TABLES.tables)
-        opened = _Opened(next(_openings), _inode(place), tables, engine, _connect(place))
+        if settings.state_url:
+            engine, watcher = _new_postgresql(settings.state_url, _schema(settings))
+        else:
+            engine = _new_engine(place)
+            watcher = _connect(place)
+        opened = _Opened(next(_openings), _identity(settings), tables, engine, watcher)
         _opened[place] = opened
         return opened
 
@@ -173,9 +228,13 @@ def _open(place: Path) -> _Opened:
 def _close(place: Path) -> None:
     with _opening_lock:
         opened = _opened.pop(place, None)
-        if opened is not None:
-            opened.engine.dispose()
-            opened.watcher.close()
+        if opened is None:
+            return
+        if opened.engine.dialect.name == "postgresql" and opened.inode != os.getpid():
+            opened.engine.dispose(close=False)
+            return
+        opened.engine.dispose()
+        opened.watcher.close()
 
 
 def _new_engine(place: Path) -> sql.Engine:
@@ -200,6 +259,45 @@ def _new_engine(place: Path) -> sql.Engine:
         engine.dispose()
         raise
     return engine
+
+
+def _new_postgresql(address: str, schema: str) -> tuple[sql.Engine, Any]:
+    """Return an engine whose tables are those of a schema, and the driver's connection."""
+    asked = {
+        "connect_timeout": databases.CONNECT_SECONDS,
+        "application_name": "courtside",
+        "options": f"-csearch_path={schema} -clock_timeout={WAIT_SECONDS * 1000}",
+    }
+    engine = sql.create_engine(address, connect_args=asked, pool_pre_ping=True)
+    try:
+        with engine.connect() as bare, bare.begin():
+            is_whole = {*TABLES.tables, "writes"} <= set(sql.inspect(bare).get_table_names())
+        if not is_whole:
+            with engine.begin() as connection:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK}, 0)")
+                connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+                TABLES.create_all(connection)
+                connection.exec_driver_sql(_COUNTER)
+        sql.event.listen(engine, "begin", _begin_postgresql)
+        arguments, given = engine.dialect.create_connect_args(engine.url)
+        watcher = engine.dialect.connect(*arguments, **given, **asked, autocommit=True)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine, watcher
+
+
+def _begin_postgresql(connection: sql.Connection) -> None:
+    if connection.get_execution_options().get("is_writing", False):
+        # each statement after it sees all that the writers before have committed
+        lock = f"SELECT pg_advisory_xact_lock({_WRITE_LOCK}, hashtext(current_schema()))"
+        connection.exec_driver_sql(lock)
+    else:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+def _schema(settings: Settings) -> str:
+    return f"courtside_{settings.project}" if settings.is_nested else "courtside"
 
 
 def _connect(place: Path) -> sqlite3.Connection:
@@ -231,6 +329,12 @@ def _begin(connection: sql.Connection) -> None:
 def _nothing() -> sql.Engine:
     # a connection may be closed by another thread
     return sql.create_engine("sqlite://", poolclass=sql.NullPool)
+
+
+def _identity(settings: Settings) -> int:
+    """Return a number of the database in use: one in PostgreSQL is never replaced by another."""
+    # connections of a parent process are not ours
+    return os.getpid() if settings.state_url else _inode(path(settings))
 
 
 def _inode(place: Path) -> int:

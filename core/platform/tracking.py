@@ -108,6 +108,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
         hidden = {
             "tracking_uri",
             "predictions_url",
+            "state_url",
             "webhook_secret",
             "smtp_password",
             "allowed_emails",

@@ -6,7 +6,6 @@ Only the modules of this package use it.
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,19 +15,17 @@ from typing import Any
 
 import sqlalchemy as sql
 from filelock import FileLock, Timeout
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from core.platform import store_faults
+from core.platform import databases
 from core.platform.config import SQLITE, Settings
 from core.platform.errors import StoreError
-from core.platform.messages import Message, Words
+from core.platform.messages import Words
 from core.platform.rows import key_text as key_text
 
 # Default wait for another writer, seconds.
 WAIT_SECONDS = 30.0
-CONNECT_SECONDS = 5
 # The scope of a label that names a prediction. The others name a key, and have the scope of its
 # data source, see `scope_of`.
 BY_ID = ""
@@ -185,15 +182,7 @@ def url(settings: Settings) -> str:
 
 def place(settings: Settings) -> Words:
     """Return the log's location for people, without a password."""
-    address = make_url(url(settings))
-    if address.drivername.startswith("sqlite"):
-        return str(address.database)
-    return Message(
-        "PostgreSQL on {host}:{port}, database {database}",
-        host=address.host,
-        port=str(address.port or 5432),
-        database=address.database,
-    )
+    return databases.place(url(settings))
 
 
 def is_there(settings: Settings) -> bool:
@@ -253,12 +242,7 @@ def is_down(error: StoreError) -> bool:
 
 def insert(connection: sql.Connection, table: sql.Table) -> Any:
     """Return the database's own INSERT, which supports ON CONFLICT."""
-    return insert_of(connection.dialect.name, table)
-
-
-def insert_of(dialect: str, table: sql.Table) -> Any:
-    """Return the INSERT of a database, `postgresql` or `sqlite`."""
-    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    return databases.insert_of(connection.dialect.name, table)
 
 
 def fill(connection: sql.Connection, table: str, columns: tuple[str, ...], rows: Any) -> None:
@@ -359,7 +343,7 @@ def _make_postgresql(address: str) -> sql.Engine:
         address,
         pool_pre_ping=True,
         pool_size=4,
-        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "courtside"},
+        connect_args={"connect_timeout": databases.CONNECT_SECONDS, "application_name": "courtside"},
     )
     with engine.connect() as bare, bare.begin():
         whole = _is_whole(bare)
@@ -389,59 +373,7 @@ def _begin(connection: sql.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("courtside_writes") else "BEGIN")
 
 
-def _database_errors(address: str) -> tuple[type[Exception], ...]:
-    errors: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, OSError, Timeout)
-    if address.startswith(SQLITE):
-        return errors
-    import psycopg
-
-    return (*errors, psycopg.Error)
-
-
 @contextmanager
 def _wrap_log_errors(settings: Settings) -> Iterator[None]:
-    address = url(settings)
-    try:
+    with databases.wrap_errors(url(settings), "COURTSIDE_PREDICTIONS_URL"):
         yield
-    except _database_errors(address) as error:
-        cause: Any = getattr(error, "orig", None) or error
-        text = " ".join(str(cause).split())[:200].rstrip(".")
-        password = make_url(address).password
-        if password:
-            text = text.replace(str(password), "***")
-        is_file = address.startswith(SQLITE)
-        raise StoreError(_why(error, text, place(settings), is_file)) from error
-
-
-def _why(error: Exception, text: str, where: Words, is_file: bool) -> Message:
-    cause: Any = getattr(error, "orig", None) or error
-    state = getattr(cause, "sqlstate", None) or ""
-    low = text.lower()
-    if isinstance(error, Timeout) or "locked" in low or state in ("55P03", "57014"):
-        return store_faults.sentence("locked", where)
-    if "is full" in low or "disk i/o" in low or "no space" in low or state.startswith("53100"):
-        return store_faults.sentence("full", where)
-    if is_file and ("not a database" in low or "malformed" in low):
-        return store_faults.damage(Path(str(where)))
-    if is_file and ("readonly" in low or "unable to open" in low or isinstance(cause, OSError)):
-        return store_faults.sentence("forbidden", where)
-    absent = state == "3D000" or ("does not exist" in low and "database" in low)
-    if absent or state.startswith("28") or "password" in low or "authentication" in low:
-        return Message(
-            "{where} refuses the name or the password, or does not exist. Correct "
-            "COURTSIDE_PREDICTIONS_URL.",
-            where=where,
-        )
-    if state == "42501":
-        return store_faults.sentence("forbidden", where)
-    gone = isinstance(cause, Exception) and type(cause).__name__ in (
-        "OperationalError",
-        "AdminShutdown",
-        "InterfaceError",
-        "ConnectionTimeout",
-        "CrashShutdown",
-        "CannotConnectNow",
-    )
-    if not is_file and gone:
-        return Message("{where} does not answer. Start it again.", where=where)
-    return Message("{name} cannot be used: {reason}", name=where, reason=f"{text}.")

@@ -16,6 +16,7 @@ from typing import Any, overload
 import orjson
 import sqlalchemy as sql
 
+from core.platform import databases
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words, dumps, loads
@@ -294,7 +295,7 @@ _ANY_LABEL = sql.select(log_store.labels.c.label).limit(1)
 
 @cache
 def _insert_requests(dialect: str) -> Any:
-    into = log_store.insert_of(dialect, log_store.requests)
+    into = databases.insert_of(dialect, log_store.requests)
     return into.on_conflict_do_nothing(index_elements=["request_id", "is_shadow"]).returning(
         _requests.number, _requests.request_id, _requests.is_shadow
     )
@@ -303,7 +304,7 @@ def _insert_requests(dialect: str) -> Any:
 @cache
 def _add_to_tally(dialect: str) -> Any:
     table = log_store.tallies
-    into = log_store.insert_of(dialect, table)
+    into = databases.insert_of(dialect, table)
     given = into.excluded
     update = {
         "rows": table.c.rows + given.rows,

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sql
-from sqlalchemy.dialects.sqlite import insert
 
 from core.platform import identity, locks, messages, model_store, process, set_aside, state
 from core.platform.config import Settings
@@ -268,7 +267,7 @@ def keep(settings: Settings, server: Server) -> None:
 def keep_within(settings: Settings, connection: sql.Connection, server: Server) -> None:
     """Like `keep`, within the caller's transaction."""
     body = written(replace(server, home=identity.of_home(settings.state_dir)))
-    new = insert(_table).values(port=server.port, body=body)
+    new = state.insert(connection, _table).values(port=server.port, body=body)
     connection.execute(
         new.on_conflict_do_update(index_elements=["port"], set_={"body": new.excluded.body})
     )
