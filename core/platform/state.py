@@ -38,9 +38,7 @@ _documents = sql.Table(
 _WRITE_LOCK = 71_305
 # writes are counted in PostgreSQL; SQLite does so by itself
 _COUNTER = "CREATE TABLE IF NOT EXISTS writes AS SELECT 0::bigint AS number"
-_COUNT = (
-    "UPDATE writes SET number = number + 1 WHERE pg_current_xact_id_if_assigned() IS NOT NULL"
-)
+_COUNT = "UPDATE writes SET number = number + 1 WHERE pg_current_xact_id_if_assigned() IS NOT NULL"
 
 
 class _Opened(NamedTuple):
