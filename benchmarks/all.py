@@ -27,7 +27,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "lifecycle": (),
     "presets": (),
-    "page_times": (),
+    "page_times": ("few", "runs", "million"),
     "monitor": (),
     "replay": (),
     "endpoint": (),

@@ -16,6 +16,7 @@ from core.platform import messages, model_store, project, steps, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
 from core.platform.messages import Message
+from core.platform.run_tags import Condition
 from core.platform.runs import ModelVersion, RunInfo
 from core.registry import model_facts
 
@@ -153,7 +154,7 @@ def _production(settings: Settings, newest: RunInfo | None) -> RunInfo | None:
         settings,
         step="score",
         status="FINISHED",
-        matching=["params.source = 'production'"],
+        matching=[Condition("params", "source", "production")],
         limit=1,
     )
     return scored[0] if scored else newest

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.platform import store_faults
@@ -39,17 +39,17 @@ def wrap_store_errors(*, only_store: bool = False) -> Iterator[None]:
         Whether the block uses nothing but the store, so that every system error belongs to it;
         otherwise only a full or read-only disk is converted.
     """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except (MlflowException, SQLAlchemyError, ImportError) as error:
-        raise store_faults.of_mlflow(mlflow.get_tracking_uri(), error) from error
-    except (OSError, Timeout) as error:
-        if only_store:
+    except Exception as error:
+        # not before: its import takes seconds, and the block may not need it
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        is_store = isinstance(error, MlflowException | SQLAlchemyError | ImportError)
+        if is_store or (only_store and isinstance(error, OSError)):
             raise store_faults.of_mlflow(mlflow.get_tracking_uri(), error) from error
-        if known := store_faults.of_disk(error):
+        if isinstance(error, OSError) and (known := store_faults.of_disk(error)):
             raise known from error
         raise
 
@@ -101,6 +101,12 @@ def restore_experiment(settings: Settings, experiment: str) -> bool:
     known.rename_experiment(experiment, settings.project)
     _experiment_id.cache_clear()
     return True
+
+
+def has_store(settings: Settings) -> bool:
+    """Return whether there is a store; one in a file is created by the first that writes."""
+    local = _sqlite_file(settings.mlflow_uri)
+    return local is None or local.exists()
 
 
 def client(settings: Settings) -> Any:

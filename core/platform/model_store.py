@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from core.platform import mlflow_client
+from core.platform import mlflow_client, store_version
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message
@@ -51,21 +51,33 @@ class LoggedModel:
 @mlflow_client.wrap_store_errors(only_store=True)
 def versions(settings: Settings, model: str) -> list[ModelVersion]:
     """Return the registered versions of a model, newest first."""
-    client = mlflow_client.client(settings)
-    kept = client.search_model_versions(f"name = '{model}'", max_results=200)
-    numbers = _aliases(client, model)
-    listed = [_version(item, numbers) for item in kept]
-    return sorted(listed, key=lambda version: -int(version.version))
+    if not mlflow_client.has_store(settings):
+        return []
+
+    def read() -> list[ModelVersion]:
+        client = mlflow_client.client(settings)
+        kept = client.search_model_versions(f"name = '{model}'", max_results=200)
+        numbers = _aliases(client, model)
+        listed = [_version(item, numbers) for item in kept]
+        return sorted(listed, key=lambda version: -int(version.version))
+
+    return [*store_version.remember(settings, ("versions", model), read)]
 
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def find_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion | None:
     """Return the version with an alias or number; None if there is none."""
-    client = mlflow_client.client(settings)
-    by_number = alias_or_version.isdigit()
-    ask = client.get_model_version if by_number else client.get_model_version_by_alias
-    kept = mlflow_client.find(lambda: ask(model, alias_or_version))
-    return _version(kept, _aliases(client, model)) if kept else None
+    if not mlflow_client.has_store(settings):
+        return None
+
+    def read() -> ModelVersion | None:
+        client = mlflow_client.client(settings)
+        by_number = alias_or_version.isdigit()
+        ask = client.get_model_version if by_number else client.get_model_version_by_alias
+        kept = mlflow_client.find(lambda: ask(model, alias_or_version))
+        return _version(kept, _aliases(client, model)) if kept else None
+
+    return store_version.remember(settings, ("version", model, alias_or_version), read)
 
 
 def require_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion:
@@ -122,7 +134,13 @@ def add_version(
 @mlflow_client.wrap_store_errors(only_store=True)
 def aliases(settings: Settings, model: str) -> dict[str, str]:
     """Return the version of each alias of a model; empty if nothing is registered."""
-    return _aliases(mlflow_client.client(settings), model)
+    if not mlflow_client.has_store(settings):
+        return {}
+
+    def read() -> dict[str, str]:
+        return _aliases(mlflow_client.client(settings), model)
+
+    return {**store_version.remember(settings, ("aliases", model), read)}
 
 
 @mlflow_client.wrap_store_errors(only_store=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
 TAG = "courtside."
 # what a store takes for a tag
 TAG_CHARACTERS = 5000
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A tag or parameter that a run must have, with this value or with another one.
+
+    Examples
+    --------
+    >>> Condition("params", "source", "production").for_mlflow()
+    "params.`source` = 'production'"
+    """
+
+    kind: Literal["tags", "params"]
+    name: str
+    value: str
+    sign: Literal["=", "!="] = "="
+
+    def for_mlflow(self) -> str:
+        """Return it in the syntax of MLflow's filters."""
+        return f"{self.kind}.`{self.name}` {self.sign} '{self.value}'"
+
 
 Value = TypeVar("Value")
 # serialization of fields that are not plain text
@@ -139,16 +161,16 @@ class RunTags(BaseModel):
         return tags
 
     @classmethod
-    def where(cls, sign: Literal["=", "!="] = "=", /, **fields: object) -> list[str]:
+    def where(cls, sign: Literal["=", "!="] = "=", /, **fields: object) -> list[Condition]:
         """Return conditions for `matching` of `tracking.runs`; None sets no condition.
 
         Examples
         --------
         >>> class Decision(RunTags):
         ...     decision: str = ""
-        >>> Decision.where(decision="hold"), Decision.where("!=", decision="hold")
-        (["tags.`courtside.decision` = 'hold'"], ["tags.`courtside.decision` != 'hold'"])
+        >>> Decision.where("!=", decision="hold")
+        [Condition(kind='tags', name='courtside.decision', value='hold', sign='!=')]
         """
         conditions = {name: value for name, value in fields.items() if value is not None}
         tags = cls.model_validate(conditions).write()
-        return [f"tags.`{tag}` {sign} '{text}'" for tag, text in tags.items()]
+        return [Condition("tags", tag, text, sign) for tag, text in tags.items()]

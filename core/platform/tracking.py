@@ -11,14 +11,13 @@ import math
 import posixpath
 import re
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from core.platform import (
@@ -27,17 +26,29 @@ from core.platform import (
     mlflow_client,
     model_files,
     run_artifacts,
+    run_datasets,
+    run_index,
     set_aside,
     steps,
 )
 from core.platform.config import Options, Settings
-from core.platform.errors import CourtsideError, NotReadyError, without_secrets, words_of
+from core.platform.errors import (
+    CourtsideError,
+    NotReadyError,
+    StoreError,
+    without_secrets,
+    words_of,
+)
 from core.platform.git import git_commit as git_commit
 from core.platform.messages import Message, Words
-from core.platform.run_record import Dataset, Progress, Record
-from core.platform.run_tags import TAG_CHARACTERS
+from core.platform.run_record import Progress, Record
+from core.platform.run_tags import TAG_CHARACTERS, Condition
 from core.platform.runs import EveryRun
 from core.platform.runs import RunInfo as RunInfo
+from core.platform.store_faults import DamagedError
+
+# runs that the store returns at a time
+SEARCHED = 1_000
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
     is_inside = mlflow.active_run() is not None
     with mlflow_client.wrap_store_errors():
         mlflow.set_experiment(experiment_id=mlflow_client.experiment_id(settings))
-    run = _run(mlflow, steps.RUN_NAMES[step], tags, nested=is_inside)
+    run = _run(settings, mlflow, steps.RUN_NAMES[step], tags, nested=is_inside)
     # twice: the run keeps the sentence too
     with (
         mlflow_client.wrap_store_errors(),
@@ -115,6 +126,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
         }
         settings_shown = settings.model_dump(mode="json", exclude=hidden)
         mlflow.log_dict({"options": resolved, "settings": settings_shown}, "settings.json")
+        _index(settings, run_id)
         yield run_id
 
 
@@ -137,7 +149,7 @@ def child_run(
         git_commit=git_commit(),
         job_id=progress.job_id,
     )
-    run = _run(mlflow, name, {**own.write(), **(tags or {})}, nested=True)
+    run = _run(settings, mlflow, name, {**own.write(), **(tags or {})}, nested=True)
     with mlflow_client.wrap_store_errors(), run as run_id, mlflow_client.wrap_store_errors():
         yield run_id
 
@@ -176,7 +188,8 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
     for path in record.files:
         client.log_artifact(run_id, str(path), "files")
     for dataset in record.datasets:
-        mlflow.log_input(_data_set(mlflow, dataset), context=dataset.context)
+        mlflow.log_input(run_datasets.as_input(mlflow, dataset), context=dataset.context)
+    _index(settings, run_id)
     return model_id
 
 
@@ -188,6 +201,7 @@ def set_tags(settings: Settings, run_id: str, tags: Mapping[str, str]) -> None:
     mlflow_client.client(settings).log_batch(
         run_id, tags=[RunTag(name, value[:TAG_CHARACTERS]) for name, value in tags.items()]
     )
+    _index(settings, run_id)
 
 
 @mlflow_client.wrap_store_errors(only_store=True)
@@ -200,6 +214,7 @@ def delete_tag(settings: Settings, run_id: str, name: str) -> None:
         If it has no such tag, or the store fails.
     """
     mlflow_client.client(settings).delete_tag(run_id, name)
+    _index(settings, run_id)
 
 
 def last_run(settings: Settings, step: str, status: str | None = "FINISHED") -> RunInfo | None:
@@ -214,18 +229,18 @@ def last_run(settings: Settings, step: str, status: str | None = "FINISHED") -> 
     return newest[0] if newest else None
 
 
-@mlflow_client.wrap_store_errors()
 def runs(
     settings: Settings,
     *,
     step: str | None = None,
     status: str | None = None,
     parent: str | None = None,
-    matching: Sequence[str] = (),
+    ids: Sequence[str] | None = None,
+    matching: Sequence[Condition] = (),
     limit: int = 100,
     with_deleted: bool = False,
 ) -> list[RunInfo]:
-    """Return runs of the project, newest first.
+    """Return runs of the project, newest first, from the index of runs.
 
     Parameters
     ----------
@@ -233,34 +248,30 @@ def runs(
         Only this step's own runs, without nested ones.
     parent : str, optional
         Only the runs nested in this one.
-    matching : sequence of str
-        Only runs that meet all of these filters in MLflow's syntax; see `RunTags.where`.
+    ids : sequence of str, optional
+        Only these runs.
+    matching : sequence of Condition
+        Only runs that meet all of these; see `RunTags.where`.
     """
-    from mlflow.entities import ViewType
-
-    wanted = list(matching)
-    if step:
-        wanted += [*EveryRun.where(step=step), f"attributes.run_name = '{steps.RUN_NAMES[step]}'"]
-    if status:
-        wanted.append(f"attributes.status = '{status}'")
-    if parent:
-        wanted.append(f"tags.`mlflow.parentRunId` = '{parent}'")
-    matched = mlflow_client.client(settings).search_runs(
-        [mlflow_client.experiment_id(settings)],
-        " and ".join(wanted),
-        ViewType.ALL if with_deleted else ViewType.ACTIVE_ONLY,
-        max_results=limit,
-        order_by=["attributes.start_time DESC"],
+    if not mlflow_client.has_store(settings):
+        return []
+    wanted = run_index.Wanted(
+        step, steps.RUN_NAMES[step] if step else None, status, parent, ids, tuple(matching)
     )
-    return [_info(item) for item in matched]
+    search = partial(_search, settings)
+    with suppress(DamagedError):
+        if run_index.refresh(settings, search):
+            return run_index.select(settings, wanted, limit=limit, with_deleted=with_deleted)
+    # a home that cannot be written and has no index, or whose state is damaged
+    kept = [*search(wanted.for_mlflow(), "active")]
+    kept += search(wanted.for_mlflow(), "deleted") if with_deleted else []
+    return sorted(kept, key=lambda run: -run.started)[:limit]
 
 
-@mlflow_client.wrap_store_errors()
 def run(settings: Settings, run_id: str) -> RunInfo | None:
-    """Return a run; None if there is none with this id."""
-    client = mlflow_client.client(settings)
-    kept = mlflow_client.find(lambda: client.get_run(run_id))
-    return _info(kept) if kept else None
+    """Return a run, also a deleted one or one of another project; None if there is none."""
+    kept = runs(settings, ids=[run_id], limit=1, with_deleted=True)
+    return kept[0] if kept else _stored(settings, run_id)
 
 
 def finished_run(settings: Settings, run_id: str) -> RunInfo | None:
@@ -352,21 +363,65 @@ def end_runs(settings: Settings, job_id: str, outcome: str, reason: Words) -> li
         The ids of the ended runs.
     """
     client = mlflow_client.client(settings)
-    wanted = [*EveryRun.where(job_id=job_id), "attributes.status = 'RUNNING'"]
-    still_open = client.search_runs([mlflow_client.experiment_id(settings)], " and ".join(wanted))
+    of_job = [condition.for_mlflow() for condition in EveryRun.where(job_id=job_id)]
+    wanted = " and ".join([*of_job, "attributes.status = 'RUNNING'"])
+    # not from the index: a run may have been killed before it was there
+    still_open = client.search_runs([mlflow_client.experiment_id(settings)], wanted)
     for item in still_open:
         with set_aside.guarded(settings, "jobs", f"run:{item.info.run_id}"):
             set_tags(settings, item.info.run_id, EveryRun(error=reason).write())
             status = "KILLED" if outcome == "cancelled" else "FAILED"
             client.set_terminated(item.info.run_id, status)
+            _index(settings, item.info.run_id)
     return [item.info.run_id for item in still_open]
 
 
+@mlflow_client.wrap_store_errors()
+def _search(settings: Settings, matching: str, view: Literal["active", "deleted"]) -> list[RunInfo]:
+    """Return the runs of the project in the store that meet a filter in MLflow's syntax."""
+    from mlflow.entities import ViewType
+
+    kinds = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY}
+    ask = partial(
+        mlflow_client.client(settings).search_runs,
+        [mlflow_client.experiment_id(settings)],
+        matching,
+        kinds[view],
+        max_results=SEARCHED,
+    )
+    page = ask()
+    matched = [_info(item) for item in page]
+    while page.token:
+        page = ask(page_token=page.token)
+        matched += [_info(item) for item in page]
+    return matched
+
+
+@mlflow_client.wrap_store_errors()
+def _stored(settings: Settings, run_id: str) -> RunInfo | None:
+    """Return a run as it is in the store."""
+    if not mlflow_client.has_store(settings):
+        return None
+    client = mlflow_client.client(settings)
+    kept = mlflow_client.find(lambda: client.get_run(run_id))
+    return _info(kept) if kept else None
+
+
+def _index(settings: Settings, run_id: str) -> None:
+    """Write a run to the index as it is in the store."""
+    kept = _stored(settings, run_id)
+    if kept is not None:
+        with suppress(DamagedError):
+            run_index.write(settings, kept)
+
+
 @contextmanager
-def _run(mlflow: Any, name: str, tags: dict[str, str], nested: bool) -> Iterator[str]:
-    started = mlflow.start_run(run_name=name, tags=tags, nested=nested)
+def _run(
+    settings: Settings, mlflow: Any, name: str, tags: dict[str, str], nested: bool
+) -> Iterator[str]:
+    run_id = mlflow.start_run(run_name=name, tags=tags, nested=nested).info.run_id
     try:
-        yield started.info.run_id
+        yield run_id
     except BaseException as error:
         reason = (
             words_of(error)
@@ -375,60 +430,12 @@ def _run(mlflow: Any, name: str, tags: dict[str, str], nested: bool) -> Iterator
         )
         mlflow.set_tags(EveryRun(error=reason).write())
         mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
+        # the next reader of the index would add it
+        with suppress(StoreError):
+            _index(settings, run_id)
         raise
     mlflow.end_run("FINISHED")
-
-
-def _data_set(mlflow: Any, dataset: Dataset) -> Any:
-    def as_input(frame: pd.DataFrame) -> Any:
-        return mlflow.data.from_pandas(
-            frame,
-            source=dataset.source,
-            name=dataset.name,
-            targets=dataset.target,
-            # MLflow allows at most 36 characters
-            digest=dataset.digest[:32] if dataset.digest else None,
-        )
-
-    whole = as_input(dataset.frame)
-    # MLflow would inspect every cell to infer types: 22 s for a million rows
-    whole.__dict__["schema"] = _schema(dataset.frame.head(1000), mlflow.data.from_pandas)
-    return whole
-
-
-def _schema(rows: pd.DataFrame, as_input: Callable[[pd.DataFrame], Any]) -> Any:
-    """Return the schema that MLflow infers from rows, which takes a second for 500 columns.
-
-    Columns of one type, all with missing values or all without, have the same one.
-    """
-    from mlflow.types import ColSpec, Schema
-
-    known: dict[Hashable, Any] = {}
-    inferred = []
-    for name, series in rows.items():
-        key, some = _sample(series)
-        if key not in known:
-            known[key] = as_input(pd.DataFrame({name: some})).schema.inputs[0]
-        alike = known[key]
-        inferred.append(ColSpec(type=alike.type, name=name, required=alike.required))
-    return Schema(inferred)
-
-
-def _sample(series: pd.Series[Any]) -> tuple[Hashable, Any]:
-    """Return what columns of the same schema have in common, and rows that show it.
-
-    Two rows with the type, and with a missing value if there is one, or all rows.
-    """
-    values = series.to_numpy()
-    kind = values.dtype.kind
-    is_uniform = values.dtype == series.dtype and (
-        kind in "iufb" or (kind == "O" and pd.api.types.infer_dtype(values) == "string")
-    )
-    if not is_uniform or not len(values):
-        return (series.name,), series
-    is_known = ~np.isnan(values) if kind == "f" else pd.notna(values)
-    some = values[[is_known.argmax(), is_known.argmin()]]
-    return (values.dtype.str, bool(is_known.any()), bool(is_known.all())), some
+    _index(settings, run_id)
 
 
 def _metric_name(name: str) -> str:

@@ -10,6 +10,7 @@ from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
 from core.platform.messages import Message
+from core.platform.run_tags import Condition
 from core.platform.runs import EveryRun, ModelVersion
 from core.registry import version_files
 from core.registry.records import PromotionRun
@@ -40,7 +41,7 @@ def decisions(
         *PromotionRun.where(version=version, against=against),
     ]
     if of_gate:
-        wanted.append(f"params.against = '{model_store.CHAMPION}'")
+        wanted.append(Condition("params", "against", model_store.CHAMPION))
     return tracking.runs(settings, status="FINISHED", matching=wanted, limit=limit)
 
 
@@ -52,8 +53,7 @@ def figures_of(settings: Settings, versions: Sequence[ModelVersion]) -> dict[str
     ids = sorted({version.run_id for version in versions if version.run_id})
     if not ids:
         return {}
-    named = ", ".join(f"'{run_id}'" for run_id in ids)
-    runs = tracking.runs(settings, matching=[f"attributes.run_id IN ({named})"], limit=len(ids))
+    runs = tracking.runs(settings, ids=ids, limit=len(ids))
     metrics = {run.run_id: dict(run.metrics) for run in runs}
     return {
         version.version: metrics[version.run_id]
@@ -68,8 +68,7 @@ def prepared_by(settings: Settings, versions: Sequence[ModelVersion]) -> dict[st
     Without versions whose training is gone.
     """
     ids = sorted({version.trained_by for version in versions})
-    named = ", ".join(f"'{run_id}'" for run_id in ids)
-    runs = tracking.runs(settings, matching=[f"attributes.run_id IN ({named})"], limit=len(ids))
+    runs = tracking.runs(settings, ids=ids, limit=len(ids))
     known = {run.run_id: run.params.get("prepared_by", "") for run in runs}
     return {
         version.version: known[version.trained_by]

@@ -139,13 +139,15 @@ def as_window(run: RunInfo, checks: pd.DataFrame) -> Window:
 
 def _last(settings: Settings, champion: ModelVersion) -> RunInfo | None:
     """Return the newest retraining of this champion, including failed ones; not mere decisions."""
-    matching = [
-        *DecisionRun.where(decision="retrain", retrained_version=champion.version),
-        "attributes.status != 'RUNNING'",
-    ]
+    matching = DecisionRun.where(decision="retrain", retrained_version=champion.version)
     earlier = tracking.runs(settings, step="retrain", matching=matching, limit=20)
     return next(
-        (decision for decision in earlier if decision.params.get("model") == champion.name), None
+        (
+            decision
+            for decision in earlier
+            if decision.status != "RUNNING" and decision.params.get("model") == champion.name
+        ),
+        None,
     )
 
 

@@ -20,6 +20,7 @@ from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words, _, current, listed, n_, number, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY, ROW_KEY
 from core.platform.project import ProjectSpec
+from core.platform.run_tags import Condition
 from core.scoring import score
 from core.scoring.records import ScoringRun
 from core.stats import curves, metrics
@@ -107,7 +108,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
         step="monitor",
         status="FINISHED",
         limit=1,
-        matching=["params.scored_by = " + repr(scoring)],
+        matching=[Condition("params", "scored_by", scoring)],
     )
     if reports:
         report = ReportRun.of(reports[0])

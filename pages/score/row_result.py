@@ -15,6 +15,7 @@ from core.platform.messages import _, number, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
+from core.platform.run_tags import Condition
 from core.platform.runs import ModelVersion
 from core.predictions_log import labels, predictions
 from core.training import explain, explanation, explanation_charts
@@ -126,7 +127,7 @@ def explanations(settings: Settings, run_id: str, version: str) -> list[tracking
         limit=20,
         matching=[
             *ExplanationRun.where(model_run=run_id, explained="row", version=version),
-            "params.`around` = 'True'",
+            Condition("params", "around", "True"),
         ],
     )
 

@@ -10,6 +10,7 @@ from core.platform import project, tracking
 from core.platform.config import Settings
 from core.platform.messages import _, day, n_
 from core.platform.project import ProjectSpec
+from core.platform.run_tags import Condition
 from core.predictions_log import predictions
 from pages.shared import elements, navigation
 
@@ -40,7 +41,7 @@ def newest(settings: Settings, *, one_row: bool) -> tracking.RunInfo | None:
         step="score",
         status="FINISHED",
         limit=1,
-        matching=["params.source = 'row'" if one_row else "params.source != 'row'"],
+        matching=[Condition("params", "source", "row", "=" if one_row else "!=")],
     )
     return runs[0] if runs else None
 

@@ -138,9 +138,12 @@ def _worker(settings: Settings) -> None:
 
 
 def wait_for_store() -> None:
-    """Wait, with a message, until MLflow is imported and its store is open."""
-    opening = _start()[1]
-    if opening.is_alive():
+    """Wait, with a message, until MLflow is imported and its store is open.
+
+    A store that is being created for the first time is empty, so nothing has to wait for it.
+    """
+    settings, opening = _start()
+    if opening.is_alive() and mlflow_client.has_store(settings):
         notice = st.info(_("{name} is starting (about {seconds} s)", name="MLflow", seconds=5))
         opening.join()
         notice.empty()

@@ -356,3 +356,45 @@ def test_a_running_or_failed_run_is_not_finished(settings: Settings) -> None:
         raise InputError("No.")
     assert tracking.finished_run(settings, failed) is None
     assert tracking.finished_run(settings, "0" * 32) is None
+
+
+def test_the_index_has_a_run_as_the_store_has_it(settings: Settings) -> None:
+    with tracking.step_run(settings, "train", Chosen(), SILENT) as parent:
+        with tracking.child_run(settings, "lr", SILENT, {"courtside.note": "first"}) as child:
+            tracking.log(settings, child, Record(metrics={"f1": 0.5}, params={"depth": 3}))
+        tracking.log(settings, parent, Record(metrics={"rows": 7.0}, tags={"courtside.a": "b"}))
+    tracking.set_tags(settings, parent, {"courtside.late": "yes"})
+    tracking.delete_tag(settings, parent, "courtside.a")
+    stored = {name: tracking._stored(settings, name) for name in (parent, child)}
+    kept = {run.run_id: run for run in tracking.runs(settings)}
+    assert {name: kept[name] for name in stored} == stored
+    assert [run.run_id for run in tracking.runs(settings, parent=parent)] == [child]
+
+
+def test_a_run_is_read_without_a_search_in_the_store(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tracking.step_run(settings, "prepare", Options(), SILENT) as run_id:
+        pass
+    assert tracking.last_run(settings, "prepare") is not None
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    client = type(mlflow_client.client(settings))
+    monkeypatch.setattr(client, "search_runs", refused)
+    monkeypatch.setattr(client, "get_run", refused)
+    newest = tracking.last_run(settings, "prepare")
+    assert newest is not None
+    assert newest.run_id == run_id
+    assert tracking.run(settings, run_id) == newest
+
+
+def test_a_home_without_a_store_has_no_runs_and_gets_none_by_reading(tmp_path: Path) -> None:
+    empty = Settings(home=tmp_path)
+    assert tracking.runs(empty) == []
+    assert tracking.run(empty, "0" * 32) is None
+    assert model_store.versions(empty, "kobe") == []
+    assert model_store.aliases(empty, "kobe") == {}
+    assert model_store.find_version(empty, "kobe", "champion") is None
+    assert not (tmp_path / "mlflow.db").exists()
