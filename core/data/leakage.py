@@ -83,7 +83,7 @@ def alone_in(
         if pd.api.types.is_numeric_dtype(values):
             numbers[name] = values
             continue
-        codes = np.asarray(pd.factorize(pd.Series(values[some]))[0] + 1, dtype=np.int64)
+        codes = np.asarray(pd.factorize(values[some])[0] + 1, dtype=np.int64)
         for kind, group in known.items():
             is_in = group >= 0
             counted[kind][name] = _counts(codes[is_in], group[is_in])
@@ -159,7 +159,7 @@ def inspect(
     for name in map(str, features):
         if distinct is None:
             values = features[name] if rows is None else features[name][rows]
-            number = values.nunique()
+            number = _distinct(values)
         else:
             number = distinct[name]
         area = float(measured[name])
@@ -168,6 +168,16 @@ def inspect(
             for finding, text in _findings(name, number, count, area, spec)
         ]
     return pd.DataFrame(lines, columns=["feature", "finding", "auc_alone", "text"])
+
+
+def _distinct(values: pd.Series[Any]) -> int:
+    """Return the number of different values, of floats in a fraction of pandas' time."""
+    plain = values.to_numpy()
+    if plain.dtype.kind != "f":
+        return int(values.nunique())
+    ordered = np.sort(plain)
+    known = ordered[: np.searchsorted(ordered, np.nan)]
+    return int(np.count_nonzero(known[1:] != known[:-1])) + min(len(known), 1)
 
 
 def separation(codes: Ints, target: Floats, fold: Ints) -> float:
