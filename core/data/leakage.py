@@ -83,7 +83,7 @@ def alone_in(
         if pd.api.types.is_numeric_dtype(values):
             numbers[name] = values
             continue
-        codes = np.asarray(pd.factorize(values[some])[0] + 1, dtype=np.int64)
+        codes = np.asarray(pd.factorize(pd.Series(values[some]))[0] + 1, dtype=np.int64)
         for kind, group in known.items():
             is_in = group >= 0
             counted[kind][name] = _counts(codes[is_in], group[is_in])

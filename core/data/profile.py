@@ -258,7 +258,7 @@ def _sorted(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _count_texts(values: npt.NDArray[Any], rows: _Rows) -> list[_Counted]:
-    codes, texts = pd.factorize(values, sort=True)
+    codes, texts = pd.factorize(pd.Series(values), sort=True)
     size = len(texts) + 1
     # missing values are counted in a place before the first
     keys = (rows.part * CLASSES + rows.klass) * size + codes + 1
