@@ -116,7 +116,7 @@ def chain(
     guesses = guesses.with_(rows=CUTS.get(name, RANDOM))
     seen["positive"] = guesses.positive.value
     seen["left_out"] = {column: out.code for column, out in guesses.left_out.items()}
-    settings = projects.create(outer, guesses.project_file(name.lower(), name))
+    settings = projects.create(outer, guesses.project_file(f"{name.lower()}_table", name))
     yield "new", settings
     acquire = {"source": "file", "path": path}
     usual = dict(lifecycle.of_table(acquire, has_current=True, rows=guesses.rows))

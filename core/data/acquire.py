@@ -182,10 +182,9 @@ def _record(
     others = {
         name: frame[name] for name in frame.columns if name not in (spec.target, *spec.derived)
     }
-    alone = {
-        kind: leakage.alone(others, frame[spec.target], mask & is_labelled)
-        for kind, mask in profile.kinds(frame, spec).items()
-    }
+    masks = profile.kinds(frame, spec)
+    labelled = {kind: mask & is_labelled for kind, mask in masks.items()}
+    alone = leakage.alone_in(others, frame[spec.target], labelled)
     described = profile.describe(frame, spec)
     columns = described.columns
     order = pd.MultiIndex.from_frame(columns[["kind", "column"]])
@@ -202,7 +201,6 @@ def _record(
     if spec.time is not None:
         pictures["over_time"] = over_time.counts(frame, spec)
     if spec.place is not None:
-        masks = profile.kinds(frame, spec)
         pictures["places"] = places.cells(
             frame[spec.place.x].astype("float64"),
             frame[spec.place.y].astype("float64"),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.data.guess_marks import marks_of, unit_of
-from core.data.guess_words import names_a_key, truth
+from core.data.guess_words import MARKS, names_a_key, plain, truth
 from core.platform.rows import MISSING_MARKS, NO, YES, DateForm, iso, label_word
 
 Kind = Literal[
@@ -102,7 +102,8 @@ class Profile:
     is_sorted : bool
         Whether its values never decrease from row to row.
     marks : mapping of str to int
-        Texts read as missing because the other values are numbers or dates, with their rows.
+        Texts read as missing because the other values are numbers, dates, or yes and no, with
+        their rows.
     unit : str
         Unit that nearly all of its texts have after a number.
     unfit : mapping of str to Unfit
@@ -209,7 +210,7 @@ def profile(
     known = {
         text: count
         for text, count in zip(texts, rows, strict=True)
-        if count and text.strip() not in MISSING_MARKS
+        if count and text.strip() not in MISSING_MARKS and text.strip() not in column.marks
     }
     return replace(
         column, unit=unit_of(column.values), unfit=_unfit_texts(known) | {**(unfit or {})}
@@ -278,7 +279,7 @@ def _text(
     if marks := _marks(bare, is_mark, codes, is_coded=is_coded):
         is_more = is_mark | np.array([text in marks for text in bare], dtype=bool)
         column = _of_texts(name, codes, texts, is_more, is_unique=is_unique, is_coded=is_coded)
-        if column.numbers is not None:
+        if column.numbers is not None or column.kind == "boolean":
             return replace(column, marks=marks)
         if column.kind == "odd_date":
             return column
@@ -286,7 +287,10 @@ def _text(
 
 
 def _marks(bare: list[str], is_mark: Bools, codes: Ints, *, is_coded: bool) -> dict[str, int]:
-    """Return the texts that stand for missing values among numbers or dates, with their rows."""
+    """Return the texts that stand for missing values among others, with their rows.
+
+    Among numbers, dates, or yes and no.
+    """
     some = [text for text, mark in zip(bare[:_SOME], is_mark, strict=False) if not mark]
     rows = np.bincount(codes[codes >= 0], minlength=len(bare))
     for kind in (_DATES,) if is_coded else (NUMBER, _DATES):
@@ -299,7 +303,21 @@ def _marks(bare: list[str], is_mark: Bools, codes: Ints, *, is_coded: bool) -> d
             others[bare[place]] = others.get(bare[place], 0) + int(rows[place])
         if others:
             return marks_of(others, int(rows[is_kind].sum()))
-    return {}
+    return _marks_of_truth(bare, is_mark, rows)
+
+
+def _marks_of_truth(bare: list[str], is_mark: Bools, rows: Ints) -> dict[str, int]:
+    """Return the known marks in a column of yes and no; none if another text is there too."""
+    others: dict[str, int] = {}
+    known = 0
+    for text, mark, count in zip(bare, is_mark, rows.tolist(), strict=True):
+        if label_word(text) in YES | NO:
+            known += count
+        elif not mark:
+            if plain(text) not in MARKS:
+                return {}
+            others[text] = others.get(text, 0) + count
+    return marks_of(others, known) if others else {}
 
 
 def _of_texts(

@@ -87,16 +87,19 @@ def type_fault(column: Profile, kind: str) -> Message | None:
 
 
 def _about_marks(column: Profile) -> Message:
-    """Return which texts among numbers or dates are read as missing; nothing without any."""
+    """Return which texts are read as missing beside values of another type, if any."""
     if not column.marks:
         return NOTHING
     # 100% would be wrong
     share = math.floor(100 * column.known / (column.known + sum(column.marks.values()))) / 100
+    kind = "date" if isinstance(column.low, str) else "number"
+    if column.kind == "boolean" and column.numbers is None:
+        kind = "boolean"
     values = [f"'{mark}'" for mark in sorted(column.marks, key=lambda mark: -column.marks[mark])]
     return Message(
         "{share:.0%} of the values are of type {kind}; read as missing: {values}.",
         share=share,
-        kind=Message("date") if isinstance(column.low, str) else Message("number"),
+        kind=TYPE_LABELS[kind],
         values=values,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,13 @@ FOLDS = 5
 SHRINK = 10
 # columns with at most this many bins are compared together
 _FEW = 32
+# values that are sorted together
+_CELLS = 100000
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Kind = TypeVar("Kind", bound=str)
 Features = pd.DataFrame | Mapping[str, "pd.Series[Any]"]
 
 
@@ -55,24 +58,62 @@ def alone(
     Series of float
         0.5 (no separation) to 1; NaN with fewer than 100 rows or a single class.
     """
-    places = np.arange(len(labels)) if rows is None else np.flatnonzero(rows)
-    target = labels.to_numpy(dtype=float)[places]
-    if len(places) < MIN_ROWS or len(np.unique(target)) < 2:
-        return pd.Series(np.nan, index=list(features), dtype="float64")
-    some = np.random.default_rng(0).permutation(len(places))[:ROWS]
-    places, target, fold = places[some], target[some], np.arange(len(some)) % FOLDS
-    group = 2 * fold + target.astype(np.int64)
-    # the rows of a group one after the other, so that each is sorted and counted at once
-    order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group, minlength=2 * FOLDS))
-    counted: dict[str, Ints] = {}
+    mask = np.ones(len(labels), dtype=bool) if rows is None else rows
+    return alone_in(features, labels, {"": mask})[""]
+
+
+def alone_in(
+    features: Features, labels: pd.Series[Any], masks: Mapping[Kind, Bools]
+) -> dict[Kind, pd.Series[float]]:
+    """Return the same for several sets of rows, given as masks; each column is sorted once."""
+    target = labels.to_numpy(dtype=float)
+    groups = {kind: _groups(target, mask) for kind, mask in masks.items()}
+    known = {kind: group for kind, group in groups.items() if group is not None}
+    nothing = pd.Series(np.nan, index=list(features), dtype="float64")
+    if not known:
+        return dict.fromkeys(masks, nothing)
+    places = np.flatnonzero(np.any([group >= 0 for group in known.values()], axis=0))
+    # all rows are not copied
+    some = slice(None) if len(places) == len(target) else places
+    known = {kind: group[some] for kind, group in known.items()}
+    numbers: dict[str, npt.NDArray[Any]] = {}
+    counted: dict[Kind, dict[str, Ints]] = {kind: {} for kind in known}
     for name in map(str, features):
         values = features[name].to_numpy()
         if pd.api.types.is_numeric_dtype(values):
-            counted[name] = _counts_of_numbers(values[places[order]].astype(float), ends)
-        else:
-            counted[name] = _counts_of_texts(values[places], group)
-    return pd.Series(_separations(counted), dtype="float64")
+            numbers[name] = values
+            continue
+        codes = np.asarray(pd.factorize(pd.Series(values[some]))[0] + 1, dtype=np.int64)
+        for kind, group in known.items():
+            is_in = group >= 0
+            counted[kind][name] = _counts(codes[is_in], group[is_in])
+    names, size = list(numbers), max(_CELLS // len(places), 1)
+    for start in range(0, len(names), size):
+        block = names[start : start + size]
+        columns = np.stack([numbers[name][some].astype(float, copy=False) for name in block])
+        for kind, counts in _counts_of_numbers(columns, known).items():
+            counted[kind] |= dict(zip(block, counts, strict=True))
+    return {
+        kind: pd.Series(_separations(counted[kind]), index=nothing.index, dtype="float64")
+        if kind in counted
+        else nothing
+        for kind in masks
+    }
+
+
+def _groups(target: Floats, mask: Bools) -> Ints | None:
+    """Return each row's group, twice the fold plus the label; -1 for those that do not count.
+
+    None with fewer than 100 rows or a single class.
+    """
+    places = np.flatnonzero(mask)
+    of_rows = target[places]
+    if len(places) < MIN_ROWS or len(np.unique(of_rows)) < 2:
+        return None
+    some = np.random.default_rng(0).permutation(len(places))[:ROWS]
+    groups = np.full(len(target), -1, dtype=np.int64)
+    groups[places[some]] = 2 * (np.arange(len(some)) % FOLDS) + of_rows[some].astype(np.int64)
+    return groups
 
 
 def inspect(
@@ -118,7 +159,7 @@ def inspect(
     for name in map(str, features):
         if distinct is None:
             values = features[name] if rows is None else features[name][rows]
-            number = values.nunique()
+            number = _distinct(values)
         else:
             number = distinct[name]
         area = float(measured[name])
@@ -127,6 +168,16 @@ def inspect(
             for finding, text in _findings(name, number, count, area, spec)
         ]
     return pd.DataFrame(lines, columns=["feature", "finding", "auc_alone", "text"])
+
+
+def _distinct(values: pd.Series[Any]) -> int:
+    """Return the number of different values, of floats in a fraction of pandas' time."""
+    plain = values.to_numpy()
+    if plain.dtype.kind != "f":
+        return int(values.nunique())
+    ordered = np.sort(plain)
+    known = ordered[: np.searchsorted(ordered, np.nan)]
+    return int(np.count_nonzero(known[1:] != known[:-1])) + min(len(known), 1)
 
 
 def separation(codes: Ints, target: Floats, fold: Ints) -> float:
@@ -190,30 +241,50 @@ def _counts(codes: Ints, group: Ints) -> Ints:
     return np.bincount(group * size + codes, minlength=2 * FOLDS * size).reshape(-1, size)
 
 
-def _counts_of_texts(texts: npt.NDArray[Any], group: Ints) -> Ints:
-    return _counts(np.asarray(pd.factorize(pd.Series(texts))[0] + 1, dtype=np.int64), group)
+def _counts_of_numbers(columns: Floats, groups: Mapping[Kind, Ints]) -> dict[Kind, Ints]:
+    """Return the number of rows by column, group and bin, for each kind of row.
 
-
-def _counts_of_numbers(numbers: Floats, ends: Ints) -> Ints:
-    """Return the number of rows by group and bin; the numbers are in the order of the groups.
-
-    The bins are quantiles; the first one is for missing values.
+    The bins are quantiles; the last one is for missing values.
     """
-    parts = np.split(numbers, ends[:-1])
-    for part in parts:
-        # in place; missing values are last
-        part.sort()
-    sizes = [int(np.searchsorted(part, np.nan)) for part in parts]
-    known = np.sort(np.concatenate([part[:size] for part, size in zip(parts, sizes, strict=True)]))
-    edges = np.unique(intervals.quantiles(known, _SHARES)) if len(known) else known
-    counts = np.empty((len(parts), len(edges) + 1), dtype=np.int64)
-    for row, part, size in zip(counts, parts, sizes, strict=True):
-        row[0] = len(part) - size
-        if len(edges):
-            places = np.searchsorted(part[:size], edges)
-            row[1:-1] = places[1:] - places[:-1]
-            row[-1] = size - places[-1]
+    # missing values are last; infinite ones are sorted four times as fast as NaN
+    holes = np.isnan(columns)
+    filled = columns if np.isinf(columns).any() else np.where(holes, np.inf, columns)
+    order = np.argsort(filled, axis=1)
+    ordered = np.take_along_axis(columns, order, axis=1)
+    counts: dict[Kind, Ints] = {}
+    for kind, group in groups.items():
+        of_rows, values = group[order], ordered
+        if group.min() < 0:
+            is_in = of_rows >= 0
+            of_rows = of_rows[is_in].reshape(len(columns), -1)
+            values = ordered[is_in].reshape(len(columns), -1)
+        counts[kind] = _counts_of_sorted(values, of_rows)
     return counts
+
+
+def _counts_of_sorted(values: Floats, group: Ints) -> Ints:
+    """Return the number of rows by column, group and bin, of sorted columns."""
+    columns, rows = values.shape
+    sizes = rows - np.isnan(values).sum(axis=1)
+    last = np.maximum(sizes - 1, 0)[:, np.newaxis]
+    at = _SHARES * last
+    below = np.floor(at).astype(np.int64)
+    low, high = (
+        np.take_along_axis(values, place, axis=1) for place in (below, np.minimum(below + 1, last))
+    )
+    edges = np.sort(intervals.between(low, high, at - below), axis=1)
+    # equal edges have nothing between them
+    ends = np.empty((columns, len(_SHARES) + 2), dtype=np.int64)
+    ends[:, 0], ends[:, -2], ends[:, -1] = 0, sizes, rows
+    for own, column, size, cuts in zip(ends, values, sizes.tolist(), edges, strict=True):
+        own[1:-2] = np.searchsorted(column[:size], cuts[1:])
+    widths = np.diff(ends, axis=1)
+    bins = widths.shape[1]
+    cells = np.arange(columns * bins).reshape(columns, bins)
+    # of a column, the groups one after the other, each with its bins
+    cells = cells + (np.arange(columns) * (2 * FOLDS - 1) * bins)[:, np.newaxis]
+    keys = np.repeat(cells.ravel(), widths.ravel()) + group.ravel() * bins
+    return np.bincount(keys, minlength=columns * 2 * FOLDS * bins).reshape(columns, -1, bins)
 
 
 def new_values(name: str, values: int, rows: int) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def of_division(plan: Plan, divided: Division, rows_raw: int) -> Record:
             "rows_other": divided.kept.rows_other,
             "rows_unlabelled": divided.kept.rows_unlabelled,
             "rows_missing": divided.kept.rows_missing,
-            "values_imputed": sum(int(divided.kept.frame[name].isna().sum()) for name in inputs),
+            "values_imputed": sum(_missing(divided.kept.frame, inputs).values()),
             "rows_filtered": len(divided.kept.frame),
             "columns_filtered": len(inputs) + 1,
             "rows_train": len(divided.train),
@@ -171,12 +171,20 @@ def _refuse_empty(
     spec: ProjectSpec, train: pd.DataFrame, test: pd.DataFrame, *, is_complete: bool
 ) -> None:
     """Refuse features without any value, and computed ones without a value in complete rows."""
-    if empty := train.columns[train.isna().all()].tolist():
-        raise InputError(split.no_value(str(empty[0]), len(train), len(train)))
-    rows = train.isna().sum() + test.isna().sum()
-    if is_complete and rows.any():
-        name = str(rows.idxmax())
-        raise InputError(split.no_value(name, int(rows[name]), len(train) + len(test)))
+    missing = _missing(train, train.columns)
+    if empty := [name for name, rows in missing.items() if rows == len(train)]:
+        raise InputError(split.no_value(empty[0], len(train), len(train)))
+    if not is_complete:
+        return
+    rows = {name: missing[name] + more for name, more in _missing(test, test.columns).items()}
+    name = max(rows, key=rows.__getitem__)
+    if rows[name]:
+        raise InputError(split.no_value(name, rows[name], len(train) + len(test)))
+
+
+def _missing(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, int]:
+    """Return the number of missing values of columns; `isna` of a wide frame copies it twice."""
+    return {name: int(pd.isna(frame[name].to_numpy()).sum()) for name in names}
 
 
 def _new_rows(spec: ProjectSpec, continues: str, divided: Division) -> Record:

@@ -175,22 +175,24 @@ class _Counted:
 
 @dataclass(frozen=True)
 class _Numbers(_Counted):
-    """`ordered` are the sorted values by class, in several parts."""
+    """`known` are all values, sorted; `ordered` are those of each class, in several parts."""
 
+    known: npt.NDArray[Any]
     ordered: list[list[npt.NDArray[Any]]]
 
     def mean(self) -> float:
-        return float(np.average(self.values.astype(float), weights=self.counts))
+        sums = self.values.astype(float, copy=False) * self.counts
+        return float(sums.sum() / self.counts.sum())
 
     def bins(self) -> _Bins:
-        values = self.values.astype(float)
-        if len(values) and np.abs(values).max() >= EXACT_LIMIT:
+        values = self.values.astype(float, copy=False)
+        if len(values) and max(-values[0], values[-1]) >= EXACT_LIMIT:
             # several integers are one float
             values = np.unique(values)
         if len(values) <= intervals.DISCRETE:
             labels = [f"{value:.10g}" for value in values.tolist()]
             return _Bins(labels, values, values, self._between(values[1:]))
-        known = np.repeat(self.values, self.counts).astype(float, copy=False)
+        known = self.known.astype(float, copy=False)
         # an outlier would put all other values into one bin
         inside = np.clip(values, *intervals.quantiles(known, FAR_OUT))
         edges = intervals.edges(inside, NUMBER_BINS)
@@ -242,7 +244,7 @@ def _count_numbers(values: npt.NDArray[Any], rows: _Rows) -> list[_Counted]:
         first = np.flatnonzero(is_first)
         counts = np.append(first[1:], len(known))[: len(first)] - first
         by_class = [[part[label] for part in parts if len(part[label])] for label in range(CLASSES)]
-        counted.append(_Numbers(kind, known[first], counts, by_class))
+        counted.append(_Numbers(kind, known[first], counts, known, by_class))
     return counted
 
 

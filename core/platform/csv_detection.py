@@ -296,6 +296,9 @@ def _decimal(
 def _possible_numbers(cells: list[str], *, is_known: bool) -> list[str]:
     """Return the cells without the texts that stand for a missing value in a column of numbers."""
     if is_known:
+        # all at once, which takes a hundredth of the time
+        if any(_are_numbers(cells, decimal) for decimal in POINTS):
+            return cells
         return [cell for cell in cells if _is_a_number(cell)]
     digits = [cell for cell in cells if any(map(str.isdigit, cell))]
     return digits if len(cells) - len(digits) <= _TEXTS * len(cells) else cells

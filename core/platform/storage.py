@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock
 
@@ -28,6 +30,8 @@ from core.platform.messages import Message
 RAW, PRIMARY, MODEL_INPUT = "01_raw", "03_primary", "05_model_input"
 MODEL_OUTPUT, REPORTING = "07_model_output", "08_reporting"
 UPLOADS = (*tables.SUFFIXES, ".zip")
+# of a set, by which its columns are written
+_FIRST_ROWS = 200
 FILTERED_FILE, TRAIN_FILE, TEST_FILE = (
     "data_filtered.parquet",
     "train_data.parquet",
@@ -240,10 +244,31 @@ def staged(settings: Settings, *frames: pd.DataFrame) -> Iterator[Staged]:
         place.mkdir()
         paths = tuple(place / path.name for path in prepared_paths(settings))
         for frame, path in zip(frames, paths, strict=True):
-            frame.to_parquet(path, index=False)
+            _write_parquet(frame, path)
         yield Staged(settings, paths, {path.name: sha256(path) for path in paths})
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write rows; columns of different floats plainly, which halves the time for wide tables.
+
+    A dictionary would be as long as such a column, and compression hardly makes it shorter.
+    """
+    varied = {
+        str(name)
+        for name, kind in frame.dtypes.items()
+        if kind == "float64" and _is_varied(frame[name].to_numpy()[:_FIRST_ROWS])
+    }
+    how: dict[str, Any] = {
+        "use_dictionary": [name for name in map(str, frame) if name not in varied],
+        "compression": {name: "none" if name in varied else "snappy" for name in map(str, frame)},
+    }
+    frame.to_parquet(path, index=False, **how)
+
+
+def _is_varied(values: npt.NDArray[Any]) -> bool:
+    return 2 * len(np.unique(values)) > len(values)
 
 
 @contextmanager

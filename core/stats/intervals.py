@@ -45,9 +45,20 @@ def quantiles(ordered: Floats, shares: Sequence[float] | Floats) -> Floats:
     at = np.asarray(shares) * (len(ordered) - 1)
     below = np.floor(at).astype(np.int64)
     low, high = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
-    share, gap = at - below, high - low
-    between: Floats = np.where(share >= 0.5, high - gap * (1 - share), low + gap * share)
-    return between
+    return between(low, high, at - below)
+
+
+def between(low: Floats, high: Floats, share: Floats) -> Floats:
+    """Return the values at these shares of the way from `low` to `high`, as `np.quantile` does.
+
+    Examples
+    --------
+    >>> between(np.array([1.0]), np.array([2.0]), np.array([0.25])).tolist()
+    [1.25]
+    """
+    gap = high - low
+    values: Floats = np.where(share >= 0.5, high - gap * (1 - share), low + gap * share)
+    return values
 
 
 def are_whole(values: Floats) -> bool:

@@ -695,6 +695,30 @@ def test_numbers_with_few_or_telling_texts_stay_text(tmp_path: Path) -> None:
     assert of(["red", "unknown", "n/d", "blue"] * 20).columns[0].missing == 0
 
 
+def test_yes_and_no_with_marks_are_truth_values(tmp_path: Path, rng: np.random.Generator) -> None:
+    def of(words: list[str]) -> tuple[Guesses, Path]:
+        path = tmp_path / "a.csv"
+        cells = rng.permutation(words * 25)
+        lines = [f"{cell},{row / 8},{rng.integers(2)}" for row, cell in enumerate(cells)]
+        path.write_text("\n".join(["paid,x,y", *lines]) + "\n", encoding="utf-8")
+        return guess(guess_sample.read_some(path), target="y"), path
+
+    guesses, path = of(["sim", "não", "sim", "n/d", ""])
+    line = guesses.types["paid"]
+    column = guesses.columns[0]
+    assert (line.value, column.missing, column.distinct) == ("boolean", 50, 2)
+    assert "75% of the values are of type yes or no; read as missing: 'n/d'." in str(line.reason)
+    spec = project.parse(guesses.project_file("paid", "Paid").encode(), "a.toml")
+    assert list(spec.missing_values) == ["n/d"]
+    inspected = schema.inspect(tables.read(path, columns=spec.source_columns), spec.source_columns)
+    assert not inspected.errors
+    paid = inspected.frame["paid"]
+    assert ((paid == 1).sum(), (paid == 0).sum(), paid.isna().sum()) == (50, 25, 50)
+    # another text may say more than that the value is missing, as may marks of most rows
+    for words in (["yes", "no", "no service"], ["yes", "no", "n/d", "n/d", "?", "?"]):
+        assert of(words)[0].types["paid"].value == "text"
+
+
 def test_dates_with_marks_are_dates(tmp_path: Path) -> None:
     days = [f"{day % 28 + 1:02d}/{day % 12 + 1:02d}/2024" for day in range(96)]
     for cells in (days, [f"2024-{day % 12 + 1:02d}-{day % 28 + 1:02d}" for day in range(96)]):

@@ -81,6 +81,39 @@ def test_few_rows_or_one_class_say_nothing() -> None:
     assert np.isnan(auc_alone(pd.Series([np.nan] * 500), pd.Series([1] * 500)))
 
 
+def test_sets_of_rows_measured_together_are_measured_as_each_is_alone(monkeypatch) -> None:
+    rng = np.random.default_rng(5)
+    labels = pd.Series(rng.integers(0, 2, 2000)).astype(float)
+    numbers = labels + rng.normal(0, 1, 2000)
+    frame = pd.DataFrame(
+        {
+            "plain": numbers,
+            "missing": numbers.where(rng.random(2000) < 0.6),
+            "infinite": numbers.where(rng.random(2000) < 0.9, np.inf),
+            "extreme": numbers.where(rng.random(2000) < 0.9, -1e308).replace(numbers[0], 1e308),
+            "whole": rng.integers(0, 30, 2000),
+            "constant": 1.0,
+            "empty": np.nan,
+            "text": np.where(labels == 1, "a", rng.choice(["a", "b"], 2000)),
+        }
+    )
+    masks = {
+        "all": np.ones(2000, dtype=bool),
+        "half": np.arange(2000) % 2 == 0,
+        "few": np.arange(2000) < 50,
+        "a class": (labels == 1).to_numpy(),
+    }
+    monkeypatch.setattr(leakage, "_CELLS", 6000)
+    together = leakage.alone_in(frame, labels, masks)
+    for name, mask in masks.items():
+        apart = leakage.alone(frame[mask], labels[mask])
+        pd.testing.assert_series_equal(together[name], apart, check_exact=True)
+    assert together["few"].isna().all()
+    assert together["a class"].isna().all()
+    assert together["all"]["plain"] > 0.7
+    assert together["all"]["empty"] == 0.5
+
+
 def test_an_engineered_feature_of_a_late_column_is_late() -> None:
     assert SPEC.recorded_after("action_type")
     assert not any(map(SPEC.recorded_after, SPEC.engineered))

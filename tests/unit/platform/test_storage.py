@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -62,6 +63,23 @@ def test_prepared_sets_come_back_as_they_were_written(home: Settings, frame) -> 
     assert (prepared.features, prepared.options["seed"]) == (("x",), 1)
     pd.testing.assert_frame_equal(train, frame.head(3))
     pd.testing.assert_frame_equal(test, frame.tail(1).reset_index(drop=True))
+
+
+def test_columns_of_any_kind_come_back_as_they_were_written(home: Settings) -> None:
+    rng = np.random.default_rng(1)
+    mixed = pd.DataFrame(
+        {
+            "varied": rng.normal(size=1000),
+            "holes": np.where(rng.random(1000) < 0.5, np.nan, rng.normal(size=1000)),
+            "repeated": rng.integers(0, 4, 1000).astype(float),
+            "with.point": rng.normal(size=1000),
+            "empty": np.nan,
+            "count": rng.integers(0, 900, 1000),
+            "text": rng.choice(["a", "b", None], 1000),
+        }
+    )
+    path = prepare(home, mixed)[0]
+    pd.testing.assert_frame_equal(pd.read_parquet(path), mixed, check_exact=True)
 
 
 def test_prepared_files_hold_the_columns_and_nothing_else(home: Settings, frame) -> None:
