@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -26,26 +26,25 @@ def as_input(mlflow: Any, dataset: Dataset) -> Any:
 
     whole = of_rows(dataset.frame)
     # MLflow would inspect every cell to infer types: 22 s for a million rows
-    whole.__dict__["schema"] = _schema(dataset.frame.head(1000), mlflow.data.from_pandas)
+    whole.__dict__["schema"] = _schema(dataset.frame.head(1000), mlflow)
     return whole
 
 
-def _schema(rows: pd.DataFrame, as_input: Callable[[pd.DataFrame], Any]) -> Any:
+def _schema(rows: pd.DataFrame, mlflow: Any) -> Any:
     """Return the schema that MLflow infers from rows, which takes a second for 500 columns.
 
     Columns of one type, all with missing values or all without, have the same one.
     """
-    from mlflow.types import ColSpec, Schema
-
     known: dict[Hashable, Any] = {}
     inferred = []
     for name, series in rows.items():
         key, some = _sample(series)
         if key not in known:
-            known[key] = as_input(pd.DataFrame({name: some})).schema.inputs[0]
+            frame = pd.DataFrame({name: some})
+            known[key] = mlflow.data.from_pandas(frame).schema.inputs[0]
         alike = known[key]
-        inferred.append(ColSpec(type=alike.type, name=name, required=alike.required))
-    return Schema(inferred)
+        inferred.append(mlflow.types.ColSpec(type=alike.type, name=name, required=alike.required))
+    return mlflow.types.Schema(inferred)
 
 
 def _sample(series: pd.Series[Any]) -> tuple[Hashable, Any]:
