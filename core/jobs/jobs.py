@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,8 @@ _table = sa.Table(
     sa.Column("pid_created", sa.Float),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("result", sa.String),
+    # who claimed it, see `core.jobs.workers`
+    sa.Column("worker", sa.String),
 )
 # the home, and the boot, that the processes of running jobs belong to
 _owner = sa.Table(
@@ -233,17 +235,40 @@ def cancel(settings: Settings, job_id: str) -> None:
         raise JobError(Message("{name} does not exist. Reload the page.", name=job_id[:8]))
 
 
-def claim(settings: Settings, job_id: str | None = None) -> Job | None:
+@dataclass(frozen=True)
+class Claim:
+    """A running job: the worker that claimed it, and its process."""
+
+    job_id: str
+    worker: str | None
+    pid: int | None
+    pid_created: float | None
+
+
+def claim(
+    settings: Settings,
+    job_id: str | None = None,
+    *,
+    worker: str | None = None,
+    only: Collection[str] = (),
+) -> Job | None:
     """Mark the oldest queued job as running and return it; None if there is none.
 
-    A job that waits for an earlier one (see WAITS_FOR) is skipped until that has ended.
+    A job that waits for an earlier one (see WAITS_FOR) is skipped until that has ended. One
+    statement of a write transaction finds and marks it, so no two workers get the same.
 
     Parameters
     ----------
     job_id : str, optional
         Only this one.
+    worker : str, optional
+        Who claims it.
+    only : collection of str
+        Steps of which it may be; of any if empty.
     """
     ready = _READY
+    if only:
+        ready = ready.where(_table.c.step.in_(only))
     if job_id is not None:
         ready = ready.where(_table.c.job_id == job_id)
     with state.reading(settings) as connection:
@@ -252,7 +277,7 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
             return None
     change = sa.update(_table).where(_table.c.number == ready.scalar_subquery())
     starting = messages.dumps(Message("Waiting to start."))
-    change = change.values(status=RUNNING, started=time.time(), text=starting)
+    change = change.values(status=RUNNING, started=time.time(), text=starting, worker=worker)
     with state.transaction(settings) as connection:
         row = connection.execute(change.returning(_table)).one_or_none()
     if row is None or _parsed(row.options) is not None:
@@ -260,7 +285,7 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
     set_aside.put(settings, "jobs", row.job_id, "unreadable")
     reason = store_faults.damaged_document(row.step)
     finish(settings, row.job_id, FAILED, error=reason)
-    return claim(settings, job_id)
+    return claim(settings, job_id, worker=worker, only=only)
 
 
 def update(settings: Settings, job_id: str, **values: Any) -> None:
@@ -308,12 +333,38 @@ def running_processes(settings: Settings) -> dict[str, tuple[int | None, float |
         return {row.job_id: (row.pid, row.pid_created) for row in rows}
 
 
+def running_claims(settings: Settings) -> list[Claim]:
+    """Return who claimed each running job."""
+    columns = (_table.c.job_id, _table.c.worker, _table.c.pid, _table.c.pid_created)
+    query = sa.select(*columns).where(_table.c.status == RUNNING)
+    with state.reading(settings) as connection:
+        return [Claim(**row) for row in connection.execute(query).mappings()]
+
+
+def hand_over(settings: Settings, before: Claim, worker: str) -> bool:
+    """Give a running job to another worker, unless that has happened or it has ended."""
+    mine = sa.update(_table).where(_table.c.job_id == before.job_id, _table.c.status == RUNNING)
+    still = mine.where(_table.c.worker.is_not_distinct_from(before.worker))
+    with state.transaction(settings) as connection:
+        return bool(connection.execute(still.values(worker=worker)).rowcount)
+
+
+def lost(settings: Settings, worker: str, job_ids: Collection[str]) -> set[str]:
+    """Return which of these jobs another worker has taken over from this one."""
+    query = sa.select(_table.c.job_id).where(_table.c.job_id.in_(job_ids))
+    with state.reading(settings) as connection:
+        return set(connection.execute(query.where(_table.c.worker != worker)).scalars())
+
+
 def take_over(settings: Settings) -> None:
     """Record that from now on the running jobs' processes belong to this home.
 
     A copied home lists the original's processes, and after a reboot pids are reused: such processes
-    are neither watched nor ended. Called by the supervisor that holds the lock.
+    are neither watched nor ended. Called by the supervisor that holds the lock. In a database that
+    several machines share, each worker's record says where its pids mean something.
     """
+    if settings.state_url:
+        return
     here = {"home": identity.of_home(settings.state_dir), "boot": process.boot_id()}
     with state.transaction(settings) as connection:
         owner = connection.execute(sa.select(_owner)).mappings().one_or_none()

@@ -1,4 +1,4 @@
-"""SQLite files and PostgreSQL databases by address: their names and the sentences on their faults."""
+"""SQLite files and PostgreSQL databases by address: their names, and sentences on their faults."""
 
 from __future__ import annotations
 

@@ -38,9 +38,7 @@ _documents = sql.Table(
 _WRITE_LOCK = 71_305
 # writes are counted in PostgreSQL; SQLite does so by itself
 _COUNTER = "CREATE TABLE IF NOT EXISTS writes AS SELECT 0::bigint AS number"
-_COUNT = (
-    "UPDATE writes SET number = number + 1 WHERE pg_current_xact_id_if_assigned() IS NOT NULL"
-)
+_COUNT = "UPDATE writes SET number = number + 1 WHERE pg_current_xact_id_if_assigned() IS NOT NULL"
 
 
 class _Opened(NamedTuple):
@@ -255,10 +253,22 @@ def _new_engine(place: Path) -> sql.Engine:
                 # a read transaction that starts to write fails at once if another wrote meanwhile
                 with connection.execution_options(is_writing=True).begin():
                     TABLES.create_all(connection)
+                    _add_columns(connection)
     except BaseException:
         engine.dispose()
         raise
     return engine
+
+
+def _add_columns(connection: sql.Connection) -> None:
+    """Add columns that a database of an earlier version lacks; only those that may be empty."""
+    known = sql.inspect(connection).get_multi_columns()
+    for table in TABLES.sorted_tables:
+        present = {column["name"] for column in known[(None, table.name)]}
+        for column in table.columns:
+            if column.name not in present and column.nullable:
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD {column.name} {kind}")
 
 
 def _new_postgresql(address: str, schema: str) -> tuple[sql.Engine, Any]:

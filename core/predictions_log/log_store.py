@@ -343,7 +343,10 @@ def _make_postgresql(address: str) -> sql.Engine:
         address,
         pool_pre_ping=True,
         pool_size=4,
-        connect_args={"connect_timeout": databases.CONNECT_SECONDS, "application_name": "courtside"},
+        connect_args={
+            "connect_timeout": databases.CONNECT_SECONDS,
+            "application_name": "courtside",
+        },
     )
     with engine.connect() as bare, bare.begin():
         whole = _is_whole(bare)

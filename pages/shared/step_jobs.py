@@ -26,6 +26,7 @@ from pages.shared.elements import (
     show_errors,
     table,
     verdict_badge,
+    words,
 )
 from pages.shared.navigation import STEPS
 
@@ -116,7 +117,10 @@ def _running(settings: Settings, job_id: str) -> None:
             on_click=_cancel,
             args=(settings, job_id),
         )
-    if job.status == "running" and not supervision.worker_state(settings).ready:
+    worker = supervision.worker_state(settings)
+    if worker.problem and not worker.alive:
+        st.caption(words(worker.problem))
+    elif job.status == "running" and not worker.ready:
         # it has died: no progress shows until another worker has ended the job
         st.caption(_("{name} is starting (about {seconds} s)", name=_("Worker"), seconds=15))
 
