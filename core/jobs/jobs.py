@@ -15,7 +15,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.platform import identity, messages, process, set_aside, state, steps, store_faults
+from core.platform import (
+    identity,
+    messages,
+    permissions,
+    process,
+    set_aside,
+    state,
+    steps,
+    store_faults,
+)
 from core.platform.config import Settings
 from core.platform.errors import InputError, JobError
 from core.platform.messages import Message, Words
@@ -144,6 +153,7 @@ def submit(settings: Settings, step: str, options: Mapping[str, Any]) -> Job:
 def put(connection: sa.Connection, step: str, options: Mapping[str, Any]) -> Job:
     """Like `submit`, within the caller's transaction."""
     require_step(step)
+    permissions.require(step)
     body = _canonical(step, options)
     fingerprint = hashlib.sha256(f"{step} {body}".encode()).hexdigest()
     new = state.insert(connection, _table).values(
@@ -207,6 +217,7 @@ def active(settings: Settings) -> list[Job]:
         return [_job(row) for row in connection.execute(query)]
 
 
+@permissions.needs("job")
 def cancel(settings: Settings, job_id: str) -> None:
     """Cancel a job: a queued one immediately, a running one once its process has ended.
 

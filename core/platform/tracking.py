@@ -26,6 +26,7 @@ from core.platform import (
     messages,
     mlflow_client,
     model_files,
+    permissions,
     run_artifacts,
     set_aside,
     steps,
@@ -82,6 +83,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
     str
         The run's id.
     """
+    permissions.require(step)
     mlflow = mlflow_client.library(settings)
     own = EveryRun(
         step=step, project=settings.project, git_commit=git_commit(), job_id=progress.job_id
@@ -112,6 +114,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
             "webhook_secret",
             "smtp_password",
             "allowed_emails",
+            "roles",
         }
         settings_shown = settings.model_dump(mode="json", exclude=hidden)
         mlflow.log_dict({"options": resolved, "settings": settings_shown}, "settings.json")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.jobs import supervision
-from core.platform import projects, state, storage, store_faults
+from core.platform import permissions, projects, state, storage, store_faults
 from core.platform.config import PROJECTS, Settings
 from core.platform.errors import InputError, JobError, StoreError
 from core.platform.messages import Message, Words
@@ -65,6 +65,7 @@ def untouched(settings: Settings) -> tuple[Words, ...]:
     return tuple(elsewhere)
 
 
+@permissions.needs("reset")
 def ask(settings: Settings, restore: str | None = None) -> str:
     """Record the request for a reset, and return the name of the backup.
 

@@ -20,7 +20,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core.jobs import chains, jobs, local_cluster, schedules, supervision
-from core.platform import mlflow_client, model_store, privacy, project, projects, state, tracking
+from core.platform import (
+    mlflow_client,
+    model_store,
+    permissions,
+    privacy,
+    project,
+    projects,
+    state,
+    tracking,
+)
 from core.platform.config import PROJECT_FILE, PROJECTS, Settings, exists, is_project_name
 from core.platform.errors import CourtsideError, InputError, JobError, StoreError
 from core.platform.messages import Message
@@ -122,6 +131,7 @@ def edit(settings: Settings, text: str) -> tuple[str, ...]:
     return tuple(step for step in changed if tracking.last_run(settings, step) is not None)
 
 
+@permissions.needs("project")
 def delete(settings: Settings, confirmed: str) -> Deleted:
     """Move a project into a backup: its home into a zip, its runs and models aside.
 
@@ -182,6 +192,7 @@ def deleted(settings: Settings) -> tuple[Deleted, ...]:
     return tuple(sorted(listed, key=lambda backup: backup.made, reverse=True))
 
 
+@permissions.needs("project")
 def restore(settings: Settings, backup: str) -> Settings:
     """Restore a deleted project, and return its settings; its backup is removed.
 

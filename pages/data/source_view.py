@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.data import acquire, snapshots
-from core.platform import project, tables, tracking
+from core.platform import permissions, project, tables, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number, p_
 from core.platform.project import ProjectSpec
@@ -36,7 +36,12 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     is_stale = snapshot is not None and snapshot.rules != spec.digest
     if is_stale:
         st.warning(navigation.changed("acquire", _("Project file")))
-        if st.button(_("Validate again"), type="primary", icon=":material/rule:", disabled=running):
+        if st.button(
+            _("Validate again"),
+            type="primary",
+            icon=":material/rule:",
+            disabled=not permissions.may("acquire") or running,
+        ):
             make_current(settings, snapshot.id)
     left, right = elements.side_by_side()
     with left:
@@ -90,7 +95,7 @@ def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next
             type="primary" if is_next else "secondary",
             icon=":material/download:",
             key="acquire",
-            disabled=values is None or running,
+            disabled=not permissions.may("acquire") or values is None or running,
         ):
             send(settings, source, values or {})
 
@@ -299,7 +304,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                 if st.button(
                     _("Use"),
                     icon=":material/restore:",
-                    disabled=step_jobs.is_going(settings, "acquire")
+                    disabled=step_jobs.is_locked(settings, "acquire")
                     or step_jobs.running_chain(settings) is not None,
                 ):
                     make_current(settings, chosen)

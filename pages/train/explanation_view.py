@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.platform import model_store, project, storage, tracking
+from core.platform import model_store, permissions, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, listed, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
@@ -106,7 +106,10 @@ def _ask_in_general(
             disabled=locked,
         )
         pressed = st.button(
-            _("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked
+            _("Explain"),
+            type="primary",
+            icon=":material/lightbulb:",
+            disabled=not permissions.may("explain") or locked,
         )
     options = {"target": choice.target, "rows": rows}
     if duration := _duration(settings, choice, run, explain.Options(**options)):
@@ -281,7 +284,12 @@ def _ask_row(
         )
         for name, value in start.items()
     }
-    sent = st.button(_("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked)
+    sent = st.button(
+        _("Explain"),
+        type="primary",
+        icon=":material/lightbulb:",
+        disabled=not permissions.may("explain") or locked,
+    )
     if sent:
         given = {"test_row": picked} if row == start else {"row": row}
         step_jobs.submit(settings, "explain", explain.Options, target=choice.target, **given)
