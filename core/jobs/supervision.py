@@ -364,13 +364,8 @@ def _retire_other(settings: Settings) -> None:
         ask(settings, "retire")
 
 
-def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
-    # with a damaged table a worker would fail and be restarted endlessly
-    jobs.active(settings)
-    settings.logs_dir.mkdir(parents=True, exist_ok=True)
-    path = settings.logs_dir / "worker.log"
-    for request in REQUESTS:
-        take_request(settings, request)  # a leftover request was for an earlier supervisor
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables of a worker's process."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -378,11 +373,21 @@ def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
         if not name.startswith(PREFIX) and name != "MLFLOW_TRACKING_URI"
     }
     search = [str(CODE_ROOT), *filter(None, [inherited.get("PYTHONPATH")])]
+    return inherited | settings.environment() | {"PYTHONPATH": os.pathsep.join(search)}
+
+
+def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
+    # with a damaged table a worker would fail and be restarted endlessly
+    jobs.active(settings)
+    settings.logs_dir.mkdir(parents=True, exist_ok=True)
+    path = settings.logs_dir / "worker.log"
+    for request in REQUESTS:
+        take_request(settings, request)  # a leftover request was for an earlier supervisor
     with path.open("ab") as log:
         begun = subprocess.Popen(
             [sys.executable, "-m", "core.runtime.supervisor", *arguments],
             cwd=CODE_ROOT,
-            env=inherited | settings.environment() | {"PYTHONPATH": os.pathsep.join(search)},
+            env=environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -98,6 +98,9 @@ class Settings(Options):
         Jobs that run at the same time, 1 to 16.
     serve_port : int
         Port of the live endpoint, 1024 to 65,535; other servers take the next free ones.
+    serve_host : str
+        IPv4 address on which endpoints listen, 127.0.0.1 unless others must reach them, as from
+        outside of a container.
     dask : str or None
         Address of a Dask scheduler, `tcp://host:port` or `tls://host:port`, whose workers fit
         candidates in parallel; None fits them one by one.
@@ -152,6 +155,7 @@ class Settings(Options):
     download_mirror: str | None = Field(None, pattern=r"^https?://[^@\s]+$")
     workers: int = Field(2, ge=1, le=16)
     serve_port: int = Field(5001, ge=1024, le=65535)
+    serve_host: str = Field("127.0.0.1", pattern=r"^\d{1,3}(\.\d{1,3}){3}$")
     dask: str | None = None
     predictions_url: str | None = Field(None, repr=False)
     state_url: str | None = Field(None, repr=False)

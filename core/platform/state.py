@@ -134,8 +134,8 @@ def rename(settings: Settings, name: str, *, back: bool = False) -> None:
     if settings.state_url is None:
         return
     close(settings)
-    aside, mine = f"deleted_{name}"[:60], _schema(settings)
-    before, after = (aside, mine) if back else (mine, aside)
+    mine = _schema(settings)
+    before, after = (name, mine) if back else (mine, name)
     with _faults(settings):
         engine = sql.create_engine(settings.state_url, poolclass=sql.NullPool)
         with engine.begin() as connection:

@@ -60,6 +60,8 @@ def untouched(settings: Settings) -> tuple[Words, ...]:
     elsewhere: list[Words] = []
     if settings.tracking_uri and not settings.tracking_uri.startswith("sqlite:"):
         elsewhere.append(store_faults.CONTENTS["mlflow.db"])
+    if settings.state_url:
+        elsewhere.append(store_faults.CONTENTS["state.db"])
     if settings.predictions_url:
         elsewhere.append(store_faults.CONTENTS["predictions.db"])
     return tuple(elsewhere)

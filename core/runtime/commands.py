@@ -384,9 +384,9 @@ def _projects(
 def _worker(
     settings: Settings, given: argparse.Namespace, progress: PrintedProgress
 ) -> dict[str, Any]:
-    from core.runtime import supervisor
+    from core.runtime import standalone
 
-    supervisor.work(settings, given.only)
+    standalone.work(settings, given.only)
     return {"home": str(settings.home)}
 
 

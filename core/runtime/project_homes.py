@@ -54,7 +54,7 @@ class Deleted:
 
 def needs_worker(settings: Settings) -> bool:
     """Return whether a project has something to do: a job, a chain, a schedule, a server."""
-    if not state.path(settings).is_file():
+    if not state.exists(settings):
         return False
     if is_busy(settings):
         return True
@@ -63,7 +63,7 @@ def needs_worker(settings: Settings) -> bool:
 
 def is_busy(settings: Settings) -> bool:
     """Return whether a job of the project waits or runs."""
-    if not state.path(settings).is_file():
+    if not state.exists(settings):
         return False
     chain = chains.current(settings)
     return bool(jobs.active(settings)) or (chain is not None and chain.state == "running")
@@ -87,7 +87,7 @@ def leave(settings: Settings) -> None:
     with suppress(CourtsideError, OSError):
         for each in projects.homes(settings):
             supervision.leave(each)
-            if state.path(each).is_file():
+            if state.exists(each):
                 served += [known for known in server.servers(each) if known.state == "ready"]
     if served:
         _log.warning(
@@ -166,6 +166,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
     }
     try:
         _pack(settings.home, path, about)
+        state.rename(settings, _schema(settings.project, stamp))
         os.rename(settings.home, aside)
         try:
             _set_aside(settings, about)
@@ -174,6 +175,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
             raise
     except (CourtsideError, OSError) as error:
         path.unlink(missing_ok=True)
+        state.rename(settings, _schema(settings.project, stamp), back=True)
         if isinstance(error, CourtsideError):
             raise
         raise StoreError(
@@ -231,6 +233,7 @@ def restore(settings: Settings, backup: str) -> Settings:
     except CourtsideError:
         shutil.rmtree(restored.home, ignore_errors=True)
         raise
+    state.rename(restored, _schema(name, about["stamp"]), back=True)
     path.unlink()
     return restored
 
@@ -252,6 +255,11 @@ def _model(settings: Settings) -> str | None:
 
 def _aside(name: str, about: dict[str, Any]) -> str:
     return f"{name}.deleted-{about['stamp']}"
+
+
+def _schema(name: str, stamp: str) -> str:
+    """Return the name that the state of a deleted project has in PostgreSQL."""
+    return f"{stamp}_{name}".lower()
 
 
 def _set_aside(settings: Settings, about: dict[str, Any]) -> None:

@@ -533,7 +533,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--idle", type=float, default=30.0)
     parser.add_argument("--grace", type=float, default=GRACE)
     given = parser.parse_args(arguments)
-    _prepare()
+    prepare()
     try:
         settings = Settings.load()
         settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -551,27 +551,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def work(settings: Settings, only: Collection[str] = ()) -> None:
-    """Run a worker that was started by itself, until it is asked to end.
-
-    Parameters
-    ----------
-    only : collection of str
-        Steps whose jobs it runs; all if empty.
-    """
-    _prepare()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    Supervisor(
-        settings,
-        target="core.runtime.worker:run_step",
-        clean_up="core.runtime.worker:clean_up",
-        preload=PRELOAD,
-        only=only,
-        stays=True,
-    ).run()
-
-
-def _prepare() -> None:
+def prepare() -> None:
+    """Set up the log and what the libraries of jobs read from the environment."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
     )
