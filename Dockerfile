@@ -9,7 +9,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends git libgomp1 \
 WORKDIR /app
 COPY requirements.txt ./
 # boto3: the MLflow server keeps artifacts in S3-compatible storage
-RUN pip install --no-cache-dir -r requirements.txt boto3==1.40.55
+RUN pip install --no-cache-dir -r requirements.txt boto3==1.44.8
 COPY --chown=courtside:courtside app.py pyproject.toml ./
 COPY --chown=courtside:courtside .streamlit/config.toml .streamlit/config.toml
 COPY --chown=courtside:courtside core core

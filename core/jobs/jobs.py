@@ -37,6 +37,7 @@ WAITS_FOR = {
 }
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ACTIVE = (QUEUED, RUNNING)
+WAS_CANCELLED = Message("{reason!c}.", reason=Message("cancelled"))
 
 _table = sa.Table(
     "jobs",
@@ -233,9 +234,7 @@ def cancel(settings: Settings, job_id: str) -> None:
     running = sa.update(_table).where(mine, _table.c.status == RUNNING)
     with state.transaction(settings) as connection:
         gone = connection.execute(
-            waiting.values(
-                status=CANCELLED, text=messages.dumps(Message("Cancelled.")), ended=time.time()
-            )
+            waiting.values(status=CANCELLED, text=messages.dumps(WAS_CANCELLED), ended=time.time())
         )
         if gone.rowcount:
             return
@@ -318,13 +317,13 @@ def finish(
     """Set a running job's final status; a job that has ended keeps its own."""
     values: dict[str, Any] = {"status": status, "error": error, "ended": time.time()}
     if status == DONE:
-        values |= {"fraction": 1.0, "text": Message("Done.")}
+        values |= {"fraction": 1.0, "text": Message("{reason!c}.", reason=Message("done"))}
         if result is not None:
             values["result"] = json.dumps(messages.to_data(result))
             if result.get("run_id"):
                 values["run_id"] = str(result["run_id"])
     elif status == CANCELLED:
-        values["text"] = Message("Cancelled.")
+        values["text"] = WAS_CANCELLED
     # a failed job keeps its last line, which says where it was
     update(settings, job_id, **values)
 

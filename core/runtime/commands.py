@@ -218,8 +218,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
         project_commands.add_options(parser)
     elif name == "worker":
-        about_only = _("steps whose jobs it runs; default: all")
-        parser.add_argument("--only", nargs="+", choices=STEPS, help=about_only, default=[])
+        parser.add_argument("--only", nargs="+", choices=STEPS, default=[])
     elif name == "reset":
         about_yes = _("required to confirm")
         parser.add_argument("--yes", action="store_true", help=about_yes)

@@ -420,7 +420,7 @@ class Supervisor:
     def _end_unwanted(self) -> None:
         """End the processes of cancelled jobs, or of all jobs on exit."""
         wanted_gone: dict[str, tuple[str, Words]] = dict.fromkeys(
-            jobs.to_cancel(self.settings), (jobs.CANCELLED, Message("Cancelled."))
+            jobs.to_cancel(self.settings), (jobs.CANCELLED, jobs.WAS_CANCELLED)
         )
         if self.stopping:
             others = dict.fromkeys((item.job_id for item in self.running), (jobs.FAILED, LOST))
