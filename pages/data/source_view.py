@@ -104,7 +104,7 @@ def send(settings: Settings, source: str, values: dict[str, Any]) -> None:
     if (source == "upload" and not values["uploads"]) or (
         source == "folder" and not values["files"]
     ):
-        st.error(_("Required: {field}.", field=_("Files")))
+        st.error(_("Required: {field}.", field=elements.capital(_("files"))))
     else:
         if source == "upload":
             values["uploads"] = [upload.model_dump() for upload in values["uploads"]]
@@ -155,7 +155,7 @@ def from_folder(settings: Settings, spec: ProjectSpec, *, disabled: bool) -> dic
     assert folder is not None
     listed = {path.name: path.stat().st_size for path in tables.list_sources(folder)}
     chosen = st.multiselect(
-        _("Files"),
+        elements.capital(_("files")),
         list(listed),
         default=list(listed),
         format_func=lambda name: f"{name} ({megabytes(listed[name])})",
@@ -229,7 +229,10 @@ def details(snapshot: snapshots.Snapshot) -> None:
     """Draw the source, the files and the digest of the current raw data."""
     facts = [
         (_("Source"), str(snapshots.SOURCE_LABELS[snapshot.source])),
-        (_("Files"), ", ".join(f"{file.name} ({megabytes(file.size)})" for file in snapshot.files)),
+        (
+            elements.capital(_("files")),
+            ", ".join(f"{file.name} ({megabytes(file.size)})" for file in snapshot.files),
+        ),
         (_("Snapshot"), snapshot.id),
         ("SHA-256", snapshot.digest),
         (_("When"), elements.ago(snapshot.acquired_at)),
@@ -276,7 +279,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                 "current": config.TextColumn(_("Current"), width="small"),
                 "id": _("Snapshot"),
                 "source": _("Source"),
-                "files": _("Files"),
+                "files": elements.capital(_("files")),
                 "rows": _("Rows"),
                 "size": _("Size"),
                 "acquired": _("When"),

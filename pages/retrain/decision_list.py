@@ -173,7 +173,7 @@ def _challenger(settings: Settings, run: tracking.RunInfo, decision: DecisionRun
     elements.fixed_table(
         {
             _("Rows"): kinds["value"].map(elements.plain).to_list(),
-            elements.capital(_("number")): kinds["rows"].map(number).to_list(),
+            _("Number"): kinds["rows"].map(number).to_list(),
             titles[0]: _losses(kinds["log_loss_champion"]),
             titles[1]: _losses(kinds["log_loss_challenger"]),
             _("Difference"): [_difference(row) for row in kinds.itertuples()],
