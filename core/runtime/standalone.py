@@ -77,4 +77,7 @@ def _keep_others(
 
 def _start(settings: Settings, only: Collection[str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "core", "worker", *(["--only", *only] if only else [])]
-    return subprocess.Popen(command, env=supervision.environment(settings), cwd=CODE_ROOT)
+    # the answer on standard output is that of the first worker; logs are on standard error
+    return subprocess.Popen(
+        command, env=supervision.environment(settings), cwd=CODE_ROOT, stdout=subprocess.DEVNULL
+    )

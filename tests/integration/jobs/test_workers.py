@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from core.jobs import jobs, supervision, workers
-from core.platform import state
+from core.platform import projects, state
 from core.platform.config import CODE_ROOT, Settings
-from tests.integration.jobs.test_jobs import gone, tree, until
+from tests.integration.jobs.test_jobs import ended, gone, tree, until
 
 WORK = """
 from core.platform.config import Settings
@@ -211,3 +212,25 @@ def test_a_database_from_before_a_column_gets_it(tmp_path: Path) -> None:
     state.close(settings)
     claimed = jobs.claim(settings, worker="me")
     assert claimed == replace(jobs.get(settings, job.job_id) or job, status=jobs.RUNNING)
+
+
+@pytest.mark.long
+def test_the_command_runs_the_jobs_of_all_projects_until_it_is_stopped(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, start_worker=False)
+    other = projects.add_example(settings, "flights")
+    submitted = [(home, jobs.submit(home, "acquire", {})) for home in (settings, other)]
+    command = [sys.executable, "-m", "core", "worker"]
+    environ = supervision.environment(settings)
+    worker = subprocess.Popen(command, env=environ, cwd=CODE_ROOT, stdout=subprocess.PIPE)
+    try:
+        for home, job in submitted:
+            assert ended(home, job).status == jobs.DONE
+            assert [each.ready for each in workers.listed(home)] == [True]
+    finally:
+        family = tree(worker.pid)
+        worker.terminate()
+        answer, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 0
+    assert json.loads(answer)["status"] == "done"
+    until(lambda: gone(family))
+    assert [workers.listed(home) for home, _ in submitted] == [[], []]
