@@ -95,17 +95,21 @@ class Own:
     settings: Settings
     worker: str = field(default_factory=lambda: uuid.uuid4().hex)
     since: float = field(default_factory=time.time)
+    _home: str | None = None
     _beat_at: float | None = None
     _pulses: dict[str, Pulse] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.place = here(self.settings)
         self._process = process.known(os.getpid())
+        self._has_its_home()
 
     def beat(self, *, ready: bool, at_once: bool = False) -> None:
         """Record that this worker works; cheap within seconds of the last beat."""
         now = time.monotonic()
         if not at_once and self._beat_at is not None and now - self._beat_at < BEAT_SECONDS:
+            return
+        if not self._has_its_home():
             return
         # also if it fails: a locked database is not asked at every turn
         self._beat_at = now
@@ -124,6 +128,8 @@ class Own:
 
     def leave(self) -> None:
         """Delete the record and what this worker alone did: another may do it at once."""
+        if not self._has_its_home():
+            return
         with state.transaction(self.settings) as connection:
             for table in (_leases, _table):
                 connection.execute(sql.delete(table).where(table.c.worker == self.worker))
@@ -131,6 +137,13 @@ class Own:
     def dead(self, others: Iterable[Worker]) -> set[str]:
         """Return which of these workers are dead, as far as this one can know by now."""
         return {other.worker for other in others if self._is_dead(other)}
+
+    def _has_its_home(self) -> bool:
+        """Return whether the home is still there: one that was moved away is not recreated."""
+        now = identity.of_home(self.settings.state_dir)
+        if self._home is None and self.settings.state_dir.exists():
+            self._home = now
+        return self._home in (None, now)
 
     def _is_dead(self, other: Worker) -> bool:
         if other.worker == self.worker:
@@ -147,6 +160,8 @@ class Own:
 
     def holds(self, name: str) -> bool:
         """Return whether this worker alone has a duty; it takes one that nobody alive has."""
+        if not self._has_its_home():
+            return False
         holder = sql.select(_leases.c.worker).where(_leases.c.name == name)
         with state.reading(self.settings) as connection:
             held_by = connection.execute(holder).scalar_one_or_none()

@@ -132,7 +132,8 @@ class Supervisor:
         self.since = self.idle_from = self.beat_seen = time.time()
         self.problem: Words | None = None
         self.ready = self.stopping = self.retiring = False
-        self.is_first = self.is_keeper = False
+        # until when it is known whether this worker has a duty
+        self.duties: dict[str, tuple[float, bool]] = {}
 
     def run(self) -> None:
         """Work until it is time to exit; returns when no job process is left."""
@@ -187,15 +188,12 @@ class Supervisor:
     def _beat(self) -> None:
         if self.is_alone:
             self.heart.beat()
-        # a home that was moved away is not recreated
-        if self._has_its_home():
-            with suppress(CourtsideError):
-                self.own.beat(ready=self.ready)
+        with suppress(CourtsideError):
+            self.own.beat(ready=self.ready)
 
     def _leave(self) -> None:
-        if self._has_its_home():
-            with suppress(CourtsideError):
-                self.own.leave()
+        with suppress(CourtsideError):
+            self.own.leave()
 
     def _do(self, duty: Callable[[], None]) -> None:
         """Run a duty; an error not caused by the state ends neither this process nor its duties."""
@@ -320,10 +318,7 @@ class Supervisor:
                 self._await_gone(*process)
             outcome = jobs.CANCELLED if job_id in cancelled else jobs.FAILED
             self._begin_clean_up(job_id, outcome, LOST)
-        self.is_first = self.own.holds("schedules")
-        # endpoints are processes of a machine, so each machine has its keeper
-        self.is_keeper = self._serves() and self.own.holds(f"endpoints {self.own.place}")
-        if self.is_first:
+        if self._holds("schedules"):
             self.own.forget_dead()
         self._advance_chain()
         self._tidy()
@@ -336,11 +331,17 @@ class Supervisor:
 
     def _tend(self) -> None:
         """Restart the endpoints that have ended or hang."""
-        if self.is_keeper:
+        serves = not self.only or "serve" in self.only
+        # endpoints are processes of a machine, so each machine has its keeper
+        if serves and self._holds(f"endpoints {self.own.place}"):
             self.endpoints.tend(self.settings)
 
-    def _serves(self) -> bool:
-        return not self.only or "serve" in self.only
+    def _holds(self, duty: str) -> bool:
+        """Return whether this worker alone has a duty, as of the last seconds."""
+        now = time.monotonic()
+        if now > self.duties.get(duty, (0.0, False))[0]:
+            self.duties[duty] = now + SWEEP, self.own.holds(duty)
+        return self.duties[duty][1]
 
     def _end_lost(self) -> None:
         """Kill the processes of jobs that others have taken over, as they took this one for dead.
@@ -376,7 +377,7 @@ class Supervisor:
 
     def _tick(self) -> None:
         """Submit due schedules, and let a separate process send messages, as that may take long."""
-        if self.stopping or self.retiring or not self.is_first:
+        if self.stopping or self.retiring or not self._holds("schedules"):
             self.stays = False
             return
         try:
