@@ -68,7 +68,7 @@ refresh *options:
 audit:
     {{run}} python .ci/refresh.py --audit
 
-# measure: lifecycle, page_times, presets, side_by_side, scoring, endpoint, predictions_log, monitor, replay
+# measure: a script of benchmarks, or `all` of them into docs/benchmarks.md
 bench name="lifecycle" *options:
     {{run}} python -m benchmarks.{{name}} {{options}}
 

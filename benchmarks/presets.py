@@ -33,8 +33,8 @@ from core.training import candidates, train
 LIMITS = {
     "Best by place and time": 0.674,
     "Best with the kind of shot": 0.607,
-    "Best by place and time, tested later": 0.672,
-    "Best with the kind of shot, tested later": 0.632,
+    "Best by place and time, split by date": 0.672,
+    "Best with the kind of shot, split by date": 0.632,
 }
 # logistic regression with scikit-learn's defaults on the same rows
 BASELINE = 0.67849

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
@@ -317,13 +317,14 @@ def listed(values: Sequence[str]) -> list[Words]:
     return [*values[:MOST_NAMED], more]
 
 
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
-def _day(seconds: float) -> str:
+def _day(seconds: float) -> date:
     """Return a moment of rows that may have no time of day; at midnight only its day."""
-    return _moment(seconds).removesuffix(" 00:00")
+    moment = _moment(seconds)
+    return moment if (moment.hour, moment.minute) != (0, 0) else moment.date()
 
 
 def _scoring(settings: Settings, run_id: str | None) -> Scoring:

@@ -34,8 +34,9 @@ LANGUAGES = {"en": "English", "pt": "Português"}
 LOCALES = {"en": "en_GB", "pt": "pt_BR"}
 FOLDER = Path(__file__).resolve().parents[1] / "locale"
 DOMAIN = "courtside"
-# key of a day among stored parameters
+# keys of a day and a moment among stored parameters
 DAY = "$day"
+MOMENT = "$moment"
 
 _language: ContextVar[str] = ContextVar("language")
 _of_visit: list[Callable[[], str]] = []
@@ -305,10 +306,12 @@ def to_data(value: Any) -> Any:
 
 
 def _param(value: Any) -> Any:
-    """Return a parameter for JSON; a day stays one, to have the form of the reader's language."""
+    """Return a parameter for JSON; days and moments stay what they are, for the reader's form."""
     if isinstance(value, list | tuple):
         return [_param(part) for part in value]
-    if isinstance(value, date) and not isinstance(value, datetime):
+    if isinstance(value, datetime):
+        return {MOMENT: value.isoformat()}
+    if isinstance(value, date):
         return {DAY: value.isoformat()}
     return to_data(value)
 
@@ -320,11 +323,15 @@ def from_data(value: Any) -> Any:
     --------
     >>> with speaking("pt"):
     ...     str(from_data(to_data(Message("{start}", start=date(2025, 6, 1)))))
+    ...     str(from_data(to_data(Message("{at}", at=datetime(2025, 6, 1, 9, 5)))))
     '01/06/2025'
+    '01/06/2025 09:05'
     """
     if isinstance(value, Mapping):
         if value.keys() == {DAY}:
             return date.fromisoformat(value[DAY])
+        if value.keys() == {MOMENT}:
+            return datetime.fromisoformat(value[MOMENT])
         if "msgid" in value and "params" in value:
             return Message(
                 value["msgid"],

@@ -51,7 +51,7 @@ def lived(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -
     return settings
 
 
-def test_the_project_file_decides_about_class_weights_unless_training_is_told_otherwise(
+def test_the_project_file_decides_about_class_weights_unless_the_training_does(
     lived: Settings,
 ) -> None:
     for version, weights in (("1", "None"), ("2", "balanced")):

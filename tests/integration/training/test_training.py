@@ -197,9 +197,9 @@ def test_options_that_make_no_sense_are_refused(options: dict, words: str) -> No
 
 def test_a_preset_refuses_the_sets_of_another(home: Settings) -> None:
     with pytest.raises(
-        NotReadyError, match="are not those of 'Best by place and time, tested later'"
+        NotReadyError, match="are not those of 'Best by place and time, split by date'"
     ):
-        train.run(home, train.Options(preset="Best by place and time, tested later"))
+        train.run(home, train.Options(preset="Best by place and time, split by date"))
     with pytest.raises(InputError, match="'Magic' does not exist"):
         train.run(home, train.Options(preset="Magic"))
 
@@ -226,8 +226,8 @@ def test_a_training_waits_for_the_preparation_that_was_asked_for_before(settings
     [
         pytest.param("Best by place and time", 0.674, marks=pytest.mark.long),
         pytest.param("Best with the kind of shot", 0.607, marks=pytest.mark.long),
-        pytest.param("Best by place and time, tested later", 0.672, marks=pytest.mark.long),
-        pytest.param("Best with the kind of shot, tested later", 0.632, marks=pytest.mark.long),
+        pytest.param("Best by place and time, split by date", 0.672, marks=pytest.mark.long),
+        pytest.param("Best with the kind of shot, split by date", 0.632, marks=pytest.mark.long),
     ],
 )
 def test_the_presets_reach_their_figures_on_the_real_rows(
