@@ -160,8 +160,6 @@ class Own:
 
     def holds(self, name: str) -> bool:
         """Return whether this worker alone has a duty; it takes one that nobody alive has."""
-        if not self._has_its_home():
-            return False
         holder = sql.select(_leases.c.worker).where(_leases.c.name == name)
         with state.reading(self.settings) as connection:
             held_by = connection.execute(holder).scalar_one_or_none()
@@ -171,6 +169,8 @@ class Own:
             holders = [each for each in listed(self.settings) if each.worker == held_by]
             if holders and not self.dead(holders):
                 return False
+        if not self._has_its_home():
+            return False
         with state.transaction(self.settings) as connection:
             if connection.execute(holder).scalar_one_or_none() != held_by:
                 return False

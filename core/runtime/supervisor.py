@@ -367,7 +367,7 @@ class Supervisor:
 
     def _advance_chain(self) -> None:
         """Queue the next job of a chain whose last one is done."""
-        if self.stopping or self.retiring:
+        if self.stopping or self.retiring or not self._has_its_home():
             return
         with set_aside.guarded(self.settings, "chain", "chain", passing=()):
             try:
@@ -517,6 +517,8 @@ class Supervisor:
         _log.info("ready after %.1f s", time.monotonic() - start)
 
     def _write_state(self) -> None:
+        if not self._has_its_home():
+            return
         with suppress(CourtsideError):
             self.own.beat(ready=self.ready, at_once=True)
         if self.is_alone:

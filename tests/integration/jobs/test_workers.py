@@ -17,6 +17,7 @@ import pytest
 from core.jobs import jobs, supervision, workers
 from core.platform import projects, state
 from core.platform.config import CODE_ROOT, Settings
+from tests.conftest import WITH_LONG
 from tests.integration.jobs.test_jobs import ended, gone, tree, until
 
 WORK = """
@@ -29,7 +30,7 @@ if __name__ == "__main__":
         preload=["core.runtime.worker"], grace=0.5, stays=True,
     ).run()
 """
-COUNT = 40
+COUNT = 40 if WITH_LONG else 15
 SECONDS = 0.05
 
 
