@@ -340,7 +340,7 @@ def from_data(value: Any) -> Any:
                 **from_data(value["params"]),
             )
         return {name: from_data(part) for name, part in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [from_data(part) for part in value]
     return value
 

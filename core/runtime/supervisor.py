@@ -576,10 +576,10 @@ def _number(path: Path) -> int:
 
 
 def _why(code: int | None) -> Message:
-    ended = Message("The job's process ended with code {code}. Start the job again.", code=code)
     if code == -signal.SIGKILL:
-        return sentences(ended, Message("Memory may have run out."))
-    return ended
+        killed = Message("The job's process was killed. Start the job again.")
+        return sentences(killed, Message("Memory may have run out."))
+    return Message("The job's process ended with code {code}. Start the job again.", code=code)
 
 
 if __name__ == "__main__":

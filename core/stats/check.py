@@ -153,10 +153,10 @@ def threshold_fact(state: str, positive: Words = "1") -> Message:
         What the positive class is called.
     """
     return {
-        "none_positive": Message("no row is predicted {positive}", positive=positive),
-        "all_positive": Message("every row is predicted {positive}", positive=positive),
+        "none_positive": Message("no row is predicted '{positive}'", positive=positive),
+        "all_positive": Message("every row is predicted '{positive}'", positive=positive),
         "no_true_positive": Message(
-            "no row predicted {positive} is actually {positive}", positive=positive
+            "no row predicted '{positive}' is actually '{positive}'", positive=positive
         ),
     }[state]
 
@@ -180,7 +180,7 @@ def one_sentence(*facts: Words) -> Message:
     Examples
     --------
     >>> str(one_sentence(threshold_fact("none_positive", "made"), "its F1 is 0"))
-    'No row is predicted made and its F1 is 0.'
+    "No row is predicted 'made' and its F1 is 0."
     """
     return Message("{facts!c}.", facts=list(facts))
 

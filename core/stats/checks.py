@@ -216,7 +216,8 @@ def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any])
         return Message("In {share:.1%} of the rows.", share=value)
     before, now = float(row["mean_reference"]), float(row["mean_current"])
     change = CHANGE_LABELS[verdict]
-    if before != before:
+    # the same mean says nothing of the change
+    if before != before or f"{before:.6g}" == f"{now:.6g}":
         return change
     return Message(
         "{change}: mean {before:.6g} in the reference, {now:.6g} now.",

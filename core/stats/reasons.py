@@ -36,7 +36,7 @@ def facts(
     >>> str(facts([f1, auc], "made")[0])
     'it ranks little better than chance (ROC AUC 0.539; chance is 0.5)'
     >>> str(facts([f1, auc], "made")[1])
-    'no row is predicted made'
+    "no row is predicted 'made'"
     """
     alarmed = {check.code: check for check in checks if check.verdict == "alert"}
     f1 = next((check for check in checks if check.code == "f1"), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import streamlit as st
@@ -11,6 +12,7 @@ from core.monitoring.alert_store import ACKNOWLEDGED, NO_RULE, VERSION_LEFT, Ale
 from core.monitoring.incidents import Incident
 from core.platform import clock, messages, permissions
 from core.platform.config import Settings
+from core.platform.errors import CourtsideError
 from core.platform.messages import Message, _, day
 from core.stats.check import VERDICT_LABELS
 from pages.shared import elements, login
@@ -161,9 +163,12 @@ def _acknowledge(settings: Settings, incident: Incident) -> None:
             disabled=not permissions.may("alert"),
         )
     if pressed:
-        with elements.show_errors():
-            alerts.acknowledge_all(settings, incident.subject, person, note)
-            _after(person)
+        _answer(
+            f"answer-{incident.subject}",
+            person,
+            lambda: alerts.acknowledge_all(settings, incident.subject, person, note),
+        )
+    _refusal(f"answer-{incident.subject}")
 
 
 def _dismiss(settings: Settings, incident: Incident) -> None:
@@ -189,10 +194,13 @@ def _dismiss(settings: Settings, incident: Incident) -> None:
             _("Dismiss"), icon=":material/close:", disabled=not permissions.may("alert")
         )
     if pressed:
-        with elements.show_errors():
-            alerts.close(settings, str(alert_id), person, note)
-            st.session_state[DONE] = incident.subject
-            _after(person)
+        _answer(
+            f"dismiss-{incident.subject}",
+            person,
+            lambda: alerts.close(settings, str(alert_id), person, note),
+            done=incident.subject,
+        )
+    _refusal(f"dismiss-{incident.subject}")
 
 
 def _person_and_note(incident: Incident, form: str) -> tuple[str, str]:
@@ -208,9 +216,24 @@ def _person_and_note(incident: Incident, form: str) -> tuple[str, str]:
     return person, note
 
 
-def _after(person: str) -> None:
+def _answer(form: str, person: str, act: Callable[[], object], done: str | None = None) -> None:
+    """Record an answer and draw anew; a refusal stays until the next one, as the list is redrawn."""
+    try:
+        act()
+    except CourtsideError as error:
+        st.session_state[f"refused-{form}"] = error.message
+        return
+    st.session_state.pop(f"refused-{form}", None)
     st.session_state["person"] = person
+    if done is not None:
+        st.session_state[DONE] = done
     st.rerun()
+
+
+def _refusal(form: str) -> None:
+    refused = st.session_state.get(f"refused-{form}")
+    if refused:
+        st.error(elements.words(refused))
 
 
 def _nothing() -> None:

@@ -173,7 +173,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
                     "column": by_column["column"],
                     "verdict": [[named.get(verdict, verdict)] for verdict in by_column["verdict"]],
                     **{kind: by_column[kind] for kind in shown},
-                    "text": _joined(by_column),
+                    "text": [str(elements.words(text)) for text in by_column["text"]],
                 }
             ),
             {kind: form for kind, (_title, form) in COLUMN_KINDS.items()},
@@ -184,7 +184,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
         column_config={
             "column": st.column_config.TextColumn(_("Column"), pinned=True),
             "verdict": st.column_config.MultiselectColumn(
-                _("Verdict"), options=list(named.values()), color=["red", "orange", "green", "gray"]
+                _("Verdict"), options=list(named.values()), color=["green", "orange", "red", "gray"]
             ),
             **{
                 kind: st.column_config.NumberColumn(

@@ -19,8 +19,8 @@ from pages.shared import elements, navigation, report_view, table_texts
 MOST = 60
 VIEWS = {"list": Message("All"), "two": Message("Compare"), "time": Message("Time")}
 TIMES = {"made": Message("Time of the report"), "rows": Message("Time of the rows")}
-SHOWN = ("made", "verdict", "rows", "labels", "alerts", "report")
-COUNTS = dict.fromkeys(("rows", "labels", "alerts", "warnings"), ",.0f")
+SHOWN = ("made", "verdict", "window", "rows", "labels", "report")
+COUNTS = dict.fromkeys(("rows", "labels"), ",.0f")
 FIRST_CHECKS = ("skill", "log_loss", "roc_auc", "calibration", "psi." + PROBABILITY)
 
 
@@ -124,9 +124,7 @@ def _list(runs: list[tracking.RunInfo]) -> None:
             "verdict": [str(CONCLUSION_LABELS.get(report.verdict, "–")) for report in reports],
             "rows": [counted(run, "rows_current") for run in runs],
             "labels": [counted(run, "rows_labelled") for run in runs],
-            "alerts": [counted(run, "checks_alert") for run in runs],
             "report": [f"/monitor?view=report&report={run.run_id}" for run in runs],
-            "warnings": [counted(run, "checks_warning") for run in runs],
             "version": [report.version for report in reports],
             "data": [str(elements.data_word(run.is_sample)) for run in runs],
             "window": [_window_of(report) for report in reports],
@@ -144,8 +142,6 @@ def _list(runs: list[tracking.RunInfo]) -> None:
             "data": _("Data"),
             "rows": _("Rows"),
             "labels": _("Labels"),
-            "alerts": elements.named(_("Checks"), VERDICT_LABELS["alert"]),
-            "warnings": elements.named(_("Checks"), VERDICT_LABELS["warning"]),
             "report": config.LinkColumn(_("Report"), display_text=p_("link", "open")),
         },
     )

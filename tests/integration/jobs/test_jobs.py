@@ -385,7 +385,7 @@ def test_killed_process_fails_its_job_after_the_clean_up(worker):
     assert not folder.exists()
     assert killed.status == "failed"
     assert str(killed.error) == (
-        "The job's process ended with code -9. Start the job again. Memory may have run out."
+        "The job's process was killed. Start the job again. Memory may have run out."
     )
     assert cleaned(worker, job) == f"failed: {killed.error}"
     # a finished job leaves nothing either, a moment later

@@ -115,6 +115,10 @@ def test_one_acknowledgement_with_a_name_and_a_note_is_for_all_checks_of_an_inci
 ) -> None:
     raised(settings, now - DAY, f1="alert")
     app = button(open_page(settings, "monitor", view="alerts"), "Acknowledge")
+    refused = [error.value for error in app.error]
+    assert refused
+    # the list is redrawn by itself, and the refusal is still there
+    assert [error.value for error in app.run().error] == refused
     assert "Enter a name" in text_of(app)
     assert {alert.state for alert in alerts.open_alerts(settings)} == {"open"}
     name_field(app).input("Ann")

@@ -255,9 +255,16 @@ def test_without_labels_performance_says_why_not(page, text_of) -> None:
 
 def test_the_columns_are_listed_on_request(page) -> None:
     app = page().segmented_control(key="evidence").set_value("columns").run()
-    (table,) = (table.value for table in app.dataframe if "psi" in table.value)
+    (drawn,) = (table for table in app.dataframe if "psi" in table.value)
+    table = drawn.value
     assert table["column"].tolist() == ["lat"]
     assert table["verdict"].tolist() == [["alert"]]
+    chips = json.loads(drawn.proto.columns)["verdict"]["type_config"]["options"]
+    assert [(chip["value"], chip["color"]) for chip in chips[:3]] == [
+        ("ok", "green"),
+        ("warning", "orange"),
+        ("alert", "red"),
+    ]
     app = app.toggle(key="all-kinds").set_value(True).run()
     assert not app.exception
 

@@ -129,5 +129,7 @@ def test_a_stored_day_has_the_form_of_the_reader() -> None:
         assert str(again) == "2025-06-01; 2025-06-02"
         with speaking("pt"):
             assert str(again) == "01/06/2025; 02/06/2025"
+    # as `asdict` leaves them
+    assert messages.from_data((messages.to_data(rows),)) == [rows]
     # data outside of a message is text, as before
     assert messages.to_data({"day": date(2025, 6, 1)}) == {"day": "2025-06-01"}

@@ -61,7 +61,7 @@ def test_labelling_nothing_is_tried_too() -> None:
     labels, forecast = np.array([0, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6])
     choice = thresholds.choose(labels, forecast, "cost", 10.0, 1.0)
     assert (choice.threshold, choice.value) == (1.0, 0.25)
-    assert "No row is predicted 1." in str(choice.text)
+    assert "No row is predicted '1'." in str(choice.text)
     surely = thresholds.choose(labels, np.array([1.0, 0.8, 0.7, 0.6]), "cost", 10.0, 1.0)
     assert surely.value == pytest.approx(11 / 4)
 
