@@ -21,7 +21,6 @@ from pages.shared import aliases, elements, navigation, row_field, step_jobs
 
 # widgets whose values are kept
 KEYS = ("rows", "view", "start-*", "input-*")
-VIEWS = {"model": Message("Model"), "row": Message("One row")}
 SIZES = (50, 150, 500)
 # time of a job besides predictions: loading the model, drawing and storing the figures
 FIXED_SECONDS = 3
@@ -373,7 +372,8 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
             key="model",
             index=list(offered).index(wanted[0]) if wanted else 0,
         )
-        view = elements.choose(_("Explain"), VIEWS, "view", default="model", is_bare=True)
+        views = {"model": _("Model"), "row": elements.capital(_("one row"))}
+        view = elements.choose(_("Explain"), views, "view", default="model", is_bare=True)
     choice = offered[target]
     model_run = tracking.run(settings, choice.run_id)
     if model_run is None:
