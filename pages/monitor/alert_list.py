@@ -217,7 +217,7 @@ def _person_and_note(incident: Incident, form: str) -> tuple[str, str]:
 
 
 def _answer(form: str, person: str, act: Callable[[], object], done: str | None = None) -> None:
-    """Record an answer and draw anew; a refusal stays until the next one, as the list is redrawn."""
+    """Record an answer and draw anew; a refusal stays until the next, as the list is redrawn."""
     try:
         act()
     except CourtsideError as error:
