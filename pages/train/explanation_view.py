@@ -318,7 +318,7 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
     with st.container(horizontal=True, vertical_alignment="center"):
         ago = elements.ago(explained.ended or explained.started)
         st.markdown(
-            f"{elements.plain(f'{spec.id} {test_row}') if is_test_row else _('One row')} · {ago}",
+            f"{elements.plain(f'{spec.id} {test_row}') if is_test_row else elements.capital(_('one row'))} · {ago}",
             width="content",
         )
         elements.mark_sample(settings, explained)
