@@ -317,10 +317,8 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
     is_test_row = "label" in of
     with st.container(horizontal=True, vertical_alignment="center"):
         ago = elements.ago(explained.ended or explained.started)
-        st.markdown(
-            f"{elements.plain(f'{spec.id} {test_row}') if is_test_row else elements.capital(_('one row'))} · {ago}",
-            width="content",
-        )
+        name = f"{spec.id} {test_row}" if is_test_row else elements.capital(_("one row"))
+        st.markdown(f"{elements.plain(name)} · {ago}", width="content")
         elements.mark_sample(settings, explained)
         navigation.run_link(explained.run_id, "Explicacao")
     probability, base = of["probability"], of["base"]
