@@ -74,7 +74,7 @@ def run(name: str, arguments: tuple[str, ...]) -> tuple[str, bool]:
     at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     title = name.replace("_", " ").capitalize()
     about = f"`{shown}`, {at}, {took:.0f} s, load {load:.1f} before it began."
-    section = f"## {title}\n\n{about}\n{machine()}.\n\n```text\n{text}\n```\n"
+    section = f"## {title}\n\n{about}\n\n```text\n{machine()}\n\n{text}\n```\n"
     return section, not done.returncode
 
 

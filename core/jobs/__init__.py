@@ -13,4 +13,5 @@ __all__ = [
     "local_cluster",
     "schedules",
     "supervision",
+    "workers",
 ]

@@ -16,7 +16,7 @@ import sqlalchemy as sql
 
 from core.jobs import jobs
 from core.jobs.jobs import Job
-from core.platform import messages, set_aside, state, store_faults
+from core.platform import messages, permissions, set_aside, state, store_faults
 from core.platform.config import Settings
 from core.platform.errors import JobError, StoreError
 from core.platform.messages import Words
@@ -114,6 +114,7 @@ def advance(settings: Settings) -> None:
             _queue_next(connection, stored)
 
 
+@permissions.needs("job")
 def cancel(settings: Settings) -> None:
     """Cancel the chain: the running job and all remaining ones."""
     with state.transaction(settings) as connection:
@@ -124,6 +125,7 @@ def cancel(settings: Settings) -> None:
     jobs.cancel(settings, stored["jobs"][-1])
 
 
+@permissions.needs("job")
 def forget(settings: Settings) -> None:
     """Delete a chain that has ended; a running one stays."""
     with state.transaction(settings) as connection:

@@ -9,13 +9,22 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from core.platform import identity, messages, process, set_aside, state, steps, store_faults
+from core.platform import (
+    identity,
+    messages,
+    permissions,
+    process,
+    set_aside,
+    state,
+    steps,
+    store_faults,
+)
 from core.platform.config import Settings
 from core.platform.errors import InputError, JobError
 from core.platform.messages import Message, Words
@@ -28,6 +37,7 @@ WAITS_FOR = {
 }
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ACTIVE = (QUEUED, RUNNING)
+WAS_CANCELLED = Message("{reason!c}.", reason=Message("cancelled"))
 
 _table = sa.Table(
     "jobs",
@@ -50,6 +60,8 @@ _table = sa.Table(
     sa.Column("pid_created", sa.Float),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("result", sa.String),
+    # who claimed it, see `core.jobs.workers`
+    sa.Column("worker", sa.String),
 )
 # the home, and the boot, that the processes of running jobs belong to
 _owner = sa.Table(
@@ -142,6 +154,7 @@ def submit(settings: Settings, step: str, options: Mapping[str, Any]) -> Job:
 def put(connection: sa.Connection, step: str, options: Mapping[str, Any]) -> Job:
     """Like `submit`, within the caller's transaction."""
     require_step(step)
+    permissions.require(step)
     body = _canonical(step, options)
     fingerprint = hashlib.sha256(f"{step} {body}".encode()).hexdigest()
     new = state.insert(connection, _table).values(
@@ -205,6 +218,7 @@ def active(settings: Settings) -> list[Job]:
         return [_job(row) for row in connection.execute(query)]
 
 
+@permissions.needs("job")
 def cancel(settings: Settings, job_id: str) -> None:
     """Cancel a job: a queued one immediately, a running one once its process has ended.
 
@@ -220,9 +234,7 @@ def cancel(settings: Settings, job_id: str) -> None:
     running = sa.update(_table).where(mine, _table.c.status == RUNNING)
     with state.transaction(settings) as connection:
         gone = connection.execute(
-            waiting.values(
-                status=CANCELLED, text=messages.dumps(Message("Cancelled.")), ended=time.time()
-            )
+            waiting.values(status=CANCELLED, text=messages.dumps(WAS_CANCELLED), ended=time.time())
         )
         if gone.rowcount:
             return
@@ -233,17 +245,40 @@ def cancel(settings: Settings, job_id: str) -> None:
         raise JobError(Message("{name} does not exist. Reload the page.", name=job_id[:8]))
 
 
-def claim(settings: Settings, job_id: str | None = None) -> Job | None:
+@dataclass(frozen=True)
+class Claim:
+    """A running job: the worker that claimed it, and its process."""
+
+    job_id: str
+    worker: str | None
+    pid: int | None
+    pid_created: float | None
+
+
+def claim(
+    settings: Settings,
+    job_id: str | None = None,
+    *,
+    worker: str | None = None,
+    only: Collection[str] = (),
+) -> Job | None:
     """Mark the oldest queued job as running and return it; None if there is none.
 
-    A job that waits for an earlier one (see WAITS_FOR) is skipped until that has ended.
+    A job that waits for an earlier one (see WAITS_FOR) is skipped until that has ended. One
+    statement of a write transaction finds and marks it, so no two workers get the same.
 
     Parameters
     ----------
     job_id : str, optional
         Only this one.
+    worker : str, optional
+        Who claims it.
+    only : collection of str
+        Steps of which it may be; of any if empty.
     """
     ready = _READY
+    if only:
+        ready = ready.where(_table.c.step.in_(only))
     if job_id is not None:
         ready = ready.where(_table.c.job_id == job_id)
     with state.reading(settings) as connection:
@@ -252,7 +287,7 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
             return None
     change = sa.update(_table).where(_table.c.number == ready.scalar_subquery())
     starting = messages.dumps(Message("Waiting to start."))
-    change = change.values(status=RUNNING, started=time.time(), text=starting)
+    change = change.values(status=RUNNING, started=time.time(), text=starting, worker=worker)
     with state.transaction(settings) as connection:
         row = connection.execute(change.returning(_table)).one_or_none()
     if row is None or _parsed(row.options) is not None:
@@ -260,7 +295,7 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
     set_aside.put(settings, "jobs", row.job_id, "unreadable")
     reason = store_faults.damaged_document(row.step)
     finish(settings, row.job_id, FAILED, error=reason)
-    return claim(settings, job_id)
+    return claim(settings, job_id, worker=worker, only=only)
 
 
 def update(settings: Settings, job_id: str, **values: Any) -> None:
@@ -282,13 +317,13 @@ def finish(
     """Set a running job's final status; a job that has ended keeps its own."""
     values: dict[str, Any] = {"status": status, "error": error, "ended": time.time()}
     if status == DONE:
-        values |= {"fraction": 1.0, "text": Message("Done.")}
+        values |= {"fraction": 1.0, "text": Message("{reason!c}.", reason=Message("done"))}
         if result is not None:
             values["result"] = json.dumps(messages.to_data(result))
             if result.get("run_id"):
                 values["run_id"] = str(result["run_id"])
     elif status == CANCELLED:
-        values["text"] = Message("Cancelled.")
+        values["text"] = WAS_CANCELLED
     # a failed job keeps its last line, which says where it was
     update(settings, job_id, **values)
 
@@ -308,12 +343,38 @@ def running_processes(settings: Settings) -> dict[str, tuple[int | None, float |
         return {row.job_id: (row.pid, row.pid_created) for row in rows}
 
 
+def running_claims(settings: Settings) -> list[Claim]:
+    """Return who claimed each running job."""
+    columns = (_table.c.job_id, _table.c.worker, _table.c.pid, _table.c.pid_created)
+    query = sa.select(*columns).where(_table.c.status == RUNNING)
+    with state.reading(settings) as connection:
+        return [Claim(**row) for row in connection.execute(query).mappings()]
+
+
+def hand_over(settings: Settings, before: Claim, worker: str) -> bool:
+    """Give a running job to another worker, unless that has happened or it has ended."""
+    mine = sa.update(_table).where(_table.c.job_id == before.job_id, _table.c.status == RUNNING)
+    still = mine.where(_table.c.worker.is_not_distinct_from(before.worker))
+    with state.transaction(settings) as connection:
+        return bool(connection.execute(still.values(worker=worker)).rowcount)
+
+
+def lost(settings: Settings, worker: str, job_ids: Collection[str]) -> set[str]:
+    """Return which of these jobs another worker has taken over from this one."""
+    query = sa.select(_table.c.job_id).where(_table.c.job_id.in_(job_ids))
+    with state.reading(settings) as connection:
+        return set(connection.execute(query.where(_table.c.worker != worker)).scalars())
+
+
 def take_over(settings: Settings) -> None:
     """Record that from now on the running jobs' processes belong to this home.
 
     A copied home lists the original's processes, and after a reboot pids are reused: such processes
-    are neither watched nor ended. Called by the supervisor that holds the lock.
+    are neither watched nor ended. Called by the supervisor that holds the lock. In a database that
+    several machines share, each worker's record says where its pids mean something.
     """
+    if settings.state_url:
+        return
     here = {"home": identity.of_home(settings.state_dir), "boot": process.boot_id()}
     with state.transaction(settings) as connection:
         owner = connection.execute(sa.select(_owner)).mappings().one_or_none()

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from core.platform import identity, process, state
+from core.platform import identity, permissions, process, state
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, JobError, NotReadyError
 from core.platform.messages import Message
@@ -83,6 +83,7 @@ def address(settings: Settings) -> str:
     return running.address
 
 
+@permissions.needs("cluster")
 def start(settings: Settings, workers: int = 2) -> LocalCluster:
     """Start a scheduler and single-threaded workers; returns when all are connected.
 
@@ -153,6 +154,7 @@ def start(settings: Settings, workers: int = 2) -> LocalCluster:
     return LocalCluster(where, started[0], tuple(started[1:]))
 
 
+@permissions.needs("cluster")
 def stop(settings: Settings) -> None:
     """Stop the cluster, if there is one."""
     stored = _read(settings)

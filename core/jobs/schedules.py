@@ -23,7 +23,7 @@ import sqlalchemy as sql
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.jobs import jobs
-from core.platform import clock, config, messages, set_aside, state, steps
+from core.platform import clock, config, messages, permissions, set_aside, state, steps
 from core.platform.config import Options, Settings, excluded
 from core.platform.errors import CourtsideError, InputError, StoreError
 from core.platform.messages import Message, Words, plural
@@ -160,6 +160,7 @@ def schedules(settings: Settings) -> list[Scheduled]:
     return _read(settings, sql.true())
 
 
+@permissions.needs("schedule")
 def save(settings: Settings, schedule: Schedule) -> None:
     """Save a schedule, replacing one of the same name.
 
@@ -188,6 +189,7 @@ def save(settings: Settings, schedule: Schedule) -> None:
         connection.execute(sql.update(_table).where(mine).values(values))
 
 
+@permissions.needs("schedule")
 def remove(settings: Settings, name: str) -> None:
     """Delete a schedule, if it exists; its jobs stay."""
     with state.transaction(settings) as connection:

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import psutil
 from filelock import FileLock, Timeout
 
-from core.jobs import heartbeat, jobs
+from core.jobs import heartbeat, jobs, workers
 from core.platform import identity, messages, process, set_aside, storage, store_faults
 from core.platform.config import CODE_ROOT, PREFIX, Settings
 from core.platform.errors import CourtsideError, JobError
@@ -38,6 +38,7 @@ REQUESTS: tuple[Request, ...] = ("stop", "retire")
 BEAT = 2.0
 # the worker beats once a second; after this many silent seconds it is shown as not answering
 SILENT_SECONDS = 20.0
+NO_WORKER = Message("No worker runs. Start one: {command}.", command="`python -m core worker`")
 _keepers: dict[Path, threading.Thread] = {}
 _started: dict[Path, subprocess.Popen[bytes]] = {}
 _keeper_lock = threading.Lock()
@@ -71,7 +72,12 @@ class WorkerState:
 
 
 def worker_state(settings: Settings) -> WorkerState:
-    """Return whether the supervisor is alive and ready; reads one file and checks the process."""
+    """Return whether the supervisor is alive and ready; reads one file and checks the process.
+
+    Where the app starts none (`settings.start_worker`), the state says whether there is any.
+    """
+    if not settings.start_worker:
+        return _recorded_state(settings)
     written = read_state(settings)
     running = None if written is None else _process(written)
     if written is None or running is None or not is_alive(running):
@@ -88,6 +94,15 @@ def worker_state(settings: Settings) -> WorkerState:
     )
 
 
+def _recorded_state(settings: Settings) -> WorkerState:
+    now = time.time()
+    listed = [each for each in workers.listed(settings) if now - each.beat < SILENT_SECONDS]
+    if not listed:
+        return WorkerState(False, False, None, None, NO_WORKER)
+    shown = next((each for each in listed if each.ready), listed[0])
+    return WorkerState(True, shown.ready, shown.pid, shown.since)
+
+
 def heart(settings: Settings, job_id: str | None = None) -> Path:
     """Return the heartbeat file of the supervisor, or of a job's process.
 
@@ -100,6 +115,8 @@ def heart(settings: Settings, job_id: str | None = None) -> Path:
 
 def ensure_supervisor(settings: Settings, arguments: Sequence[str] = ()) -> None:
     """Start the supervisor of this home unless one is alive; cheap if so.
+
+    Does nothing where workers are started by themselves (`settings.start_worker`).
 
     Parameters
     ----------
@@ -115,6 +132,8 @@ def ensure_supervisor(settings: Settings, arguments: Sequence[str] = ()) -> None
     """
     with store_faults.wrap_store_errors(settings.state_dir):
         beat(settings)
+    if not settings.start_worker:
+        return
     started = _started.get(settings.home)
     if started is not None:
         started.poll()  # a dead child stays a zombie until it is polled
@@ -161,7 +180,7 @@ def stop_supervisor(settings: Settings, timeout: float = 40.0) -> None:
     if keeper is not None:
         keeper.join()
     pid = worker_state(settings).pid
-    if pid is None:
+    if pid is None or not settings.start_worker:
         return
     ask(settings, "stop")
     deadline = time.monotonic() + timeout
@@ -319,7 +338,7 @@ def _keep(settings: Settings, arguments: tuple[str, ...], every: float) -> None:
 
 def _end_hung(settings: Settings, pulse: Pulse) -> bool:
     """Kill the supervisor if it hangs, and return whether it did; its job processes end with it."""
-    written = read_state(settings)
+    written = read_state(settings) if settings.start_worker else None
     if written is None or not is_alive(_process(written)):
         return False
     supervisor = _process(written)
@@ -337,11 +356,24 @@ def _end_hung(settings: Settings, pulse: Pulse) -> bool:
 def _retire_other(settings: Settings) -> None:
     written = read_state(settings)
     if (
-        written is not None
+        settings.start_worker
+        and written is not None
         and written.get("stamp") != stamp(settings)
         and is_alive(_process(written))
     ):
         ask(settings, "retire")
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables of a worker's process."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        # MLflow sets its own variable; this process's may differ from these settings
+        if not name.startswith(PREFIX) and name != "MLFLOW_TRACKING_URI"
+    }
+    search = [str(CODE_ROOT), *filter(None, [inherited.get("PYTHONPATH")])]
+    return inherited | settings.environment() | {"PYTHONPATH": os.pathsep.join(search)}
 
 
 def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
@@ -351,18 +383,11 @@ def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
     path = settings.logs_dir / "worker.log"
     for request in REQUESTS:
         take_request(settings, request)  # a leftover request was for an earlier supervisor
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        # MLflow sets its own variable; this process's may differ from these settings
-        if not name.startswith(PREFIX) and name != "MLFLOW_TRACKING_URI"
-    }
-    search = [str(CODE_ROOT), *filter(None, [inherited.get("PYTHONPATH")])]
     with path.open("ab") as log:
         begun = subprocess.Popen(
             [sys.executable, "-m", "core.runtime.supervisor", *arguments],
             cwd=CODE_ROOT,
-            env=inherited | settings.environment() | {"PYTHONPATH": os.pathsep.join(search)},
+            env=environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

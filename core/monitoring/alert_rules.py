@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from core.monitoring import alert_store, alerting
 from core.monitoring import alert_tables as tables
 from core.monitoring.alerting import Rule
-from core.platform import clock, config, set_aside, state
+from core.platform import clock, config, permissions, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message
@@ -25,6 +25,7 @@ def load(settings: Settings) -> list[Rule]:
         return stored(settings, connection)
 
 
+@permissions.needs("alert_rule")
 def save(settings: Settings, chosen: Sequence[Rule]) -> None:
     """Replace all rules. Alerts of checks that no rule watches any more are closed.
 

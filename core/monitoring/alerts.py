@@ -32,7 +32,7 @@ from core.monitoring.alert_store import (
 from core.monitoring.alerting import Rule, State, Subject
 from core.monitoring.deliver import Delivery as Delivery
 from core.monitoring.deliver import deliveries as deliveries
-from core.platform import clock, set_aside, state
+from core.platform import clock, permissions, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message, Words, dumps
@@ -235,6 +235,7 @@ def history(settings: Settings, limit: int = 200) -> list[Event]:
         return alert_store.read_events(connection, None, limit)
 
 
+@permissions.needs("alert")
 def acknowledge_all(settings: Settings, subject: str, person: str, note: str) -> int:
     """Acknowledge every open alert of a version and data source, and return their number.
 
@@ -251,6 +252,7 @@ def acknowledge_all(settings: Settings, subject: str, person: str, note: str) ->
     return _answer(settings, tables.alerts.c.subject == subject, "acknowledged", person, note)
 
 
+@permissions.needs("alert")
 def close(settings: Settings, alert_id: str, person: str, note: str) -> None:
     """Close an alert that no report will clear, for example because its check no longer exists.
 

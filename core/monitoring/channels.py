@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 
-from core.platform import config, state, store_faults
+from core.platform import config, permissions, state, store_faults
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
@@ -156,6 +156,7 @@ def load(settings: Settings) -> Channels:
         raise StoreError(store_faults.damaged_document(NAME)) from error
 
 
+@permissions.needs("channel")
 def save(settings: Settings, channels: Channels) -> None:
     """Save the channels atomically."""
     state.save(settings, NAME, channels.model_dump(mode="json"))

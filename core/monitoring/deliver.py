@@ -35,7 +35,7 @@ import sqlalchemy as sql
 from core.monitoring import alert_tables as tables
 from core.monitoring import channels
 from core.monitoring.channels import Channels, Mail, Name, Webhook
-from core.platform import set_aside, state
+from core.platform import permissions, set_aside, state
 from core.platform.config import Settings, needs
 from core.platform.errors import CourtsideError, InputError, words_of
 from core.platform.messages import (
@@ -139,6 +139,7 @@ def put(connection: sql.Connection, name: str, body: Mapping[str, Any]) -> str:
     return delivery_id
 
 
+@permissions.needs("channel")
 def send_test(settings: Settings, name: Name) -> str:
     """Put a test message for one channel into the outbox, and return its id without waiting.
 

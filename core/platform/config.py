@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -15,6 +15,9 @@ from core.platform.errors import InputError, words_of
 from core.platform.messages import Message, listed, sentences
 
 PREFIX = "COURTSIDE_"
+Role = Literal["viewer", "operator", "admin"]
+# each may do what those before it may
+ROLES: tuple[Role, ...] = get_args(Role)
 SQLITE = "sqlite:///"
 # the project that lives in the home itself; every other one has a home nested in it
 BUILT_IN = "kobe"
@@ -95,6 +98,9 @@ class Settings(Options):
         Jobs that run at the same time, 1 to 16.
     serve_port : int
         Port of the live endpoint, 1024 to 65,535; other servers take the next free ones.
+    serve_host : str
+        IPv4 address on which endpoints listen, 127.0.0.1 unless others must reach them, as from
+        outside of a container.
     dask : str or None
         Address of a Dask scheduler, `tcp://host:port` or `tls://host:port`, whose workers fit
         candidates in parallel; None fits them one by one.
@@ -129,6 +135,10 @@ class Settings(Options):
     allowed_emails : str or None
         Comma-separated addresses that may log in: `ana@example.org`, or `@example.org` for a
         domain. None admits everybody whom the provider knows. Not recorded in runs.
+    roles : str or None
+        Comma-separated roles of who logs in: `ana@example.org=admin`, `@example.org=operator` for a
+        domain, `team=operator` for a group that the provider reports. Everybody else is a viewer;
+        with None everybody is admin. Not recorded in runs.
 
     Examples
     --------
@@ -145,6 +155,7 @@ class Settings(Options):
     download_mirror: str | None = Field(None, pattern=r"^https?://[^@\s]+$")
     workers: int = Field(2, ge=1, le=16)
     serve_port: int = Field(5001, ge=1024, le=65535)
+    serve_host: str = Field("127.0.0.1", pattern=r"^\d{1,3}(\.\d{1,3}){3}$")
     dask: str | None = None
     predictions_url: str | None = Field(None, repr=False)
     state_url: str | None = Field(None, repr=False)
@@ -156,6 +167,7 @@ class Settings(Options):
     login: bool = False
     allowed_hosts: str | None = None
     allowed_emails: str | None = Field(None, repr=False)
+    roles: str | None = Field(None, repr=False)
     language: Literal["en", "pt"] = "en"
 
     @model_validator(mode="before")
@@ -247,11 +259,28 @@ class Settings(Options):
             )
         return ",".join(addresses)
 
+    @field_validator("roles")
+    @classmethod
+    def _are_roles(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        entries = [entry.strip().lower() for entry in value.split(",") if entry.strip()]
+        known = rf"[^=\s]([^=]*[^=\s])?=({'|'.join(ROLES)})"
+        if not entries or any(not re.fullmatch(known, entry) for entry in entries):
+            raise ValueError(
+                Message(
+                    "use a form like {examples}", examples="ana@example.org=admin,team=operator"
+                )
+            )
+        return ",".join(entries)
+
     @model_validator(mode="after")
     def _allowed_emails_need_login(self) -> Settings:
         if self.allowed_emails and not self.login:
             # a list without a log-in would only look like protection
             raise needs("COURTSIDE_ALLOWED_EMAILS", "COURTSIDE_LOGIN=true")
+        if self.roles and not self.login:
+            raise needs("COURTSIDE_ROLES", "COURTSIDE_LOGIN=true")
         return self
 
     @property
@@ -281,6 +310,31 @@ class Settings(Options):
             return False
         allowed = (self.allowed_emails or "").lower().split(",")
         return self.allowed_emails is None or f"{name}@{house}" in allowed or f"@{house}" in allowed
+
+    def role_of(self, email: str, groups: Collection[str] = ()) -> Role:
+        """Return the role of who logged in; case is ignored.
+
+        An entry for the address counts before others; of those, the highest counts.
+
+        Examples
+        --------
+        >>> roles = "ana@example.org=viewer,@example.org=operator,team=admin"
+        >>> s = Settings(login=True, roles=roles)
+        >>> s.role_of("Ana@example.org"), s.role_of("bo@example.org"), s.role_of("eve@example.com")
+        ('viewer', 'operator', 'viewer')
+        >>> s.role_of("eve@example.com", ["Team"]), Settings().role_of("")
+        ('admin', 'admin')
+        """
+        if self.roles is None:
+            return "admin"
+        given = dict(entry.rsplit("=", 1) for entry in self.roles.split(","))
+        name, _, house = email.strip().lower().partition("@")
+        if name and house and "@" not in house:
+            if own := given.get(f"{name}@{house}"):
+                return cast("Role", own)
+            groups = [*groups, f"@{house}"]
+        roles = [given.get(group.strip().lower(), "viewer") for group in groups]
+        return max((cast("Role", each) for each in roles), key=ROLES.index, default="viewer")
 
     @property
     def data_dir(self) -> Path:

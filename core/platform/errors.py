@@ -121,5 +121,19 @@ class StoreError(CourtsideError):
     """The MLflow store or a database cannot be reached or used."""
 
 
+class RoleError(CourtsideError):
+    """The role of whoever acts does not allow this; nothing was changed.
+
+    Parameters
+    ----------
+    action : str
+        What was tried, a key of `core.platform.permissions.ACTIONS`.
+    """
+
+    def __init__(self, action: str, message: Words) -> None:
+        self.action = action
+        super().__init__(message)
+
+
 class JobError(CourtsideError):
     """A background job cannot be started, or ended in a way that must be reported."""

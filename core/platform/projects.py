@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.platform import plugins, privacy, project, toml_lines
+from core.platform import permissions, plugins, privacy, project, toml_lines
 from core.platform.config import BUILT_IN, PROJECT_FILE, PROJECTS, Settings, exists, is_project_name
 from core.platform.errors import InputError, StoreError, words_of
 from core.platform.messages import Message, Words
@@ -112,6 +112,7 @@ def text_of(settings: Settings) -> str:
         raise StoreError(_unusable(settings.home / PROJECT_FILE, error)) from error
 
 
+@permissions.needs("project")
 def create(settings: Settings, text: str) -> Settings:
     """Create a project from the text of its file, and return its settings.
 
@@ -129,6 +130,7 @@ def create(settings: Settings, text: str) -> Settings:
     return _begin(settings, spec.name, text)
 
 
+@permissions.needs("project")
 def add_example(settings: Settings, name: str) -> Settings:
     """Create a home for a built-in project, and return its settings.
 
@@ -148,6 +150,7 @@ def add_example(settings: Settings, name: str) -> Settings:
     return _begin(settings, name, project.text_of(name))
 
 
+@permissions.needs("project")
 def edit(settings: Settings, text: str) -> tuple[str, ...]:
     """Replace the file of a project, and return the steps whose results it makes outdated.
 

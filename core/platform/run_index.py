@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import sqlalchemy as sql
 
 from core.platform import state, store_version
-from core.platform.config import Settings
+from core.platform.config import SQLITE, Settings
 from core.platform.run_tags import TAG, Condition
 from core.platform.runs import RunInfo
 
@@ -123,7 +123,10 @@ def refresh(settings: Settings, search: Search) -> bool:
     with _refreshing:
         seen = _seen.get(key)
         now = _Seen(time.time(), store_version.current(settings))
-        if seen is not None and not _has_changed(seen, now) and _is_known(settings, scope):
+        # a file that shows no version cannot be read
+        is_readable = now.version is not None or not settings.mlflow_uri.startswith(SQLITE)
+        is_same = is_readable and seen is not None and not _has_changed(seen, now)
+        if is_same and _is_known(settings, scope):
             return True
         if not _is_writable(settings):
             return _is_known(settings, scope)

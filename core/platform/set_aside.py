@@ -19,7 +19,7 @@ from typing import Literal, TypeVar
 
 from filelock import FileLock, Timeout
 
-from core.platform import messages, privacy
+from core.platform import messages, permissions, privacy
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, StoreError, without_secrets, words_of
 from core.platform.messages import Message, Words
@@ -137,6 +137,7 @@ def entries(settings: Settings, queues: Collection[str] = ()) -> list[SetAside]:
     return [entry for entry in reversed(listed) if not queues or entry.queue in queues]
 
 
+@permissions.needs("job")
 def dismiss(settings: Settings, queues: Collection[str] = ()) -> None:
     """Delete the entries of these queues, or all; items that still fail are recorded again.
 

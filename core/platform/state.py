@@ -134,8 +134,8 @@ def rename(settings: Settings, name: str, *, back: bool = False) -> None:
     if settings.state_url is None:
         return
     close(settings)
-    aside, mine = f"deleted_{name}"[:60], _schema(settings)
-    before, after = (aside, mine) if back else (mine, aside)
+    mine = _schema(settings)
+    before, after = (name, mine) if back else (mine, name)
     with _faults(settings):
         engine = sql.create_engine(settings.state_url, poolclass=sql.NullPool)
         with engine.begin() as connection:
@@ -253,10 +253,22 @@ def _new_engine(place: Path) -> sql.Engine:
                 # a read transaction that starts to write fails at once if another wrote meanwhile
                 with connection.execution_options(is_writing=True).begin():
                     TABLES.create_all(connection)
+                    _add_columns(connection)
     except BaseException:
         engine.dispose()
         raise
     return engine
+
+
+def _add_columns(connection: sql.Connection) -> None:
+    """Add columns that a database of an earlier version lacks; only those that may be empty."""
+    known = sql.inspect(connection).get_multi_columns()
+    for table in TABLES.sorted_tables:
+        present = {column["name"] for column in known[(None, table.name)]}
+        for column in table.columns:
+            if column.name not in present and column.nullable:
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD {column.name} {kind}")
 
 
 def _new_postgresql(address: str, schema: str) -> tuple[sql.Engine, Any]:

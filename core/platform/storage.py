@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock
 
-from core.platform import bounds, store_faults, tables
+from core.platform import bounds, permissions, store_faults, tables
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
 from core.platform.messages import Message
@@ -159,6 +159,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@permissions.needs("acquire")
 def stage_upload(settings: Settings, name: str, content: bytes) -> Upload:
     """Store an uploaded file for the job that will read it.
 

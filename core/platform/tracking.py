@@ -25,6 +25,7 @@ from core.platform import (
     messages,
     mlflow_client,
     model_files,
+    permissions,
     run_artifacts,
     run_datasets,
     run_index,
@@ -93,6 +94,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
     str
         The run's id.
     """
+    permissions.require(step)
     mlflow = mlflow_client.library(settings)
     own = EveryRun(
         step=step, project=settings.project, git_commit=git_commit(), job_id=progress.job_id
@@ -123,6 +125,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
             "webhook_secret",
             "smtp_password",
             "allowed_emails",
+            "roles",
         }
         settings_shown = settings.model_dump(mode="json", exclude=hidden)
         mlflow.log_dict({"options": resolved, "settings": settings_shown}, "settings.json")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sql
 
-from core.platform import set_aside
+from core.platform import permissions, set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError
 from core.platform.messages import Message, Words
@@ -143,6 +143,7 @@ class _Word:
     is_changed: bool = False
 
 
+@permissions.needs("label")
 def report(
     settings: Settings,
     reports: Sequence[Report],

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pydantic import ValidationError
 
 from core.jobs import jobs
-from core.platform import locks, state, store_faults
+from core.platform import locks, permissions, state, store_faults
 from core.platform.config import Settings, sentence
 from core.platform.errors import StoreError
 from core.platform.messages import sentences
@@ -40,6 +40,7 @@ def load(settings: Settings) -> Policy:
         raise StoreError(sentences(store_faults.damaged_document(NAME), reason)) from error
 
 
+@permissions.needs("policy")
 def save(settings: Settings, policy: Policy) -> None:
     """Save a policy atomically."""
     state.save(settings, NAME, policy.model_dump(mode="json"))

@@ -21,7 +21,7 @@ import pandas as pd
 import psutil
 
 from core.jobs import jobs
-from core.platform import set_aside, steps, storage, store_faults
+from core.platform import permissions, set_aside, steps, storage, store_faults
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
@@ -196,6 +196,7 @@ def stores(settings: Settings) -> list[Store]:
     return sorted(listed, key=lambda store: -store.made_at)
 
 
+@permissions.needs("replay")
 def remove(settings: Settings, run_id: str) -> None:
     """Remove a replay's store; its run stays.
 

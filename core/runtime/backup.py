@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.jobs import supervision
-from core.platform import projects, state, storage, store_faults
+from core.platform import permissions, projects, state, storage, store_faults
 from core.platform.config import PROJECTS, Settings
 from core.platform.errors import InputError, JobError, StoreError
 from core.platform.messages import Message, Words
@@ -60,11 +60,14 @@ def untouched(settings: Settings) -> tuple[Words, ...]:
     elsewhere: list[Words] = []
     if settings.tracking_uri and not settings.tracking_uri.startswith("sqlite:"):
         elsewhere.append(store_faults.CONTENTS["mlflow.db"])
+    if settings.state_url:
+        elsewhere.append(store_faults.CONTENTS["state.db"])
     if settings.predictions_url:
         elsewhere.append(store_faults.CONTENTS["predictions.db"])
     return tuple(elsewhere)
 
 
+@permissions.needs("reset")
 def ask(settings: Settings, restore: str | None = None) -> str:
     """Record the request for a reset, and return the name of the backup.
 

@@ -37,6 +37,7 @@ OTHERS = {
     "documents": Message("the documents of the project, as a zip or as a folder of Markdown"),
     "status": Message("the state of data, runs, champion and endpoints"),
     "projects": Message("the projects of the home: list, add from a file, delete, restore"),
+    "worker": Message("run the jobs that pages and schedules queue, until it is stopped"),
     "reset": Message("move everything the app wrote into a backup, or restore one"),
 }
 
@@ -216,6 +217,8 @@ def _parser(name: str) -> argparse.ArgumentParser:
         from core.runtime import project_commands
 
         project_commands.add_options(parser)
+    elif name == "worker":
+        parser.add_argument("--only", nargs="+", choices=STEPS, default=[])
     elif name == "reset":
         about_yes = _("required to confirm")
         parser.add_argument("--yes", action="store_true", help=about_yes)
@@ -377,6 +380,15 @@ def _projects(
     return project_commands.run(settings, given)
 
 
+def _worker(
+    settings: Settings, given: argparse.Namespace, progress: PrintedProgress
+) -> dict[str, Any]:
+    from core.runtime import standalone
+
+    standalone.work(settings, given.only)
+    return {"home": str(settings.home)}
+
+
 Command = Callable[[Settings, argparse.Namespace, PrintedProgress], dict[str, Any]]
 _COMMANDS: Mapping[str, Command] = {
     "new": _new,
@@ -384,5 +396,6 @@ _COMMANDS: Mapping[str, Command] = {
     "documents": _documents,
     "status": _status,
     "projects": _projects,
+    "worker": _worker,
     "reset": _reset,
 }

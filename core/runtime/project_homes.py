@@ -20,7 +20,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core.jobs import chains, jobs, local_cluster, schedules, supervision
-from core.platform import mlflow_client, model_store, privacy, project, projects, state, tracking
+from core.platform import (
+    mlflow_client,
+    model_store,
+    permissions,
+    privacy,
+    project,
+    projects,
+    state,
+    tracking,
+)
 from core.platform.config import PROJECT_FILE, PROJECTS, Settings, exists, is_project_name
 from core.platform.errors import CourtsideError, InputError, JobError, StoreError
 from core.platform.messages import Message
@@ -45,7 +54,7 @@ class Deleted:
 
 def needs_worker(settings: Settings) -> bool:
     """Return whether a project has something to do: a job, a chain, a schedule, a server."""
-    if not state.path(settings).is_file():
+    if not state.exists(settings):
         return False
     if is_busy(settings):
         return True
@@ -54,7 +63,7 @@ def needs_worker(settings: Settings) -> bool:
 
 def is_busy(settings: Settings) -> bool:
     """Return whether a job of the project waits or runs."""
-    if not state.path(settings).is_file():
+    if not state.exists(settings):
         return False
     chain = chains.current(settings)
     return bool(jobs.active(settings)) or (chain is not None and chain.state == "running")
@@ -78,7 +87,7 @@ def leave(settings: Settings) -> None:
     with suppress(CourtsideError, OSError):
         for each in projects.homes(settings):
             supervision.leave(each)
-            if state.path(each).is_file():
+            if state.exists(each):
                 served += [known for known in server.servers(each) if known.state == "ready"]
     if served:
         _log.warning(
@@ -122,6 +131,7 @@ def edit(settings: Settings, text: str) -> tuple[str, ...]:
     return tuple(step for step in changed if tracking.last_run(settings, step) is not None)
 
 
+@permissions.needs("project")
 def delete(settings: Settings, confirmed: str) -> Deleted:
     """Move a project into a backup: its home into a zip, its runs and models aside.
 
@@ -156,6 +166,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
     }
     try:
         _pack(settings.home, path, about)
+        state.rename(settings, _schema(settings.project, stamp))
         os.rename(settings.home, aside)
         try:
             _set_aside(settings, about)
@@ -164,6 +175,7 @@ def delete(settings: Settings, confirmed: str) -> Deleted:
             raise
     except (CourtsideError, OSError) as error:
         path.unlink(missing_ok=True)
+        state.rename(settings, _schema(settings.project, stamp), back=True)
         if isinstance(error, CourtsideError):
             raise
         raise StoreError(
@@ -182,6 +194,7 @@ def deleted(settings: Settings) -> tuple[Deleted, ...]:
     return tuple(sorted(listed, key=lambda backup: backup.made, reverse=True))
 
 
+@permissions.needs("project")
 def restore(settings: Settings, backup: str) -> Settings:
     """Restore a deleted project, and return its settings; its backup is removed.
 
@@ -220,6 +233,7 @@ def restore(settings: Settings, backup: str) -> Settings:
     except CourtsideError:
         shutil.rmtree(restored.home, ignore_errors=True)
         raise
+    state.rename(restored, _schema(name, about["stamp"]), back=True)
     path.unlink()
     return restored
 
@@ -241,6 +255,11 @@ def _model(settings: Settings) -> str | None:
 
 def _aside(name: str, about: dict[str, Any]) -> str:
     return f"{name}.deleted-{about['stamp']}"
+
+
+def _schema(name: str, stamp: str) -> str:
+    """Return the name that the state of a deleted project has in PostgreSQL."""
+    return f"{stamp}_{name}".lower()
 
 
 def _set_aside(settings: Settings, about: dict[str, Any]) -> None:

@@ -20,7 +20,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -28,7 +29,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from core.jobs import chains, heartbeat, jobs, leftovers, schedules, supervision
+from core.jobs import chains, heartbeat, jobs, leftovers, schedules, supervision, workers
 from core.monitoring import deliver
 from core.platform import clock, log_files, privacy, set_aside, state
 from core.platform.config import Settings
@@ -81,7 +82,15 @@ class _Cleaning:
 class Supervisor:
     """Runs the jobs of one home until asked to exit or no longer needed.
 
-    Its parameters are the options of the module's docstring.
+    Its parameters are the options of the module's docstring, and:
+
+    Parameters
+    ----------
+    only : collection of str
+        Steps whose jobs it runs; all if empty. Only one that serves keeps endpoints running.
+    stays : bool
+        Whether it was started by itself (`python -m core worker`): it does not end with the app,
+        and others may run beside it.
     """
 
     def __init__(
@@ -91,8 +100,10 @@ class Supervisor:
         target: str,
         clean_up: str,
         preload: Sequence[str],
-        idle: float,
+        idle: float = 30.0,
         grace: float = GRACE,
+        only: Collection[str] = (),
+        stays: bool = False,
     ) -> None:
         self.settings = settings
         self.environ = settings.environment()
@@ -101,9 +112,13 @@ class Supervisor:
         self.server = ForkServer(preload)
         self.running: list[_Running] = []
         self.cleaning: list[_Cleaning] = []
+        self.only = frozenset(only)
         self.endpoints = restarts.Endpoints()
+        self.own = workers.Own(settings)
+        self.is_alone = not stays
         self.heart = heartbeat.Heart(supervision.heart(settings))
-        self.lock = settings.state_dir / "supervisor.lock"
+        # the app's worker is the only one of its kind, by a lock
+        self.lock = settings.state_dir / "supervisor.lock" if self.is_alone else settings.state_dir
         self.lock_number = _number(self.lock)
         self.broken_since: float | None = None
         self.rotated = self.tidied = time.monotonic()
@@ -117,6 +132,8 @@ class Supervisor:
         self.since = self.idle_from = self.beat_seen = time.time()
         self.problem: Words | None = None
         self.ready = self.stopping = self.retiring = False
+        # until when it is known whether this worker has a duty
+        self.duties: dict[str, tuple[float, bool]] = {}
 
     def run(self) -> None:
         """Work until it is time to exit; returns when no job process is left."""
@@ -128,10 +145,11 @@ class Supervisor:
         warming.start()
         while warming.is_alive():
             warming.join(POLL)
-            self.heart.beat()
             self._check_requests()
+            self._beat()
             is_over = self.stopping or self.retiring or not self._has_its_home()
             if is_over or (self._has_app_ended() and self._has_nothing_to_do()):
+                self._leave()
                 end_children()
                 return
         self.ready = True
@@ -144,8 +162,8 @@ class Supervisor:
                 _log.error("the home was moved, or put in another's place: leaving it alone")
                 end_children()
                 return
-            self.heart.beat()
             try:
+                self._beat()
                 if self._may_leave(swept):
                     break
                 if time.monotonic() - swept > SWEEP:
@@ -164,7 +182,18 @@ class Supervisor:
                 if self._gives_up(error):
                     return
                 time.sleep(1)
+        self._leave()
         _log.info("leaving")
+
+    def _beat(self) -> None:
+        if self.is_alone:
+            self.heart.beat()
+        with suppress(CourtsideError):
+            self.own.beat(ready=self.ready)
+
+    def _leave(self) -> None:
+        with suppress(CourtsideError):
+            self.own.leave()
 
     def _do(self, duty: Callable[[], None]) -> None:
         """Run a duty; an error not caused by the state ends neither this process nor its duties."""
@@ -204,7 +233,9 @@ class Supervisor:
         self.stopping = True
 
     def _check_requests(self) -> None:
-        """Check for a request to exit."""
+        """Check for a request to exit; one started by itself is asked by a signal alone."""
+        if not self.is_alone:
+            return
         if supervision.take_request(self.settings, "stop"):
             self.stopping = True
         if supervision.take_request(self.settings, "retire"):
@@ -216,7 +247,7 @@ class Supervisor:
             return False
         if self.stopping or self.retiring:
             return True
-        if not swept or self.stays:
+        if not swept or self.stays or not self.is_alone:
             return False
         silent_from = max(supervision.last_beat(self.settings), self.idle_from)
         is_alone = self._has_app_ended() or time.time() - silent_from > self.idle
@@ -228,6 +259,8 @@ class Supervisor:
 
     def _has_app_ended(self) -> bool:
         """Return whether an app announced its end, and no other app of this home is running."""
+        if not self.is_alone:
+            return False
         now = time.time()
         if supervision.last_beat(self.settings):
             self.beat_seen = now
@@ -266,7 +299,7 @@ class Supervisor:
         if version == self.seen:
             return
         while not (self.stopping or self.retiring) and len(self.running) < self.settings.workers:
-            job = jobs.claim(self.settings)
+            job = jobs.claim(self.settings, worker=self.own.worker, only=self.only)
             if job is None:
                 self.seen = version
                 break
@@ -276,17 +309,21 @@ class Supervisor:
     def _sweep(self) -> None:
         """Do the rare duties, first of all after the death of an earlier supervisor."""
         self._end_hung()
+        self._end_lost()
         known = {item.job_id for item in self.running} | {item.job_id for item in self.cleaning}
         cancelled = jobs.to_cancel(self.settings)
-        for job_id, process in jobs.running_processes(self.settings).items():
-            if job_id not in known:
-                _log.info("job %s has lost its process", job_id)
-                with set_aside.guarded(self.settings, "jobs", job_id):
-                    self._await_gone(*process)
-                outcome = jobs.CANCELLED if job_id in cancelled else jobs.FAILED
-                self._begin_clean_up(job_id, outcome, LOST)
+        for job_id, process in self.own.adopt(known).items():
+            _log.info("job %s has lost its process", job_id)
+            with set_aside.guarded(self.settings, "jobs", job_id):
+                self._await_gone(*process)
+            outcome = jobs.CANCELLED if job_id in cancelled else jobs.FAILED
+            self._begin_clean_up(job_id, outcome, LOST)
+        if self._holds("schedules"):
+            self.own.forget_dead()
         self._advance_chain()
         self._tidy()
+        if not self.is_alone:
+            return
         recorded = supervision.read_state(self.settings)
         # the starter of a supervisor writes the state too, possibly later
         if recorded is None or recorded["pid"] != os.getpid() or not recorded["ready"]:
@@ -294,7 +331,29 @@ class Supervisor:
 
     def _tend(self) -> None:
         """Restart the endpoints that have ended or hang."""
-        self.endpoints.tend(self.settings)
+        serves = not self.only or "serve" in self.only
+        # endpoints are processes of a machine, so each machine has its keeper
+        if serves and self._holds(f"endpoints {self.own.place}"):
+            self.endpoints.tend(self.settings)
+
+    def _holds(self, duty: str) -> bool:
+        """Return whether this worker alone has a duty, as of the last seconds."""
+        now = time.monotonic()
+        if now > self.duties.get(duty, (0.0, False))[0]:
+            self.duties[duty] = now + SWEEP, self.own.holds(duty)
+        return self.duties[duty][1]
+
+    def _end_lost(self) -> None:
+        """Kill the processes of jobs that others have taken over, as they took this one for dead.
+
+        Others record the end of such a job.
+        """
+        ids = [item.job_id for item in self.running]
+        taken = jobs.lost(self.settings, self.own.worker, ids) if ids else set()
+        for item in self.running:
+            if item.job_id in taken:
+                _log.error("job %s belongs to another worker", item.job_id)
+                signal_group(item.process.pid, signal.SIGKILL)
 
     def _tidy(self) -> None:
         """Rotate the logs every half minute, and remove old temporary files every hour."""
@@ -308,7 +367,7 @@ class Supervisor:
 
     def _advance_chain(self) -> None:
         """Queue the next job of a chain whose last one is done."""
-        if self.stopping or self.retiring:
+        if self.stopping or self.retiring or not self._has_its_home():
             return
         with set_aside.guarded(self.settings, "chain", "chain", passing=()):
             try:
@@ -318,7 +377,8 @@ class Supervisor:
 
     def _tick(self) -> None:
         """Submit due schedules, and let a separate process send messages, as that may take long."""
-        if self.stopping or self.retiring:
+        if self.stopping or self.retiring or not self._holds("schedules"):
+            self.stays = False
             return
         try:
             self.stays = any(each.schedule.stays for each in schedules.tick(self.settings))
@@ -361,7 +421,7 @@ class Supervisor:
     def _end_unwanted(self) -> None:
         """End the processes of cancelled jobs, or of all jobs on exit."""
         wanted_gone: dict[str, tuple[str, Words]] = dict.fromkeys(
-            jobs.to_cancel(self.settings), (jobs.CANCELLED, Message("Cancelled."))
+            jobs.to_cancel(self.settings), (jobs.CANCELLED, jobs.WAS_CANCELLED)
         )
         if self.stopping:
             others = dict.fromkeys((item.job_id for item in self.running), (jobs.FAILED, LOST))
@@ -396,7 +456,8 @@ class Supervisor:
         job = jobs.get(self.settings, item.job_id)
         status = job.status if job else "gone"
         _log.info("job %s: process ended with %s, status %s", item.job_id, code, status)
-        if status != jobs.RUNNING:
+        is_lost = bool(jobs.lost(self.settings, self.own.worker, [item.job_id]))
+        if status != jobs.RUNNING or is_lost:
             self._remove_temporary(item.job_id)
             return
         # its children, and the process itself if only the fork server has died
@@ -438,7 +499,7 @@ class Supervisor:
                 return
             if time.monotonic() > deadline:
                 signal_group(pid, signal.SIGKILL)
-            self.heart.beat()
+            self._beat()
             time.sleep(0.01)
 
     def _remove_temporary(self, job_id: str) -> None:
@@ -456,9 +517,14 @@ class Supervisor:
         _log.info("ready after %.1f s", time.monotonic() - start)
 
     def _write_state(self) -> None:
-        supervision.write_state(
-            self.settings, os.getpid(), self.since, ready=self.ready, problem=self.problem
-        )
+        if not self._has_its_home():
+            return
+        with suppress(CourtsideError):
+            self.own.beat(ready=self.ready, at_once=True)
+        if self.is_alone:
+            supervision.write_state(
+                self.settings, os.getpid(), self.since, ready=self.ready, problem=self.problem
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -470,16 +536,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--idle", type=float, default=30.0)
     parser.add_argument("--grace", type=float, default=GRACE)
     given = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("filelock").setLevel(logging.WARNING)
-    # the libraries read these on import, so set them before the fork server starts
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    privacy.set_umask()
+    prepare()
     try:
         settings = Settings.load()
         settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -495,6 +552,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log.error("%s", error.message)
         return 1
     return 0
+
+
+def prepare() -> None:
+    """Set up the log and what the libraries of jobs read from the environment."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("filelock").setLevel(logging.WARNING)
+    # the libraries read these on import, so set them before the fork server starts
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    privacy.set_umask()
 
 
 def _number(path: Path) -> int:

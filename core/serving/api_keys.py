@@ -14,7 +14,7 @@ from pathlib import Path
 import sqlalchemy as sql
 from filelock import FileLock
 
-from core.platform import privacy, state
+from core.platform import permissions, privacy, state
 from core.platform.config import Settings, exists
 from core.platform.errors import InputError, StoreError
 from core.platform.messages import Message
@@ -56,6 +56,7 @@ class ApiKey:
     sha256: str
 
 
+@permissions.needs("api_key")
 def create(settings: Settings, name: str) -> str:
     """Create a key and return it; it cannot be shown again.
 
@@ -86,6 +87,7 @@ def listed(settings: Settings) -> list[ApiKey]:
         return [ApiKey(**row._mapping) for row in rows]
 
 
+@permissions.needs("api_key")
 def revoke(settings: Settings, key_id: str) -> None:
     """Revoke a key; does nothing when none has this id."""
     with state.transaction(settings) as connection:

@@ -17,7 +17,7 @@ import pandas as pd
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from core.platform import row_faults, rows
+from core.platform import permissions, row_faults, rows
 from core.platform.errors import InputError, ServerError
 from core.platform.messages import Message, Words
 from core.platform.rows import Fault, Rule, rule_of
@@ -83,6 +83,7 @@ def ping(url: str, path: str = "/ping", timeout: float = 1.0) -> bool:
         return False
 
 
+@permissions.needs("score")
 def score(
     url: str,
     frame: pd.DataFrame,

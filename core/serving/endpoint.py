@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from core.platform import messages, process, project
+from core.platform import messages, permissions, process, project
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
 from core.platform.messages import Message, sentences
@@ -157,6 +157,7 @@ def begin(
     return _begin(change, port or 0, is_live=False)
 
 
+@permissions.needs("serve")
 def restart(settings: Settings, port: int) -> None:
     """Restart a dead or abandoned endpoint, without waiting for it.
 
@@ -173,6 +174,7 @@ def restart(settings: Settings, port: int) -> None:
     restarts.begin(settings, port)
 
 
+@permissions.needs("serve")
 def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
     """Start or stop sending this endpoint a copy of every request to the live one.
 
@@ -201,6 +203,7 @@ def check_shadow(settings: Settings, version: ModelVersion) -> None:
     _check_shadow(_shadowed(settings), _identity(version))
 
 
+@permissions.needs("serve")
 def stop(settings: Settings) -> Server:
     """Stop the live endpoint.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from core.platform import identity, process, state
+from core.platform import identity, permissions, process, state
 from core.platform.config import Settings
 from core.serving import client
 
@@ -32,6 +32,7 @@ class _Started:
         return f"http://{process.HOST}:{self.port}"
 
 
+@permissions.needs("mlflow")
 def start(settings: Settings) -> str:
     """Start MLflow's pages if they are not up, and return their address.
 
@@ -80,6 +81,7 @@ def starting(settings: Settings) -> bool:
     return started is not None and not client.ping(started.url, "/health")
 
 
+@permissions.needs("mlflow")
 def stop(settings: Settings) -> None:
     """Stop MLflow's pages; does nothing when they are not up."""
     started = _read(settings)

@@ -9,6 +9,7 @@ and stops them.
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -266,7 +267,7 @@ def keep(settings: Settings, server: Server) -> None:
 
 def keep_within(settings: Settings, connection: sql.Connection, server: Server) -> None:
     """Like `keep`, within the caller's transaction."""
-    body = written(replace(server, home=identity.of_home(settings.state_dir)))
+    body = written(replace(server, home=_home(settings)))
     new = state.insert(connection, _table).values(port=server.port, body=body)
     connection.execute(
         new.on_conflict_do_update(index_elements=["port"], set_={"body": new.excluded.body})
@@ -323,7 +324,13 @@ def _all(settings: Settings) -> dict[int, Server | None]:
 
 def _is_ours(settings: Settings, server: Server) -> bool:
     """Return whether it belongs to this home; a copied database describes another's."""
-    return identity.is_ours({"home": server.home}, settings.state_dir)
+    return server.home is None or server.home == _home(settings)
+
+
+def _home(settings: Settings) -> str:
+    """Return the identity of the home, and of the machine if several share the state."""
+    home = identity.of_home(settings.state_dir)
+    return f"{home} on {socket.gethostname()}" if settings.state_url else home
 
 
 def written(server: Server) -> str:

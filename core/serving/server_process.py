@@ -15,7 +15,7 @@ from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from core.platform import process, state
+from core.platform import permissions, process, state
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, NotReadyError, ServerError, without_secrets
 from core.platform.messages import Message, Words
@@ -218,6 +218,7 @@ def reason(settings: Settings, server: Server) -> Words:
     return _reason(process.log_tail(log_path(settings, server.port), 200))
 
 
+@permissions.needs("serve")
 def stop(settings: Settings, port: int) -> Server:
     """Stop the endpoint on this port, with all its processes.
 
@@ -235,6 +236,7 @@ def stop(settings: Settings, port: int) -> Server:
     return replace(server, state="stopped")
 
 
+@permissions.needs("serve")
 def dismiss(settings: Settings, port: int) -> None:
     """Delete the record of a dead server; its log stays.
 

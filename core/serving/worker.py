@@ -34,12 +34,12 @@ SWITCH_SECONDS = 0.0005
 GRACE_SECONDS = 4.0
 
 
-def listen(port: int) -> socket.socket:
-    """Return a socket that listens on a port of 127.0.0.1; requests wait in it meanwhile."""
+def listen(port: int, host: str = HOST) -> socket.socket:
+    """Return a socket that listens on a port; requests wait in it meanwhile."""
     # asyncio sends small answers at once (TCP_NODELAY) on sockets of this protocol alone
     listening = socket.socket(proto=socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((HOST, port))
+    listening.bind((host, port))
     listening.listen(BACKLOG)
     return listening
 
@@ -205,7 +205,8 @@ def main() -> int:
     gc.disable()
     # before the imports, which take seconds: requests wait meanwhile
     listening = (
-        listen(arguments.port)
+        # as `Settings.serve_host`, which would be imported first
+        listen(arguments.port, os.environ.get("COURTSIDE_SERVE_HOST") or HOST)
         if arguments.socket is None
         else socket.socket(fileno=arguments.socket)
     )

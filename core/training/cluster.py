@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from core.jobs import cluster
+from core.jobs import cluster, jobs
 from core.platform.errors import CourtsideError, InputError, JobError
 from core.platform.messages import Message, Words
 from core.training import automl
@@ -211,7 +211,7 @@ def _fit(
         except InputError as error:
             return error.message
         except automl.OutOfTime:
-            return Message("Cancelled.")
+            return jobs.WAS_CANCELLED
 
 
 def _end_if_unwanted() -> None:

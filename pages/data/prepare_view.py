@@ -12,7 +12,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from core.data import data_charts, prepare, snapshots, split, split_checks
-from core.platform import messages, project, storage, tracking
+from core.platform import messages, permissions, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
@@ -170,7 +170,11 @@ def form(
             icon=":material/filter_alt:",
         )
     if place.button(
-        _("Prepare"), type="primary", icon=":material/filter_alt:", key="prepare", disabled=disabled
+        _("Prepare"),
+        type="primary",
+        icon=":material/filter_alt:",
+        key="prepare",
+        disabled=not permissions.may("prepare") or disabled,
     ):
         if features is not None and not features:
             st.error(_("Required: {field}.", field=_("Features")))

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.data import acquire, snapshots
-from core.platform import project, tables, tracking
+from core.platform import permissions, project, tables, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, n_, number, p_
 from core.platform.project import ProjectSpec
@@ -36,7 +36,12 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     is_stale = snapshot is not None and snapshot.rules != spec.digest
     if is_stale:
         st.warning(navigation.changed("acquire", _("Project file")))
-        if st.button(_("Validate again"), type="primary", icon=":material/rule:", disabled=running):
+        if st.button(
+            _("Validate again"),
+            type="primary",
+            icon=":material/rule:",
+            disabled=not permissions.may("acquire") or running,
+        ):
             make_current(settings, snapshot.id)
     left, right = elements.side_by_side()
     with left:
@@ -90,7 +95,7 @@ def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next
             type="primary" if is_next else "secondary",
             icon=":material/download:",
             key="acquire",
-            disabled=values is None or running,
+            disabled=not permissions.may("acquire") or values is None or running,
         ):
             send(settings, source, values or {})
 
@@ -99,7 +104,7 @@ def send(settings: Settings, source: str, values: dict[str, Any]) -> None:
     if (source == "upload" and not values["uploads"]) or (
         source == "folder" and not values["files"]
     ):
-        st.error(_("Required: {field}.", field=_("Files")))
+        st.error(_("Required: {field}.", field=elements.capital(_("files"))))
     else:
         if source == "upload":
             values["uploads"] = [upload.model_dump() for upload in values["uploads"]]
@@ -150,7 +155,7 @@ def from_folder(settings: Settings, spec: ProjectSpec, *, disabled: bool) -> dic
     assert folder is not None
     listed = {path.name: path.stat().st_size for path in tables.list_sources(folder)}
     chosen = st.multiselect(
-        _("Files"),
+        elements.capital(_("files")),
         list(listed),
         default=list(listed),
         format_func=lambda name: f"{name} ({megabytes(listed[name])})",
@@ -224,7 +229,10 @@ def details(snapshot: snapshots.Snapshot) -> None:
     """Draw the source, the files and the digest of the current raw data."""
     facts = [
         (_("Source"), str(snapshots.SOURCE_LABELS[snapshot.source])),
-        (_("Files"), ", ".join(f"{file.name} ({megabytes(file.size)})" for file in snapshot.files)),
+        (
+            elements.capital(_("files")),
+            ", ".join(f"{file.name} ({megabytes(file.size)})" for file in snapshot.files),
+        ),
         (_("Snapshot"), snapshot.id),
         ("SHA-256", snapshot.digest),
         (_("When"), elements.ago(snapshot.acquired_at)),
@@ -271,7 +279,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                 "current": config.TextColumn(_("Current"), width="small"),
                 "id": _("Snapshot"),
                 "source": _("Source"),
-                "files": _("Files"),
+                "files": elements.capital(_("files")),
                 "rows": _("Rows"),
                 "size": _("Size"),
                 "acquired": _("When"),
@@ -299,7 +307,7 @@ def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
                 if st.button(
                     _("Use"),
                     icon=":material/restore:",
-                    disabled=step_jobs.is_going(settings, "acquire")
+                    disabled=step_jobs.is_locked(settings, "acquire")
                     or step_jobs.running_chain(settings) is not None,
                 ):
                     make_current(settings, chosen)

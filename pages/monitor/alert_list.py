@@ -10,7 +10,7 @@ import streamlit as st
 from core.monitoring import alerting, alerts, deliver, incidents
 from core.monitoring.alert_store import ACKNOWLEDGED, NO_RULE, VERSION_LEFT, Alert, Event
 from core.monitoring.incidents import Incident
-from core.platform import clock, messages
+from core.platform import clock, messages, permissions
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError
 from core.platform.messages import Message, _, day
@@ -160,6 +160,7 @@ def _acknowledge(settings: Settings, incident: Incident) -> None:
             type="primary",
             icon=":material/done:",
             help=_("Acknowledged: quiet until it clears."),
+            disabled=not permissions.may("alert"),
         )
     if pressed:
         _answer(
@@ -189,7 +190,9 @@ def _dismiss(settings: Settings, incident: Incident) -> None:
             key=f"which-{incident.subject}",
         )
         person, note = _person_and_note(incident, "dismiss")
-        pressed = st.form_submit_button(_("Dismiss"), icon=":material/close:")
+        pressed = st.form_submit_button(
+            _("Dismiss"), icon=":material/close:", disabled=not permissions.may("alert")
+        )
     if pressed:
         _answer(
             f"dismiss-{incident.subject}",

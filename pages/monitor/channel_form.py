@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.monitoring import channels, deliver
 from core.monitoring.channels import Channels, Mail, Name, Webhook
+from core.platform import permissions
 from core.platform.config import Settings
 from core.platform.errors import StoreError
 from core.platform.messages import LANGUAGES, Message, Words, _
@@ -45,7 +46,7 @@ def section(settings: Settings) -> None:
             placeholder="https://courtside.example",
             max_chars=500,
         )
-        if st.button(_("Save"), key="save-address"):
+        if st.button(_("Save"), key="save-address", disabled=not permissions.may("channel")):
             _keep(
                 settings,
                 lambda: kept.model_copy(
@@ -93,7 +94,11 @@ def _webhook(settings: Settings, saved: Channels) -> None:
         "COURTSIDE_WEBHOOK_SECRET",
         _("Messages are not signed: anyone who knows the address can forge them."),
     )
-    if st.button(elements.named(_("Save"), NAMES["webhook"]), key="save-webhook"):
+    if st.button(
+        elements.named(_("Save"), NAMES["webhook"]),
+        key="save-webhook",
+        disabled=not permissions.may("channel"),
+    ):
         _keep(
             settings,
             lambda: saved.model_copy(
@@ -146,7 +151,11 @@ def _mail(settings: Settings, saved: Channels) -> None:
         "COURTSIDE_SMTP_PASSWORD",
         _("Only a server without a password can be used."),
     )
-    if st.button(elements.named(_("Save"), NAMES["mail"]), key="save-mail"):
+    if st.button(
+        elements.named(_("Save"), NAMES["mail"]),
+        key="save-mail",
+        disabled=not permissions.may("channel"),
+    ):
         people = tuple(address.strip() for address in to.split(",") if address.strip())
         _keep(
             settings,
@@ -205,7 +214,7 @@ def _test(settings: Settings, name: Name, saved: Channels) -> None:
         _("Send a test"),
         icon=":material/send:",
         key=f"test-{name}",
-        disabled=name not in saved.on,
+        disabled=not permissions.may("channel") or name not in saved.on,
         on_click=_send,
         args=(settings, name),
     )

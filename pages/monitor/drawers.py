@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.monitoring import monitor
-from core.platform import tracking
+from core.platform import permissions, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _
 from core.platform.project import ProjectSpec
@@ -84,7 +84,7 @@ def _new(settings: Settings, spec: ProjectSpec) -> None:
         type="primary",
         icon=":material/monitor_heart:",
         key="monitor",
-        disabled=running,
+        disabled=not permissions.may("monitor") or running,
     )
     if not pressed:
         return

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.monitoring import alert_rules
 from core.monitoring.alerting import DEFAULTS, HOUR, Rule, name_in_words
+from core.platform import permissions
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.stats.check import VERDICT_LABELS
@@ -35,7 +36,12 @@ def section(settings: Settings) -> None:
         width="stretch",
         key="rules",
     )
-    if st.button(_("Save"), icon=":material/save:", key="save-rules"):
+    if st.button(
+        _("Save"),
+        icon=":material/save:",
+        key="save-rules",
+        disabled=not permissions.may("alert_rule"),
+    ):
         with elements.show_errors():
             alert_rules.save(settings, _as_rules(edited))
             st.session_state[SAVED] = True

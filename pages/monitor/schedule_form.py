@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from core.jobs import jobs, schedules
 from core.jobs.schedules import Schedule, Scheduled
 from core.monitoring import monitor
-from core.platform import config
+from core.platform import config, permissions
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.platform.messages import Message, _, number
@@ -79,6 +79,7 @@ def _schedule(settings: Settings, scheduled: Scheduled, runs: list[jobs.Job]) ->
                 key=f"remove-{schedule.name}",
                 on_click=_remove,
                 args=(settings, schedule.name),
+                disabled=not permissions.may("schedule"),
             )
         st.markdown(f":small[{' · '.join(_remarks(scheduled))}.]")
         if scheduled.problem:
@@ -181,7 +182,12 @@ def _form(settings: Settings) -> None:
                 "machine, open the app once."
             ),
         )
-        sent = st.button(_("Save"), icon=":material/save:", key="save-schedule")
+        sent = st.button(
+            _("Save"),
+            icon=":material/save:",
+            key="save-schedule",
+            disabled=not permissions.may("schedule"),
+        )
         if sent:
             with elements.show_errors():
                 options = _options(window, last, name)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from core.platform import process, projects
+from core.platform import permissions, process, projects
 from core.platform.config import Settings
 from core.platform.messages import _, day, listed, number
 from core.runtime import backup
@@ -75,7 +75,7 @@ def _reset(settings: Settings) -> None:
         _("Move everything into a backup"),
         icon=":material/inventory:",
         key="reset",
-        disabled=name != settings.project,
+        disabled=not permissions.may("reset") or name != settings.project,
     ):
         _ask(settings, None)
 
@@ -95,7 +95,7 @@ def _restore(settings: Settings, backups: tuple[backup.Backup, ...]) -> None:
             _("Restore"),
             icon=":material/settings_backup_restore:",
             key="restore",
-            disabled=not sure,
+            disabled=not permissions.may("reset") or not sure,
         ):
             _ask(settings, chosen)
 

@@ -11,7 +11,7 @@ from core.jobs import chains
 from core.jobs.chains import Chain
 from core.monitoring import incidents
 from core.monitoring.records import ReportRun
-from core.platform import clock, lifecycle, project, steps
+from core.platform import clock, lifecycle, permissions, project, steps
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import ProjectSpec
@@ -75,7 +75,13 @@ def _running(settings: Settings, chain: Chain, seen: Situation) -> None:
         f"{number(time.time() - chain.began, '.0f')} s",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(_("Cancel"), icon=":material/close:", on_click=_cancel, args=(settings,))
+        st.button(
+            _("Cancel"),
+            icon=":material/close:",
+            on_click=_cancel,
+            args=(settings,),
+            disabled=not permissions.may("job"),
+        )
         _alerts(settings)
 
 
@@ -98,6 +104,7 @@ def _broken(settings: Settings, chain: Chain) -> None:
             key="again",
             on_click=_again,
             args=(settings, chain),
+            disabled=not permissions.may("acquire"),
         )
         if link is not None:
             navigation.go_to(link.step)
@@ -212,6 +219,7 @@ def _whole(
         key=f"whole-{data}",
         on_click=_start,
         args=(settings, data, label),
+        disabled=not permissions.may("acquire"),
     )
 
 
@@ -223,6 +231,7 @@ def _dismiss(settings: Settings) -> None:
         on_click=_forget,
         args=(settings,),
         key="put-away-chain",
+        disabled=not permissions.may("job"),
     )
 
 

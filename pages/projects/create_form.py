@@ -11,7 +11,7 @@ import streamlit as st
 from core.data import acquire, guess_project
 from core.data.guess import Guesses
 from core.jobs import chains, jobs, supervision
-from core.platform import lifecycle, project, projects, storage
+from core.platform import lifecycle, permissions, project, projects, storage
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.platform.storage import Upload
@@ -54,13 +54,13 @@ def draw(
             type="primary",
             icon=":material/play_arrow:",
             key="create-and-run",
-            disabled=not is_ready,
+            disabled=not permissions.may("project") or not is_ready,
         )
         creates = st.button(
             _("Create"),
             icon=":material/add:",
             key="create-only",
-            disabled=not is_ready,
+            disabled=not permissions.may("project") or not is_ready,
             help=_("Creates the project and acquires the table; nothing is trained yet."),
         )
     if not (runs or creates):

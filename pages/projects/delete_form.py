@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.platform import permissions
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.runtime import project_homes
@@ -20,6 +21,7 @@ def button(name: str) -> None:
         key=f"delete-{name}",
         on_click=st.session_state.__setitem__,
         args=(_OPEN, name),
+        disabled=not permissions.may("project"),
     )
 
 
@@ -57,7 +59,7 @@ def _form(settings: Settings, name: str) -> None:
         icon=":material/delete:",
         key="delete-project",
         type="primary",
-        disabled=typed != name,
+        disabled=not permissions.may("project") or typed != name,
     ):
         with st.spinner(_("Delete")):
             project_homes.delete(settings.of_project(name), typed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.platform import projects
+from core.platform import permissions, projects
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError
 from core.platform.messages import Message, _
@@ -25,6 +25,7 @@ def button(name: str) -> None:
         key=f"edit-{name}",
         on_click=st.session_state.__setitem__,
         args=(_OPEN, name),
+        disabled=not permissions.may("project"),
     )
 
 
@@ -61,7 +62,13 @@ def _form(own: Settings) -> None:
             label_visibility="collapsed",
         )
         try:
-            if st.button(_("Save"), icon=":material/save:", key="save", type="primary"):
+            if st.button(
+                _("Save"),
+                icon=":material/save:",
+                key="save",
+                type="primary",
+                disabled=not permissions.may("project"),
+            ):
                 st.session_state[_SAVED] = project_homes.edit(own, text)
                 _close()
                 st.rerun()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.platform import project, projects
+from core.platform import permissions, project, projects
 from core.platform.config import Settings
 from core.platform.messages import _, number
 from pages.projects import columns_table, confirmation, create_form, draft, table_source
@@ -88,7 +88,13 @@ def from_file(settings: Settings) -> None:
     with elements.show_errors():
         spec = project.parse(content, uploaded.name)
         st.markdown(f"**{elements.plain(spec.title)}**  \n:gray[{elements.plain(spec.question)}]")
-        if st.button(_("Create"), icon=":material/add:", key="new-create", type="primary"):
+        if st.button(
+            _("Create"),
+            icon=":material/add:",
+            key="new-create",
+            type="primary",
+            disabled=not permissions.may("project"),
+        ):
             created = projects.create(settings, content.decode())
             project_choice.switch(settings, created.project)
 
@@ -103,6 +109,11 @@ def examples(settings: Settings) -> None:
         spec = project.load(name)
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{project.words(spec.title)}**  \n:gray[{project.words(spec.question)}]")
-            if st.button(_("Add"), icon=":material/add:", key=f"example-{name}"):
+            if st.button(
+                _("Add"),
+                icon=":material/add:",
+                key=f"example-{name}",
+                disabled=not permissions.may("project"),
+            ):
                 added = projects.add_example(settings, name)
                 project_choice.switch(settings, added.project)

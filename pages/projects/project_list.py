@@ -9,7 +9,7 @@ import streamlit as st
 from core.data import snapshots
 from core.jobs import jobs
 from core.monitoring.records import ReportRun
-from core.platform import model_store, project, projects, storage, tracking
+from core.platform import model_store, permissions, project, projects, storage, tracking
 from core.platform.config import PROJECT_FILE, Settings
 from core.platform.errors import CourtsideError
 from core.platform.messages import _, day, number, p_
@@ -111,6 +111,7 @@ def _deleted(settings: Settings) -> None:
                     _("Restore"),
                     icon=":material/settings_backup_restore:",
                     key=f"restore-{backup.name}",
+                    disabled=not permissions.may("project"),
                 ):
                     with elements.show_errors():
                         restored = project_homes.restore(settings, backup.name)

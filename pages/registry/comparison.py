@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.platform import model_store, tracking
+from core.platform import model_store, permissions, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, _, n_, number, sentences, span
@@ -48,7 +48,7 @@ def draw(now: Standing) -> None:
         pressed = st.button(
             _("Compare"),
             icon=":material/compare_arrows:",
-            disabled=now.going,
+            disabled=not permissions.may("promote") or now.going,
             type="primary",
             help=_(
                 "On the test rows of the first version that neither was trained on. No alias "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.platform import model_store
+from core.platform import model_store, permissions
 from core.platform.messages import NOTHING, Message, _, sentences
 from core.platform.runs import ModelVersion
 from core.registry import promote
@@ -43,9 +43,13 @@ def draw(now: Standing, usual: ModelVersion, *, is_next: bool) -> None:
             _("Promote"),
             type="primary" if is_next else "secondary",
             icon=":material/gavel:",
-            disabled=now.going,
+            disabled=not permissions.may("promote") or now.going,
         )
-        tried = st.button(_("Dry run"), icon=":material/science:", disabled=now.going)
+        tried = st.button(
+            _("Dry run"),
+            icon=":material/science:",
+            disabled=not permissions.may("promote") or now.going,
+        )
     rule = Message(
         "**Promote** makes version {version} the champion if it passes every rule of the gate.",
         version=chosen,
@@ -104,7 +108,10 @@ def _override(now: Standing, options: dict[str, object]) -> None:
         label = _("Reason, at least {count} characters", count=promote.MIN_REASON)
         reason = st.text_area(label, max_chars=2000, key=f"reason-{chosen}")
         sent = st.button(
-            _("Promote anyway"), key="override", icon=":material/warning:", disabled=now.going
+            _("Promote anyway"),
+            key="override",
+            icon=":material/warning:",
+            disabled=not permissions.may("promote") or now.going,
         )
         if sent and len(reason.strip()) < promote.MIN_REASON:
             st.error(_("Required: {field}.", field=label))
@@ -133,7 +140,12 @@ def rollback(now: Standing, moves: pd.DataFrame) -> None:
     moves_live = live is not None and live.version != previous.version
     st.markdown(str(sentences(back, follows(now) if moves_live else "")))
     note = st.text_input(_("Note"), max_chars=2000, key="rollback-note")
-    if st.button(_("Roll back"), key="rollback", icon=":material/undo:", disabled=now.going):
+    if st.button(
+        _("Roll back"),
+        key="rollback",
+        icon=":material/undo:",
+        disabled=not permissions.may("promote") or now.going,
+    ):
         step_jobs.submit(
             now.settings,
             "promote",

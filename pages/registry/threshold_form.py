@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.monitoring.records import ReportRun
-from core.platform import tracking
+from core.platform import permissions, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, _, n_, number, sentences
@@ -63,7 +63,7 @@ def draw(now: Standing, follows: Message, *, is_linked: bool) -> None:
             type="primary" if is_linked else "secondary",
             icon=":material/tune:",
             key="use-threshold",
-            disabled=now.going,
+            disabled=not permissions.may("promote") or now.going,
         ):
             return
         if value == champion.about.threshold:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 from pydantic import ValidationError
 
-from core.platform import config
+from core.platform import config, permissions
 from core.platform.config import Settings
 from core.platform.messages import Message, _
 from core.retraining import policy_store
@@ -55,7 +55,13 @@ def section(settings: Settings, policy: Policy) -> None:
         format_func=lambda name: str(PROMOTES[name]),
         key="promotes",
     )
-    if st.button(_("Save"), type="primary", icon=":material/save:", key="save-policy"):
+    if st.button(
+        _("Save"),
+        type="primary",
+        icon=":material/save:",
+        key="save-policy",
+        disabled=not permissions.may("policy"),
+    ):
         try:
             policy_store.save(settings, Policy(**chosen))
         except ValidationError as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.platform import model_store, tracking
+from core.platform import model_store, permissions, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, number
 from core.platform.project import ProjectSpec
@@ -224,7 +224,7 @@ def _decide(settings: Settings, *, is_main: bool, going: bool) -> None:
         help=_("Decides from the reports so far, and retrains if the policy says so."),
         type="primary" if is_main else "secondary",
         icon=":material/gavel:",
-        disabled=going,
+        disabled=not permissions.may("retrain") or going,
         key="decide",
     ) and step_jobs.submit(settings, "retrain", retrain.Options, trigger="person"):
         st.rerun()
@@ -266,7 +266,11 @@ def _promote(
     settings: Settings, run: tracking.RunInfo, decision: DecisionRun, *, going: bool
 ) -> None:
     if st.button(
-        _("Promote"), type="primary", icon=":material/upgrade:", disabled=going, key="promote"
+        _("Promote"),
+        type="primary",
+        icon=":material/upgrade:",
+        disabled=not permissions.may("promote") or going,
+        key="promote",
     ) and step_jobs.submit(
         settings,
         "promote",
@@ -293,7 +297,9 @@ def _by_hand(settings: Settings, *, is_main: bool, going: bool) -> None:
         )
         label = _("Reason, at least {count} characters", count=retrain.MIN_REASON)
         reason = st.text_area(label, max_chars=2000, key="reason")
-        if st.button(_("Retrain"), type="primary", key="retrain"):
+        if st.button(
+            _("Retrain"), type="primary", key="retrain", disabled=not permissions.may("train")
+        ):
             if len(reason.strip()) < retrain.MIN_REASON:
                 st.error(_("Required: {field}.", field=label))
             elif step_jobs.submit(

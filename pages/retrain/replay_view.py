@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.data import snapshots
 from core.jobs import jobs
-from core.platform import tracking
+from core.platform import permissions, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, current, day, loads, n_, number, span
 from core.platform.project import ProjectSpec
@@ -79,7 +79,7 @@ def _form(settings: Settings, spec: ProjectSpec, snapshot: str, *, going: bool) 
             type="primary",
             icon=":material/replay:",
             key="replay",
-            disabled=going,
+            disabled=not permissions.may("replay") or going,
             help=_(
                 "Trains on the first rows and predicts the rest in order of time; each policy "
                 "sees only the labels known by then. Your models stay as they are."
@@ -279,6 +279,7 @@ def _store(settings: Settings, run_id: str) -> None:
             key="remove",
             on_click=_remove,
             args=(settings, run_id),
+            disabled=not permissions.may("replay"),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.platform import permissions
 from core.platform.config import Settings
 from core.platform.messages import _, p_
 from core.platform.tracking import RunInfo
@@ -35,6 +36,7 @@ def draw(settings: Settings, run: RunInfo | None = None) -> None:
                 key="stop-mlflow",
                 on_click=_stop,
                 args=(settings,),
+                disabled=not permissions.may("mlflow"),
             )
     elif mlflow_ui.starting(settings):
         text = _("{name} is starting (about {seconds} s)", name="MLflow", seconds=10)
@@ -47,6 +49,7 @@ def draw(settings: Settings, run: RunInfo | None = None) -> None:
             key=f"start-mlflow-{key}",
             on_click=_start,
             args=(settings,),
+            disabled=not permissions.may("mlflow"),
         )
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.data import column_names
 from core.jobs import jobs, local_cluster
-from core.platform import model_store, project, schema
+from core.platform import model_store, permissions, project, schema
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, DialectError, Given
 from core.platform.errors import CourtsideError
@@ -36,7 +36,13 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
     files = uploads.ask(settings, _("CSV or parquet file"), "file", types=["csv", "parquet"])
     if not files:
         st.caption(_("The model needs {inputs}.", inputs=inputs_of(settings, served)))
-        if st.button(_("Score"), type="primary", icon=":material/target:", key="score-upload"):
+        if st.button(
+            _("Score"),
+            type="primary",
+            icon=":material/target:",
+            key="score-upload",
+            disabled=not permissions.may("score"),
+        ):
             st.error(_("Required: {field}.", field=_("CSV or parquet file")))
         return
     staged = files[0]
@@ -61,7 +67,7 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
         type="primary",
         icon=":material/target:",
         key="score-upload",
-        disabled=mapping is None or step_jobs.is_going(settings, "score"),
+        disabled=mapping is None or step_jobs.is_locked(settings, "score"),
     ):
         step_jobs.submit(
             settings,
@@ -120,7 +126,7 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
         type="primary",
         icon=":material/target:",
         key="score-path",
-        disabled=mapping is None or step_jobs.is_going(settings, "score"),
+        disabled=mapping is None or step_jobs.is_locked(settings, "score"),
     ):
         if not path:
             st.error(_("Required: {field}.", field=_("File, folder or address")))
@@ -149,7 +155,12 @@ def resume(settings: Settings) -> None:
     if job.options.get("source") != "path" and not job.options.get("resume"):
         return
     st.info(_("The last scoring was interrupted. Its finished parts are kept."))
-    if st.button(_("Resume"), icon=":material/play_arrow:", key=f"resume-{job.job_id}"):
+    if st.button(
+        _("Resume"),
+        icon=":material/play_arrow:",
+        key=f"resume-{job.job_id}",
+        disabled=not permissions.may("score"),
+    ):
         step_jobs.submit(settings, "score", score.Options, **{**job.options, "resume": job.run_id})
 
 
@@ -308,7 +319,11 @@ def cluster(settings: Settings) -> None:
     running = local_cluster.find(settings)
     with st.container(horizontal=True, vertical_alignment="center"):
         if running is None:
-            if st.button(_("Start two workers here"), key="start-cluster"):
+            if st.button(
+                _("Start two workers here"),
+                key="start-cluster",
+                disabled=not permissions.may("cluster"),
+            ):
                 with elements.show_errors(), st.spinner(_("Start two workers here")):
                     local_cluster.start(settings)
                     st.rerun()
@@ -316,7 +331,7 @@ def cluster(settings: Settings) -> None:
         st.markdown(
             elements.named(_("Dask cluster"), elements.plain(running.address)), width="content"
         )
-        if st.button(_("Stop"), key="stop-cluster"):
+        if st.button(_("Stop"), key="stop-cluster", disabled=not permissions.may("cluster")):
             with suppress(CourtsideError):
                 local_cluster.stop(settings)
             st.rerun()

@@ -74,7 +74,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         type="primary",
         icon=":material/new_label:",
         key="take",
-        disabled=written is None or step_jobs.is_going(settings, "label"),
+        disabled=written is None or step_jobs.is_locked(settings, "label"),
         help=_(
             "Labels may come in any order, even before their predictions. The newest counts, "
             "by the column `{time}` or the time of arrival.",

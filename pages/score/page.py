@@ -13,7 +13,10 @@ drafts.hold(
     "whose-keys",
 )
 VIEWS = {
-    "row": (Message("One row") if spec.court is None else Message("On the court"), row_view),
+    "row": (
+        elements.capital(_("one row")) if spec.court is None else Message("On the court"),
+        row_view,
+    ),
     "rows": (Message("Many rows"), rows_view),
     "log": (Message("Predictions log"), log_view),
     "labels": (Message("Labels"), label_view),

@@ -33,7 +33,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         type="primary",
         icon=":material/target:",
         key="score-production",
-        disabled=step_jobs.is_going(settings, "score"),
+        disabled=step_jobs.is_locked(settings, "score"),
         help=elements.plain(elements.capital(_rows(spec))),
     ):
         step_jobs.submit(settings, "score", score.Options, source="production", port=served.port)

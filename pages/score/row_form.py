@@ -52,7 +52,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
                 type="primary",
                 icon=":material/target:",
                 key="score-row",
-                disabled=step_jobs.is_going(settings, "score"),
+                disabled=step_jobs.is_locked(settings, "score"),
             ):
                 step_jobs.submit(
                     settings, "score", score.Options, source="row", port=served.port, row=row

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.platform import model_store, project, tracking
+from core.platform import model_store, permissions, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.messages import _, number, sentences
@@ -81,7 +81,11 @@ def outcome(
             width="content",
         )
         for label, word in words.items():
-            if st.button(elements.capital(word), key=f"came-out-{label}", disabled=known == label):
+            if st.button(
+                elements.capital(word),
+                key=f"came-out-{label}",
+                disabled=not permissions.may("label") or known == label,
+            ):
                 report = labels.Report(prediction_id=prediction_id, label=label)
                 labels.report(settings, [report], source="page")
                 st.rerun()

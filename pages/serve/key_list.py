@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.platform import permissions
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.serving import api_keys
@@ -35,7 +36,9 @@ def _keys(settings: Settings, keys: list[api_keys.ApiKey], made: tuple[str, str]
     form = st.form("api-key", border=False, clear_on_submit=True)
     with form.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(_("Name"), max_chars=api_keys.NAME_LENGTH)
-        sent = st.form_submit_button(_("Create"), icon=":material/key:")
+        sent = st.form_submit_button(
+            _("Create"), icon=":material/key:", disabled=not permissions.may("api_key")
+        )
     if sent:
         with elements.show_errors():
             st.session_state[SHOWN] = (name, api_keys.create(settings, name))
@@ -61,6 +64,7 @@ def _keys(settings: Settings, keys: list[api_keys.ApiKey], made: tuple[str, str]
                     type="primary",
                     on_click=_revoke,
                     args=(settings, key.key_id),
+                    disabled=not permissions.may("api_key"),
                 )
 
 

@@ -73,7 +73,7 @@ def form(listed: list[ModelVersion], *, is_next: bool) -> None:
         _("Start"),
         type="primary" if is_next else "secondary",
         icon=":material/play_arrow:",
-        disabled=step_jobs.is_going(settings, "serve"),
+        disabled=step_jobs.is_locked(settings, "serve"),
     )
     if sent:
         chosen = None if port is None else int(port)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import streamlit as st
 
 from core.monitoring import operation
-from core.platform import process
+from core.platform import permissions, process
 from core.platform.config import Settings
 from core.platform.messages import Message, _, listed, number, plural, sentences
 from core.serving import (
@@ -149,7 +149,13 @@ def _button(
             action()
             operation.close_left_alerts(settings)
 
-    st.button(label, key=f"{code}-{port}", icon=icon, on_click=pressed)
+    st.button(
+        label,
+        key=f"{code}-{port}",
+        icon=icon,
+        on_click=pressed,
+        disabled=not permissions.may("serve"),
+    )
 
 
 def _problem(settings: Settings, served: server.Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.jobs import jobs
-from core.platform import model_store
+from core.platform import model_store, permissions
 from core.platform.config import Settings
 from core.platform.messages import Message, _
 from core.platform.runs import ModelVersion
@@ -42,7 +42,7 @@ def behind(settings: Settings, champion: ModelVersion | None, live: Server | Non
         elements.named(_("Serve"), _("version {version}", version=champion.version)),
         type="primary",
         icon=":material/sync:",
-        disabled=going,
+        disabled=not permissions.may("serve") or going,
     ):
         step_jobs.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
     return True

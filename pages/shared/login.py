@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.platform.config import Settings
+from core.platform import permissions
+from core.platform.config import Role, Settings
 from core.platform.messages import _
 from core.registry import promote
 from pages.shared import access, language
@@ -30,10 +32,13 @@ client_secret = "from the provider"
 server_metadata_url = "https://provider.example.org/.well-known/openid-configuration"
 """
 NAME_LENGTH = 80
+ROLE = "role"
 
 
 def gate(settings: Settings) -> None:
     """End the page here unless this user may see it; show the user in the sidebar."""
+    permissions.ask(_role)
+    st.session_state[ROLE] = "viewer" if settings.login else "admin"
     if not settings.login:
         return
     providers, fault = _providers()
@@ -61,9 +66,28 @@ def gate(settings: Settings) -> None:
         _log_out()
         _end()
     access.admit(True)
+    role = st.session_state[ROLE] = _granted(settings)
     with st.sidebar:
         st.caption(f":material/person: `{_quoted(who())}`")
+        if role != "admin":
+            st.caption(_("Your role is {role}: what needs another one is disabled.", role=role))
         _log_out()
+
+
+def _granted(settings: Settings) -> Role:
+    """Return the role of the logged-in user; some providers let users put any address there."""
+    is_confirmed = st.user.get("email_verified") is not False
+    email = str(st.user.get("email") or "") if is_confirmed else ""
+    groups = st.user.get("groups")
+    return settings.role_of(email, [str(group) for group in groups] if groups else [])
+
+
+def _role() -> Role:
+    """Return the role of the visit; what the app does outside of visits is its own."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return "admin"
+    known: Role = "viewer" if Settings.load().login else "admin"
+    return st.session_state.get(ROLE, known)
 
 
 def who() -> str:

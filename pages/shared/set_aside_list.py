@@ -6,7 +6,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.platform import set_aside
+from core.platform import permissions, set_aside
 from core.platform.config import Settings
 from core.platform.messages import Message, _, day, n_, number
 from pages.shared import elements
@@ -71,6 +71,7 @@ def draw(settings: Settings, *queues: set_aside.Queue) -> None:
             icon=":material/close:",
             on_click=_dismiss,
             args=(settings, queues),
+            disabled=not permissions.may("job"),
         )
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from core.jobs import chains, jobs, supervision
 from core.jobs.jobs import Job
-from core.platform import config
+from core.platform import config, permissions
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
@@ -26,6 +26,7 @@ from pages.shared.elements import (
     show_errors,
     table,
     verdict_badge,
+    words,
 )
 from pages.shared.navigation import STEPS
 
@@ -52,6 +53,11 @@ def submit(settings: Settings, step: str, options: type[config.Options], **value
 def is_going(settings: Settings, step: str) -> bool:
     """Return whether a job of a step waits or runs."""
     return any(job.step == step for job in jobs.active(settings))
+
+
+def is_locked(settings: Settings, step: str) -> bool:
+    """Return whether a step cannot be started now: it runs, or the role does not allow it."""
+    return not permissions.may(step) or is_going(settings, step)
 
 
 def job_panel(settings: Settings, step: str) -> bool:
@@ -115,8 +121,12 @@ def _running(settings: Settings, job_id: str) -> None:
             key=f"cancel-{job_id}",
             on_click=_cancel,
             args=(settings, job_id),
+            disabled=not permissions.may("job"),
         )
-    if job.status == "running" and not supervision.worker_state(settings).ready:
+    worker = supervision.worker_state(settings)
+    if worker.problem and not worker.alive:
+        st.caption(words(worker.problem))
+    elif job.status == "running" and not worker.ready:
         # it has died: no progress shows until another worker has ended the job
         st.caption(_("{name} is starting (about {seconds} s)", name=_("Worker"), seconds=15))
 

@@ -8,7 +8,7 @@ import time
 import streamlit as st
 
 from core.jobs import leftovers, supervision
-from core.platform import mlflow_client, privacy, project, projects
+from core.platform import mlflow_client, permissions, privacy, project, projects
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError
 from core.platform.messages import _
@@ -78,7 +78,8 @@ def _start() -> tuple[Settings, threading.Thread]:
     # read once: MLflow writes its own variable into the environment later
     settings = Settings.load()
     privacy.set_umask()
-    backup.finish(settings.outer)
+    with permissions.acting("admin"):
+        backup.finish(settings.outer)
     settings = projects.settle(Settings.load())
     privacy.tighten(settings.outer)
     supervision.keep_supervisor(settings)

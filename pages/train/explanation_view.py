@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.platform import model_store, project, storage, tracking
+from core.platform import model_store, permissions, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, listed, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
@@ -21,7 +21,6 @@ from pages.shared import aliases, elements, navigation, row_field, step_jobs
 
 # widgets whose values are kept
 KEYS = ("rows", "view", "start-*", "input-*")
-VIEWS = {"model": Message("Model"), "row": Message("One row")}
 SIZES = (50, 150, 500)
 # time of a job besides predictions: loading the model, drawing and storing the figures
 FIXED_SECONDS = 3
@@ -106,7 +105,10 @@ def _ask_in_general(
             disabled=locked,
         )
         pressed = st.button(
-            _("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked
+            _("Explain"),
+            type="primary",
+            icon=":material/lightbulb:",
+            disabled=not permissions.may("explain") or locked,
         )
     options = {"target": choice.target, "rows": rows}
     if duration := _duration(settings, choice, run, explain.Options(**options)):
@@ -281,7 +283,12 @@ def _ask_row(
         )
         for name, value in start.items()
     }
-    sent = st.button(_("Explain"), type="primary", icon=":material/lightbulb:", disabled=locked)
+    sent = st.button(
+        _("Explain"),
+        type="primary",
+        icon=":material/lightbulb:",
+        disabled=not permissions.may("explain") or locked,
+    )
     if sent:
         given = {"test_row": picked} if row == start else {"row": row}
         step_jobs.submit(settings, "explain", explain.Options, target=choice.target, **given)
@@ -310,10 +317,8 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
     is_test_row = "label" in of
     with st.container(horizontal=True, vertical_alignment="center"):
         ago = elements.ago(explained.ended or explained.started)
-        st.markdown(
-            f"{elements.plain(f'{spec.id} {test_row}') if is_test_row else _('One row')} · {ago}",
-            width="content",
-        )
+        name = f"{spec.id} {test_row}" if is_test_row else elements.capital(_("one row"))
+        st.markdown(f"{elements.plain(name)} · {ago}", width="content")
         elements.mark_sample(settings, explained)
         navigation.run_link(explained.run_id, "Explicacao")
     probability, base = of["probability"], of["base"]
@@ -365,7 +370,8 @@ def draw(settings: Settings, spec: ProjectSpec, *, coming: bool, menu: DeltaGene
             key="model",
             index=list(offered).index(wanted[0]) if wanted else 0,
         )
-        view = elements.choose(_("Explain"), VIEWS, "view", default="model", is_bare=True)
+        views = {"model": _("Model"), "row": elements.capital(_("one row"))}
+        view = elements.choose(_("Explain"), views, "view", default="model", is_bare=True)
     choice = offered[target]
     model_run = tracking.run(settings, choice.run_id)
     if model_run is None:

@@ -10,7 +10,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from core.data import prepare, snapshots, split_checks
-from core.platform import project, storage
+from core.platform import permissions, project, storage
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, n_, number
 from core.platform.project import Preset, ProjectSpec
@@ -73,7 +73,7 @@ def draw(
         type="primary",
         icon=":material/model_training:",
         key="train",
-        disabled=locked or (prepared is None and preset is None),
+        disabled=not permissions.may("train") or locked or (prepared is None and preset is None),
     )
     if pressed:
         _submit(settings, spec, preset, options, is_ready=is_ready)

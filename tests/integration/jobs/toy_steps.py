@@ -55,10 +55,21 @@ def run(settings: Settings, step: str, options: Mapping[str, Any], progress: Pro
 
         folder = tempfile.mkdtemp()
         progress.update(0.5, folder)
+    if action == "note":
+        note(settings.home / "notes", f"{options['number']} begins")
+        time.sleep(options["seconds"])
+        note(settings.home / "notes", f"{options['number']} ends")
+        return None
     if action == "track":
         track(settings, step, progress)
     wait_for(settings.home / options.get("until", "never"))
     return None
+
+
+def note(path: Path, line: str) -> None:
+    # one write, at the end of the file: lines of several processes stay whole
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
 
 
 def track(settings: Settings, step: str, progress: Progress) -> None:

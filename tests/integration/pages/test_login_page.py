@@ -31,12 +31,14 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     def script() -> None:
         import streamlit as st
 
+        from core.platform import permissions
         from core.platform.config import Settings
         from pages.shared import login
 
         login.gate(Settings.load())
         st.title("Inside")
         st.write(f"acts: {login.who()}")
+        st.write(f"role: {permissions.role()}")
 
     def show(
         auth: dict[str, Any] | None, user: dict[str, Any] | None = None, **values: Any
@@ -135,6 +137,30 @@ def test_an_admitted_user_acts_under_their_name(
     assert "Inside" in texts(app)
     assert f"acts: {known_as}" in texts(app)
     assert [button.label for button in app.sidebar.button] == ["Log out"]
+
+
+ROLES = "ana@example.org=admin,@example.org=operator,team=operator"
+
+
+@pytest.mark.parametrize(
+    ("user", "roles", "role"),
+    [
+        ({"email": "Ana@Example.org"}, ROLES, "admin"),
+        ({"email": "bo@example.org"}, ROLES, "operator"),
+        ({"email": "eve@example.com"}, ROLES, "viewer"),
+        ({"email": "eve@example.com", "groups": ["team"]}, ROLES, "operator"),
+        # an address that the provider has not confirmed gives no role
+        ({"email": "ana@example.org", "email_verified": False}, ROLES, "viewer"),
+        ({"preferred_username": "ana@example.org"}, ROLES, "viewer"),
+        ({"email": "eve@example.com"}, None, "admin"),
+    ],
+)
+def test_the_log_in_gives_the_role(
+    user: dict[str, Any], roles: str | None, role: str, visit: Callable[..., AppTest]
+) -> None:
+    app = visit(AUTH, user, roles=roles)
+    assert f"role: {role}" in texts(app)
+    assert (f"Your role is {role}" in texts(app)) == (role != "admin")
 
 
 def test_a_decision_carries_the_name_of_the_logged_in_user(
