@@ -40,7 +40,9 @@ from core.platform.process import Process, cpu_seconds, end_children, signal_gro
 from core.runtime.fork_server import PRELOAD, ForkServer
 from core.serving import restarts
 
-POLL = 0.05  # seconds between polls of the state: measured as 1% of a core while idle
+POLL = 0.05  # seconds between polls of the state
+# the same after this long without a job
+IDLE_POLL, IDLE_AFTER = 0.2, 10.0
 SWEEP = 2.0
 TEND = 0.25  # seconds between checks of the endpoints
 GRACE = 5.0
@@ -121,7 +123,7 @@ class Supervisor:
         self.lock = settings.state_dir / "supervisor.lock" if self.is_alone else settings.state_dir
         self.lock_number = _number(self.lock)
         self.broken_since: float | None = None
-        self.rotated = self.tidied = time.monotonic()
+        self.rotated = self.tidied = self.worked = time.monotonic()
         # a minute is the shortest interval of a schedule
         self.tick_seconds = min(SWEEP, max(0.2, clock.real_seconds(settings, 60.0)))
         self.stays = False
@@ -271,9 +273,10 @@ class Supervisor:
         sentinels = [item.process.sentinel for item in self.running]
         sentinels += [item.process.sentinel for item in self.cleaning if item.process]
         if sentinels:
+            self.worked = time.monotonic()
             wait(sentinels, POLL)
         else:
-            time.sleep(POLL)
+            time.sleep(POLL if time.monotonic() - self.worked < IDLE_AFTER else IDLE_POLL)
         if not self._has_its_home():
             return
         self._check_requests()

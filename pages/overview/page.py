@@ -2,9 +2,13 @@
 
 import streamlit as st
 
+from core.jobs import jobs
 from core.platform.messages import Message, _
 from pages.overview import reset_form, situation, tiles, verdict_card
-from pages.shared import code_snippets, elements, set_aside_list, visit
+from pages.shared import code_snippets, elements, set_aside_list, step_jobs, visit
+
+# seconds between updates; another page or a schedule may start a job
+BUSY_SECONDS, IDLE_SECONDS = 2, 10
 
 settings, spec = visit.open_app()
 
@@ -16,10 +20,16 @@ def menu() -> None:
         reset_form.button()
 
 
-@st.fragment(run_every=2)
+def is_busy() -> bool:
+    """Return whether a job waits or runs, or a chain of them."""
+    return bool(jobs.active(settings)) or step_jobs.running_chain(settings) is not None
+
+
 @elements.show_errors()
-def life_cycle() -> None:
+def life_cycle(was_busy: bool) -> None:
     """Draw the card and the tiles, and keep them up to date."""
+    if is_busy() != was_busy:
+        st.rerun()
     visit.wait_for_store()
     seen = situation.gather(settings, spec)
     verdict_card.draw(settings, spec, seen)
@@ -41,4 +51,5 @@ elements.header(
 )
 reset_form.draw(settings)
 set_aside_list.draw(settings)
-life_cycle()
+busy = is_busy()
+st.fragment(life_cycle, run_every=BUSY_SECONDS if busy else IDLE_SECONDS)(busy)

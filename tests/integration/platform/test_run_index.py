@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
 
 from core.platform import mlflow_client, run_index, state, steps, tracking
-from core.platform.config import Options, Settings
+from core.platform.config import CODE_ROOT, Options, Settings
 from core.platform.errors import InputError
 from core.platform.run_record import SILENT
 from core.platform.run_tags import Condition
@@ -112,22 +114,26 @@ def test_a_lost_or_damaged_state_is_no_obstacle(home: Settings) -> None:
     assert _answers(home) == before
 
 
-def _run_some(settings: Settings, number: int) -> None:
-    for _nth in range(number):
-        with tracking.step_run(settings, "score", Source(), SILENT):
-            tracking.runs(settings, step="score")
+RUN_SOME = """
+import sys
+from pathlib import Path
+from core.platform import tracking
+from core.platform.config import Options, Settings
+from core.platform.run_record import SILENT
+settings = Settings(home=Path(sys.argv[1]))
+for _ in range(3):
+    with tracking.step_run(settings, "score", Options(), SILENT):
+        tracking.runs(settings, step="score")
+"""
 
 
 def test_two_processes_write_while_one_reads(home: Settings) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_run_some, args=(home, 3)) for _nth in range(2)]
-    for worker in workers:
-        worker.start()
-    while any(worker.is_alive() for worker in workers):
+    command = [sys.executable, "-c", RUN_SOME, str(home.home)]
+    writers = [subprocess.Popen(command, cwd=CODE_ROOT) for _ in range(2)]
+    while any(writer.poll() is None for writer in writers):
         tracking.runs(home, step="score")
-        for worker in workers:
-            worker.join(0.05)
-    assert [worker.exitcode for worker in workers] == [0, 0]
+        time.sleep(0.05)
+    assert [writer.returncode for writer in writers] == [0, 0]
     assert len(_ids(home, step="score", status="FINISHED")) == 8
     assert _answers(home) == _searched(home)
 
