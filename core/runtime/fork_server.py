@@ -19,6 +19,7 @@ from core.platform.messages import Message
 from core.platform.process import lead_group, signal_group
 
 PRELOAD = (
+    "core.runtime.without_collection",
     "numpy",
     "pandas",
     "pyarrow.parquet",
@@ -119,6 +120,8 @@ def _enter(target: str, arguments: tuple[Any, ...]) -> None:
     lead_group()
     # what the fork server imported is no garbage, and PyCaret collects after each fit: 0.3 s of it
     gc.freeze()
+    # the fork server collects nothing
+    gc.enable()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_supervisor, daemon=True).start()
     function: Callable[..., None] = pkgutil.resolve_name(target)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.jobs import jobs
+from core.platform.errors import CourtsideError
 from core.platform.messages import Message, _
 from pages.overview import reset_form, situation, tiles, verdict_card
 from pages.shared import code_snippets, elements, set_aside_list, step_jobs, visit
@@ -51,5 +52,8 @@ elements.header(
 )
 reset_form.draw(settings)
 set_aside_list.draw(settings)
-busy = is_busy()
+try:
+    busy = is_busy()
+except CourtsideError:
+    busy = False  # the fragment reports it
 st.fragment(life_cycle, run_every=BUSY_SECONDS if busy else IDLE_SECONDS)(busy)
