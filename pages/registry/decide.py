@@ -129,6 +129,8 @@ def _champion(now: Standing, moves: pd.DataFrame, compared: RunInfo | None) -> N
     if now.live is None:
         st.badge(_("not served"), color="gray")
         navigation.go_to("serve")
+    elif is_served:
+        navigation.go_to("score")
 
 
 def _missing(alias: str) -> str:

@@ -42,6 +42,7 @@ def live_card(settings: Settings, served: server.Server, name: str) -> None:
             _copies(status.shadow)
         if served.state == "ready":
             _call(settings, served)
+            navigation.go_to("score")
         with st.expander(_("Details"), expanded=served.state == "died"):
             _load_and_log(settings, served, status)
 
