@@ -79,6 +79,8 @@ def notes(settings: Settings) -> list[str]:
 def test_a_killed_worker_loses_no_job_and_none_runs_twice(
     settings: Settings, start: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
+    if settings.state_url and not os.environ.get("LONG_TESTS"):
+        pytest.skip("long: set LONG_TESTS=1")
     state.save(settings, "first", True)
     first, second = start(), start()
     until(lambda: sum(worker.ready for worker in workers.listed(settings)) == 2)

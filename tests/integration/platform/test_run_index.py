@@ -127,14 +127,14 @@ for _ in range(3):
 """
 
 
-def test_two_processes_write_while_one_reads(home: Settings) -> None:
+def test_a_program_writes_while_another_reads(home: Settings) -> None:
     command = [sys.executable, "-c", RUN_SOME, str(home.home)]
-    writers = [subprocess.Popen(command, cwd=CODE_ROOT) for _ in range(2)]
-    while any(writer.poll() is None for writer in writers):
+    writer = subprocess.Popen(command, cwd=CODE_ROOT)
+    while writer.poll() is None:
         tracking.runs(home, step="score")
         time.sleep(0.05)
-    assert [writer.returncode for writer in writers] == [0, 0]
-    assert len(_ids(home, step="score", status="FINISHED")) == 8
+    assert writer.returncode == 0
+    assert len(_ids(home, step="score", status="FINISHED")) == 5
     assert _answers(home) == _searched(home)
 
 
