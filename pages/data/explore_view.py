@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -15,7 +17,7 @@ from core.platform.project_parts import TYPE_LABELS
 from core.stats import places
 from core.stats.charts import places as place_charts
 from core.stats.charts import style
-from pages.shared import elements, navigation, step_jobs, table_texts
+from pages.shared import elements, navigation, report_view, step_jobs, table_texts
 
 VIEWS = {
     "glance": Message("Overview"),
@@ -90,7 +92,7 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
     if not _of(table("columns"), kind)["rows"].any():
         st.info(_("Nothing to show for these rows."))
     elif view == "glance":
-        _glance(spec, _of(table("bins"), kind))
+        _glance(spec, _of(table("bins"), kind), run.run_id, kind)
     elif view == "columns":
         _columns(spec, _of(table("columns"), kind), _of(table("bins"), kind))
     elif view == "slices":
@@ -110,7 +112,7 @@ def _ask_difference(spec: ProjectSpec) -> None:
     )
 
 
-def _glance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
+def _glance(spec: ProjectSpec, bins: pd.DataFrame, *key: str) -> None:
     """Draw the class balance, and a histogram by class of each of the project's features."""
     positive, negative = elements.classes(spec)
     _balance(spec, bins[bins["column"] == spec.id])
@@ -123,15 +125,16 @@ def _glance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     with st.container(horizontal=True):
         for name in known:
             with st.container(width=HISTOGRAM_WIDTH):
-                elements.chart(
-                    data_charts.class_density(
-                        bins[bins["column"] == name],
-                        positive=positive,
-                        negative=negative,
-                        axis_title=str(project.words(spec.columns[name].about)),
-                        is_small=True,
-                    )
+                about = str(project.words(spec.columns[name].about))
+                build = partial(
+                    data_charts.class_density,
+                    bins[bins["column"] == name],
+                    positive=positive,
+                    negative=negative,
+                    axis_title=about,
+                    is_small=True,
                 )
+                report_view.draw(build, *key, name, positive, negative, about)
 
 
 def _capitalized(text: str) -> str:
