@@ -32,6 +32,8 @@ TABLES = {
 }
 OF_CANDIDATE = ("slices", "thresholds", "folds", "calibration")
 MOST_RUNS = 200
+# model cards in the dossier: of these newest versions, and of all with an alias
+MOST_CARDS = 20
 # older ones have ended
 NEWEST_RUNS = 100
 
@@ -110,6 +112,7 @@ def gather(settings: Settings) -> Facts:
     reports = tracking.runs(settings, step="monitor", status="FINISHED", limit=MOST_RUNS)
     newest["monitor"] = _report(reports, newest["score"]) or newest["monitor"]
     decisions = tracking.runs(settings, step="retrain", status="FINISHED", limit=MOST_RUNS)
+    carded = [*versions[:MOST_CARDS], *(old for old in versions[MOST_CARDS:] if old.aliases)]
     return Facts(
         spec=spec,
         runs={
@@ -118,12 +121,12 @@ def gather(settings: Settings) -> Facts:
             if run is not None
         },
         candidates=_candidates(settings, trained),
-        versions=tuple(version for version in versions if version.about.features),
+        versions=tuple(version for version in carded if version.about.features),
         champion=champion if champion and champion.about.features else None,
         files=inventory.files(settings),
         reports=tuple(_facts(settings, run, ()) for run in reports),
         decisions=tuple(_facts(settings, run, ()) for run in decisions),
-        cards={version.version: card for version in versions if (card := _card(settings, version))},
+        cards={version.version: card for version in carded if (card := _card(settings, version))},
         shipped=inventory.shipped(),
     )
 

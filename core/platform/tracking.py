@@ -48,6 +48,7 @@ from core.platform.runs import EveryRun
 from core.platform.runs import RunInfo as RunInfo
 from core.platform.store_faults import DamagedError
 
+RUN_ID = re.compile(r"[0-9a-f]{32}")
 # runs that the store returns at a time
 SEARCHED = 1_000
 
@@ -471,6 +472,10 @@ def _local_artifacts(settings: Settings, run_id: str) -> Path | None:
     from urllib.parse import urlparse
     from urllib.request import url2pathname
 
+    own = settings.home / "mlruns" / run_id / "artifacts"
+    if RUN_ID.fullmatch(run_id) and own.is_dir():
+        # where the experiment keeps them: MLflow takes milliseconds to say so
+        return own
     mlflow_client.client(settings)
     uri = mlflow_client.find(lambda: _artifact_uri(settings.mlflow_uri, run_id))
     if uri is None:
