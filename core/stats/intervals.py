@@ -168,7 +168,7 @@ def effective(weights: Floats) -> Floats:
 
     Examples
     --------
-    >>> effective(np.array([5.0, 5.0])).tolist(), float(effective(np.array([1.0, 3.0])).sum())
+    >>> effective(np.array([5.0, 5.0])).tolist(), round(effective(np.array([1.0, 3.0])).sum(), 3)
     ([1.0, 1.0], 1.6)
     """
     shares = weights / weights.max()
