@@ -23,7 +23,7 @@ from core.platform import config, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
 from core.platform.messages import Message, Words, plural, sentences, to_data
-from core.platform.own_columns import PROBABILITY, ROW_KEY
+from core.platform.own_columns import PROBABILITY, ROW_KEY, WEIGHT
 from core.platform.project import ProjectSpec, Rows
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import ModelVersion
@@ -314,9 +314,15 @@ def _names(names: Rows, window: Window, options: Options) -> tuple[Words, Words]
 
 
 def _about_weights(spec: ProjectSpec, sides: Sides) -> Words:
-    """Return whether performance is by sampling weight; empty for a project without weights."""
+    """Return what is by sampling weight; empty for a project without weights."""
     if spec.weights is None:
         return ""
+    if sides.weights is not None:
+        return Message(
+            "Rows count by the sampling weight '{column}', except in new values, values out of "
+            "range, estimated performance, and disagreement among candidates.",
+            column=spec.weights,
+        )
     if sides.is_by_weight:
         return Message(
             "Performance counts rows by the sampling weight '{column}'; all other checks count "
@@ -441,15 +447,16 @@ def _record(
 
 
 def _figures(compared: Report, sides: Sides) -> dict[str, dict[str, Any]]:
+    weight = None if sides.weights is None else WEIGHT
     both = [
-        side[[PROBABILITY]].assign(set=name)
+        side[[PROBABILITY, *([] if weight is None else [weight])]].assign(set=name)
         for name, side in (("reference", sides.reference), ("current", sides.current))
     ]
     curves = compared.tables["reliability"].rename(columns={"set": "model"})
     return {
         "psi": drift_charts.psi_bars(compared.tables["drift"]).to_dict(),
         "probability": drift_charts.probability_density(
-            pd.concat(both, ignore_index=True), threshold=sides.threshold
+            pd.concat(both, ignore_index=True), threshold=sides.threshold, weight=weight
         ).to_dict(),
         "reliability": model_charts.calibration_curve(curves).to_dict(),
     }

@@ -225,7 +225,10 @@ class Sources:
     def _weights(
         self, reference: pd.DataFrame, window: Window
     ) -> tuple[pd.Series[Any], pd.Series[Any]] | None:
-        """Return the sampling weights of both sides, None unless all labelled rows have them."""
+        """Return the sampling weights of both sides, None unless all labelled rows have them.
+
+        An unlabelled row without one has NaN.
+        """
         column = self.spec.weights
         if column is None or column not in reference:
             return None
@@ -235,7 +238,7 @@ class Sources:
         old, new = (pd.to_numeric(side[column], errors="coerce") for side in (reference, rows))
         known = new[rows[LABEL].notna().to_numpy()]
         usable = (old > 0).all() and (known >= 0).all() and (known.empty or known.sum() > 0)
-        return (old, new.fillna(0.0)) if usable else None
+        return (old, new.where(new >= 0)) if usable else None
 
     def slices(
         self, reference: pd.DataFrame, window: Window

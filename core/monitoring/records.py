@@ -13,8 +13,8 @@ class ReportRun(RunTags):
 
     `verdict_action` is the code of what `verdict_todo` says, `alerts` and `warnings` are codes of
     checks, `labels` counts the labelled rows, and `window` describes the rows; its first and last
-    moment are seconds since 1970. `weights` says whether performance is by sampling weight, for a
-    project with weights.
+    moment are seconds since 1970. `weights` says what is by sampling weight, for a project with
+    weights.
     """
 
     verdict: str = ""

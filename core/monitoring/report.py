@@ -45,7 +45,8 @@ class Sides:
     reference, current : DataFrame
         The features as the model sees them, probability, and label (0, 1 or NaN; complete in the
         reference), see `core.platform.own_columns`; both with the sampling weight of each row if
-        performance is by weight. All other checks count each row once.
+        rows count by weight. If some current rows have none (NaN), which only unlabelled rows may
+        lack, performance is by weight and all other checks count each row once.
     threshold : float
         Lowest probability that is labelled 1.
     """
@@ -59,6 +60,16 @@ class Sides:
     def is_by_weight(self) -> bool:
         """Whether performance counts rows by their sampling weight."""
         return WEIGHT in self.reference
+
+    @property
+    def weights(self) -> tuple[Floats, Floats] | None:
+        """The sampling weights of both sides, None unless all rows have one."""
+        if not self.is_by_weight:
+            return None
+        old, new = (
+            side[WEIGHT].to_numpy(dtype=np.float64) for side in (self.reference, self.current)
+        )
+        return None if np.isnan(new).any() or not new.any() else (old, new)
 
     def labelled(self) -> pd.DataFrame:
         """Return the current rows that have a label."""
@@ -134,16 +145,22 @@ def build(
     reference, current, known = sides.reference, sides.current, sides.labelled()
     columns = [*sides.features, PROBABILITY]
     progress(0.0, Message("Running the checks"))
-    moved = drift.by_feature(reference[columns], current[columns], columns)
+    by_weight = sides.weights
+    moved = drift.by_feature(reference[columns], current[columns], columns, weights=by_weight)
     progress(0.1, Message("Running the checks"))
     apart = _apart(sides, trained_on, seed)
     progress(0.35, Message("Running the checks"))
     learned = limits.learn(
         reference,
         features=sides.features,
-        rows=len(current),
+        rows=len(current) if by_weight is None else int((by_weight[1] > 0).sum()),
         labels=len(known),
         threshold=sides.threshold,
+        effective=(
+            None
+            if by_weight is None
+            else drift.effective_rows(reference[columns], current[columns], columns, by_weight)
+        ),
         chosen=given,
         target=false_alarms,
         seed=seed,
@@ -221,7 +238,12 @@ def _apart(sides: Sides, trained_on: pd.DataFrame | None, seed: int) -> Support:
     columns = list(sides.features)
     try:
         return support.measure(
-            sides.reference, sides.current, columns, trained_on=trained_on, seed=seed
+            sides.reference,
+            sides.current,
+            columns,
+            trained_on=trained_on,
+            weights=sides.weights,
+            seed=seed,
         )
     except Exception:  # noqa: BLE001  affects this check only
         _log.exception("Whether the rows lie inside the support could not be told")
@@ -269,7 +291,9 @@ def _tables(
     bins = [_bins(side) for side in labelled]
     return {
         "drift": moved,
-        "densities": drift.densities(sides.reference, sides.current, columns),
+        "densities": drift.densities(
+            sides.reference, sides.current, columns, weights=sides.weights
+        ),
         "ranking": apart.ranking,
         "confusion": _both([curves.confusion(*pair, sides.threshold) for pair in pairs]),
         "reliability": _both(bins),

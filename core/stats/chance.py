@@ -170,7 +170,7 @@ def _beta_binomial(rows: int, first: float, second: float) -> Floats:
     return at_least
 
 
-def missing(rows_missing: int, reference: int, rows: int) -> Counted:
+def missing(rows_missing: float, reference: float, rows: int) -> Counted:
     """Return the null distribution of the share of missing values.
 
     The probability that k or more of the window's rows are missing is that of a one-sided Fisher's

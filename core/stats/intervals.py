@@ -155,6 +155,60 @@ def influences(values: Floats, weights: Floats | None) -> Floats:
     return around
 
 
+def effective(weights: Floats) -> Floats:
+    """Return sampling weights, scaled to add up to the effective number of rows.
+
+    (sum of w)^2 / sum of w^2 rows of equal weight would give a mean the same variance (Kish, Survey
+    Sampling, 1965). The scale of the weights makes no difference.
+
+    Parameters
+    ----------
+    weights : array of float
+        0 or more, at least one above 0.
+
+    Examples
+    --------
+    >>> effective(np.array([5.0, 5.0])).tolist(), round(effective(np.array([1.0, 3.0])).sum(), 3)
+    ([1.0, 1.0], 1.6)
+    """
+    shares = weights / weights.max()
+    scaled: Floats = shares * (shares.sum() / (shares @ shares))
+    return scaled
+
+
+def rows_of_shares(share: Floats, weight: Floats, total: float) -> float:
+    """Return how many rows of equal weight have shares that vary as much.
+
+    The eigenvalues of the shares' covariance, relative to that of one row of equal weight, say how
+    much their distance varies: the number has both its mean and, by Satterthwaite's approximation,
+    at least its spread (Rao and Scott, The analysis of categorical data from complex sample
+    surveys, 1981).
+
+    Parameters
+    ----------
+    share : array of float
+        Of each bin.
+    weight : array of float
+        Of a row in each bin, the mean by weight.
+    total : float
+        Sum of the weights.
+
+    Examples
+    --------
+    >>> rows_of_shares(np.array([0.5, 0.5]), np.ones(2), 100.0)
+    100.0
+    """
+    known = share > 0
+    if known.sum() < 2:
+        return np.inf
+    part, share = share[known] * weight[known] / total, share[known]
+    cross = np.outer(part, share)
+    spread = np.diag(part) - cross - cross.T + part.sum() * np.outer(share, share)
+    relative = spread / np.sqrt(np.outer(share, share))
+    # without rounding errors, so that equal weights are as many rows as there are
+    return round(float(np.trace(relative) / (relative**2).sum()), 6)
+
+
 def difference(
     values: Floats,
     labels: npt.NDArray[np.int64],
@@ -192,19 +246,50 @@ def difference(
     return centre - reach, centre + reach
 
 
-def delong(low: Floats, high: Floats) -> tuple[float, float]:
+def delong(
+    low: Floats, high: Floats, weights: tuple[Floats, Floats] | None = None
+) -> tuple[float, float]:
     """Return the ROC AUC and its standard error from the scores of negatives and positives.
 
     DeLong, DeLong and Clarke-Pearson (1988): the error follows from the variance of the
-    `placements`.
+    `placements`. By weight, a pair of scores counts by the product of its weights, and the error is
+    that of two weighted means (linearization; Särndal, Swensson and Wretman, Model assisted survey
+    sampling, 1992, chapter 5).
+
+    Parameters
+    ----------
+    weights : (array of float, array of float), optional
+        Of the negatives and of the positives, above 0.
 
     Examples
     --------
     >>> delong(np.array([0.1, 0.3]), np.array([0.2, 0.4]))[0]
     0.75
     """
+    if weights is not None:
+        return _delong_by_weight(low, high, *weights)
     above, below = placements(low, high)
     return float(above.mean()), placement_error(above, below)
+
+
+def _delong_by_weight(
+    low: Floats, high: Floats, of_low: Floats, of_high: Floats
+) -> tuple[float, float]:
+    above = _weight_below(low, of_low, high)
+    below = 1 - _weight_below(high, of_high, low)
+    return (
+        float(np.average(above, weights=of_high)),
+        placement_error(influences(above, of_high), influences(below, of_low)),
+    )
+
+
+def _weight_below(some: Floats, weights: Floats, values: Floats) -> Floats:
+    """Return the weighted share of some scores below each value; ties count half."""
+    order = np.argsort(some, kind="stable")
+    upto = np.append(0.0, np.cumsum(weights[order]))
+    ends = (np.searchsorted(some[order], values, side=side) for side in ("left", "right"))
+    shares: Floats = sum(upto[end] for end in ends) / (2 * upto[-1])
+    return shares
 
 
 def placements(low: Floats, high: Floats) -> tuple[Floats, Floats]:

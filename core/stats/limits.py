@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform.own_columns import LABEL, PROBABILITY, WEIGHT
-from core.stats import calibration, chance, checks, drift, metrics, performance
+from core.stats import calibration, chance, checks, drift, intervals, metrics, performance
 from core.stats.check import Limit as Limit
 from core.stats.metrics import Floats
 
@@ -100,6 +100,7 @@ def learn(
     rows: int,
     labels: int,
     threshold: float,
+    effective: Mapping[str, tuple[float, float]] | None = None,
     chosen: Mapping[str, Limit] | None = None,
     target: float = 0.01,
     windows: int = 1600,
@@ -127,6 +128,11 @@ def learn(
         Of the window; `labels` is at most `rows`. Below 100 labels there are no performance checks.
     threshold : float
         Probability from which a row is labelled 1.
+    effective : mapping of str to (float, float), optional
+        By column, how many rows of equal weight the rows of reference and window stand for
+        (`drift.effective_rows`), if columns are compared by the sampling weight. Windows are then
+        as many rows, drawn from the weighted shares of as many reference rows; new values and
+        values out of range count rows. Columns that are not named count rows.
     chosen : mapping of str to Limit, optional
         Limits set by a person, which take precedence.
     target : float
@@ -152,7 +158,17 @@ def learn(
     judged = labels >= performance.MIN_LABELS
     of_performance = _of_performance(sheet, labels, windows, seed) if judged else []
     columns = dict.fromkeys([*features, PROBABILITY])
-    of_columns = _of_columns(reference[list(columns)], min(rows, MAX_ROWS), windows, seed)
+    of_columns = _of_columns(
+        reference[list(columns)],
+        _weights(reference, effective),
+        {
+            name: min(max(round((effective or {}).get(name, (0, rows))[1]), 1), MAX_ROWS)
+            for name in columns
+        },
+        min(rows, MAX_ROWS),
+        windows,
+        seed,
+    )
     limits: dict[str, Limit] = {}
     spent = {"warning": 0.0, "alert": 0.0}
     whole = {"warning": target * WARNINGS_PER_ALERT, "alert": target}
@@ -197,26 +213,44 @@ def _of_performance(sheet: _ReferenceSampler, labels: int, windows: int, seed: i
     ]
 
 
-def _of_columns(reference: pd.DataFrame, rows: int, windows: int, seed: int) -> list[_Side]:
+def _weights(
+    reference: pd.DataFrame, effective: Mapping[str, tuple[float, float]] | None
+) -> dict[str, Floats]:
+    """Return the reference's weights for each column, which add up to its effective rows."""
+    if not effective:
+        return {}
+    weights = intervals.effective(reference[WEIGHT].to_numpy(dtype=np.float64))
+    total = float(weights.sum())
+    return {name: weights * (old / total) for name, (old, _new) in effective.items()}
+
+
+def _of_columns(
+    reference: pd.DataFrame,
+    weights: Mapping[str, Floats],
+    sizes: Mapping[str, int],
+    rows: int,
+    windows: int,
+    seed: int,
+) -> list[_Side]:
     """Return the sides of all column checks; a column that cannot be compared has none."""
     columns: dict[str, drift.Column] = {}
     for name in reference:
         try:
-            columns[str(name)] = drift.Column(reference[name])
+            columns[str(name)] = drift.Column(reference[name], weights=weights.get(str(name)))
         except Exception:  # noqa: BLE001  `drift.by_feature` reports it as not applicable
             _log.exception("No limits can be learned for the column %s", name)
-    bins = {name: column.expected(rows) for name, column in columns.items()}
+    bins = {name: column.expected(sizes[name]) for name, column in columns.items()}
     # columns with the same shares in any order have the same null distribution
-    keys = {name: _key(*bins[name]) for name in columns}
+    keys = {name: (*_key(*bins[name]), sizes[name]) for name in columns}
     size = min(_TIMES * windows, max(_MOST // max(len(set(keys.values())), 1), _LEAST))
     distances = {
-        key: chance.distances(np.array(key[0]), np.array(key[1]), rows, size, seed)
+        key: chance.distances(np.array(key[0]), np.array(key[1]), key[2], size, seed)
         for key in set(keys.values())
     }
     return [
         _Side(f"{kind}.{name}", "high", limit.warning_high, limit.alert_high, tail)
         for name, column in columns.items()
-        for kind, tail in _tails(name, column, rows, distances[keys[name]]).items()
+        for kind, tail in _tails(name, column, sizes[name], rows, distances[keys[name]]).items()
         for limit in (checks.usual(kind, column.missing / max(column.rows, 1)),)
     ]
 
@@ -227,28 +261,34 @@ def _key(old: Floats, weights: Floats) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def _tails(
-    name: str, column: drift.Column, rows: int, distances: Mapping[str, chance.Tail]
+    name: str, column: drift.Column, size: int, rows: int, distances: Mapping[str, chance.Tail]
 ) -> dict[str, chance.Tail]:
-    """Return the null distribution of each check of a reference column."""
+    """Return the null distribution of each check of a reference column.
+
+    Parameters
+    ----------
+    size, rows : int
+        How many rows of equal weight the window stands for, and how many it has.
+    """
     known = column.rows - column.missing
     tails: dict[str, chance.Tail] = {}
     if known:
         tails["psi"] = distances["psi"]
     if column.is_number and known:
-        filled = max(round(rows * known / column.rows), 1)
+        filled = max(round(size * known / column.rows), 1)
         tails["ks"] = chance.Kolmogorov(max(round(filled * known / (filled + known)), 1))
     if name == PROBABILITY:
         return tails
-    tails["missing"] = chance.missing(column.missing, column.rows, rows)
+    tails["missing"] = chance.missing(column.missing, column.rows, size)
     if known:
         tails["js"] = distances["js"]
     if column.is_number and known:
-        tails["range"] = chance.beyond_both_ends(known, rows)
+        tails["range"] = chance.beyond_both_ends(int(column.names_rows.sum()), rows)
     if column.is_few or not column.is_number:
         if known:
             tails["chi2"] = distances["chi2"]
-        once, twice = (int(np.sum(column.names_counts == times)) for times in (1, 2))
-        tails["unseen"] = chance.unseen(once, twice, column.rows, rows)
+        once, twice = (int(np.sum(column.names_rows == times)) for times in (1, 2))
+        tails["unseen"] = chance.unseen(once, twice, column.rows_counted, rows)
     return tails
 
 

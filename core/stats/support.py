@@ -81,6 +81,7 @@ def measure(
     features: Sequence[str],
     *,
     trained_on: pd.DataFrame | None = None,
+    weights: tuple[Floats, Floats] | None = None,
     seed: int = 0,
     rows: int = 5000,
 ) -> Support:
@@ -104,6 +105,12 @@ def measure(
         Features as the model sees them: numbers or text, possibly missing.
     trained_on : DataFrame, optional
         Known rows, with the same features; by default the reference.
+    weights : (array of float, array of float), optional
+        Sampling weights of the reference rows, above 0, and of the current ones, 0 or more. The
+        domain classifier is fitted and judged by them, each side with a mean weight of 1, and the
+        shares outside are those of the population, with an interval for the effective number of
+        rows (`intervals.effective`). Where the support ends is a matter of which rows are known,
+        not of how many each stands for: distances are not weighted.
     seed : int
         For the folds and the sampled rows.
     rows : int
@@ -123,19 +130,27 @@ def measure(
     """
     rng = np.random.default_rng(seed)
     columns = list(features)
+    of_reference, of_current = (None, None) if weights is None else weights
+    if of_current is not None:
+        # a row of weight 0 is none of the population
+        current, of_current = current[of_current > 0], of_current[of_current > 0]
     current = aligned_frame(reference, current, columns)
     if trained_on is not None:
         trained_on = aligned_frame(reference, trained_on, columns)
     # the reference last: the others are aligned to its original values
     reference = aligned_frame(reference, reference, columns)
     known = reference if trained_on is None else trained_on
-    old, new = (_drawn(side[columns], rows, rng) for side in (reference, current))
+    (old, of_old), (new, of_new) = (
+        _drawn(side[columns], by, rows, rng)
+        for side, by in ((reference, of_reference), (current, of_current))
+    )
     auc, low, high = (float("nan"),) * 3
     gained = np.full(len(columns), np.nan)
     alone = [float("nan")] * len(columns)
     if min(len(old), len(new)) >= MIN_ROWS:
-        auc, low, high, gained = _domain(old, new, columns, seed)
-        alone = [_alone(old[name], new[name], seed) for name in columns]
+        by = None if of_old is None or of_new is None else _balanced(of_old, of_new)
+        auc, low, high, gained = _domain(old, new, columns, by, seed)
+        alone = [_alone(old[name], new[name], by, seed) for name in columns]
     ranking = pd.DataFrame({"feature": columns, "auc": alone, "importance": gained})
     ranking = ranking.sort_values(["importance", "auc"], ascending=False, kind="stable")
     share, ends = float("nan"), (float("nan"), float("nan"))
@@ -147,10 +162,12 @@ def measure(
         beyond_reference = (
             place.beyond_itself() if trained_on is None else place.beyond(reference[columns])
         )
-        usual = float(beyond_reference.mean())
-        beyond = place.beyond(_drawn(current[columns], 4 * rows, rng))
-        share, counted = float(beyond.mean()), len(beyond)
-        both = intervals.share(pd.Series([share]), pd.Series([counted]))
+        usual = _share(beyond_reference, of_reference)
+        drawn, of_drawn = _drawn(current[columns], of_current, 4 * rows, rng)
+        beyond = place.beyond(drawn)
+        share, counted = _share(beyond, of_drawn), len(beyond)
+        size = counted if of_drawn is None else float(intervals.effective(of_drawn).sum())
+        both = intervals.share(pd.Series([share]), pd.Series([size]))
         ends = float(both[0][0]), float(both[1][0])
     return Support(
         auc,
@@ -190,14 +207,26 @@ def unknown(reference: int, features: Sequence[str]) -> Support:
     )
 
 
-def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:
+def _drawn(
+    frame: pd.DataFrame, weights: Floats | None, rows: int, rng: np.random.Generator
+) -> tuple[pd.DataFrame, Floats | None]:
     if len(frame) <= rows:
-        return frame
-    return frame.iloc[np.sort(rng.choice(len(frame), rows, replace=False))]
+        return frame, weights
+    drawn = np.sort(rng.choice(len(frame), rows, replace=False))
+    return frame.iloc[drawn], None if weights is None else weights[drawn]
+
+
+def _balanced(old: Floats, new: Floats) -> Floats:
+    """Return the weights of both sides, each with mean 1, so that neither outweighs the other."""
+    return np.concatenate([old / old.mean(), new / new.mean()])
+
+
+def _share(which: Bools, weights: Floats | None) -> float:
+    return float(which.mean() if weights is None else np.average(which, weights=weights))
 
 
 def _domain(
-    old: pd.DataFrame, new: pd.DataFrame, columns: list[str], seed: int
+    old: pd.DataFrame, new: pd.DataFrame, columns: list[str], weights: Floats | None, seed: int
 ) -> tuple[float, float, float, Floats]:
     """Return the AUC with its interval, and each column's share of the classifier's gain."""
     from lightgbm import LGBMClassifier
@@ -220,15 +249,22 @@ def _domain(
             force_col_wise=True,
             verbosity=-1,
         )
-        model.fit(values[learn], side[learn])
+        by = None if weights is None else weights[learn]
+        model.fit(values[learn], side[learn], sample_weight=by)
         scores[rest] = model.predict_proba(values[rest])[:, 1]
         gained += model.feature_importances_
-    auc, error = intervals.delong(scores[side == 0], scores[side == 1])
-    low, high = intervals.on_logit(auc, REUSE * error, min(len(old), len(new)))
+    by_side = None if weights is None else (weights[side == 0], weights[side == 1])
+    auc, error = intervals.delong(scores[side == 0], scores[side == 1], by_side)
+    smaller = (
+        min(len(old), len(new))
+        if by_side is None
+        else round(min(float(intervals.effective(part).sum()) for part in by_side))
+    )
+    low, high = intervals.on_logit(auc, REUSE * error, smaller)
     return auc, low, high, gained / max(float(gained.sum()), 1e-300)
 
 
-def _alone(old: pd.Series[Any], new: pd.Series[Any], seed: int) -> float:
+def _alone(old: pd.Series[Any], new: pd.Series[Any], weights: Floats | None, seed: int) -> float:
     """Return how well one column alone separates the sides, for any kind of difference.
 
     Each half of the rows is scored by the odds in the other half, in bins of equal count.
@@ -245,14 +281,18 @@ def _alone(old: pd.Series[Any], new: pd.Series[Any], seed: int) -> float:
     half = np.random.default_rng(seed).permutation(len(side)) % 2
     aucs = []
     for part in (0, 1):
+        others, mine = (
+            [(half == which) & (side == number) for number in (0, 1)] for which in (1 - part, part)
+        )
         counts = [
-            np.bincount(place[(half != part) & (side == number)], minlength=len(edges) + 2)
-            for number in (0, 1)
+            np.bincount(
+                place[of], None if weights is None else weights[of], minlength=len(edges) + 2
+            )
+            for of in others
         ]
-        odds = (counts[1] + 0.5) / (counts[0] + 0.5)
-        mine = half == part
-        scores = odds[place]
-        aucs.append(intervals.delong(scores[mine & (side == 0)], scores[mine & (side == 1)])[0])
+        scores = ((counts[1] + 0.5) / (counts[0] + 0.5))[place]
+        by = None if weights is None else (weights[mine[0]], weights[mine[1]])
+        aucs.append(intervals.delong(scores[mine[0]], scores[mine[1]], by)[0])
     return float(np.mean(aucs))
 
 

@@ -17,7 +17,7 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 3
 # codes of the column `set`
 TRAINED, HELD_OUT = "trained on", "held out"
-SETS = {TRAINED: Message("training"), HELD_OUT: Message("validation")}
+SETS = {TRAINED: Message("train"), HELD_OUT: Message("validation")}
 
 
 def learning_curve(

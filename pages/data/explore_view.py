@@ -84,7 +84,9 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         _over_time(spec, table("over_time"))
         return
     if view == "glance" and spec.court is not None and part(spec.name, "court") is not None:
-        _court(spec, table("court_cells"), table("court_points"))
+        below = _of(table("bins"), st.session_state.get("kind") or "development")
+        counted = below.loc[below["column"] == spec.id, ["positive", "negative", "unlabelled"]]
+        _court(spec, table("court_cells"), table("court_points"), int(counted.to_numpy().sum()))
     with st.container(horizontal=True, vertical_alignment="center"):
         if view == "glance":
             _ask_difference(spec)
@@ -396,7 +398,8 @@ def _leakage(suspects: pd.DataFrame) -> None:
     )
 
 
-def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None:
+def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame, rows_below: int) -> None:
+    """Draw the court, with the number of its rows if it is not the one below it."""
     court = part(spec.name, "court")
     positive = str(project.words(spec.positive))
     left, right = elements.side_by_side()
@@ -437,6 +440,8 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
             st.altair_chart(shots, width="content")
         else:
             _points(spec, points, only, labelled)
+    if rows == rows_below:
+        return
     with right:
         rate = f"{number(average, '.1%')} {positive}" if average is not None else "–"
         note = f"{elements.named(_('With label'), number(labelled))} · {rate}"

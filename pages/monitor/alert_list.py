@@ -73,8 +73,7 @@ def _card(settings: Settings, incident: Incident, *, is_first: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             title = elements.plain(str(incident.title))
             st.markdown(
-                f"{elements.verdict_badge(incident.verdict)} **{title}**  \n"
-                f"{_about(settings, incident)}"
+                f"{elements.verdict_badge(incident.verdict)} **{title}**  \n{_about(incident)}"
             )
             if incident.is_sample:
                 elements.sample_badge()
@@ -110,14 +109,15 @@ def _card(settings: Settings, incident: Incident, *, is_first: bool) -> None:
             _events(events)
 
 
-def _about(settings: Settings, incident: Incident) -> str:
+def _about(incident: Incident) -> str:
+    first, last = moment(incident.first_seen), moment(incident.last_seen)
     parts = [
         elements.capital(_("version {version}", version=elements.plain(incident.version)))
         if incident.version
         else "",
-        _("since {day}", day=moment(incident.first_seen)),
-        _("{length} ago", length=elements.length(clock.now(settings) - incident.first_seen)),
-        elements.named(_("Report"), moment(incident.last_seen)),
+        _("since {day}", day=first),
+        # the first report is the moment itself
+        "" if last == first else elements.named(_("Report"), last),
     ]
     return f":small[:gray[{' · '.join(part for part in parts if part)}]]"
 

@@ -86,7 +86,7 @@ def failed(checks: pd.DataFrame) -> None:
 
 def _current() -> str:
     """Return the title of the current values, which are shown with their interval."""
-    return f"{_('Current')} ({_('95% interval')})"
+    return elements.with_remark(_("Current"), _("95% interval"))
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from core.monitoring import monitor, report_tables
 from core.platform import messages, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import Message, _, n_, p_
+from core.platform.messages import Message, _, n_
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
 from core.stats.check import VERDICT_LABELS
@@ -126,7 +126,7 @@ def _period(
     form = language.day_format()
     with st.container(horizontal=True):
         since = st.date_input(
-            p_("date", "From"), first, width=160, key=f"{key}since", format=form, help=about or None
+            _("From"), first, width=160, key=f"{key}since", format=form, help=about or None
         )
         until = st.date_input(until_label, last, width=160, key=f"{key}until", format=form)
     if not (isinstance(since, date) and isinstance(until, date)):

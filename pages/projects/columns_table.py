@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.data.guess import Guesses
 from core.data.guess_lines import TYPES, type_fault
-from core.platform.messages import Message, _
+from core.platform.messages import Message, _, number
 from core.platform.project_parts import TYPE_LABELS
 from pages.projects.draft import Draft
 from pages.shared import elements
@@ -34,6 +34,28 @@ def leaks(guesses: Guesses, draft: Draft) -> None:
 def allowed(column: str) -> Message:
     """Return that a column is used although it may leak the target."""
     return Message("'{column}' is used as a feature despite a warning.", column=column)
+
+
+def counts(guesses: Guesses) -> str:
+    """Return how many columns are features, excluded, and have another role, by their names."""
+    rest = {column.name for column in guesses.columns}
+    rest -= {*guesses.features, *guesses.left_out}
+    rows = guesses.current.value
+    roles = {
+        _("Target"): guesses.target.value,
+        _("Id"): guesses.id.value,
+        _("Time"): guesses.time.value,
+        _("Group"): guesses.group.value,
+        _("Sampling weight"): guesses.weights.value,
+        _("Current rows"): rows.column if rows.by == "value" else None,
+    }
+    named = ", ".join(role for role, column in roles.items() if column in rest)
+    parts = {
+        _("Features"): len(guesses.features),
+        _("Excluded"): len(guesses.left_out),
+        elements.capital(named.lower()): len(rest),
+    }
+    return " · ".join(elements.named(name, number(count)) for name, count in parts.items())
 
 
 def _leak(column: str, text: str, label: str, draft: Draft, *, is_used: bool) -> None:
@@ -60,6 +82,7 @@ def draw(guesses: Guesses, draft: Draft) -> None:
 
     if draft.refused is not None:
         st.warning(elements.plain(str(draft.refused)), icon=":material/warning:")
+    st.caption(_("Tick the features."))
     config = st.column_config
     st.data_editor(
         frame,

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.platform import permissions, project, projects
 from core.platform.config import Settings
-from core.platform.messages import _, number
+from core.platform.messages import _
 from pages.projects import columns_table, confirmation, create_form, draft, table_source
 from pages.projects.table_source import Table
 from pages.shared import drafts, elements, project_choice
@@ -58,11 +58,7 @@ def from_table(settings: Settings, table: Table) -> None:
             if guesses.is_rare:
                 confirmation.rare_class(guesses, chosen)
             columns_table.leaks(guesses, chosen)
-        st.subheader(
-            f"{elements.named(_('Features'), number(len(guesses.features)))} · "
-            + elements.named(_("Excluded"), number(len(guesses.left_out))),
-            anchor=False,
-        )
+        st.subheader(columns_table.counts(guesses), anchor=False)
         columns_table.draw(guesses, chosen)
         confirmation.roles(guesses, chosen)
     table_source.first_rows(first)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.platform import model_store, project
 from core.platform.config import Settings
-from core.platform.messages import Message, _, day, number, p_, plural
+from core.platform.messages import Message, _, day, number, plural
 from core.platform.project import ProjectSpec
 from core.retraining import injection, policy_comparison, replay_rows
 from core.training import candidates as kinds
@@ -210,7 +210,7 @@ def _injection(
         days = date.fromisoformat(prospect.first), date.fromisoformat(prospect.last)
         middle = date.fromordinal((days[0].toordinal() + days[1].toordinal()) // 2)
         begin = st.date_input(
-            p_("date", "From"),
+            _("From"),
             middle,
             min_value=days[0],
             max_value=days[1],

@@ -34,7 +34,9 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> Row | N
     if followers:
         left, right = elements.side_by_side()
         with left:
-            is_mapped = court(settings, spec, served, version, now, keys, followers)
+            is_placed = any(differs(now[name], usual[name]) for name in followers)
+            place = place_of(spec, now) if is_placed else None
+            is_mapped = court(settings, spec, served, version, place, now, keys, followers)
     else:
         right = st.container()
     with right:
@@ -97,13 +99,23 @@ def court(
     spec: ProjectSpec,
     served: server.Server,
     version: ModelVersion,
+    place: Place | None,
     now: Row,
     keys: dict[str, str],
     followers: tuple[str, ...],
 ) -> bool:
-    """Draw the clickable court; return whether it is coloured by probability."""
+    """Draw the clickable court; return whether it is coloured by probability.
+
+    Parameters
+    ----------
+    place : (float, float) or None
+        The position in the fields; None while they hold the values of the example, which are of no
+        position that a person chose.
+    """
     court_map = part(spec.name, "court_map")
-    place = place_of(spec, now) or st.session_state.get(f"place-{version.run_id}")
+    clicked_place = st.session_state.get(f"place-{version.run_id}")
+    if place is None and clicked_place is not None:
+        place = place_of(spec, now) or clicked_place
     cells = None
     others = {name: value for name, value in now.items() if name not in followers}
     # the reason for a missing prediction is shown above the fields

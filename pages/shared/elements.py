@@ -61,6 +61,18 @@ def capital(label: Words) -> str:
     return text[:1].upper() + text[1:]
 
 
+def with_remark(label: Words, remark: Words) -> str:
+    """Return a label with another in brackets, where it does not begin with a capital letter.
+
+    Examples
+    --------
+    >>> with_remark("Atual", "Intervalo de 95%")
+    'Atual (intervalo de 95%)'
+    """
+    text = str(remark)
+    return f"{label} ({text[:1].lower()}{text[1:]})"
+
+
 def counted(title: Words, count: int) -> str:
     """Return the title of a section with the number of things in it."""
     return f"{title} ({number(count)})"

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def probability_density(
-    frame: pd.DataFrame, *, threshold: float | None = None, base_rate: float | None = None
+    frame: pd.DataFrame,
+    *,
+    threshold: float | None = None,
+    base_rate: float | None = None,
+    weight: str | None = None,
 ) -> alt.LayerChart:
     """Plot the distribution of the predicted probability in each set, as shares of its rows.
 
@@ -28,6 +32,8 @@ def probability_density(
         Columns `set` (at most two names; the first is the reference) and `own_columns.PROBABILITY`.
     threshold, base_rate : float, optional
         Each drawn as a rule; labelled directly if there is one set.
+    weight : str, optional
+        Column of sampling weights, for the shares.
 
     Examples
     --------
@@ -40,8 +46,10 @@ def probability_density(
     edges = np.linspace(0.0, 1.0, 41)
     parts = []
     for name, part in frame.groupby("set", sort=False):
-        rows = np.histogram(part[own_columns.PROBABILITY].to_numpy(dtype=float), edges)[0]
-        share = rows / max(int(rows.sum()), 1)
+        values = part[own_columns.PROBABILITY].to_numpy(dtype=float)
+        rows = np.histogram(values, edges)[0]
+        by = rows if weight is None else np.histogram(values, edges, weights=part[weight])[0]
+        share = by / (by.sum() or 1)
         parts.append(
             pd.DataFrame(
                 {"set": name, "start": edges[:-1], "end": edges[1:], "rows": rows, "share": share}

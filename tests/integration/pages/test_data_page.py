@@ -129,10 +129,13 @@ def test_the_court_is_filtered_and_shows_rates_or_single_rows(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(lived.settings, "data", view="explore")
+    # the rows of the whole part are counted once, below the court
+    assert [metric.label for metric in app.metric].count("Rows") == 1
     every = app.metric[0]
     app.multiselect(key="court-season").set_value(["2000-01"]).run()
     app.multiselect(key="court-shot_type").set_value(["3PT Field Goal"]).run()
     some = app.metric[0]
+    assert [metric.label for metric in app.metric].count("Rows") == 2
     all_rows, few_rows = (int(shown.value.replace(",", "")) for shown in (every, some))
     assert 0 < few_rows < all_rows / 20
     app.segmented_control(key="court-draw").set_value("points").run()

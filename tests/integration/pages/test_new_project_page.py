@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -307,6 +308,13 @@ def test_the_table_of_columns_leaves_out_allows_and_sets_types(tmp_path: Path) -
     assert again.types["plan"].value == "text"
     assert "'plan' cannot be read as type number" in str(draft.refused)
     assert not again.left_out
+
+
+def test_every_column_is_counted_once(tmp_path: Path) -> None:
+    guesses = expected(tmp_path)
+    counts = [int(count) for count in re.findall(r"\d+", columns_table.counts(guesses))]
+    assert counts[:2] == [len(guesses.features), len(guesses.left_out)]
+    assert sum(counts) == len(guesses.columns)
 
 
 def test_a_date_cut_can_be_moved(home: Settings, open_page: OpenPage) -> None:

@@ -94,6 +94,17 @@ def log_as_its_endpoint_would(settings: Settings, run: tracking.RunInfo) -> None
     assert predictions.write(settings, [answer]) == [1]
 
 
+def test_the_court_says_nothing_of_a_position_before_there_is_one(
+    copied, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(copied.settings, "score")
+    assert not any("from the hoop" in caption.value for caption in app.caption)
+    field = next(field for field in app.number_input if field.key.endswith("-lat"))
+    field.set_value(field.value + 0.05).run()
+    assert not app.exception
+    assert any("from the hoop" in caption.value for caption in app.caption)
+
+
 def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     copied,
     open_page: Callable[..., AppTest],

@@ -81,10 +81,10 @@ def test_an_error_in_one_column_affects_only_that_column(
 ) -> None:
     original = drift.Column.__init__
 
-    def slips(self: drift.Column, values: pd.Series, bins: int = 10) -> None:
+    def slips(self: drift.Column, values: pd.Series, bins: int = 10, **choices: object) -> None:
         if values.name == "t":
             broken()
-        original(self, values, bins)
+        original(self, values, bins, **choices)
 
     monkeypatch.setattr(drift.Column, "__init__", slips)
     by_code = checks_by_code(report.build(sides()))
