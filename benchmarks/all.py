@@ -5,7 +5,8 @@
 Each runs in a process of its own with the arguments below, which keep the whole under an hour on
 two cores; a single script takes larger ones. Named ones replace their own section and leave the
 others. A measurement that fails is shown as failed, and this ends with 1. `any_table` needs a
-folder with tables (`--tables`); without it, it is left out.
+folder with tables (`--tables`); without it, it is left out. `kedro` needs an environment of its
+own and runs by itself.
 """
 
 from __future__ import annotations

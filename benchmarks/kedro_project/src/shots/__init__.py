@@ -1,0 +1,1 @@
+"""Two pipelines of Kobe Bryant's shots, a project of Kedro to compare with."""
