@@ -312,12 +312,16 @@ class Core:
 
     def __init__(self, folder: str) -> None:
         sys.path.insert(0, folder)
-        from core.stats import calibration, checks, drift, limits, metrics
+        from core.stats import calibration, checks, distances, drift, limits, metrics
         from core.stats.performance import performance
 
         self._metrics, self._drift, self._calibration = metrics, drift, calibration
         self.learn, self.usual = limits.learn, checks.usual
-        self.psi_of, self.js_of, self.by_feature = drift.psi_of, drift.js_of, drift.by_feature
+        self.psi_of, self.js_of, self.by_feature = (
+            distances.psi_of,
+            distances.js_of,
+            drift.by_feature,
+        )
         self.performance = performance
         # the version's names of its own columns
         self.probability = checks.PROBABILITY

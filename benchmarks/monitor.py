@@ -29,7 +29,7 @@ from core.platform.config import Settings
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.predictions_log import predictions
 from core.scoring import score
-from core.stats import drift, limits, metrics, support
+from core.stats import distances, drift, limits, metrics, support
 from core.training import train
 
 REPEATS = 3
@@ -64,7 +64,7 @@ def main() -> None:
                 labels = rows[LABEL].to_numpy(dtype=np.int64)
                 metrics.classification(labels, rows[PROBABILITY].to_numpy(), 0.5)
             for name in names:
-                drift.psi_of(*drift.Column(reference[name], 10).counts(current[name]))
+                distances.psi_of(*drift.Column(reference[name], 10).counts(current[name]))
 
         sides = report.Sides(
             reference[[*names, PROBABILITY, LABEL]],

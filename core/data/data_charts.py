@@ -12,7 +12,7 @@ from core.platform.messages import _, day, number, unit
 from core.stats import intervals
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
-from core.stats.drift import OTHERS
+from core.stats.densities import OTHERS
 
 if TYPE_CHECKING:
     import altair as alt

@@ -16,6 +16,7 @@ from core.stats import (
     calibration,
     checks,
     curves,
+    densities,
     drift,
     estimation,
     limits,
@@ -291,7 +292,7 @@ def _tables(
     bins = [_bins(side) for side in labelled]
     return {
         "drift": moved,
-        "densities": drift.densities(
+        "densities": densities.densities(
             sides.reference, sides.current, columns, weights=sides.weights
         ),
         "ranking": apart.ranking,

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from core.stats import drift
+from core.stats.distances import cramers_v_of, js_of, psi_of
 
 Floats = npt.NDArray[np.float64]
 # Quantiles above which the tail is fitted: with few and with many draws.
@@ -253,8 +253,8 @@ def distances(old: Floats, weights: Floats, rows: int, windows: int, seed: int) 
     new = _windows_of(np.tile(weights, (windows, 1)), rows, rng)
     return {
         "psi": _psi(old, weights, new, rows, rng),
-        "js": Drawn(drift.js_of(old, new)),
-        "chi2": Drawn(drift.cramers_v_of(old, new)),
+        "js": Drawn(js_of(old, new)),
+        "chi2": Drawn(cramers_v_of(old, new)),
     }
 
 
@@ -300,7 +300,7 @@ def _psi(old: Floats, weights: Floats, new: Floats, rows: int, rng: np.random.Ge
     from scipy.special import gammaln
 
     empty = (new == 0).sum(axis=1)
-    whole = drift.psi_of(old, new)
+    whole = psi_of(old, new)
     none = whole[empty == 0]
     parts: list[tuple[float, Tail]] = []
     if len(none):
@@ -327,9 +327,7 @@ def _psi(old: Floats, weights: Floats, new: Floats, rows: int, rng: np.random.Ge
         more = (of_these == 0).sum(axis=1)
         kept = of_these if is_last else of_these[more == count]
         if len(kept) > 1:
-            parts.append(
-                (min(total * len(kept) / _DRAWS_EMPTY, 1.0), Drawn(drift.psi_of(old, kept)))
-            )
+            parts.append((min(total * len(kept) / _DRAWS_EMPTY, 1.0), Drawn(psi_of(old, kept))))
     return Mixture(parts)
 
 

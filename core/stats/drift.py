@@ -11,96 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.stats import intervals
+from core.stats import distances, intervals
 from core.stats.alignment import Known
 
-# Added to every share, so that an empty bin counts much but not infinitely.
-SHARE_FLOOR = 1e-4
 # Single-value bins with a smaller expected count in the smaller set are merged ...
 MIN_EXPECTED = 5
 # ... unless it has this many rows, which chance does not produce if fewer than 5 are expected.
 MANY = 20
-# what the rarer values of a text column are counted as
-OTHERS = "others"
-SETS = ("reference", "current")
 
 _log = logging.getLogger(__name__)
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-
-def psi_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
-    """Return the population stability index (PSI) of counts in the same bins, along the last axis.
-
-    PSI = sum over bins of (c - r) * ln(c / r), r and c the shares of reference and current rows in
-    a bin (Siddiqi, Credit Risk Scorecards, 2006). Usual reading: below 0.1 stable, from 0.2
-    shifted.
-
-    Examples
-    --------
-    >>> psi_of([50, 50], [[50, 50], [80, 20]]).round(3).tolist()
-    [0.0, 0.416]
-    """
-    share_old, share_new = (_shares(side) + SHARE_FLOOR for side in (old, new))
-    moved = (share_new - share_old) * np.log(share_new / share_old)
-    return np.asarray(moved.sum(axis=-1), dtype=np.float64)
-
-
-def js_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
-    """Return the Jensen-Shannon distance of counts in the same bins, along the last axis.
-
-    The square root of the divergence in bits (Lin, 1991): 0 for equal shares, 1 if no bin is
-    shared.
-
-    Examples
-    --------
-    >>> js_of([50, 50], [[50, 50], [80, 20]]).round(3).tolist(), float(js_of([9, 0], [0, 9]))
-    ([0.0, 0.27], 1.0)
-    """
-    first, second = _shares(old), _shares(new)
-    middle = (first + second) / 2
-    parts = [
-        np.where(
-            side > 0,
-            side * np.log2(np.where(side > 0, side / np.where(middle > 0, middle, 1), 1)),
-            0.0,
-        )
-        for side in (first, second)
-    ]
-    divergence = (parts[0].sum(axis=-1) + parts[1].sum(axis=-1)) / 2
-    return np.asarray(np.sqrt(np.clip(divergence, 0.0, 1.0)), dtype=np.float64)
-
-
-def cramers_v_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
-    """Return Cramer's V between set and bin, from counts in the same bins.
-
-    sqrt(chi-square / rows), as there are two sets (Cramer, Mathematical Methods of Statistics,
-    1946): 0 to 1 for any number of rows.
-
-    Examples
-    --------
-    >>> cramers_v_of([50, 50], [[50, 50], [80, 20]]).round(3).tolist()
-    [0.0, 0.314]
-    """
-    first, second = np.broadcast_arrays(
-        *(np.asarray(side, dtype=np.float64) for side in (old, new))
-    )
-    sizes = [side.sum(axis=-1, keepdims=True) for side in (first, second)]
-    whole = sizes[0] + sizes[1]
-    both = first + second
-    chi2 = np.zeros(both.shape[:-1])
-    for side, size in zip((first, second), sizes, strict=True):
-        expected = both * size / whole
-        chi2 = chi2 + np.divide(
-            (side - expected) ** 2, expected, out=np.zeros_like(expected), where=expected > 0
-        ).sum(axis=-1)
-    return np.asarray(np.sqrt(chi2 / whole[..., 0]), dtype=np.float64)
-
-
-def _shares(counts: npt.ArrayLike) -> Floats:
-    numbers = np.asarray(counts, dtype=np.float64)
-    return np.asarray(numbers / numbers.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
 class Column:
@@ -465,9 +387,9 @@ def _with_distances(compared: Sequence[Compared]) -> list[dict[str, Any]]:
             np.stack([getattr(compared[place], side) for place in places])
             for side in ("old", "new")
         )
-        measured = {"psi": psi_of(old, new), "js": js_of(old, new)}
+        measured = {"psi": distances.psi_of(old, new), "js": distances.js_of(old, new)}
         if is_named:
-            measured["cramers_v"] = cramers_v_of(old, new)
+            measured["cramers_v"] = distances.cramers_v_of(old, new)
             measured["chi2"] = measured["cramers_v"] ** 2 * (old.sum(axis=1) + new.sum(axis=1))
             measured["chi2_p_value"] = special.chdtrc(max(bins - 1, 1), measured["chi2"])
         for name, values in measured.items():
@@ -478,24 +400,6 @@ def _with_distances(compared: Sequence[Compared]) -> list[dict[str, Any]]:
 
 def _numbers(values: pd.Series[Any]) -> Floats:
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def usual_names(reference: pd.Series[Any], current: pd.Series[Any], most: int) -> list[str]:
-    """Return the most frequent names, which are shown separately; all others are grouped.
-
-    Examples
-    --------
-    >>> usual_names(pd.Series(list("aaabbc")), pd.Series(["d"]), 2), usual_names(
-    ...     pd.Series(["a"]), pd.Series(["d"]), 2)
-    (['a'], ['a', 'd'])
-    """
-    counts = reference.value_counts()
-    if len(counts) <= most:
-        return sorted({*counts.index, *current.dropna().unique()})
-    # alike counts by name, so that the choice does not depend on the order of rows
-    ranked = counts.rename_axis("name").reset_index(name="rows")
-    ranked = ranked.sort_values(["rows", "name"], ascending=[False, True])
-    return sorted(ranked["name"].head(most - 1))
 
 
 def by_feature(
@@ -622,107 +526,3 @@ def _compared(old: _Weighted, new: _Weighted) -> Compared:
     elif not len(after) or compared.figures["missing_current"] == 1:
         reason = "current_empty"
     return replace(compared, figures={**compared.figures, "reason": reason})
-
-
-def densities(
-    reference: pd.DataFrame,
-    current: pd.DataFrame,
-    features: Sequence[str],
-    *,
-    weights: tuple[Floats, Floats] | None = None,
-) -> pd.DataFrame:
-    """Count the values of each feature in two sets, for charts that need no rows.
-
-    Up to 20 distinct values are counted one by one; text with more by its most frequent values,
-    numbers in bins of equal width. Missing values are left out.
-
-    Parameters
-    ----------
-    weights : (array of float, array of float), optional
-        Sampling weights of the rows of both sets, 0 or more, for the shares.
-
-    Returns
-    -------
-    DataFrame
-        `feature`, `set` (reference or current), `label`, `start`, `end` (of a bin; equal for a
-        single value, NaN for text), `rows`, `share` (of the set's rows that have a value).
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"period": [1, 1, 2, 4]})
-    >>> densities(frame, frame.head(2), ["period"])[["set", "label", "share"]].values.tolist()
-    [['reference', '1', 0.5], ['reference', '2', 0.25], ['reference', '4', 0.25],
-     ['current', '1', 1.0], ['current', '2', 0.0], ['current', '4', 0.0]]
-    """
-    parts = []
-    for feature in features:
-        known = [side[feature].notna().to_numpy() for side in (reference, current)]
-        old, new = reference[feature][known[0]], current[feature][known[1]]
-        by = (
-            None
-            if weights is None
-            else [side[has_value] for side, has_value in zip(weights, known, strict=True)]
-        )
-        counted = (
-            _count_numbers(old.to_numpy(dtype=float), new.to_numpy(dtype=float), 40, by)
-            if pd.api.types.is_numeric_dtype(reference[feature])
-            else _count_names(old, new, by)
-        )
-        for name, rows, mass in zip(SETS, counted.pop("rows"), counted.pop("mass"), strict=True):
-            part = pd.DataFrame({"feature": feature, "set": name, **counted, "rows": rows})
-            parts.append(part.assign(share=_shares_of(mass)))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _shares_of(mass: npt.NDArray[Any]) -> Floats:
-    """Return the share of each bin; 0 if nothing counts."""
-    return np.asarray(mass / (mass.sum() or 1), dtype=np.float64)
-
-
-_Pair = Sequence[Floats] | None
-
-
-def _count_numbers(old: Any, new: Any, bins: int, weights: _Pair) -> dict[str, Any]:
-    both = np.unique(np.concatenate([old, new]))
-    if len(both) <= intervals.DISCRETE:
-        labels = [f"{value:.10g}" for value in both]
-        places = [np.searchsorted(both, side) for side in (old, new)]
-        counts = _counts_of(places, len(both), weights)
-        return {"label": labels, "start": both, "end": both, **counts}
-    edges = intervals.edges(both, bins)
-    labels = [f"{value:.5g}" for value in edges[:-1]]
-    rows = [np.histogram(side, edges)[0] for side in (old, new)]
-    mass = (
-        rows
-        if weights is None
-        else [
-            np.histogram(side, edges, weights=by)[0]
-            for side, by in zip((old, new), weights, strict=True)
-        ]
-    )
-    return {"label": labels, "start": edges[:-1], "end": edges[1:], "rows": rows, "mass": mass}
-
-
-def _count_names(old: pd.Series[Any], new: pd.Series[Any], weights: _Pair) -> dict[str, Any]:
-    names = usual_names(old, new, intervals.DISCRETE)
-    labels = [*names, OTHERS]
-    order = {name: place for place, name in enumerate(names)}
-    places = [side.map(order).fillna(len(names)).to_numpy(dtype=np.int64) for side in (old, new)]
-    counts = _counts_of(places, len(labels), weights)
-    if not any(side[-1] for side in counts["rows"]):
-        labels = labels[:-1]
-        counts = {name: [side[:-1] for side in sides] for name, sides in counts.items()}
-    return {"label": labels, "start": np.nan, "end": np.nan, **counts}
-
-
-def _counts_of(places: Sequence[Any], size: int, weights: _Pair) -> dict[str, list[Any]]:
-    """Return how many rows are at each place, and how much they count."""
-    rows = [np.bincount(side, minlength=size) for side in places]
-    mass = (
-        rows
-        if weights is None
-        else [
-            np.bincount(side, by, minlength=size) for side, by in zip(places, weights, strict=True)
-        ]
-    )
-    return {"rows": rows, "mass": mass}

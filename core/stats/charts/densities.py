@@ -8,7 +8,7 @@ import pandas as pd
 
 from core.platform.messages import Words, _
 from core.stats.charts import style
-from core.stats.drift import OTHERS
+from core.stats.densities import OTHERS
 
 if TYPE_CHECKING:
     import altair as alt

@@ -80,11 +80,11 @@ def feature_density(
     Parameters
     ----------
     table : DataFrame
-        As `core.stats.drift.densities` returns it.
+        As `core.stats.densities.densities` returns it.
 
     Examples
     --------
-    >>> from core.stats.drift import densities
+    >>> from core.stats.densities import densities
     >>> rng = np.random.default_rng(0)
     >>> old = pd.DataFrame({"lat": rng.normal(size=500)})
     >>> table = densities(old, old + 1, ["lat"])

@@ -20,7 +20,7 @@ from core.platform.messages import Message, sentences
 from core.platform.run_record import SILENT, Record
 from core.platform.run_tags import TAG
 from core.predictions_log import predictions
-from core.stats import drift
+from core.stats import densities, drift
 from core.stats.check import Action
 from core.stats.checks import Check, as_table
 from pages.monitor import options_form, report_files, verdict_card
@@ -141,7 +141,7 @@ def write(
                 tables={
                     "checks": as_table(checks),
                     "drift": drift.by_feature(frame, frame, list(frame)),
-                    "densities": drift.densities(frame, frame, list(frame)),
+                    "densities": densities.densities(frame, frame, list(frame)),
                     **({"confusion": confusion()} if labelled else {}),
                 },
                 documents={"report": report} if with_document else {},

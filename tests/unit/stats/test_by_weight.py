@@ -13,6 +13,7 @@ from core.stats import (
     calibration,
     comparison,
     curves,
+    densities,
     drift,
     intervals,
     limits,
@@ -248,8 +249,8 @@ def test_equal_weights_change_no_drift_and_no_limit(scale: float) -> None:
     pd.testing.assert_frame_equal(
         drift.by_feature(old, new, columns, weights=weights), drift.by_feature(old, new, columns)
     )
-    densities = [drift.densities(old, new, columns, weights=by) for by in (None, weights)]
-    pd.testing.assert_frame_equal(*densities)
+    counted = [densities.densities(old, new, columns, weights=by) for by in (None, weights)]
+    pd.testing.assert_frame_equal(*counted)
     labelled = old.assign(**{LABEL: 1, WEIGHT: scale})
     plain, by_weight = (
         limits.learn(
@@ -288,8 +289,8 @@ def test_a_row_of_weight_0_is_in_no_distance() -> None:
 def test_densities_have_the_shares_of_the_population_and_count_rows() -> None:
     (old, of_old, all_old), (new, of_new, all_new) = sides_with_weights()
     columns = list(old.columns)
-    by_weight = drift.densities(old, new, columns, weights=(of_old, of_new))
-    repeated = drift.densities(all_old, all_new, columns)
+    by_weight = densities.densities(old, new, columns, weights=(of_old, of_new))
+    repeated = densities.densities(all_old, all_new, columns)
     names = ["feature", "set", "label", "share"]
     pd.testing.assert_frame_equal(by_weight[names], repeated[names])
     rows = by_weight[by_weight["set"] == "current"].groupby("feature")["rows"].sum()

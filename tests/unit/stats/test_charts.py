@@ -11,7 +11,7 @@ import vl_convert
 from core.data import data_charts, profile
 from core.platform import project
 from core.platform.config import CODE_ROOT
-from core.stats import calibration, curves, drift
+from core.stats import calibration, curves, densities, drift
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.charts import style
@@ -40,7 +40,7 @@ def every_chart():
     models = ("lr", "knn", "tree", "champion")
     shots = pd.DataFrame({"shot_distance": rng.integers(0, 40, 900)})
     shots = shots.assign(shot_made_flag=rng.integers(0, 2, 900), shot_type="2PT Field Goal")
-    density = drift.densities(reference, current, ["lat", "period"])
+    density = densities.densities(reference, current, ["lat", "period"])
     pairs = pd.DataFrame({"one": ["a", "a", "b", "b"], "other": ["a", "b"] * 2})
     values = pd.DataFrame({"model": models, "value": [0.68, 0.70, 0.69, 0.67]})
     folds = pd.DataFrame(
@@ -254,7 +254,7 @@ def test_a_single_set_is_drawn_as_current():
 def test_a_constant_feature_is_drawn():
     frame = pd.DataFrame({"x": [1.5] * 10})
 
-    chart = drift_charts.feature_density(drift.densities(frame, frame, ["x"]), "x")
+    chart = drift_charts.feature_density(densities.densities(frame, frame, ["x"]), "x")
 
     assert data_of(chart, 0)["share"].tolist() == [1, 1]
 

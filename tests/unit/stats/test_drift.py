@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from core.platform import project
-from core.stats import drift
+from core.stats import densities, distances, drift
 
 SPEC = project.load("kobe")
 
@@ -15,7 +15,7 @@ SPEC = project.load("kobe")
 def psi(reference: np.ndarray, current: np.ndarray) -> float:
     """Return the PSI of two columns, in the bins of the reference."""
     old, new = drift.Column(pd.Series(reference), 10).counts(pd.Series(current))
-    return float(drift.psi_of(old, new))
+    return float(distances.psi_of(old, new))
 
 
 def test_psi_of_a_set_with_itself_is_zero() -> None:
@@ -75,9 +75,8 @@ def test_densities_count_every_value_once() -> None:
     rng = np.random.default_rng(7)
     reference = pd.DataFrame({"x": rng.normal(size=500), "t": rng.choice(list("abc"), 500)})
     current = pd.DataFrame({"x": rng.normal(3, 1, 200), "t": [None, *rng.choice(list("bcd"), 199)]})
-    table = (
-        drift.densities(reference, current, ["x", "t"]).set_index(["feature", "set"]).sort_index()
-    )
+    counted = densities.densities(reference, current, ["x", "t"])
+    table = counted.set_index(["feature", "set"]).sort_index()
     assert table.loc[("x", "reference"), "rows"].sum() == 500
     assert table.loc[("t", "current"), "rows"].sum() == 199
     assert table.loc[("t", "current"), "label"].tolist() == ["a", "b", "c", "d"]
