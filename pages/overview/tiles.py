@@ -49,7 +49,7 @@ def draw(settings: Settings, spec: ProjectSpec, seen: Situation) -> None:
                     missing = "" if following == tile.stage.step else _todo(tile)
                     st.markdown(f"### –\n{missing}")
                 else:
-                    _result(settings, spec, tile, tile.run, is_marked=not seen.is_sample)
+                    _result(settings, spec, seen, tile, tile.run)
 
 
 def _head(place: int, tile: Tile) -> None:
@@ -97,9 +97,12 @@ def _seconds(job: Job) -> float:
 
 
 def _result(
-    settings: Settings, spec: ProjectSpec, tile: Tile, run: RunInfo, *, is_marked: bool
+    settings: Settings, spec: ProjectSpec, seen: Situation, tile: Tile, run: RunInfo
 ) -> None:
-    value, meaning = key_figure(settings, spec, tile.stage.step, run)
+    # the verdict above says what is wrong with the predictions
+    value, meaning = key_figure(
+        settings, spec, tile.stage.step, run, has_verdict=seen.report is not None
+    )
     st.markdown(f"### {value}\n{meaning}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
@@ -111,7 +114,7 @@ def _result(
         )
         is_its = tile.job is not None and tile.job.run_id == run.run_id
         seconds = f" · {number(_seconds(tile.job), '.0f')} s" if tile.job and is_its else ""
-        mark = elements.sample_mark(run.is_sample) if is_marked else ""
+        mark = "" if seen.is_sample else elements.sample_mark(run.is_sample)
         st.caption(elements.ago(run.ended or run.started) + seconds + mark, width="content")
     if tile.problem:
         failed = _(
@@ -122,7 +125,9 @@ def _result(
         st.caption(f":orange[:material/warning:] {failed}")
 
 
-def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -> tuple[str, str]:
+def key_figure(
+    settings: Settings, spec: ProjectSpec, step: str, run: RunInfo, *, has_verdict: bool = False
+) -> tuple[str, str]:
     """Return the key figure of a step's last run, and its meaning; of a training, a metric."""
     of = run.metrics
     if step == "acquire":
@@ -163,7 +168,7 @@ def key_figure(settings: Settings, spec: ProjectSpec, step: str, run: RunInfo) -
         shown = "f1" if spec.metric == "log_loss" else spec.metric
         value = elements.metric_text(of, f"{shown}_{run.params.get('source')}", 3)
         meaning = f"{_('Rows scored')} · {metrics.TITLES[shown]} {value}"
-        if _is_one_class(run):
+        if _is_one_class(run) and not has_verdict:
             fact = threshold_fact("none_positive", project.words(spec.positive))
             meaning += f"  \n{one_sentence(fact)}"
         return elements.count_text(of, "rows_scored"), meaning
