@@ -18,6 +18,8 @@ from core.stats.checks import Check, kind_name
 WORST_FIRST = ("alert", "warning", "ok", "not_applicable")
 # kinds of checks of a column, in display order
 KINDS = ("psi", "ks", "js", "chi2", "missing", "unseen", "range")
+# those whose value is a share of the rows
+SHARES = ("missing", "unseen", "range")
 # the order of a report: the most important first
 GROUPS = ("performance", "support", "output", "input")
 NUMBERS = (
@@ -89,6 +91,9 @@ def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
         worst = part[part["verdict"] == verdict]
         if verdict not in WORST_FIRST[:2]:
             worst = worst.head(1)
+        # a share of rows stands in its own column, and says nothing beside another sentence
+        others = worst[~worst["kind"].isin(SHARES)]
+        worst = others if len(others) else worst
         values = dict(zip(part["kind"], part["value"], strict=True))
         table_rows.append(
             {
