@@ -62,6 +62,11 @@ def machine() -> str:
     )
 
 
+def title_of(name: str) -> str:
+    """Return the title of a section."""
+    return "Life cycle" if name == "lifecycle" else name.replace("_", " ").capitalize()
+
+
 def run(name: str, arguments: tuple[str, ...]) -> tuple[str, bool]:
     """Run one measurement; return its section and whether it succeeded."""
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
@@ -71,9 +76,10 @@ def run(name: str, arguments: tuple[str, ...]) -> tuple[str, bool]:
     took = time.perf_counter() - begun
     text = done.stdout.strip() or "(no output)"
     if done.returncode:
-        text += f"\n\nended with {done.returncode}\n{done.stderr.strip()[-2000:]}"
+        # the last line of the traceback: the others name folders of this machine
+        text += f"\n\nended with {done.returncode}\n{done.stderr.strip().splitlines()[-1:]}"
     at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    title = name.replace("_", " ").capitalize()
+    title = title_of(name)
     about = f"`{shown}`, {at}, {took:.0f} s, load {load:.1f} before it began."
     section = f"## {title}\n\n{about}\n\n```text\n{machine()}\n\n{text}\n```\n"
     return section, not done.returncode
@@ -105,7 +111,7 @@ def main() -> int:
         failed += [] if is_done else [name]
         kept = sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
         kept[section.splitlines()[0].removeprefix("## ")] = section
-        order = [key.replace("_", " ").capitalize() for key in [*ARGUMENTS, "any_table"]]
+        order = [title_of(name) for name in [*ARGUMENTS, "any_table"]]
         texts = [kept[title] for title in order if title in kept]
         PAGE.write_text("\n".join([INTRODUCTION, *texts]), encoding="utf-8")
     print("failed: " + ", ".join(failed) if failed else "done", flush=True)

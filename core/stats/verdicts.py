@@ -238,6 +238,9 @@ def wording(code: str, params: Params) -> Wording:
     parts = (why, trained, *details, state)
     if full["action"] == "threshold":
         parts = (state, why, trained, *details)
+    elif trained and code in ("fits", "watch"):
+        # what looks good is judged on rows that the model knows
+        parts = (trained, why, *details, state)
     return title, sentences(*parts), _todo(code, full)
 
 

@@ -12,7 +12,7 @@ from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, Words, _, number
 from core.platform.project import ProjectSpec
-from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS
+from core.stats.check import CONCLUSION_LABELS, VERDICT_LABELS, trained_on
 from pages.shared import elements, navigation, next_steps, report_view
 
 GROUPS = {
@@ -50,6 +50,7 @@ def show(
     parts = [
         f"## {elements.plain(title)}",
         elements.fact(report_view.lead(report.verdict_text)),
+        elements.fact(_trained_on(run, report)),
         f"**{todo}**" if (todo := elements.fact(report.verdict_todo)) else "",
     ]
     draw("\n\n".join(part for part in parts if part), icon=icon)
@@ -62,6 +63,14 @@ def show(
         for group, name in GROUPS.items():
             _tile(str(name), *_state(group, checks[checks["group"] == group]), MEANINGS[group])
         _tile(_("Labels"), *_labels(run, _needed(settings, run)), _labels_text(settings, run))
+
+
+def _trained_on(run: tracking.RunInfo, report: ReportRun) -> Words:
+    """Return that the model knows these rows, where the verdict sounds good and does not say so."""
+    rows, known = (run.metrics.get(f"rows_{name}", 0) for name in ("current", "trained_on"))
+    trained = trained_on(known / rows) if rows else ""
+    is_said = trained == report_view.lead(report.verdict_text)
+    return trained if report.verdict in ("fits", "watch") and not is_said else ""
 
 
 def _subject(run: tracking.RunInfo, report: ReportRun) -> str:

@@ -44,7 +44,7 @@ def life_cycle(was_busy: bool) -> None:
 elements.header(
     Message("Overview"),
     Message(
-        "Trains on {development}, operates on {production}.",
+        "Development: {development}; operation: {production}.",
         development=spec.rows.reference_rows,
         production=spec.rows.current_rows,
     ),

@@ -335,8 +335,8 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
             st.markdown(_("**How many positives are among the most probable rows?**"), help=on_test)
             elements.chart(evaluation_charts.gain_curve(table("gain")))
     elif chosen == "ranking":
-        st.markdown(_("**Do positives rank above negatives?**"), help=on_test)
         with left:
+            st.markdown(_("**Do positives rank above negatives?**"), help=on_test)
             elements.chart(model_charts.roc_curve(table("roc")))
         with right, elements.show_errors():
             base = _child(settings, run).metrics.get("base_rate_test")

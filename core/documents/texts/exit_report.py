@@ -8,7 +8,8 @@ from core.documents.texts.project_parts import added
 from core.documents.texts.reading import metric, records
 from core.documents.texts.writing import written
 from core.monitoring.records import ReportRun
-from core.platform.messages import Message
+from core.platform import project
+from core.platform.messages import Message, Words
 from core.platform.steps import STEPS
 from core.registry import registry
 from core.registry.records import PromotionRun
@@ -23,6 +24,12 @@ VERDICTS = {
     "pass": Message("passed"),
     "not_applicable": VERDICT_LABELS["not_applicable"],
 }
+
+
+def _rows_trained_on(facts: Facts) -> Words:
+    """Return what the champion's training rows are called; the project's own until there is one."""
+    named = facts.champion.about.rows_name if facts.champion else ""
+    return project.words(named or facts.spec.rows.reference_rows)
 
 
 def build(facts: Facts) -> Document:
@@ -49,6 +56,7 @@ def build(facts: Facts) -> Document:
     return written(
         "exit_report",
         facts,
+        names={"development": _rows_trained_on(facts)},
         figures=[diagram.figure()],
         first=first,
         name_of=model_report.name_of,

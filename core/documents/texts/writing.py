@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -15,6 +15,7 @@ from core.platform.messages import Words, _
 from core.platform.steps import RUN_NAMES, STEPS, named
 
 FOLDER = "documents/templates"
+NO_NAMES: Mapping[str, Words] = {}
 
 
 def written(
@@ -24,6 +25,7 @@ def written(
     figures: Iterable[Figure] = (),
     template: str = "",
     called: str = "",
+    names: Mapping[str, Words] = NO_NAMES,
     **values: object,
 ) -> Document:
     """Return a document in the current language.
@@ -42,6 +44,8 @@ def written(
         Path of another template below core.
     called : str
         Another name of the document.
+    names : mapping
+        Other names than those of the project file.
     **values
         The template's own variables.
     """
@@ -60,6 +64,7 @@ def written(
             "negative": project.words(spec.negative),
             "development": spec.rows.reference_rows,
             "production": spec.rows.current_rows,
+            **names,
         },
         facts=facts,
         spec=spec,

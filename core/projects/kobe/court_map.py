@@ -235,7 +235,7 @@ def support_sentences(
     ...     print(sentence)
     None of the model's 2-point shots lies within 3 feet of this position: the prediction is
      extrapolated.
-    50% of the court, drawn pale, has none of the model's rows nearby: the map is extrapolated
+    50% of the court, faded, has none of the model's rows nearby: the map is extrapolated
      there.
     """
     distance = np.hypot(cells["x"].to_numpy() - place[0], cells["y"].to_numpy() - place[1])
@@ -253,7 +253,7 @@ def support_sentences(
     if (share := float((cells["rows"] == 0).mean())) > 0:
         sentences.append(
             _(
-                "{share:.0%} of the court, drawn pale, has none of the model's rows nearby: the "
+                "{share:.0%} of the court, faded, has none of the model's rows nearby: the "
                 "map is extrapolated there.",
                 share=share,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from core.stats.charts import style
 if TYPE_CHECKING:
     import altair as alt
 
+# a class of a project may be called "complaint: yes": a line for each part
+_LINES: dict[str, Any] = {"labelExpr": "split(datum.label, ': ')", "labelLimit": 150}
 _DASHES = ([1, 0], [1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
 
@@ -140,10 +142,16 @@ def confusion(table: pd.DataFrame, *, positive: Words, negative: Words) -> alt.L
             "predicted:N",
             title=_("Predicted class"),
             sort=order,
-            axis=alt.Axis(labelAngle=0),
+            axis=alt.Axis(labelAngle=0, **_LINES),
             scale=alt.Scale(paddingInner=0.01),
         ),
-        y=alt.Y("actual:N", title=_("Actual"), sort=order, scale=alt.Scale(paddingInner=0.02)),
+        y=alt.Y(
+            "actual:N",
+            title=_("Actual"),
+            sort=order,
+            axis=alt.Axis(**_LINES),
+            scale=alt.Scale(paddingInner=0.02),
+        ),
         tooltip=[
             alt.Tooltip("actual:N", title=_("Actual")),
             alt.Tooltip("predicted:N", title=_("Predicted class")),
