@@ -38,7 +38,9 @@ REQUESTS: tuple[Request, ...] = ("stop", "retire")
 BEAT = 2.0
 # the worker beats once a second; after this many silent seconds it is shown as not answering
 SILENT_SECONDS = 20.0
-NO_WORKER = Message("No worker runs. Start one: {command}.", command="`python -m core worker`")
+NO_WORKER = Message(
+    "No worker is running. Start one with {command}.", command="`python -m core worker`"
+)
 _keepers: dict[Path, threading.Thread] = {}
 _started: dict[Path, subprocess.Popen[bytes]] = {}
 _keeper_lock = threading.Lock()

@@ -89,13 +89,13 @@ def require(action: str) -> None:
     ...     require("train")
     ...     require("policy")
     Traceback (most recent call last):
-    core.platform.errors.RoleError: This needs the role admin; yours is operator.
+    core.platform.errors.RoleError: This needs the admin role; yours is operator.
     """
     if not may(action):
         raise RoleError(
             action,
             Message(
-                "This needs the role {needed}; yours is {role}.",
+                "This needs the {needed} role; yours is {role}.",
                 needed=ACTIONS[action],
                 role=role(),
             ),

@@ -96,6 +96,8 @@ class _Seen(NamedTuple):
 
     compared_at: float
     version: store_version.Version | None
+    # changes if the state database was lost or replaced
+    opening: int
 
 
 _seen: dict[tuple[Path, str], _Seen] = {}
@@ -122,16 +124,14 @@ def refresh(settings: Settings, search: Search) -> bool:
     key = (state.path(settings), scope)
     with _refreshing:
         seen = _seen.get(key)
-        now = _Seen(time.time(), store_version.current(settings))
-        # a file that shows no version cannot be read
-        is_readable = now.version is not None or not settings.mlflow_uri.startswith(SQLITE)
-        is_same = is_readable and seen is not None and not _has_changed(seen, now)
-        if is_same and _is_known(settings, scope):
+        now = _Seen(time.time(), store_version.current(settings), state.version(settings)[0])
+        if seen is not None and not _has_changed(settings, seen, now):
             return True
         if not _is_writable(settings):
             return _is_known(settings, scope)
         _compare(settings, scope, search, now.compared_at)
-        _seen[key] = now
+        # the first write may have created the state database
+        _seen[key] = now._replace(opening=state.version(settings)[0])
         return True
 
 
@@ -256,10 +256,13 @@ def _scope(settings: Settings) -> str:
     return hashlib.sha256(f"{settings.project}\n{store}".encode()).hexdigest()[:16]
 
 
-def _has_changed(seen: _Seen, now: _Seen) -> bool:
-    if now.version is None:
+def _has_changed(settings: Settings, seen: _Seen, now: _Seen) -> bool:
+    if seen.opening != now.opening:
+        return True
+    if now.version is None and not settings.mlflow_uri.startswith(SQLITE):
         return now.compared_at - seen.compared_at > REFRESH_SECONDS
-    return seen.version != now.version
+    # a file that shows no version cannot be read: the search says why
+    return now.version is None or seen.version != now.version
 
 
 def _is_writable(settings: Settings) -> bool:

@@ -39,7 +39,7 @@ def work(settings: Settings, only: Collection[str] = ()) -> None:
         clean_up="core.runtime.worker:clean_up",
         preload=PRELOAD,
         only=only,
-        stays=True,
+        is_standalone=True,
     )
     is_over = threading.Event()
     started: dict[str, subprocess.Popen[bytes]] = {}

@@ -90,7 +90,7 @@ class Supervisor:
     ----------
     only : collection of str
         Steps whose jobs it runs; all if empty. Only one that serves keeps endpoints running.
-    stays : bool
+    is_standalone : bool
         Whether it was started by itself (`python -m core worker`): it does not end with the app,
         and others may run beside it.
     """
@@ -105,7 +105,7 @@ class Supervisor:
         idle: float = 30.0,
         grace: float = GRACE,
         only: Collection[str] = (),
-        stays: bool = False,
+        is_standalone: bool = False,
     ) -> None:
         self.settings = settings
         self.environ = settings.environment()
@@ -117,10 +117,10 @@ class Supervisor:
         self.only = frozenset(only)
         self.endpoints = restarts.Endpoints()
         self.own = workers.Own(settings)
-        self.is_alone = not stays
+        self.is_of_app = not is_standalone
         self.heart = heartbeat.Heart(supervision.heart(settings))
         # the app's worker is the only one of its kind, by a lock
-        self.lock = settings.state_dir / "supervisor.lock" if self.is_alone else settings.state_dir
+        self.lock = settings.state_dir / "supervisor.lock" if self.is_of_app else settings.state_dir
         self.lock_number = _number(self.lock)
         self.broken_since: float | None = None
         self.rotated = self.tidied = self.worked = time.monotonic()
@@ -188,7 +188,7 @@ class Supervisor:
         _log.info("leaving")
 
     def _beat(self) -> None:
-        if self.is_alone:
+        if self.is_of_app:
             self.heart.beat()
         with suppress(CourtsideError):
             self.own.beat(ready=self.ready)
@@ -236,7 +236,7 @@ class Supervisor:
 
     def _check_requests(self) -> None:
         """Check for a request to exit; one started by itself is asked by a signal alone."""
-        if not self.is_alone:
+        if not self.is_of_app:
             return
         if supervision.take_request(self.settings, "stop"):
             self.stopping = True
@@ -249,7 +249,7 @@ class Supervisor:
             return False
         if self.stopping or self.retiring:
             return True
-        if not swept or self.stays or not self.is_alone:
+        if not swept or self.stays or not self.is_of_app:
             return False
         silent_from = max(supervision.last_beat(self.settings), self.idle_from)
         is_alone = self._has_app_ended() or time.time() - silent_from > self.idle
@@ -261,7 +261,7 @@ class Supervisor:
 
     def _has_app_ended(self) -> bool:
         """Return whether an app announced its end, and no other app of this home is running."""
-        if not self.is_alone:
+        if not self.is_of_app:
             return False
         now = time.time()
         if supervision.last_beat(self.settings):
@@ -325,7 +325,7 @@ class Supervisor:
             self.own.forget_dead()
         self._advance_chain()
         self._tidy()
-        if not self.is_alone:
+        if not self.is_of_app:
             return
         recorded = supervision.read_state(self.settings)
         # the starter of a supervisor writes the state too, possibly later
@@ -524,7 +524,7 @@ class Supervisor:
             return
         with suppress(CourtsideError):
             self.own.beat(ready=self.ready, at_once=True)
-        if self.is_alone:
+        if self.is_of_app:
             supervision.write_state(
                 self.settings, os.getpid(), self.since, ready=self.ready, problem=self.problem
             )

@@ -70,7 +70,9 @@ def gate(settings: Settings) -> None:
     with st.sidebar:
         st.caption(f":material/person: `{_quoted(who())}`")
         if role != "admin":
-            st.caption(_("Your role is {role}: what needs another one is disabled.", role=role))
+            st.caption(
+                _("Your role is {role}; actions that need a higher role are disabled.", role=role)
+            )
         _log_out()
 
 

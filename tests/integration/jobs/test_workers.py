@@ -28,7 +28,7 @@ toys = "tests.integration.jobs.toy_steps:"
 if __name__ == "__main__":
     Supervisor(
         Settings.load(), target=toys + "run", clean_up=toys + "clean_up",
-        preload=["core.runtime.worker"], grace=0.5, stays=True,
+        preload=["core.runtime.worker"], grace=0.5, is_standalone=True,
     ).run()
 """
 COUNT = 40 if WITH_LONG else 15
