@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.platform.messages import Message, Words
 from core.platform.own_columns import PROBABILITY, shown
-from core.stats.check import CHANGE_LABELS, FIND_OUT, find_out_why
+from core.stats.check import CHANGE_LABELS, FIND_OUT, find_out_why, one_sentence
 from core.stats.check import Check as Check
 from core.stats.check import Conclusion as Conclusion
 from core.stats.check import Group as Group
@@ -218,7 +218,7 @@ def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any])
     change = CHANGE_LABELS[verdict]
     # the same mean says nothing of the change
     if before != before or f"{before:.6g}" == f"{now:.6g}":
-        return change
+        return one_sentence(change)
     return Message(
         "{change}: mean {before:.6g} in the reference, {now:.6g} now.",
         change=change,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from core.platform import project
-from core.stats import densities, distances, drift
+from core.stats import checks, densities, distances, drift
 
 SPEC = project.load("kobe")
 
@@ -81,3 +81,11 @@ def test_densities_count_every_value_once() -> None:
     assert table.loc[("t", "current"), "rows"].sum() == 199
     assert table.loc[("t", "current"), "label"].tolist() == ["a", "b", "c", "d"]
     assert table.groupby(level=[0, 1])["share"].sum().tolist() == pytest.approx([1] * 4)
+
+
+def test_a_change_without_another_mean_is_a_sentence_of_its_own() -> None:
+    row = {"mean_reference": -118.263, "mean_current": -118.2630000001}
+    assert str(checks._sentence("psi", 1.4, "alert", row)) == "Changed a lot."
+    moved = {"mean_reference": 1.0, "mean_current": 2.0}
+    text = str(checks._sentence("psi", 1.4, "alert", moved))
+    assert text == "Changed a lot: mean 1 in the reference, 2 now."
