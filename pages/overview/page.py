@@ -29,8 +29,6 @@ def is_busy() -> bool:
 @elements.show_errors()
 def life_cycle(was_busy: bool) -> None:
     """Draw the card and the tiles, and keep them up to date."""
-    if is_busy() != was_busy:
-        st.rerun()
     visit.wait_for_store()
     seen = situation.gather(settings, spec)
     verdict_card.draw(settings, spec, seen)
@@ -39,6 +37,9 @@ def life_cycle(was_busy: bool) -> None:
             tiles.draw(settings, spec, seen)
     else:
         tiles.draw(settings, spec, seen)
+    # not before: a press of a button above would be lost
+    if is_busy() != was_busy:
+        st.rerun()
 
 
 elements.header(

@@ -165,3 +165,21 @@ def test_while_a_job_waits_the_reset_is_refused_with_the_reason(
     app = press(app, "Move everything into a backup")
     assert "A job is under way." in app.error[0].value
     assert not restarts
+
+
+def test_a_press_at_the_end_of_a_chain_is_not_lost(
+    lived: Lived, open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page(lived.settings, "overview")
+    (primary,) = [button for button in app.button if button.proto.type == "primary"]
+    gone: list[str] = []
+    monkeypatch.setattr("streamlit.switch_page", lambda page, **_: gone.append(page))
+    # the chain ends while the page, which was drawn during it, gets the press
+    busy = iter([True])
+    monkeypatch.setattr(
+        "pages.shared.step_jobs.running_chain", lambda _: object() if next(busy, None) else None
+    )
+    primary.click()
+    app.run()
+    assert not app.exception
+    assert gone == ["pages/monitor/page.py"]
